@@ -1,0 +1,77 @@
+# A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
+.DEFAULT_GOAL := help
+.PHONY: help build test run debug asan tsan coverage arm64 bench format format-check tidy \
+        clang-tidy clean
+
+# Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+SOURCES = find src include tests bench -name '*.[ch]' 2>/dev/null
+FORMAT ?= clang-format-14
+
+help: ## list everything that make can do
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | \
+	    while IFS='|' read -r target text; do printf '%-20s %s\n' "$$target" "$$text"; done
+
+build: ## build the program: build/beaver
+	@scripts/install build
+	@[ -f build/build.ninja ] || cmake --preset release
+	@cmake --build build --target beaver -j $(JOBS)
+
+test: ## build everything and run all tests
+	@scripts/install build test
+	@cmake --preset release
+	@cmake --build build -j $(JOBS)
+	@ctest --test-dir build --output-on-failure -j 2
+
+run: ## train a small GPT on real text in about two minutes, and talk to it
+	@scripts/install build run
+	@$(MAKE) --no-print-directory build
+	@scripts/run-demo
+
+debug: ## build without optimization: build/debug/beaver
+	@scripts/install build test
+	@cmake --preset debug && cmake --build --preset debug -j $(JOBS)
+
+asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/install build test
+	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
+	@ctest --preset asan -LE slow
+
+tsan: ## run the threaded tests under ThreadSanitizer
+	@scripts/install build test
+	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|tensor|train)$$' -LE slow
+
+coverage: ## run the tests and count executed lines (gcov files in build/coverage)
+	@scripts/install build test
+	@cmake --preset coverage && cmake --build --preset coverage -j $(JOBS)
+	@ctest --preset coverage -LE slow
+
+arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu
+	@scripts/install build test arm64
+	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
+	@ctest --preset arm64 -LE slow
+
+bench: build ## this machine's limits, and Beaver's share of them
+	@build/beaver bench limits
+	@build/beaver bench kernels
+
+format: ## format all C files
+	@scripts/install format
+	@$(SOURCES) | xargs $(FORMAT) -i
+
+format-check: ## fail if a C file is not formatted
+	@scripts/install format
+	@$(SOURCES) | xargs $(FORMAT) --dry-run -Werror
+
+tidy: ## check the rules of the house (lengths, banned calls, room order, dead files)
+	@scripts/install test
+	@python3 tests/tidy/tidy.py .
+
+clang-tidy: ## run clang-tidy over src/
+	@scripts/install build tidy
+	@[ -f build/compile_commands.json ] || cmake --preset release
+	@find src -name '*.c' -not -path 'src/kernel/lanes/*' | xargs clang-tidy-14 -p build --quiet
+
+clean: ## remove build/
+	@rm -rf build

@@ -1,0 +1,61 @@
+# The rooms in their order: a room may include and link only the rooms before it.
+set(BV_ROOMS base kernel tensor nn text model data engine train report)
+
+# ---- kernel levels: src/kernel/lanes/*.c is compiled once a level ----
+
+set(BV_LEVELS c f64)
+set(BV_LEVEL_FLAGS_c "")
+set(BV_LEVEL_FLAGS_f64 -DBV_LEVEL_F64=1)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    list(APPEND BV_LEVELS avx2 avx512)
+    set(BV_LEVEL_FLAGS_avx2 -DBV_LEVEL_AVX2=1 -mavx2 -mfma -mf16c)
+    set(BV_LEVEL_FLAGS_avx512
+        -DBV_LEVEL_AVX512=1 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni
+        -mfma -mf16c -mprefer-vector-width=512)
+    # What is linked in, for the dispatcher; whether the CPU has it is asked when the program runs.
+    set(BV_HAVE BV_HAVE_AVX2=1 BV_HAVE_AVX512=1)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+    list(APPEND BV_LEVELS neon)
+    set(BV_LEVEL_FLAGS_neon -DBV_LEVEL_NEON=1)
+    set(BV_HAVE BV_HAVE_NEON=1)
+endif()
+
+file(GLOB BV_LANE_SOURCES CONFIGURE_DEPENDS src/kernel/lanes/*.c)
+set(BV_LEVEL_OBJECTS "")
+if(BV_LANE_SOURCES)
+    foreach(level IN LISTS BV_LEVELS)
+        add_library(bv_kernel_${level} OBJECT ${BV_LANE_SOURCES})
+        target_include_directories(bv_kernel_${level} PRIVATE src)
+        target_compile_options(bv_kernel_${level} PRIVATE -DBV_LEVEL=${level}
+                                                          ${BV_LEVEL_FLAGS_${level}})
+        list(APPEND BV_LEVEL_OBJECTS $<TARGET_OBJECTS:bv_kernel_${level}>)
+    endforeach()
+endif()
+
+# ---- the rooms' libraries ----
+
+set(BV_ROOMS_ABOVE "")
+foreach(room IN LISTS BV_ROOMS)
+    file(GLOB sources CONFIGURE_DEPENDS src/${room}/*.c)
+    if(room STREQUAL "kernel")
+        list(APPEND sources ${BV_LEVEL_OBJECTS})
+    endif()
+    if(NOT sources)
+        continue()
+    endif()
+    add_library(bv_${room} STATIC ${sources})
+    set_target_properties(bv_${room} PROPERTIES LINKER_LANGUAGE C)
+    target_include_directories(bv_${room} PUBLIC src)
+    target_link_libraries(bv_${room} PUBLIC ${BV_ROOMS_ABOVE} Threads::Threads m)
+    list(INSERT BV_ROOMS_ABOVE 0 bv_${room})
+endforeach()
+
+if(TARGET bv_base)
+    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO)
+endif()
+if(TARGET bv_kernel)
+    target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
+endif()
+if(TARGET bv_text)
+    target_link_libraries(bv_text PUBLIC PkgConfig::PCRE2)
+endif()

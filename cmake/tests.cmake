@@ -1,0 +1,62 @@
+# tests/ROOM/test_NAME.c becomes the program test_ROOM_NAME and the CTest test ROOM/NAME, labelled
+# with its room; a name that ends in _slow is labelled slow too (left out under sanitizers).
+# tests/cli/*.sh are run by bash with BEAVER (the program) and BEAVER_SOURCE (this folder) set.
+
+function(bv_test_labels name room extra)
+    set(labels ${room} ${extra})
+    if(name MATCHES "_slow$")
+        list(APPEND labels slow)
+    endif()
+    set_tests_properties(${name} PROPERTIES TIMEOUT 300 LABELS "${labels}")
+endfunction()
+
+if(CMOCKA_FOUND)
+    foreach(room IN LISTS BV_ROOMS ITEMS cli)
+        if(NOT TARGET bv_${room})
+            continue()
+        endif()
+        file(GLOB sources CONFIGURE_DEPENDS tests/${room}/test_*.c)
+        foreach(source IN LISTS sources)
+            get_filename_component(file ${source} NAME_WE)
+            string(REGEX REPLACE "^test_" "" name ${file})
+            set(program test_${room}_${name})
+            add_executable(${program} ${source})
+            target_include_directories(${program} PRIVATE tests)
+            target_link_libraries(${program} PRIVATE bv_${room} PkgConfig::CMOCKA)
+            target_compile_definitions(${program} PRIVATE BV_SOURCE="${CMAKE_SOURCE_DIR}")
+            add_test(NAME ${room}/${name} COMMAND ${program})
+            bv_test_labels(${room}/${name} ${room} "")
+        endforeach()
+    endforeach()
+else()
+    message(STATUS "cmocka is not installed: no unit tests")
+endif()
+
+if(TARGET beaver)
+    file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*.sh)
+    foreach(script IN LISTS scripts)
+        get_filename_component(name ${script} NAME_WE)
+        add_test(NAME cli/${name} COMMAND bash ${script})
+        bv_test_labels(cli/${name} cli "")
+        set(environment BEAVER=$<TARGET_FILE:beaver> BEAVER_SOURCE=${CMAKE_SOURCE_DIR})
+        if(CMAKE_CROSSCOMPILING_EMULATOR)
+            string(REPLACE ";" " " emulator "${CMAKE_CROSSCOMPILING_EMULATOR}")
+            list(APPEND environment "BEAVER_EMULATOR=${emulator}")
+        endif()
+        set_tests_properties(cli/${name} PROPERTIES ENVIRONMENT "${environment}")
+    endforeach()
+endif()
+
+# The rules of the house, checked like everything else (only in a native build without sanitizers:
+# they read the tree, not the binaries).
+if(EXISTS ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py AND NOT BV_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+    find_package(Python3 COMPONENTS Interpreter)
+    if(Python3_FOUND)
+        add_test(NAME tidy/tree COMMAND ${Python3_EXECUTABLE}
+                                        ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py ${CMAKE_SOURCE_DIR})
+        add_test(NAME tidy/self COMMAND ${Python3_EXECUTABLE}
+                                        ${CMAKE_SOURCE_DIR}/tests/tidy/test_tidy.py)
+        bv_test_labels(tidy/tree tidy "")
+        bv_test_labels(tidy/self tidy "")
+    endif()
+endif()

@@ -1,0 +1,429 @@
+#include "base/file.h"
+
+#include "base/memory.h"
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static bv_io_hook *io_hook;
+static void *io_hook_context;
+
+void bv_io_hook_set(bv_io_hook *hook, void *context) {
+    io_hook = hook;
+    io_hook_context = context;
+}
+
+/* False, with errno set, when the hook wants this call to fail. */
+static bool allowed(const char *call, const char *path) {
+    const int number = io_hook ? io_hook(io_hook_context, call, path) : 0;
+    if (number) errno = number;
+    return number == 0;
+}
+
+static bv_status write_all(int fd, const char *path, const void *bytes, size_t size) {
+    const char *p = bytes;
+    while (size > 0) {
+        const ssize_t n = allowed("write", path) ? write(fd, p, size) : -1;
+        if (n < 0 && errno == EINTR) continue;
+        if (n == 0) errno = ENOSPC; /* never seen, but would loop for ever */
+        if (n <= 0) return bv_fail_errno("cannot write %s", path);
+        p += n;
+        size -= (size_t)n;
+    }
+    return BV_OK;
+}
+
+static bv_status sync_fd(int fd, const char *path) {
+    for (;;) {
+        if (allowed("fsync", path) && fsync(fd) == 0) return BV_OK;
+        if (errno != EINTR) return bv_fail_errno("cannot sync %s", path);
+    }
+}
+
+/* ---- paths ---- */
+
+char *bv_path_join(const char *a, const char *b) {
+    bv_buffer path = {0};
+    const size_t n = strlen(a);
+    bv_buffer_printf(&path, "%s%s%s", a, n && a[n - 1] == '/' ? "" : "/", b);
+    if (!path.failed) return path.data;
+    bv_buffer_free(&path);
+    return NULL;
+}
+
+/* The folder part of a path ("." without one); NULL without memory. */
+static char *folder_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return bv_strdup(".");
+    char *copy = bv_strdup(path);
+    if (copy) copy[slash == path ? 1 : slash - path] = 0;
+    return copy;
+}
+
+static bv_status sync_folder_of(const char *path) {
+    char *folder = folder_of(path);
+    if (!folder) return bv_fail_memory("a path");
+    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bv_error *error = fd < 0 ? bv_fail_errno("cannot open %s", folder) : sync_fd(fd, folder);
+    if (fd >= 0) close(fd);
+    bv_free(folder);
+    return error;
+}
+
+bool bv_file_exists(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISREG(s.st_mode);
+}
+
+bool bv_dir_exists(const char *path) {
+    struct stat s;
+    return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+static bv_status make_one(const char *path) {
+    const bool made = allowed("mkdir", path) && mkdir(path, 0777) == 0;
+    if (made || bv_dir_exists(path)) return BV_OK;
+    return bv_fail_errno("cannot make the folder %s", path);
+}
+
+bv_status bv_dir_make(const char *path) {
+    if (!*path) return bv_fail(BV_CODE_INPUT, "a folder's name is empty");
+    char *copy = bv_strdup(path);
+    if (!copy) return bv_fail_memory("a path");
+    bv_error *error = BV_OK;
+    for (char *p = copy + 1; !error; p++) {
+        if (*p && *p != '/') continue;
+        const char saved = *p;
+        *p = 0;
+        if (!bv_dir_exists(copy)) error = make_one(copy);
+        *p = saved;
+        if (!saved) break;
+    }
+    bv_free(copy);
+    return error;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+bv_status bv_dir_list(const char *path, char ***names, size_t *count) {
+    *names = NULL;
+    *count = 0;
+    DIR *dir = opendir(path);
+    if (!dir) return bv_fail_errno("cannot list %s", path);
+    bool ok = true;
+    errno = 0;
+    for (struct dirent *entry; ok && (entry = readdir(dir)); errno = 0) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
+        char **larger = bv_realloc(*names, (*count + 1) * sizeof **names);
+        char *name = larger ? bv_strdup(entry->d_name) : NULL;
+        if (larger) *names = larger;
+        ok = name != NULL;
+        if (ok) (*names)[(*count)++] = name;
+    }
+    bv_error *error = BV_OK;
+    if (!ok)
+        error = bv_fail_memory("a list of files");
+    else if (errno)
+        error = bv_fail_errno("cannot list %s", path);
+    closedir(dir);
+    if (error) {
+        for (size_t i = 0; i < *count; i++) bv_free((*names)[i]);
+        bv_free(*names);
+        *names = NULL;
+        *count = 0;
+        return error;
+    }
+    if (*count) qsort(*names, *count, sizeof **names, by_name);
+    return BV_OK;
+}
+
+static bv_status remove_inside(const char *path) {
+    char **names;
+    size_t count;
+    BV_TRY(bv_dir_list(path, &names, &count));
+    bv_error *error = BV_OK;
+    for (size_t i = 0; i < count; i++) {
+        char *inner = error ? NULL : bv_path_join(path, names[i]);
+        if (!error && !inner) error = bv_fail_memory("a path");
+        if (inner) error = bv_dir_remove(inner);
+        bv_free(inner);
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    return error;
+}
+
+bv_status bv_dir_remove(const char *path) {
+    struct stat s;
+    if (lstat(path, &s) != 0)
+        return errno == ENOENT ? BV_OK : bv_fail_errno("cannot look at %s", path);
+    if (!S_ISDIR(s.st_mode))
+        return unlink(path) == 0 ? BV_OK : bv_fail_errno("cannot remove %s", path);
+    BV_TRY(remove_inside(path));
+    return rmdir(path) == 0 ? BV_OK : bv_fail_errno("cannot remove %s", path);
+}
+
+bv_status bv_path_rename(const char *from, const char *to) {
+    if (!allowed("rename", to) || rename(from, to) != 0)
+        return bv_fail_errno("cannot rename %s to %s", from, to);
+    return sync_folder_of(to);
+}
+
+bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
+    struct statvfs s;
+    if (statvfs(path, &s) != 0) return bv_fail_errno("cannot look at %s", path);
+    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    return BV_OK;
+}
+
+/* ---- whole reads and maps ---- */
+
+static bv_status open_regular(const char *path, int *fd, size_t *size) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (*fd < 0) return bv_fail_errno("cannot open %s", path);
+    struct stat s;
+    bv_error *error = BV_OK;
+    if (fstat(*fd, &s) != 0)
+        error = bv_fail_errno("cannot look at %s", path);
+    else if (S_ISDIR(s.st_mode))
+        error = bv_fail(BV_CODE_INPUT, "%s is a folder, not a file", path);
+    if (error)
+        close(*fd);
+    else
+        *size = S_ISREG(s.st_mode) ? (size_t)s.st_size : 0;
+    return error;
+}
+
+bv_status bv_file_read(const char *path, bv_buffer *out) {
+    int fd;
+    size_t size;
+    BV_TRY(open_regular(path, &fd, &size));
+    bv_error *error = BV_OK;
+    const size_t before = out->size;
+    bool room = bv_buffer_reserve(out, size + 1); /* one more, to see the end without growing */
+    for (;;) {
+        if (room && out->capacity - out->size < 2) room = bv_buffer_reserve(out, 65536);
+        if (!room) {
+            error = bv_fail_memory("a file");
+            break;
+        }
+        const ssize_t n = read(fd, out->data + out->size, out->capacity - out->size - 1);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) error = bv_fail_errno("cannot read %s", path);
+        if (n <= 0) break;
+        out->size += (size_t)n;
+    }
+    if (error) out->size = before;
+    if (out->data) out->data[out->size] = 0;
+    close(fd);
+    return error;
+}
+
+bv_status bv_map_open(const char *path, bv_map *map) {
+    int fd;
+    size_t size;
+    *map = (bv_map){(const unsigned char *)"", 0};
+    BV_TRY(open_regular(path, &fd, &size));
+    bv_error *error = BV_OK;
+    if (size) {
+        void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED)
+            error = bv_fail_errno("cannot map %s", path);
+        else
+            *map = (bv_map){data, size};
+    }
+    close(fd);
+    return error;
+}
+
+void bv_map_close(bv_map *map) {
+    if (map->size) munmap((void *)map->data, map->size);
+    *map = (bv_map){(const unsigned char *)"", 0};
+}
+
+/* ---- atomic writes ---- */
+
+#define WRITER_BUFFER ((size_t)1 << 20)
+
+struct bv_writer {
+    int fd;
+    char *path, *temporary, *buffer;
+    size_t used;
+};
+
+static void free_writer(bv_writer **writer) {
+    bv_writer *w = *writer;
+    if (w->fd >= 0) close(w->fd);
+    bv_free(w->path);
+    bv_free(w->temporary);
+    bv_free(w->buffer);
+    bv_free(w);
+    *writer = NULL;
+}
+
+/* FOLDER/.NAME.tmp.PID */
+static char *temporary_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    const int folder = slash ? (int)(slash - path) + 1 : 0;
+    bv_buffer name = {0};
+    bv_buffer_printf(&name, "%.*s.%s.tmp.%d", folder, path, path + folder, (int)getpid());
+    if (!name.failed) return name.data;
+    bv_buffer_free(&name);
+    return NULL;
+}
+
+bv_status bv_writer_open(const char *path, bv_writer **out) {
+    *out = NULL;
+    bv_writer *w = bv_calloc(1, sizeof *w);
+    if (!w) return bv_fail_memory("a file");
+    w->fd = -1;
+    w->path = bv_strdup(path);
+    w->temporary = temporary_name(path);
+    w->buffer = bv_malloc(WRITER_BUFFER);
+    bv_error *error = BV_OK;
+    if (!w->path || !w->temporary || !w->buffer)
+        error = bv_fail_memory("a file");
+    else if (!allowed("open", path) ||
+             (w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+        error = bv_fail_errno("cannot write %s", path);
+    if (error) free_writer(&w);
+    *out = w;
+    return error;
+}
+
+static bv_status flush_writer(bv_writer *w) {
+    BV_TRY(write_all(w->fd, w->path, w->buffer, w->used));
+    w->used = 0;
+    return BV_OK;
+}
+
+bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size) {
+    if (size > WRITER_BUFFER - writer->used) BV_TRY(flush_writer(writer));
+    if (size > WRITER_BUFFER) return write_all(writer->fd, writer->path, bytes, size);
+    if (size) memcpy(writer->buffer + writer->used, bytes, size);
+    writer->used += size;
+    return BV_OK;
+}
+
+bv_status bv_writer_commit(bv_writer **writer) {
+    bv_writer *w = *writer;
+    bv_error *error = flush_writer(w);
+    if (!error) error = sync_fd(w->fd, w->path);
+    if (!error) error = bv_path_rename(w->temporary, w->path);
+    if (error) unlink(w->temporary);
+    free_writer(writer);
+    return error;
+}
+
+void bv_writer_abort(bv_writer **writer) {
+    if (!*writer) return;
+    unlink((*writer)->temporary);
+    free_writer(writer);
+}
+
+bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
+    bv_writer *writer;
+    BV_TRY(bv_writer_open(path, &writer));
+    bv_error *error = bv_writer_write(writer, bytes, size);
+    if (!error) return bv_writer_commit(&writer);
+    bv_writer_abort(&writer);
+    return error;
+}
+
+/* ---- appended lines ---- */
+
+struct bv_append {
+    int fd;
+    char *path;
+};
+
+bv_status bv_append_open(const char *path, bv_append **out) {
+    *out = NULL;
+    bv_append *file = bv_calloc(1, sizeof *file);
+    if (!file || !(file->path = bv_strdup(path))) {
+        bv_free(file);
+        return bv_fail_memory("a file");
+    }
+    file->fd =
+        allowed("open", path) ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666) : -1;
+    if (file->fd < 0) {
+        bv_error *error = bv_fail_errno("cannot write %s", path);
+        bv_free(file->path);
+        bv_free(file);
+        return error;
+    }
+    *out = file;
+    return BV_OK;
+}
+
+bv_status bv_append_line(bv_append *file, const char *line) {
+    bv_buffer text = {0};
+    bv_buffer_printf(&text, "%s\n", line);
+    bv_error *error = bv_buffer_error(&text);
+    if (!error) error = write_all(file->fd, file->path, text.data, text.size);
+    bv_buffer_free(&text);
+    return error;
+}
+
+bv_status bv_append_close(bv_append **file) {
+    if (!*file) return BV_OK;
+    bv_error *error = sync_fd((*file)->fd, (*file)->path);
+    close((*file)->fd);
+    bv_free((*file)->path);
+    bv_free(*file);
+    *file = NULL;
+    return error;
+}
+
+/* ---- locks ---- */
+
+struct bv_lock {
+    int fd;
+};
+
+bv_status bv_lock_take(const char *path, bv_lock **out) {
+    *out = NULL;
+    const int fd = allowed("open", path) ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666) : -1;
+    if (fd < 0) return bv_fail_errno("cannot lock %s", path);
+    char holder[32] = "";
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK) {
+            bv_error *error = bv_fail_errno("cannot lock %s", path);
+            close(fd);
+            return error;
+        }
+        const ssize_t n = read(fd, holder, sizeof holder - 1);
+        close(fd);
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "%s is in use by process %s", path, n > 0 ? holder : "?"),
+            "wait for it, or stop it");
+    }
+    bv_lock *lock = bv_malloc(sizeof *lock);
+    if (!lock) {
+        close(fd);
+        return bv_fail_memory("a lock");
+    }
+    const int length = snprintf(holder, sizeof holder, "%d", (int)getpid());
+    /* The pid only helps whoever is refused; a lock without it is as good. */
+    if (ftruncate(fd, 0) == 0 && write(fd, holder, (size_t)length) < 0) errno = 0;
+    lock->fd = fd;
+    *out = lock;
+    return BV_OK;
+}
+
+void bv_lock_release(bv_lock **lock) {
+    if (!*lock) return;
+    close((*lock)->fd);
+    bv_free(*lock);
+    *lock = NULL;
+}

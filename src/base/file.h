@@ -1,0 +1,60 @@
+/*
+ * Files: whole reads, read-only maps, and writes that are all or nothing (temporary name, fsync,
+ * rename, fsync of the folder). Paths are bytes. All calls retry on EINTR. Every write, sync and
+ * rename passes the I/O hook, so that tests can make each one fail once.
+ */
+#ifndef BV_BASE_FILE_H
+#define BV_BASE_FILE_H
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
+bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
+bool bv_file_exists(const char *path);
+bool bv_dir_exists(const char *path);
+bv_status bv_dir_make(const char *path);   /* with parents; existing is success */
+bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
+/* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
+bv_status bv_dir_list(const char *path, char ***names, size_t *count);
+bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
+bv_status bv_file_free_space(const char *path, uint64_t *bytes);
+char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
+
+/* A read-only map of a whole file. An empty file gives size 0 and data "". */
+typedef struct bv_map {
+    const unsigned char *data;
+    size_t size;
+} bv_map;
+bv_status bv_map_open(const char *path, bv_map *map);
+void bv_map_close(bv_map *map);
+
+/* A streaming atomic writer: bytes go to a temporary file beside `path`, buffered; commit syncs and
+ * renames; abort (or a failed commit) removes the temporary file. One thread at a time. */
+typedef struct bv_writer bv_writer;
+bv_status bv_writer_open(const char *path, bv_writer **out);
+bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size);
+bv_status bv_writer_commit(bv_writer **writer); /* frees, also on failure */
+void bv_writer_abort(bv_writer **writer);       /* NULL is legal */
+
+/* An appending log file (metrics.jsonl): each line is one write, synced by bv_append_sync. */
+typedef struct bv_append bv_append;
+bv_status bv_append_open(const char *path, bv_append **out);
+bv_status bv_append_line(bv_append *file, const char *line); /* adds the newline */
+bv_status bv_append_close(bv_append **file);
+
+/* An exclusive lock held by this process until closed; a held lock fails at once with the holder's
+ * pid in the text (BV_CODE_USAGE). */
+typedef struct bv_lock bv_lock;
+bv_status bv_lock_take(const char *path, bv_lock **out);
+void bv_lock_release(bv_lock **lock);
+
+/* Called before each write-like system call with its name ("write", "fsync", "rename", "mkdir");
+ * a non-zero return is the errno to fail with. NULL switches it off. */
+typedef int bv_io_hook(void *context, const char *call, const char *path);
+void bv_io_hook_set(bv_io_hook *hook, void *context);
+
+#endif

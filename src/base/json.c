@@ -1,0 +1,119 @@
+#include "base/json.h"
+
+#include "base/file.h"
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
+    json_error_t where;
+    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (*out) return BV_OK;
+    if (json_error_code(&where) == json_error_out_of_memory) return bv_fail_memory("JSON");
+    return bv_fail(BV_CODE_INPUT, "%s:%d:%d: not JSON: %s", origin, where.line, where.column,
+                   where.text);
+}
+
+bv_status bv_json_load(const char *path, json_t **out) {
+    bv_buffer text = {0};
+    bv_error *error = bv_file_read(path, &text);
+    if (!error) error = bv_json_parse(text.data ? text.data : "", text.size, path, out);
+    bv_buffer_free(&text);
+    return error;
+}
+
+static int append(const char *text, size_t size, void *out) {
+    bv_buffer_append(out, text, size);
+    return 0;
+}
+
+/* jansson would write 0.1 as 0.10000000000000001. */
+static void put_real(double value, bv_buffer *out) {
+    char text[40];
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
+    bv_buffer_text(out, text);
+    if (!strpbrk(text, ".e")) bv_buffer_text(out, ".0"); /* stays a real when read */
+}
+
+static void put_line(int indent, int depth, bv_buffer *out) {
+    if (indent > 0) bv_buffer_printf(out, "\n%*s", indent * depth, "");
+}
+
+/* False when jansson has no memory. */
+static bool put(const json_t *value, int indent, int depth, bv_buffer *out) {
+    bool ok = true;
+    size_t count = 0;
+    if (json_is_object(value)) {
+        bv_buffer_text(out, "{");
+        void *at = json_object_iter((json_t *)value);
+        for (; ok && at; at = json_object_iter_next((json_t *)value, at)) {
+            bv_buffer_text(out, count++ == 0 ? "" : indent ? "," : ", ");
+            put_line(indent, depth + 1, out);
+            json_t *key = json_string(json_object_iter_key(at));
+            ok = key && put(key, 0, 0, out);
+            json_decref(key);
+            bv_buffer_text(out, ": ");
+            ok = ok && put(json_object_iter_value(at), indent, depth + 1, out);
+        }
+        if (count) put_line(indent, depth, out);
+        bv_buffer_text(out, "}");
+    } else if (json_is_array(value)) {
+        bv_buffer_text(out, "[");
+        for (; ok && count < json_array_size(value); count++) {
+            if (count) bv_buffer_text(out, indent ? "," : ", ");
+            put_line(indent, depth + 1, out);
+            ok = put(json_array_get(value, count), indent, depth + 1, out);
+        }
+        if (count) put_line(indent, depth, out);
+        bv_buffer_text(out, "]");
+    } else if (json_is_real(value)) {
+        put_real(json_real_value(value), out);
+    } else {
+        ok = json_dump_callback(value, append, out, JSON_ENCODE_ANY) == 0;
+    }
+    return ok;
+}
+
+bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out) {
+    if (!value || !put(value, indent, 0, out)) return bv_fail_memory("JSON");
+    return bv_buffer_error(out);
+}
+
+bv_status bv_json_save(const char *path, const json_t *value) {
+    bv_buffer out = {0};
+    bv_error *error = bv_json_text(value, 2, &out);
+    bv_buffer_text(&out, "\n");
+    if (!error) error = bv_buffer_error(&out);
+    if (!error) error = bv_file_write(path, out.data, out.size);
+    bv_buffer_free(&out);
+    return error;
+}
+
+static bv_error *missing(const char *key, const char *wanted) {
+    return bv_fail(BV_CODE_INPUT, "\"%s\" is missing or not %s", key, wanted);
+}
+
+bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_integer(value)) return missing(key, "a whole number");
+    *out = json_integer_value(value);
+    return BV_OK;
+}
+
+bv_status bv_json_get_double(const json_t *object, const char *key, double *out) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_number(value)) return missing(key, "a number");
+    *out = json_number_value(value);
+    return BV_OK;
+}
+
+bv_status bv_json_get_string(const json_t *object, const char *key, const char **out) {
+    const json_t *value = json_object_get(object, key);
+    if (!json_is_string(value)) return missing(key, "a string");
+    *out = json_string_value(value);
+    return BV_OK;
+}

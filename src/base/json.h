@@ -1,0 +1,29 @@
+/*
+ * JSON glue over jansson: strict loading with position in the error, saving that is atomic, and
+ * fetching of members with errors that name the file's member. Values are jansson's, reference
+ * counted, one thread at a time.
+ */
+#ifndef BV_BASE_JSON_H
+#define BV_BASE_JSON_H
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include <jansson.h>
+#include <stdint.h>
+
+/* Rejects duplicate keys; an error names line and column. */
+bv_status bv_json_load(const char *path, json_t **out);
+bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
+/* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the
+ * fewest digits that read back equal. No newline at the end. */
+bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out);
+/* Indented by 2, in insertion order, newline at the end, all or nothing. */
+bv_status bv_json_save(const char *path, const json_t *value);
+
+/* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
+bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);
+bv_status bv_json_get_double(const json_t *object, const char *key,
+                             double *out); /* also integers */
+bv_status bv_json_get_string(const json_t *object, const char *key, const char **out);
+
+#endif

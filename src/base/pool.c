@@ -1,0 +1,207 @@
+#include "base/pool.h"
+
+#include "base/memory.h"
+#include <limits.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/*
+ * A run bumps `epoch`; workers wait for it to move, do their part, and count themselves out in
+ * `pending`. Waiting spins first, if every thread can have a core of its own: a spinning thread
+ * that keeps another from running would be fatal. Then it sleeps on a futex.
+ */
+
+#define SPINS 20000
+
+typedef struct worker {
+    bv_pool *pool;
+    int part;
+    pthread_t thread;
+} worker;
+
+struct bv_pool {
+    int threads;
+    int spins; /* 0 when there are more threads than cores */
+    bv_pool_task *task;
+    void *context;
+    worker *workers;
+    int started;
+    bool stop;
+    _Alignas(64) _Atomic uint32_t epoch;
+    _Alignas(64) _Atomic uint32_t pending;
+    _Alignas(64) _Atomic uint32_t arrived; /* at the barrier */
+    _Alignas(64) _Atomic uint32_t barrier_epoch;
+    _Alignas(64) _Atomic size_t next;
+    _Alignas(64) _Atomic int sleepers;
+};
+
+static void pause_briefly(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void wait_while(bv_pool *pool, _Atomic uint32_t *word, uint32_t value) {
+    for (int i = 0; i < pool->spins; i++) {
+        if (atomic_load_explicit(word, memory_order_acquire) != value) return;
+        pause_briefly();
+    }
+    /* Counted before the kernel compares the word: whoever moves the word and then sees no sleeper
+     * knows that a later sleeper will see the moved word. Both orders are sequentially consistent.
+     */
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (atomic_load(word) == value)
+        syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    atomic_fetch_sub(&pool->sleepers, 1);
+}
+
+/* After the word has moved (sequentially consistent). */
+static void wake_all(bv_pool *pool, _Atomic uint32_t *word) {
+    if (atomic_load(&pool->sleepers) == 0) return;
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
+}
+
+static void *work(void *argument) {
+    const worker *self = argument;
+    bv_pool *pool = self->pool;
+    uint32_t seen = 0;
+    for (;;) {
+        wait_while(pool, &pool->epoch, seen);
+        seen++;
+        if (pool->stop) return NULL;
+        pool->task(pool->context, self->part, pool->threads);
+        if (atomic_fetch_sub(&pool->pending, 1) == 1) wake_all(pool, &pool->pending);
+    }
+}
+
+static int usable_cores(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores > 0 ? (int)cores : 1;
+}
+
+/* Each thread on a core of its own: otherwise the scheduler may put a waking worker on the
+ * caller's. */
+static void pin(pthread_t thread, int part) {
+    const char *wish = getenv("BEAVER_PIN");
+    if (wish && !strcmp(wish, "0")) return;
+    cpu_set_t usable, one;
+    if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
+    for (int core = 0, left = part; core < CPU_SETSIZE; core++) {
+        if (!CPU_ISSET(core, &usable) || left-- > 0) continue;
+        CPU_ZERO(&one);
+        CPU_SET(core, &one);
+        pthread_setaffinity_np(thread, sizeof one, &one);
+        return;
+    }
+}
+
+static bool start_worker(bv_pool *pool, int part) {
+    worker *w = &pool->workers[part - 1];
+    w->pool = pool;
+    w->part = part;
+    /* Signals are the caller's business: workers inherit a mask without them, but for crashes. */
+    sigset_t all, before;
+    sigfillset(&all);
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const int failed = pthread_create(&w->thread, NULL, work, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failed) return false;
+    if (pool->spins) pin(w->thread, part);
+    pool->started++;
+    return true;
+}
+
+bv_status bv_pool_create(int threads, bv_pool **out) {
+    const int cores = usable_cores();
+    if (threads == 0) threads = cores;
+    BV_ASSERT(threads >= 1);
+    bv_pool *pool = bv_malloc_aligned(sizeof *pool);
+    if (!pool) return bv_fail_memory("threads");
+    pool->threads = threads;
+    pool->spins = threads <= cores ? SPINS : 0;
+    pool->workers = bv_calloc((size_t)threads, sizeof *pool->workers);
+    for (int part = 1; pool->workers && part < threads; part++)
+        if (!start_worker(pool, part)) break;
+    if (!pool->workers || pool->started != threads - 1) {
+        bv_pool_destroy(&pool);
+        return bv_try(bv_fail(BV_CODE_MEMORY, "cannot start %d threads", threads),
+                      "fewer --threads");
+    }
+    *out = pool;
+    return BV_OK;
+}
+
+void bv_pool_destroy(bv_pool **pool) {
+    bv_pool *p = *pool;
+    if (!p) return;
+    p->stop = true;
+    atomic_fetch_add(&p->epoch, 1);
+    wake_all(p, &p->epoch);
+    for (int i = 0; i < p->started; i++) pthread_join(p->workers[i].thread, NULL);
+    bv_free(p->workers);
+    bv_free_aligned(p);
+    *pool = NULL;
+}
+
+int bv_pool_threads(const bv_pool *pool) {
+    return pool ? pool->threads : 1;
+}
+
+void bv_pool_run(bv_pool *pool, bv_pool_task *task, void *context) {
+    if (!pool || pool->threads == 1) {
+        if (pool) pool->next = 0;
+        task(context, 0, 1);
+        return;
+    }
+    pool->task = task;
+    pool->context = context;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&pool->pending, (uint32_t)pool->threads - 1, memory_order_relaxed);
+    atomic_fetch_add(&pool->epoch, 1);
+    wake_all(pool, &pool->epoch);
+    task(context, 0, pool->threads);
+    for (uint32_t left; (left = atomic_load_explicit(&pool->pending, memory_order_acquire));)
+        wait_while(pool, &pool->pending, left);
+}
+
+void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end) {
+    const size_t units = (count + unit - 1) / unit;
+    const size_t first = units * (size_t)part / (size_t)parts * unit;
+    const size_t last = units * ((size_t)part + 1) / (size_t)parts * unit;
+    *begin = first < count ? first : count;
+    *end = last < count ? last : count;
+}
+
+void bv_pool_barrier(bv_pool *pool) {
+    if (!pool || pool->threads == 1) return;
+    const uint32_t epoch = atomic_load_explicit(&pool->barrier_epoch, memory_order_acquire);
+    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1 ==
+        (uint32_t)pool->threads) {
+        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
+        atomic_fetch_add(&pool->barrier_epoch, 1);
+        wake_all(pool, &pool->barrier_epoch);
+        return;
+    }
+    wait_while(pool, &pool->barrier_epoch, epoch);
+}
+
+size_t bv_pool_next(bv_pool *pool) {
+    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+}

@@ -1,0 +1,34 @@
+/*
+ * Thread pool: fork-join over parts. The caller is part 0. Workers spin briefly, then sleep on a
+ * futex. Nothing that is computed may depend on who runs or finishes first: callers divide output
+ * tiles, never sums. A pool serves one caller at a time.
+ */
+#ifndef BV_BASE_POOL_H
+#define BV_BASE_POOL_H
+
+#include "base/status.h"
+#include <stddef.h>
+
+typedef struct bv_pool bv_pool;
+
+/* threads >= 1, never clamped (4 on 2 cores is legal); 0 means one a usable core. */
+bv_status bv_pool_create(int threads, bv_pool **out);
+void bv_pool_destroy(bv_pool **pool);
+int bv_pool_threads(const bv_pool *pool); /* NULL pool: 1 */
+
+/* Calls task(context, part, parts) once for each part in 0..parts-1, parts = the pool's threads,
+ * each on its own thread, and returns when all have returned. NULL pool: part 0 of 1. */
+typedef void bv_pool_task(void *context, int part, int parts);
+void bv_pool_run(bv_pool *pool, bv_pool_task *task, void *context);
+
+/* The part-th of `parts` nearly equal ranges of 0..count, its borders multiples of `unit`. */
+void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end);
+
+/* All parts wait for each other; only inside a task, called by every part. */
+void bv_pool_barrier(bv_pool *pool);
+
+/* Hands out 0..count-1 one after another to whoever asks: for uneven work whose result does not
+ * depend on who does it. Reset happens at bv_pool_run; at most one counter a run. */
+size_t bv_pool_next(bv_pool *pool);
+
+#endif

@@ -1,0 +1,21 @@
+/* Small text helpers: number parsing that refuses trailing garbage, UTF-8, suggestions. */
+#ifndef BV_BASE_TEXT_H
+#define BV_BASE_TEXT_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* `what` names the thing in the error: --steps: "12x" is not a whole number. BV_CODE_USAGE. */
+bv_status bv_parse_int(const char *what, const char *text, int64_t min, int64_t max, int64_t *out);
+bv_status bv_parse_double(const char *what, const char *text, double min, double max, double *out);
+bv_status bv_parse_bool(const char *what, const char *text, bool *out); /* true|false|1|0 */
+
+/* Bytes of the valid UTF-8 prefix; equals size when all is valid (RFC 3629: no surrogates). */
+size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
+
+/* The name nearest by edit distance, or NULL when none is near enough to be meant. */
+const char *bv_suggest(const char *word, const char *const *names, size_t count);
+
+#endif

@@ -1,0 +1,100 @@
+#include "cli/cli.h"
+
+#include "base/buffer.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static char name[128] = "beaver"; /* written by the main thread before a subcommand runs */
+
+const char *bv_cli_name(void) {
+    return name;
+}
+
+void bv_cli_say(const char *format, ...) {
+    va_list list;
+    va_start(list, format);
+    vfprintf(stderr, format, list);
+    va_end(list);
+}
+
+bv_status bv_cli_print(const void *bytes, size_t size) {
+    const char *p = bytes;
+    while (size > 0) {
+        const ssize_t n = write(STDOUT_FILENO, p, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return bv_fail_errno("cannot write standard output");
+        p += n;
+        size -= (size_t)n;
+    }
+    return BV_OK;
+}
+
+bv_status bv_cli_json(json_t *value) {
+    bv_buffer line = {0};
+    bv_error *error = bv_json_text(value, 0, &line);
+    bv_buffer_text(&line, "\n");
+    if (!error) error = bv_buffer_error(&line);
+    if (!error) error = bv_cli_print(line.data, line.size);
+    bv_buffer_free(&line);
+    json_decref(value);
+    return error;
+}
+
+static bv_status print_list(const char *group, const bv_subcommand *table, size_t count) {
+    bv_buffer text = {0};
+    size_t column = 0;
+    for (size_t i = 0; i < count; i++)
+        if (strlen(table[i].name) > column) column = strlen(table[i].name);
+    bv_buffer_printf(&text, "usage: %s SUBCOMMAND [arguments] [flags]\n\nsubcommands:\n", group);
+    for (size_t i = 0; i < count; i++)
+        bv_buffer_printf(&text, "  %-*s  %s\n", (int)column, table[i].name, table[i].help);
+    bv_buffer_printf(&text, "\n%s SUBCOMMAND --help explains one.\n", group);
+    bv_error *error = bv_buffer_error(&text);
+    if (!error) error = bv_cli_print(text.data, text.size);
+    bv_buffer_free(&text);
+    return error;
+}
+
+static bv_status unknown(const char *group, const bv_subcommand *table, size_t count,
+                         const char *word) {
+    bv_error *error = bv_fail(BV_CODE_USAGE, "unknown subcommand \"%s\"", word);
+    const char **names = bv_calloc(count + 1, sizeof *names);
+    for (size_t i = 0; names && i < count; i++) names[i] = table[i].name;
+    const char *near = names ? bv_suggest(word, names, count) : NULL;
+    error = near ? bv_try(error, "%s %s", group, near) : bv_try(error, "%s --help", group);
+    bv_free(names);
+    return error;
+}
+
+/* GROUP help WORD... is GROUP WORD... --help. */
+static bv_status help(const char *group, const bv_subcommand *table, size_t count, int argc,
+                      char **argv) {
+    if (argc < 3) return print_list(group, table, count);
+    char **words = bv_calloc((size_t)argc + 1, sizeof *words);
+    if (!words) return bv_fail_memory("arguments");
+    static char wish[] = "--help";
+    words[0] = argv[0];
+    memcpy(words + 1, argv + 2, (size_t)(argc - 2) * sizeof *words);
+    words[argc - 1] = wish;
+    bv_error *error = bv_cli_dispatch(group, table, count, argc, words);
+    bv_free(words);
+    return error;
+}
+
+bv_status bv_cli_dispatch(const char *group, const bv_subcommand *table, size_t count, int argc,
+                          char **argv) {
+    const char *word = argc > 1 ? argv[1] : "--help";
+    if (!strcmp(word, "--help") || !strcmp(word, "-h")) return print_list(group, table, count);
+    if (!strcmp(word, "help")) return help(group, table, count, argc, argv);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(table[i].name, word) != 0) continue;
+        snprintf(name, sizeof name, "%s %s", group, word);
+        return table[i].run(argc - 1, argv + 1);
+    }
+    return unknown(group, table, count, word);
+}

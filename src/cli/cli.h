@@ -1,0 +1,38 @@
+/*
+ * What subcommands share: output and dispatch. Human text goes to standard error, results (JSON,
+ * generated text, help) to standard output, where a failed write is an error like any other. A
+ * subcommand never prints its error: it returns it, and the frame prints it and picks the exit
+ * code.
+ */
+#ifndef BV_CLI_CLI_H
+#define BV_CLI_CLI_H
+
+#include "base/json.h"
+#include "base/status.h"
+#include <stddef.h>
+
+/* Human text on standard error; adds nothing, so end with a newline. */
+void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Bytes on standard output, flushed. */
+bv_status bv_cli_print(const void *bytes, size_t size);
+
+/* One line of JSON on standard output, flushed. Takes the reference, also on failure; NULL (jansson
+ * had no memory) is BV_CODE_MEMORY. */
+bv_status bv_cli_json(json_t *value);
+
+typedef struct bv_subcommand {
+    const char *name;
+    const char *help;                        /* one line, no full stop */
+    bv_status (*run)(int argc, char **argv); /* argv[0] is its own name */
+} bv_subcommand;
+
+/* Runs the subcommand that argv[1] names, or prints the list. `group` is what was typed so far
+ * ("beaver", or "beaver tokenizer" for a subcommand that has subcommands). */
+bv_status bv_cli_dispatch(const char *group, const bv_subcommand *table, size_t count, int argc,
+                          char **argv);
+
+/* The words that led to the subcommand that runs, e.g. "beaver tokenizer train". */
+const char *bv_cli_name(void);
+
+#endif

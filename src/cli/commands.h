@@ -1,0 +1,19 @@
+/*
+ * The subcommands. A subcommand NAME is a file cmd_NAME.c with bv_cmd_NAME and one row here: its
+ * name and a line of help, in the order in which they are listed.
+ */
+#ifndef BV_CLI_COMMANDS_H
+#define BV_CLI_COMMANDS_H
+
+#include "base/status.h"
+
+/* clang-format off */
+#define BV_COMMANDS(X)                                                                             \
+    X(version, "print the version of this program")
+/* clang-format on */
+
+#define BV_COMMAND_DECLARE(name, help) bv_status bv_cmd_##name(int argc, char **argv);
+BV_COMMANDS(BV_COMMAND_DECLARE)
+#undef BV_COMMAND_DECLARE
+
+#endif

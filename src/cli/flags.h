@@ -1,0 +1,93 @@
+/*
+ * Flags are tables: one row says all that the parser, the help and the defaults need, so that none
+ * of them can drift. A subcommand is described by a bv_command and parsed by bv_flags_parse:
+ *
+ *     static const bv_flag flags[] = {
+ *         {.name = "steps", .value = "N", .type = BV_FLAG_INT, .min = 1, .max = 1e9,
+ *          .fallback = "2000", .help = "how many steps to train"},
+ *         {.name = "json", .help = "print one line of JSON"},
+ *     };
+ *     static const bv_argument arguments[] = {{.name = "RUN", .help = "the run's folder"}};
+ *     static const bv_command command = {
+ *         .name = "train", .summary = "Trains a model.", .example = "beaver train ...",
+ *         .arguments = arguments, .argument_count = 1, .flags = flags, .flag_count = 2};
+ *
+ *     bv_status bv_cmd_train(int argc, char **argv) {
+ *         bv_flags *flags;
+ *         BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+ *         if (!flags) return BV_OK; // --help was printed
+ *         const int64_t steps = bv_flags_int(flags, "steps");
+ *         ...
+ *         bv_flags_free(&flags);
+ *
+ * Accepted: --flag value, --flag=value, switches alone, -h and --help, and -- before arguments that
+ * begin with a dash. What is wrong is BV_CODE_USAGE, with a suggestion where one is near. Asking
+ * for a flag that is not in the table, or by the wrong type, is our own mistake (an assertion).
+ */
+#ifndef BV_CLI_FLAGS_H
+#define BV_CLI_FLAGS_H
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum bv_flag_type {
+    BV_FLAG_SWITCH = 0, /* no value */
+    BV_FLAG_STRING,
+    BV_FLAG_INT,
+    BV_FLAG_DOUBLE,
+    BV_FLAG_BOOL, /* true|false|1|0 */
+    BV_FLAG_LIST, /* a string, as often as wanted */
+} bv_flag_type;
+
+typedef struct bv_flag {
+    const char *name;  /* without dashes */
+    const char *value; /* what stands for the value in the help, e.g. "N"; NULL for a switch */
+    bv_flag_type type;
+    bool required;
+    double min, max;      /* of numbers, both legal; both 0: no limits */
+    const char *fallback; /* value when the flag is absent, shown in the help; NULL: none */
+    const char *help;
+} bv_flag;
+
+/* What stands without a flag, in order. Optional ones come last; only the last may be repeated. */
+typedef struct bv_argument {
+    const char *name; /* e.g. "RUN" */
+    const char *help;
+    bool optional;
+    bool repeated;
+} bv_argument;
+
+typedef struct bv_command {
+    const char *name;    /* as typed after "beaver", e.g. "tokenizer train" */
+    const char *summary; /* some sentences */
+    const char *example; /* one or more lines of a shell */
+    const bv_argument *arguments;
+    size_t argument_count;
+    const bv_flag *flags;
+    size_t flag_count;
+} bv_command;
+
+typedef struct bv_flags bv_flags;
+
+/* argv[0] is the subcommand's own (last) name. The strings of argv must outlive the flags. With
+ * --help, prints the help on standard output and sets *out to NULL. */
+bv_status bv_flags_parse(const bv_command *command, int argc, char **argv, bv_flags **out);
+void bv_flags_free(bv_flags **flags); /* NULL is legal */
+
+bool bv_flags_given(const bv_flags *flags, const char *name);         /* typed by the user? */
+bool bv_flags_bool(const bv_flags *flags, const char *name);          /* also switches      */
+const char *bv_flags_string(const bv_flags *flags, const char *name); /* NULL: no value    */
+int64_t bv_flags_int(const bv_flags *flags, const char *name);        /* 0 without a value  */
+double bv_flags_double(const bv_flags *flags, const char *name);      /* 0 without a value  */
+const char *const *bv_flags_list(const bv_flags *flags, const char *name, size_t *count);
+
+size_t bv_flags_argument_count(const bv_flags *flags);
+const char *bv_flags_argument(const bv_flags *flags, size_t index); /* NULL beyond the last */
+
+/* Appends what --help prints. */
+void bv_flags_help(const bv_command *command, bv_buffer *out);
+
+#endif

@@ -1,0 +1,94 @@
+#include "cli/flags.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define WIDTH 96  /* of the help on the terminal        */
+#define COLUMN 30 /* where explanations begin at latest */
+
+/* Appends words of `text`, breaking lines at WIDTH and indenting all but the first. */
+static void put_wrapped(bv_buffer *out, const char *text, size_t column, size_t indent) {
+    while (*text) {
+        const size_t word = strcspn(text, " \n");
+        if (column > indent && column + 1 + word > WIDTH) {
+            bv_buffer_printf(out, "\n%*s", (int)indent, "");
+            column = indent;
+        } else if (column > indent) {
+            bv_buffer_text(out, " ");
+            column++;
+        }
+        bv_buffer_append(out, text, word);
+        column += word;
+        text += word;
+        text += strspn(text, " \n");
+    }
+    bv_buffer_text(out, "\n");
+}
+
+static void put_row(bv_buffer *out, const char *left, const char *help, size_t column) {
+    bv_buffer_printf(out, "  %s", left);
+    const size_t used = strlen(left) + 2;
+    if (used + 2 > column)
+        bv_buffer_printf(out, "\n%*s", (int)column, "");
+    else
+        bv_buffer_printf(out, "%*s", (int)(column - used), "");
+    put_wrapped(out, help, column, column);
+}
+
+static void flag_left(const bv_flag *flag, char *text, size_t size) {
+    snprintf(text, size, "--%s%s%s", flag->name, flag->value ? " " : "",
+             flag->value ? flag->value : "");
+}
+
+static void put_usage(bv_buffer *out, const bv_command *c) {
+    bv_buffer_printf(out, "usage: beaver %s", c->name);
+    for (size_t i = 0; i < c->argument_count; i++) {
+        const bv_argument *a = &c->arguments[i];
+        bv_buffer_printf(out, " %s%s%s%s", a->optional ? "[" : "", a->name,
+                         a->repeated ? "..." : "", a->optional ? "]" : "");
+    }
+    for (size_t i = 0; i < c->flag_count; i++)
+        if (c->flags[i].required)
+            bv_buffer_printf(out, " --%s %s", c->flags[i].name, c->flags[i].value);
+    bv_buffer_text(out, " [flags]\n\n");
+}
+
+static void put_example(bv_buffer *out, const char *example) {
+    bv_buffer_text(out, "\nexample:\n");
+    while (*example) {
+        const size_t line = strcspn(example, "\n");
+        bv_buffer_printf(out, "  %.*s\n", (int)line, example);
+        example += line + (example[line] == '\n');
+    }
+}
+
+static void put_flag(bv_buffer *out, const bv_flag *flag, size_t column) {
+    char left[96], help[1024];
+    flag_left(flag, left, sizeof left);
+    snprintf(help, sizeof help, "%s%s%s%s%s", flag->help, flag->fallback ? " (default: " : "",
+             flag->fallback ? flag->fallback : "", flag->fallback ? ")" : "",
+             flag->type == BV_FLAG_LIST ? " (may be repeated)" : "");
+    put_row(out, left, help, column);
+}
+
+void bv_flags_help(const bv_command *c, bv_buffer *out) {
+    size_t column = strlen("--help") + 4;
+    char left[96];
+    for (size_t i = 0; i < c->flag_count + c->argument_count; i++) {
+        if (i < c->flag_count)
+            flag_left(&c->flags[i], left, sizeof left);
+        else
+            snprintf(left, sizeof left, "%s", c->arguments[i - c->flag_count].name);
+        if (strlen(left) + 4 > column) column = strlen(left) + 4;
+    }
+    if (column > COLUMN) column = COLUMN;
+    put_usage(out, c);
+    put_wrapped(out, c->summary, 0, 0);
+    if (c->argument_count) bv_buffer_text(out, "\narguments:\n");
+    for (size_t i = 0; i < c->argument_count; i++)
+        put_row(out, c->arguments[i].name, c->arguments[i].help, column);
+    bv_buffer_text(out, "\nflags:\n");
+    for (size_t i = 0; i < c->flag_count; i++) put_flag(out, &c->flags[i], column);
+    put_row(out, "--help", "print this", column);
+    if (c->example) put_example(out, c->example);
+}

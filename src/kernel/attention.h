@@ -1,0 +1,72 @@
+/*
+ * Attention that never makes the T x T matrix (Dao et al. 2022), forward and backward: causal,
+ * banded, document-masked, grouped-query, over contiguous rows or over pages of a KV cache.
+ *
+ * Laws (the bits contract):
+ * 1. Keys are walked by absolute position in tiles of 64, ascending, with an online softmax.
+ *    s = (q . k) * scale, q . k one ascending fma chain over d_head (bf16: pairs 2i, 2i+1, odd first).
+ * 2. A tile: m' = max(m, max s); alpha = exp(m - m'); p_j = exp(s_j - m'); l = l * alpha + sum p_j;
+ *    o = o * alpha, then one ascending fma chain over the tile's keys (bf16: p rounded to bf16, pairs
+ *    of keys 2j, 2j+1; the sum l takes p before rounding). sum p_j: 16 virtual lanes (key j in lane
+ *    j % 16, ascending), fixed tree (+8, +4, +2, +1).
+ * 3. Masked or absent keys contribute nothing: they are blended out, p = 0, never 0 x NaN; a tile
+ *    without a visible key for a query is skipped for it (or changes no bit).
+ * 4. A query's result is the same alone (decoding) as in a tile of 64 (training).
+ * 5. Backward: dK, dV of a key are chains over query tiles ascending, queries ascending inside;
+ *    heads of one KV head ascending; dQ a chain over key tiles ascending.
+ */
+#ifndef BV_KERNEL_ATTENTION_H
+#define BV_KERNEL_ATTENTION_H
+
+#include "kernel/dtype.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define BV_ATTENTION_TILE 64
+
+/* One sequence of a run. Keys and values live in tiles of 64 positions: tile t starts at
+ * k_tiles[t] / v_tiles[t] and its rows are kv_stride elements apart; KV head h starts at column
+ * h * d_head. Contiguous rows are the case k_tiles[t] = k_tiles[0] + 64 * t * kv_stride. */
+typedef struct bv_attention_sequence {
+    size_t row;      /* first row of the queries in q, out                       */
+    size_t rows;     /* number of queries                                        */
+    size_t position; /* absolute position of the first query; keys 0..position+rows-1 exist */
+    const void *const *k_tiles;
+    const void *const *v_tiles;
+    uint32_t sample; /* index in the global batch, keys attention dropout */
+} bv_attention_sequence;
+
+typedef struct bv_attention_args {
+    size_t heads, kv_heads, d_head; /* d_head <= 256, any value >= 1; heads % kv_heads == 0 */
+    double scale;                   /* usually 1 / sqrt(d_head) */
+    size_t band;                    /* 0: all earlier keys; else a query sees its last `band` positions */
+    const uint32_t *first_visible;  /* [rows] or NULL: document mask, keys before this position hidden */
+    bv_dtype type;                  /* of q, k, v, out, dq, dk, dv: the level's real or BV_BF16 */
+    const bv_attention_sequence *sequences;
+    size_t sequence_count;
+    const void *q; /* [rows, q_stride]: head h at column h * d_head */
+    size_t q_stride, kv_stride;
+    void *out; /* [rows, out_stride] */
+    size_t out_stride;
+    void *lse; /* [rows, heads] real: m + log l, for backward; NULL when not needed */
+    /* dropout of p after the softmax: keep by bv_random(seed, BV_RANDOM_ATTENTION_DROPOUT,
+     * site, step, sample * heads + head, query * 2^16... see the source); 0: none */
+    double dropout;
+    uint64_t seed;
+    uint32_t site, step;
+    /* backward (contiguous sequences at position 0 only) */
+    const void *dout; /* [rows, out_stride] */
+    void *dq;         /* [rows, q_stride], overwritten */
+    void *dk, *dv;    /* [rows, kv_stride] at the sequence's rows, overwritten */
+} bv_attention_args;
+
+typedef struct bv_attention_kernels {
+    /* Work items of forward: (sequence, head, query tile); of backward: (sequence, KV head). */
+    size_t (*forward_items)(const bv_attention_args *args);
+    size_t (*backward_items)(const bv_attention_args *args);
+    size_t (*scratch_bytes)(const bv_attention_args *args, bool backward); /* a thread, 64-aligned */
+    void (*forward)(const bv_attention_args *args, size_t item, void *scratch);
+    void (*backward)(const bv_attention_args *args, size_t item, void *scratch);
+} bv_attention_kernels;
+
+#endif

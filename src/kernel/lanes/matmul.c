@@ -1,0 +1,536 @@
+/*
+ * Micro-kernels of the matrix product, and the packing they need.
+ *
+ * A tile of ROWS x VECS vectors of C stays in registers while k runs: a word of A is broadcast to
+ * all lanes, a row of the panel of B is loaded, every accumulator takes one fused multiply-add (at
+ * bf16 one pair step) a step. Columns beyond n are zeros of the panel and never stored; rows beyond
+ * m are never read, a tile with fewer rows has code of its own.
+ */
+#include "kernel/bf16_dot.h"
+#include "kernel/lanes/tables.h"
+
+#if defined(BV_LEVEL_AVX512)
+#define ROWS 8
+#define VECS 3
+#elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
+#define ROWS 6
+#define VECS 1
+#else
+#define ROWS 1
+#define VECS 1
+#endif
+#define COLS (VECS * BV_LANES)
+
+/* Complete unrolling, so that accumulators are registers. */
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* ---- beginning and end of a tile ---- */
+
+BV_INLINE void tile_start(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                          int vecs) {
+    const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+    const real *start = t->start ? (const real *)t->start + row * t->start_stride : NULL;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        const real *p = start ? start + (size_t)i * t->start_stride + j * BV_LANES : NULL;
+        acc[i][j] = !p                                 ? v_zero()
+                    : j < vecs - 1 || last == BV_LANES ? v_load(p)
+                                                       : v_load_first(p, last);
+    }
+}
+
+BV_INLINE void tile_store(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                          int vecs, bv_dtype type) {
+    const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        const size_t at = (row + (size_t)i) * t->out_stride + (size_t)j * BV_LANES;
+        if (j < vecs - 1 || last == BV_LANES)
+            v_put(t->out, type, at, acc[i][j]);
+        else
+            v_put_first(t->out, type, at, acc[i][j], last);
+    }
+}
+
+BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                           int vecs) {
+    if (t->bias) {
+        const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+        UNROLL for (int j = 0; j < vecs; j++) {
+            const real *p = (const real *)t->bias + j * BV_LANES;
+            const vreal bias = j < vecs - 1 || last == BV_LANES ? v_load(p) : v_load_first(p, last);
+            UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_add(acc[i][j], bias);
+        }
+    }
+    if (t->out_type == BV_BF16)
+        tile_store(t, row, acc, rows, vecs, BV_BF16);
+    else
+        tile_store(t, row, acc, rows, vecs, BV_REAL_TYPE);
+}
+
+/* While a panel is used tile after tile, each tile fetches its share of the next one: sixteen bytes
+ * a step, so that twelve tiles of the widest panel fetch all of it. */
+BV_INLINE const char *tile_fetch(const bv_matmul_block *t, size_t row, size_t steps, int vecs) {
+    const size_t bytes = steps * (size_t)vecs * BV_LANES * 4, share = row / ROWS * steps * 16;
+    if (!t->next || share >= bytes) return t->panel;
+    return (const char *)t->next + share;
+}
+
+BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
+    return (const char *)t->a + row / ROWS * t->a_tile + row % ROWS * t->a_row;
+}
+
+/* ---- chains over k ---- */
+
+BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                          int vecs) {
+    const char *a[ROWS], *fetch = tile_fetch(t, row, t->k, vecs);
+    const real *b = t->panel;
+    UNROLL for (int i = 0; i < rows; i++) a[i] = tile_rows(t, row) + (size_t)i * t->a_row;
+    for (size_t step = 0, at = 0; step < t->k; step++, at += t->a_step) {
+        vreal panel[VECS];
+        UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_load(b + j * BV_LANES);
+        UNROLL for (int i = 0; i < rows; i++) {
+            real x;
+            memcpy(&x, a[i] + at, sizeof x);
+            const vreal word = v_set(x);
+            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
+        }
+        __builtin_prefetch(fetch + step * 16, 0, 2);
+        b += vecs * BV_LANES;
+    }
+}
+
+BV_INLINE uint32_t word_at(const char *a) {
+    uint32_t word;
+    memcpy(&word, a, 4);
+    return word;
+}
+
+/* One step at bf16; row i of A has its word at a[i] + at. */
+#if defined(BV_LEVEL_AVX2)
+/* Under a control register that flushes, plain multiply-adds are the step. All odd elements go
+ * first, and a barrier a row keeps gcc from reading ahead: there are no registers for more. */
+BV_INLINE void half_step(__m256 x, const __m256 half[2], vreal *acc) {
+    for (int q = 0; q < 2; q++) acc->v[q] = _mm256_fmadd_ps(x, half[q], acc->v[q]);
+    __asm__ volatile("" ::: "memory");
+}
+
+BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vreal acc[ROWS][VECS],
+                         int rows, int vecs) {
+    (void)vecs;
+    const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
+    const __m256i *pairs = (const __m256i *)(const void *)b;
+    __m256 half[2];
+    for (int q = 0; q < 2; q++)
+        half[q] = _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(pairs + q), upper));
+    UNROLL for (int i = 0; i < rows; i++) {
+        const __m256i word = _mm256_set1_epi32((int)word_at(a[i] + at));
+        half_step(_mm256_castsi256_ps(_mm256_and_si256(word, upper)), half, &acc[i][0]);
+    }
+    for (int q = 0; q < 2; q++)
+        half[q] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256(pairs + q), 16));
+    UNROLL for (int i = 0; i < rows; i++) {
+        const __m256i word = _mm256_set1_epi32((int)word_at(a[i] + at));
+        half_step(_mm256_castsi256_ps(_mm256_slli_epi32(word, 16)), half, &acc[i][0]);
+    }
+}
+#else
+BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vreal acc[ROWS][VECS],
+                         int rows, int vecs) {
+    vpair panel[VECS];
+    UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_pair_load(b + j * BV_LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+        const vpair word = v_pair_set(word_at(a[i] + at));
+        UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot_bf16(acc[i][j], word, panel[j]);
+    }
+}
+#endif
+
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                           int vecs) {
+    const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
+    const char *a[ROWS], *fetch = tile_fetch(t, row, whole, vecs);
+    const uint32_t *b = t->panel;
+    UNROLL for (int i = 0; i < rows; i++) a[i] = tile_rows(t, row) + (size_t)i * t->a_row;
+    size_t at = 0;
+    for (size_t step = 0; step < whole; step++, at += t->a_step) {
+        pair_step(a, at, b, acc, rows, vecs);
+        __builtin_prefetch(fetch + step * 16, 0, 2);
+        b += vecs * BV_LANES;
+    }
+    if (t->k % 2 == 0 || t->a_padded) return;
+    char words[ROWS][4] = {{0}};
+    UNROLL for (int i = 0; i < rows; i++) {
+        uint16_t last;
+        memcpy(&last, a[i] + at, sizeof last);
+        const uint32_t word = last;
+        memcpy(words[i], &word, sizeof word);
+        a[i] = words[i];
+    }
+    pair_step(a, 0, b, acc, rows, vecs);
+}
+
+/* ---- tiles ---- */
+
+BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, int rows, int vecs) {
+    vreal acc[ROWS][VECS];
+    tile_start(t, row, acc, rows, vecs);
+    chain_real(t, row, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#if defined(BV_LEVEL_AVX2)
+
+/* Sums of C before and after the chain, and the bias, follow the rules of f32: only the chain runs
+ * under a flushing control register, out of line so that nothing moves into or out of it. */
+typedef real pair_tile[ROWS][BV_LANES];
+
+BV_INLINE void flushed_chain(const bv_matmul_block *t, size_t row, pair_tile tile, int rows) {
+    vreal acc[ROWS][VECS];
+    UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
+    chain_pairs(t, row, acc, rows, 1);
+    UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
+}
+
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int vecs,
+                          void (*chain)(const bv_matmul_block *, size_t, pair_tile)) {
+    vreal acc[ROWS][VECS];
+    pair_tile tile;
+    tile_start(t, row, acc, rows, vecs);
+    UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | 0x8040u);
+    chain(t, row, tile);
+    _mm_setcsr(saved);
+    UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#define PAIRS(rows, vecs)                                                                          \
+    static __attribute__((noinline)) void chain_##rows(const bv_matmul_block *t, size_t row,       \
+                                                       pair_tile tile) {                           \
+        flushed_chain(t, row, tile, rows);                                                         \
+    }                                                                                              \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                      \
+        tile_pairs(t, row, rows, vecs, chain_##rows);                                              \
+    }
+
+#else
+
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int vecs) {
+    vreal acc[ROWS][VECS];
+    tile_start(t, row, acc, rows, vecs);
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        acc[i][j] = v_flush(acc[i][j]);
+    }
+    chain_pairs(t, row, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#define PAIRS(rows, vecs)                                                                          \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                      \
+        tile_pairs(t, row, rows, vecs);                                                            \
+    }
+
+#endif
+
+#define REAL(rows, vecs)                                                                           \
+    static void real_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                       \
+        tile_real(t, row, rows, vecs);                                                             \
+    }
+/* The emulation on vectors without a flushing mode takes row after row. */
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+#define TILE(rows, vecs) REAL(rows, vecs) PAIRS(rows, vecs)
+#else
+#define TILE(rows, vecs) REAL(rows, vecs)
+#endif
+
+typedef void tile_function(const bv_matmul_block *t, size_t row);
+
+#if ROWS == 8
+#define TILES(vecs)                                                                                \
+    TILE(1, vecs)                                                                                  \
+    TILE(2, vecs)                                                                                  \
+    TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs) TILE(7, vecs) TILE(8, vecs)
+#define LIST(kind, vecs)                                                                           \
+    {                                                                                              \
+        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
+            kind##_6_##vecs, kind##_7_##vecs, kind##_8_##vecs                                      \
+    }
+#elif ROWS == 6
+#define TILES(vecs)                                                                                \
+    TILE(1, vecs) TILE(2, vecs) TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs)
+#define LIST(kind, vecs)                                                                           \
+    {                                                                                              \
+        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
+            kind##_6_##vecs                                                                        \
+    }
+#else
+#define TILES(vecs) TILE(1, vecs)
+#define LIST(kind, vecs)                                                                           \
+    { kind##_1_##vecs }
+#endif
+
+#if VECS == 3
+TILES(1)
+TILES(2)
+TILES(3)
+static tile_function *const real_tiles[VECS][ROWS] = {LIST(real, 1), LIST(real, 2), LIST(real, 3)};
+static tile_function *const pair_tiles[VECS][ROWS] = {LIST(pairs, 1), LIST(pairs, 2),
+                                                      LIST(pairs, 3)};
+#else
+TILES(1)
+static tile_function *const real_tiles[VECS][ROWS] = {LIST(real, 1)};
+#if defined(BV_LEVEL_AVX2)
+static tile_function *const pair_tiles[VECS][ROWS] = {LIST(pairs, 1)};
+#endif
+#endif
+
+static void run_tiles(const bv_matmul_block *t, tile_function *const tiles[VECS][ROWS]) {
+    tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
+    size_t row = 0;
+    for (; row + ROWS <= t->m; row += ROWS) by_rows[ROWS - 1](t, row);
+    if (row < t->m) by_rows[t->m - row - 1](t, row);
+}
+
+static void block(const bv_matmul_block *t) {
+    run_tiles(t, real_tiles);
+}
+
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+static void block_bf16(const bv_matmul_block *t) {
+    run_tiles(t, pair_tiles);
+}
+#else
+PAIRS(1, 1)
+static void block_bf16(const bv_matmul_block *t) {
+    for (size_t row = 0; row < t->m; row++) pairs_1_1(t, row);
+}
+#endif
+
+/* ---- packing a panel of B ---- */
+
+static inline size_t panel_width(size_t n) {
+    return (n + BV_LANES - 1) / BV_LANES * BV_LANES;
+}
+
+static inline size_t source_at(const bv_matmul_source *s, size_t p, size_t j) {
+    return p * s->row_stride + j * s->col_stride;
+}
+
+static real source_real(const bv_matmul_source *s, size_t at) {
+    if (s->type == BV_BF16) return (real)f32_from_bf16(((const uint16_t *)s->data)[at]);
+    return ((const real *)s->data)[at];
+}
+
+static uint16_t source_half(const bv_matmul_source *s, size_t at) {
+    if (s->type == BV_BF16) return ((const uint16_t *)s->data)[at];
+    return bf16_from_f32((float)((const real *)s->data)[at]);
+}
+
+/* Up to sixteen neighbours in memory; the rest are zeros. */
+BV_INLINE vreal get_reals(const bv_matmul_source *s, size_t at, size_t n) {
+    if (n < BV_LANES) return v_get_first(s->data, s->type, at, n);
+    return v_get(s->data, s->type, at);
+}
+
+BV_INLINE void get_halves(const bv_matmul_source *s, size_t at, size_t n, uint16_t *halves) {
+    if (s->type == BV_BF16) {
+        const uint16_t *from = (const uint16_t *)s->data + at;
+        if (n == BV_LANES) {
+            memcpy(halves, from, 2 * BV_LANES);
+        } else {
+            memset(halves, 0, 2 * BV_LANES);
+            memcpy(halves, from, 2 * n);
+        }
+        return;
+    }
+    v_store_bf16(halves, get_reals(s, at, n));
+}
+
+/* Rows of B that lie contiguous: copied, at bf16 two by two. */
+static void pack_wide(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
+                      size_t n, real *panel) {
+    for (size_t p = k_begin; p < k_end; p++)
+        for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
+            const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
+            v_store(panel, get_reals(s, p * s->row_stride + col_begin + j, left));
+        }
+}
+
+static void pack_wide_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                           size_t col_begin, size_t n, uint32_t *panel) {
+    for (size_t p = k_begin; p < k_end; p += 2)
+        for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
+            const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
+            const size_t at = p * s->row_stride + col_begin + j;
+            uint16_t even[BV_LANES], odd[BV_LANES] = {0};
+            get_halves(s, at, left, even);
+            if (p + 1 < k_end) get_halves(s, at + s->row_stride, left, odd);
+            for (int i = 0; i < BV_LANES; i++) panel[i] = even[i] | (uint32_t)odd[i] << 16;
+        }
+}
+
+/* Columns of B that lie contiguous: squares of sixteen words are transposed. in[j] is a column. */
+#if defined(BV_LEVEL_AVX512)
+static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out, size_t stride,
+                            size_t rows) {
+    __m512i a[16], b[16];
+    UNROLL for (int i = 0; i < 16; i++) a[i] = _mm512_loadu_si512(in[i]);
+    UNROLL for (int i = 0; i < 8; i++) {
+        b[2 * i] = _mm512_unpacklo_epi32(a[2 * i], a[2 * i + 1]);
+        b[2 * i + 1] = _mm512_unpackhi_epi32(a[2 * i], a[2 * i + 1]);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        a[4 * i] = _mm512_unpacklo_epi64(b[4 * i], b[4 * i + 2]);
+        a[4 * i + 1] = _mm512_unpackhi_epi64(b[4 * i], b[4 * i + 2]);
+        a[4 * i + 2] = _mm512_unpacklo_epi64(b[4 * i + 1], b[4 * i + 3]);
+        a[4 * i + 3] = _mm512_unpackhi_epi64(b[4 * i + 1], b[4 * i + 3]);
+    }
+    /* a[4 q + r]: column r, r + 4, r + 8, r + 12 of rows 4 q .. 4 q + 3. */
+    UNROLL for (int r = 0; r < 4; r++) {
+        const __m512i low = _mm512_shuffle_i32x4(a[r], a[4 + r], 0x88);
+        const __m512i high = _mm512_shuffle_i32x4(a[r], a[4 + r], 0xdd);
+        const __m512i low2 = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0x88);
+        const __m512i high2 = _mm512_shuffle_i32x4(a[8 + r], a[12 + r], 0xdd);
+        b[r] = _mm512_shuffle_i32x4(low, low2, 0x88);
+        b[8 + r] = _mm512_shuffle_i32x4(low, low2, 0xdd);
+        b[4 + r] = _mm512_shuffle_i32x4(high, high2, 0x88);
+        b[12 + r] = _mm512_shuffle_i32x4(high, high2, 0xdd);
+    }
+    for (size_t i = 0; i < rows; i++) _mm512_storeu_si512(out + i * stride, b[i]);
+}
+#else
+static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out, size_t stride,
+                            size_t rows) {
+    for (size_t i = 0; i < rows; i++)
+        for (size_t j = 0; j < BV_LANES; j++) out[i * stride + j] = in[j][i];
+}
+#endif
+
+static void pack_tall(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
+                      size_t n, real *panel) {
+    const size_t width = panel_width(n);
+    for (size_t p = k_begin; p < k_end; p += BV_LANES, panel += BV_LANES * width)
+        for (size_t j = 0; j < n; j += BV_LANES) {
+            const size_t rows = k_end - p < BV_LANES ? k_end - p : BV_LANES;
+            real square[BV_LANES][BV_LANES];
+            for (size_t c = 0; c < BV_LANES; c++)
+                v_store(square[c], j + c < n
+                                       ? get_reals(s, (col_begin + j + c) * s->col_stride + p, rows)
+                                       : v_zero());
+#if defined(BV_LEVEL_F64)
+            for (size_t i = 0; i < rows; i++)
+                for (size_t c = 0; c < BV_LANES; c++) panel[i * width + j + c] = square[c][i];
+#else
+            uint32_t words[BV_LANES][BV_LANES];
+            memcpy(words, square, sizeof words);
+            transpose_words(words, (uint32_t *)(void *)(panel + j), width, rows);
+#endif
+        }
+}
+
+static void pack_tall_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                           size_t col_begin, size_t n, uint32_t *panel) {
+    const size_t width = panel_width(n), depth = 2 * BV_LANES;
+    for (size_t p = k_begin; p < k_end; p += depth, panel += BV_LANES * width)
+        for (size_t j = 0; j < n; j += BV_LANES) {
+            const size_t left = k_end - p < depth ? k_end - p : depth;
+            const size_t first = left < BV_LANES ? left : BV_LANES, second = left - first;
+            uint16_t halves[BV_LANES][2 * BV_LANES] = {{0}};
+            for (size_t c = 0; c < BV_LANES && j + c < n; c++) {
+                const size_t at = (col_begin + j + c) * s->col_stride + p;
+                get_halves(s, at, first, halves[c]);
+                if (second) get_halves(s, at + BV_LANES, second, halves[c] + BV_LANES);
+            }
+            uint32_t words[BV_LANES][BV_LANES];
+            memcpy(words, halves, sizeof words);
+            transpose_words(words, panel + j, width, (left + 1) / 2);
+        }
+}
+
+static void pack_panel(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
+                       size_t col_end, void *panel) {
+    const size_t n = col_end - col_begin, width = panel_width(n);
+    if (s->col_stride == 1) {
+        pack_wide(s, k_begin, k_end, col_begin, n, panel);
+        return;
+    }
+    if (s->row_stride == 1) {
+        pack_tall(s, k_begin, k_end, col_begin, n, panel);
+        return;
+    }
+    real *out = panel;
+    for (size_t p = k_begin; p < k_end; p++)
+        for (size_t j = 0; j < width; j++)
+            *out++ = j < n ? source_real(s, source_at(s, p, col_begin + j)) : 0;
+}
+
+static void pack_panel_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                            size_t col_begin, size_t col_end, void *panel) {
+    const size_t n = col_end - col_begin, width = panel_width(n);
+    if (s->col_stride == 1) {
+        pack_wide_bf16(s, k_begin, k_end, col_begin, n, panel);
+        return;
+    }
+    if (s->row_stride == 1) {
+        pack_tall_bf16(s, k_begin, k_end, col_begin, n, panel);
+        return;
+    }
+    uint32_t *out = panel;
+    for (size_t p = k_begin; p < k_end; p += 2)
+        for (size_t j = 0; j < width; j++) {
+            const uint32_t even = j < n ? source_half(s, source_at(s, p, col_begin + j)) : 0;
+            const uint32_t odd =
+                j < n && p + 1 < k_end ? source_half(s, source_at(s, p + 1, col_begin + j)) : 0;
+            *out++ = even | odd << 16;
+        }
+}
+
+/* ---- packing rows of a transposed A ---- */
+
+#define STRIP 16 /* steps that are taken from all tiles in turn: writes stay in few cache lines */
+
+static void pack_rows(const void *a, size_t lda, size_t m, size_t k, void *packed) {
+    const real *from = a;
+    real *to = packed;
+    for (size_t p = 0; p < k; p += STRIP)
+        for (size_t i = 0; i < m; i += ROWS) {
+            const size_t end = p + STRIP < k ? p + STRIP : k, left = m - i;
+            real *tile = to + i * k;
+            for (size_t q = p; q < end; q++) {
+                if (left >= ROWS)
+                    memcpy(tile + q * ROWS, from + q * lda + i, ROWS * sizeof *to);
+                else
+                    memcpy(tile + q * ROWS, from + q * lda + i, left * sizeof *to);
+            }
+        }
+}
+
+static void pack_rows_bf16(const void *a, size_t lda, size_t m, size_t k, void *packed) {
+    const uint16_t *from = a;
+    const size_t steps = (k + 1) / 2;
+    for (size_t p = 0; p < steps; p += STRIP)
+        for (size_t i = 0; i < m; i += ROWS) {
+            const size_t end = p + STRIP < steps ? p + STRIP : steps, left = m - i;
+            uint32_t *tile = (uint32_t *)packed + i * steps;
+            for (size_t q = p; q < end; q++) {
+                const uint16_t *even = from + 2 * q * lda + i, *odd = even + lda;
+                uint32_t *to = tile + q * ROWS;
+                if (2 * q + 1 == k)
+                    for (size_t r = 0; r < ROWS && r < left; r++) to[r] = even[r];
+                else if (left >= ROWS)
+                    for (size_t r = 0; r < ROWS; r++) to[r] = even[r] | (uint32_t)odd[r] << 16;
+                else
+                    for (size_t r = 0; r < left; r++) to[r] = even[r] | (uint32_t)odd[r] << 16;
+            }
+        }
+}
+
+const bv_matmul_kernels BV_NAME(bv_matmul_table) = {.rows = ROWS,
+                                                    .cols = COLS,
+                                                    .block = block,
+                                                    .block_bf16 = block_bf16,
+                                                    .pack_panel = pack_panel,
+                                                    .pack_panel_bf16 = pack_panel_bf16,
+                                                    .pack_rows = pack_rows,
+                                                    .pack_rows_bf16 = pack_rows_bf16};

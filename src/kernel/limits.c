@@ -1,0 +1,70 @@
+#include "kernel/limits.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "kernel/kernel.h"
+#include <stdint.h>
+
+typedef struct peak_task {
+    double (*loop)(size_t rounds, float *sink);
+    size_t rounds;
+    double flops;
+} peak_task;
+
+static void peak_part(void *context, int part, int parts) {
+    (void)parts;
+    peak_task *task = context;
+    float sink;
+    const double flops = task->loop(task->rounds, &sink);
+    if (part == 0) task->flops = flops;
+}
+
+double bv_limits_peak_gflops(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
+                             double seconds) {
+    peak_task task = {.loop = type == BV_BF16 ? kernels->limits->dot_bf16
+                                              : kernels->limits->multiply_add,
+                      .rounds = 20000};
+    double best = 0;
+    const double end = bv_clock_seconds() + seconds;
+    do {
+        const double begin = bv_clock_seconds();
+        bv_pool_run(pool, peak_part, &task);
+        const double rate = task.flops * bv_pool_threads(pool) / (bv_clock_seconds() - begin);
+        if (rate > best) best = rate;
+    } while (bv_clock_seconds() < end);
+    return best * 1e-9;
+}
+
+#define READ_BYTES ((size_t)256 << 20)
+
+typedef struct read_task {
+    const uint64_t *data;
+    uint64_t sums[256]; /* keeps the reads from being optimized away */
+} read_task;
+
+static void read_part(void *context, int part, int parts) {
+    read_task *task = context;
+    size_t begin, end;
+    bv_pool_range(READ_BYTES / 8, 64, part, parts, &begin, &end);
+    uint64_t sum[8] = {0};
+    for (size_t i = begin; i < end; i += 8)
+        for (int k = 0; k < 8; k++) sum[k] += task->data[i + (size_t)k];
+    for (int k = 1; k < 8; k++) sum[0] ^= sum[k];
+    task->sums[part % 256] = sum[0];
+}
+
+bv_status bv_limits_read_gbps(bv_pool *pool, double seconds, double *gbps) {
+    void *data = bv_malloc_aligned(READ_BYTES);
+    if (!data) return bv_fail_memory("measuring the memory's bandwidth");
+    read_task task = {.data = data};
+    *gbps = 0;
+    const double end = bv_clock_seconds() + seconds;
+    do {
+        const double begin = bv_clock_seconds();
+        bv_pool_run(pool, read_part, &task);
+        const double rate = (double)READ_BYTES * 1e-9 / (bv_clock_seconds() - begin);
+        if (rate > *gbps) *gbps = rate;
+    } while (bv_clock_seconds() < end);
+    bv_free_aligned(data);
+    return BV_OK;
+}

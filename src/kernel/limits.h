@@ -1,0 +1,28 @@
+/*
+ * This machine's limits: the peak of multiply-adds from registers alone, and the bandwidth of reads.
+ * Every benchmark is a share of them. Measuring takes the time asked for; never done inside training
+ * or generation.
+ */
+#ifndef BV_KERNEL_LIMITS_H
+#define BV_KERNEL_LIMITS_H
+
+#include "base/pool.h"
+#include "base/status.h"
+#include "kernel/dtype.h"
+#include <stddef.h>
+
+struct bv_kernels;
+
+typedef struct bv_limits_kernels {
+    /* Runs `rounds` of independent chains; returns the floating-point operations done. */
+    double (*multiply_add)(size_t rounds, float *sink);
+    double (*dot_bf16)(size_t rounds, float *sink);
+} bv_limits_kernels;
+
+/* GFLOP/s of all threads of the pool together, best of rounds filling about `seconds`. */
+double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
+                             double seconds);
+/* GB/s of all threads reading a buffer much larger than the caches. */
+bv_status bv_limits_read_gbps(bv_pool *pool, double seconds, double *gbps);
+
+#endif

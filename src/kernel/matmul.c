@@ -1,0 +1,327 @@
+#include "kernel/matmul.h"
+
+#include "kernel/kernel.h"
+#include <stdint.h>
+
+/*
+ * The loops around the micro-kernels. A thread owns a rectangle of C and takes it in blocks that
+ * its second-level cache holds:
+ *
+ *     columns of C, nc at a time      (B of these columns is packed here if it wasn't before)
+ *       rows of C, mc at a time
+ *         k, kc at a time             (A of these rows is packed here if it is transposed)
+ *           panels of `cols` columns
+ *             tiles of `rows` rows
+ *
+ * With more than one block of k, sums rest in a block of reals between them; the first block reads
+ * what C begins with, the last one adds the bias and rounds. Packed B: [blocks of k][panels][steps,
+ * width] words, so that a panel is one stream and no two are a power of two apart.
+ */
+
+#define K_MAX_REAL 768
+#define K_MAX_BF16 1024
+#define ROWS_BYTES ((size_t)256 << 10) /* of A, in the second-level cache */
+#define ROWS_MAX 96                    /* of a block of sums */
+#define COLS_MAX 816                   /* of a block of sums, of B that is packed on the way */
+#define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
+
+static size_t up(size_t n, size_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+static size_t least(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Equal pieces of n, each at most `most`, multiples of unit; most is a multiple of unit. */
+static size_t piece(size_t n, size_t most, size_t unit) {
+    const size_t pieces = (n + most - 1) / most;
+    return up((n + pieces - 1) / pieces, unit);
+}
+
+/* ---- the layout of packed operands ---- */
+
+static size_t word_size(bv_dtype type) {
+    return type == BV_BF16 ? 4 : bv_dtype_size(type);
+}
+
+static size_t steps_of(bv_dtype type, size_t k) {
+    return type == BV_BF16 ? (k + 1) / 2 : k;
+}
+
+static size_t k_block(bv_dtype type, size_t k) {
+    return piece(k, type == BV_BF16 ? K_MAX_BF16 : K_MAX_REAL, 16);
+}
+
+/* Bytes before the panel of column col (a multiple of the tile's) in the block that begins at k. */
+static size_t panel_offset(bv_dtype type, size_t k_begin, size_t k_end, size_t n, size_t col) {
+    const size_t before = steps_of(type, k_begin) * up(n, 16);
+    return (before + steps_of(type, k_end - k_begin) * col) * word_size(type);
+}
+
+size_t bv_matmul_packed_bytes(const bv_kernels *kernels, bv_dtype type, size_t k, size_t n) {
+    (void)kernels;
+    return steps_of(type, k) * up(n, 16) * word_size(type);
+}
+
+/* ---- packing B ---- */
+
+/* Columns col_begin .. col_end, as if they were all of B; col_begin is a multiple of the tile's. */
+typedef struct pack_task {
+    const bv_matmul_kernels *kernels;
+    const bv_matmul_source *source;
+    bv_dtype type;
+    size_t col_begin, col_end;
+    char *packed;
+} pack_task;
+
+static void pack_panels(const pack_task *task, size_t panel_begin, size_t panel_end) {
+    const bv_matmul_source *s = task->source;
+    const size_t cols = task->kernels->cols, kc = k_block(task->type, s->k);
+    const size_t n = task->col_end - task->col_begin;
+    for (size_t k = 0; k < s->k; k += kc)
+        for (size_t panel = panel_begin; panel < panel_end; panel++) {
+            const size_t k_end = least(k + kc, s->k), col = task->col_begin + panel * cols;
+            const size_t col_end = least(col + cols, task->col_end);
+            char *out = task->packed + panel_offset(task->type, k, k_end, n, panel * cols);
+            if (task->type == BV_BF16)
+                task->kernels->pack_panel_bf16(s, k, k_end, col, col_end, out);
+            else
+                task->kernels->pack_panel(s, k, k_end, col, col_end, out);
+        }
+}
+
+static void pack_part(void *context, int part, int parts) {
+    const pack_task *task = context;
+    const size_t cols = task->kernels->cols;
+    size_t begin, end;
+    bv_pool_range(task->col_end, cols, part, parts, &begin, &end);
+    if (begin < end) pack_panels(task, begin / cols, (end + cols - 1) / cols);
+}
+
+void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
+                    const bv_matmul_source *source, void *packed) {
+    pack_task task = {.kernels = kernels->matmul,
+                      .source = source,
+                      .type = type,
+                      .col_end = source->n,
+                      .packed = packed};
+    bv_pool_run(source->k * source->n < ALONE ? NULL : pool, pack_part, &task);
+}
+
+/* ---- who computes what, in which blocks ---- */
+
+typedef struct blocking {
+    size_t parts_m, parts_n; /* C is divided into parts_m x parts_n rectangles */
+    size_t kc, mc, nc;
+    size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
+} blocking;
+
+static size_t share(size_t n, size_t unit, size_t parts) {
+    const size_t units = (n + unit - 1) / unit;
+    return least(n, (units + parts - 1) / parts * unit);
+}
+
+/* The division whose largest rectangle costs least: its products, and its operands once. */
+static void divide(const bv_matmul_kernels *kernels, const bv_matmul_args *args, size_t threads,
+                   blocking *b) {
+    double best = 0;
+    for (size_t parts = 1; parts <= threads; parts++) {
+        if (threads % parts) continue;
+        const size_t across = threads / parts;
+        const double m = (double)up(share(args->m, kernels->rows, parts), kernels->rows);
+        const double n = (double)up(share(args->n, kernels->cols, across), 16);
+        const double cost = m * n + 16 * (m + n);
+        if (best > 0 && cost >= best) continue;
+        best = cost;
+        b->parts_m = parts;
+        b->parts_n = across;
+    }
+}
+
+static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
+    const bv_matmul_kernels *kernels = k->matmul;
+    blocking b;
+    if (args->m * args->n * args->k < ALONE) threads = 1;
+    divide(kernels, args, threads, &b);
+    const size_t m = share(args->m, kernels->rows, b.parts_m);
+    const size_t n = share(args->n, kernels->cols, b.parts_n);
+    b.kc = k_block(args->type, args->k);
+    const bool many = b.kc < args->k;
+    const size_t bytes = b.kc * bv_dtype_size(args->type);
+    size_t m_most = least(ROWS_BYTES / bytes, many ? ROWS_MAX : SIZE_MAX);
+    m_most = m_most < kernels->rows ? kernels->rows : m_most / kernels->rows * kernels->rows;
+    const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
+    b.mc = piece(m, m_most, kernels->rows);
+    b.nc = many || !args->b ? piece(n, n_most, kernels->cols) : up(n, kernels->cols);
+    const size_t width = least(b.nc, up(n, 16));
+    b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
+    b.rows =
+        args->a_transposed ? up(b.mc * steps_of(args->type, b.kc) * word_size(args->type), 64) : 0;
+    b.panels = args->b ? 0 : up(width * steps_of(args->type, args->k) * word_size(args->type), 64);
+    return b;
+}
+
+size_t bv_matmul_scratch_bytes(const bv_kernels *kernels, int threads, const bv_matmul_args *args) {
+    const blocking b = plan_blocks(kernels, args, (size_t)threads);
+    return b.parts_m * b.parts_n * (b.sums + b.rows + b.panels);
+}
+
+/* ---- the loops ---- */
+
+typedef struct matmul_task {
+    const bv_kernels *kernels;
+    const bv_matmul_args *args;
+    blocking blocking;
+    char *scratch;
+} matmul_task;
+
+/* Where one thread is. */
+typedef struct place {
+    const matmul_task *task;
+    char *sums, *rows, *panels; /* its scratch */
+    size_t k, k_end, row, row_end, col, col_end;
+    const char *b; /* packed B and its number of columns, and the first of them */
+    size_t b_cols, b_begin;
+} place;
+
+static void *c_at(const bv_matmul_args *args, size_t row, size_t col) {
+    return (char *)args->c + (row * args->ldc + col) * bv_dtype_size(args->c_type);
+}
+
+static void locate_rows(const place *p, bv_matmul_block *block) {
+    const bv_matmul_args *args = p->task->args;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const size_t size = bv_dtype_size(args->type), word = word_size(args->type);
+    if (args->a_transposed) {
+        block->a = p->rows;
+        block->a_row = word;
+        block->a_step = kernels->rows * word;
+        block->a_tile = steps_of(args->type, p->k_end - p->k) * block->a_step;
+        block->a_padded = true;
+    } else {
+        block->a = (const char *)args->a + (p->row * args->lda + p->k) * size;
+        block->a_row = args->lda * size;
+        block->a_step = word;
+        block->a_tile = kernels->rows * block->a_row;
+    }
+}
+
+/* Where sums come from and go to in this block of k. */
+static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
+    const bv_matmul_args *args = p->task->args;
+    const size_t stride = least(p->task->blocking.nc, up(p->col_end - p->col, 16));
+    char *sums = p->sums + (col - p->col) * bv_dtype_size(p->task->kernels->real);
+    if (p->k > 0) {
+        block->start = sums;
+        block->start_stride = stride;
+    } else if (args->accumulate) {
+        block->start = c_at(args, p->row, col);
+        block->start_stride = args->ldc;
+    }
+    if (p->k_end < args->k) {
+        block->out = sums;
+        block->out_stride = stride;
+        block->out_type = p->task->kernels->real;
+    } else {
+        block->out = c_at(args, p->row, col);
+        block->out_stride = args->ldc;
+        block->out_type = args->c_type;
+        if (args->bias)
+            block->bias = (const char *)args->bias + col * bv_dtype_size(p->task->kernels->real);
+    }
+}
+
+static void run_panels(const place *p) {
+    const bv_matmul_args *args = p->task->args;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    for (size_t col = p->col; col < p->col_end; col += kernels->cols) {
+        bv_matmul_block block = {.m = p->row_end - p->row,
+                                 .n = least(kernels->cols, p->col_end - col),
+                                 .k = p->k_end - p->k};
+        locate_rows(p, &block);
+        locate_sums(p, col, &block);
+        block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
+        if (block.m >= 4 * kernels->rows && col + 2 * kernels->cols <= p->col_end)
+            block.next = (const char *)block.panel +
+                         kernels->cols * steps_of(args->type, block.k) * word_size(args->type);
+        if (args->type == BV_BF16)
+            kernels->block_bf16(&block);
+        else
+            kernels->block(&block);
+    }
+}
+
+static void pack_rows(const place *p) {
+    const bv_matmul_args *args = p->task->args;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const char *a = (const char *)args->a + (p->k * args->lda + p->row) * bv_dtype_size(args->type);
+    const size_t m = p->row_end - p->row, k = p->k_end - p->k;
+    if (args->type == BV_BF16)
+        kernels->pack_rows_bf16(a, args->lda, m, k, p->rows);
+    else
+        kernels->pack_rows(a, args->lda, m, k, p->rows);
+}
+
+static void run_rows(place *p, size_t row_begin, size_t row_end) {
+    const bv_matmul_args *args = p->task->args;
+    const blocking *b = &p->task->blocking;
+    for (p->row = row_begin; p->row < row_end; p->row += b->mc)
+        for (p->k = 0; p->k < args->k; p->k += b->kc) {
+            p->row_end = least(p->row + b->mc, row_end);
+            p->k_end = least(p->k + b->kc, args->k);
+            if (args->a_transposed) pack_rows(p);
+            run_panels(p);
+        }
+}
+
+static void prepare_panels(place *p) {
+    const bv_matmul_args *args = p->task->args;
+    if (args->b) return;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const pack_task pack = {.kernels = kernels,
+                            .source = &args->b_source,
+                            .type = args->type,
+                            .col_begin = p->col,
+                            .col_end = p->col_end,
+                            .packed = p->panels};
+    pack_panels(&pack, 0, (p->col_end - p->col + kernels->cols - 1) / kernels->cols);
+    p->b = p->panels;
+    p->b_begin = p->col;
+    p->b_cols = p->col_end - p->col;
+}
+
+static void run_part(void *context, int part, int parts) {
+    (void)parts;
+    const matmul_task *task = context;
+    const bv_matmul_args *args = task->args;
+    const blocking *b = &task->blocking;
+    if ((size_t)part >= b->parts_m * b->parts_n) return;
+    const bv_matmul_kernels *kernels = task->kernels->matmul;
+    size_t row_begin, row_end, col_begin, col_end;
+    bv_pool_range(args->m, kernels->rows, part / (int)b->parts_n, (int)b->parts_m, &row_begin,
+                  &row_end);
+    bv_pool_range(args->n, kernels->cols, part % (int)b->parts_n, (int)b->parts_n, &col_begin,
+                  &col_end);
+    if (row_begin == row_end) return;
+    char *scratch = task->scratch + (size_t)part * (b->sums + b->rows + b->panels);
+    place p = {.task = task,
+               .sums = scratch,
+               .rows = scratch + b->sums,
+               .panels = scratch + b->sums + b->rows,
+               .b = args->b,
+               .b_cols = args->n};
+    for (p.col = col_begin; p.col < col_end; p.col += b->nc) {
+        p.col_end = least(p.col + b->nc, col_end);
+        prepare_panels(&p);
+        run_rows(&p, row_begin, row_end);
+    }
+}
+
+void bv_matmul_run(const bv_kernels *kernels, bv_pool *pool, const bv_matmul_args *args,
+                   void *scratch) {
+    matmul_task task = {.kernels = kernels, .args = args, .scratch = scratch};
+    task.blocking = plan_blocks(kernels, args, (size_t)bv_pool_threads(pool));
+    const bool alone = task.blocking.parts_m * task.blocking.parts_n == 1;
+    bv_pool_run(alone ? NULL : pool, run_part, &task);
+}

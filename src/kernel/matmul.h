@@ -1,0 +1,88 @@
+/*
+ * Matrix products. C[m, n] = A[m, k] * B[k, n] (+ C), each element one ascending chain of fused
+ * multiply-adds over k, continued from C when `accumulate` (bf16: pairs 2p, 2p+1, odd first, f32
+ * accumulator; an odd k is padded with zeros). Tiles, blocks, threads and packing never change a
+ * bit.
+ *
+ * B is packed once into panels (weights: once a version; gradients of weights: once a call). A is
+ * read in place from row-major memory (forward, dX), or packed by the driver when `a_transposed`
+ * (dW = dY^T X, where both operands are activations).
+ */
+#ifndef BV_KERNEL_MATMUL_H
+#define BV_KERNEL_MATMUL_H
+
+#include "base/pool.h"
+#include "kernel/dtype.h"
+#include <stdbool.h>
+
+struct bv_kernels;
+
+/* The source of a packed B: element (p, j) at data[p * row_stride + j * col_stride]. */
+typedef struct bv_matmul_source {
+    const void *data;
+    bv_dtype type; /* real or BV_BF16; real is rounded to bf16 when packing for bf16 */
+    size_t row_stride, col_stride;
+    size_t k, n;
+} bv_matmul_source;
+
+typedef struct bv_matmul_args {
+    size_t m, n, k;
+    bv_dtype type; /* of the products: the level's real, or BV_BF16 */
+    const void *a; /* of `type`; element (i, p) at a[i * lda + p], transposed: a[p * lda + i] */
+    size_t lda;
+    bool a_transposed;
+    const void *b; /* packed by bv_matmul_pack for `type`; NULL: b_source is packed on the way */
+    bv_matmul_source b_source; /* used when b is NULL */
+    void *c;                   /* [m, ldc] of c_type; real when accumulate */
+    size_t ldc;
+    bv_dtype c_type;
+    bool accumulate;
+    const void *bias; /* [n] real added after the chain, or NULL */
+} bv_matmul_args;
+
+/* Bytes of the packed form of a [k, n] matrix. */
+size_t bv_matmul_packed_bytes(const struct bv_kernels *kernels, bv_dtype type, size_t k, size_t n);
+/* Packs, divided over the pool. packed: 64-byte aligned. */
+void bv_matmul_pack(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
+                    const bv_matmul_source *source, void *packed);
+
+/* Scratch that bv_matmul_run needs for such arguments (pointers are ignored), 64-byte aligned. */
+size_t bv_matmul_scratch_bytes(const struct bv_kernels *kernels, int threads,
+                               const bv_matmul_args *args);
+void bv_matmul_run(const struct bv_kernels *kernels, bv_pool *pool, const bv_matmul_args *args,
+                   void *scratch);
+
+/* A panel of C: m rows and n <= cols columns, continued over k elements. Widths of panels are n
+ * rounded up to 16. A step is an element of k, at bf16 a pair; a word is what a step takes of a row
+ * or column: a real, at bf16 32 bits. */
+typedef struct bv_matmul_block {
+    size_t m, n, k;
+    const void *a;                /* the first word of row 0 */
+    size_t a_row, a_step, a_tile; /* bytes to the next row of a tile, step, tile of `rows` rows */
+    bool a_padded;                /* bf16: an odd k is followed by a zero (packed rows) */
+    const void *panel;            /* [steps, width] words */
+    const void *start;            /* [m, start_stride] real: what C begins with; NULL: zeros */
+    size_t start_stride;
+    void *out; /* [m, out_stride] of out_type */
+    size_t out_stride;
+    bv_dtype out_type;
+    const void *bias; /* [n] real, or NULL */
+    const void *next; /* a panel to fetch into the cache meanwhile, as large as this one, or NULL */
+} bv_matmul_block;
+
+/* What a level supplies; the loops around it are written once. */
+typedef struct bv_matmul_kernels {
+    size_t rows, cols; /* of a tile */
+    void (*block)(const bv_matmul_block *block);
+    void (*block_bf16)(const bv_matmul_block *block);
+    /* A panel of B: [steps, width] words; columns beyond col_end and an odd last k are zeros. */
+    void (*pack_panel)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                       size_t col_begin, size_t col_end, void *panel);
+    void (*pack_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                            size_t col_begin, size_t col_end, void *panel);
+    /* m rows of a transposed A, k long, a at the first element: tiles of [steps, rows] words. */
+    void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed);
+    void (*pack_rows_bf16)(const void *a, size_t lda, size_t m, size_t k, void *packed);
+} bv_matmul_kernels;
+
+#endif

@@ -1,0 +1,85 @@
+/*
+ * Elementary functions on vectors of 16 lanes: ours, so that bits do not depend on a C library.
+ * f32: polynomials of fused multiply-adds, error below 2 ulp (Cephes' coefficients, Moshier 1989).
+ * f64 is the reference of the tests and asks the C library.
+ */
+#ifndef BV_KERNEL_REAL_H
+#define BV_KERNEL_REAL_H
+
+#include "kernel/lane.h"
+
+#ifdef BV_LEVEL_F64
+
+BV_INLINE vreal v_exp(vreal x) {
+    for (int i = 0; i < BV_LANES; i++) x.v[i] = exp(x.v[i]);
+    return x;
+}
+BV_INLINE vreal v_tanh(vreal x) {
+    for (int i = 0; i < BV_LANES; i++) x.v[i] = tanh(x.v[i]);
+    return x;
+}
+
+#else
+
+BV_INLINE vreal v_exp(vreal x) {
+    /* Below -104 the result is 0, above 89 infinite; a NaN passes both. */
+    x = v_if_less(x, v_set(-104.0f), v_set(-104.0f), x);
+    x = v_if_less(v_set(89.0f), x, v_set(89.0f), x);
+    vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    n = v_if_less(v_abs(n), v_set(1000.0f), n, v_zero()); /* NaN: any n will do */
+    vreal r = v_fma(n, v_set(-0.693359375f), x);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    vreal p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
+    /* Two factors, so that results may be denormal or infinite. */
+    const vreal half = v_round(v_mul(n, v_set(0.5f)));
+    return v_mul(v_mul(p, v_pow2(half)), v_pow2(v_sub(n, half)));
+}
+
+BV_INLINE vreal v_tanh(vreal x) {
+    const vreal z = v_mul(x, x);
+    vreal p = v_set(-5.70498872745e-3f);
+    p = v_fma(p, z, v_set(2.06390887954e-2f));
+    p = v_fma(p, z, v_set(-5.37397155531e-2f));
+    p = v_fma(p, z, v_set(1.33314422036e-1f));
+    p = v_fma(p, z, v_set(-3.33332819422e-1f));
+    const vreal small = v_fma(v_mul(p, z), x, x);
+    const vreal a = v_abs(x);
+    const vreal e = v_exp(v_add(a, a));
+    const vreal large = v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(e, v_set(1.0f))));
+    const vreal big = v_if_less(x, v_zero(), v_sub(v_zero(), large), large);
+    return v_if_less(a, v_set(0.625f), small, big);
+}
+
+#endif
+
+BV_INLINE vreal v_sigmoid(vreal x) {
+    return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_zero(), x))));
+}
+
+/* A body is written once with its types as constants and chosen here by the types of the run. */
+#ifdef BV_LEVEL_F64
+#define BV_BY_TYPE(type, body, ...)                                                                \
+    do {                                                                                           \
+        BV_ASSERT((type) == BV_F64);                                                               \
+        body(__VA_ARGS__, BV_F64);                                                                 \
+    } while (0)
+#else
+#define BV_BY_TYPE(type, body, ...)                                                                \
+    do {                                                                                           \
+        if ((type) == BV_BF16) body(__VA_ARGS__, BV_BF16);                                         \
+        else body(__VA_ARGS__, BV_F32);                                                            \
+    } while (0)
+#endif
+#define BV_BY_TYPES(first, second, body, ...)                                                      \
+    do {                                                                                           \
+        if ((first) == BV_BF16) BV_BY_TYPE(second, body, __VA_ARGS__, BV_BF16);                    \
+        else BV_BY_TYPE(second, body, __VA_ARGS__, BV_REAL_TYPE);                                  \
+    } while (0)
+
+#endif

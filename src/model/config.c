@@ -1,0 +1,43 @@
+#include "model/config.h"
+
+static bv_status positive(const char *name, size_t value) {
+    if (value == 0) return bv_fail(BV_CODE_USAGE, "%s must be at least 1", name);
+    return BV_OK;
+}
+
+bv_status bv_gpt_config_check(bv_gpt_config *c) {
+    BV_TRY(positive("vocab_size", c->vocab_size));
+    BV_TRY(positive("context", c->context));
+    BV_TRY(positive("layers", c->layers));
+    BV_TRY(positive("heads", c->heads));
+    BV_TRY(positive("width", c->width));
+    if (c->kv_heads == 0) c->kv_heads = c->heads;
+    if (c->d_head == 0 && c->width % c->heads)
+        return bv_try(bv_fail(BV_CODE_USAGE, "width %zu is not a multiple of heads %zu", c->width,
+                              c->heads),
+                      "--set width=%zu", (c->width / c->heads + 1) * c->heads);
+    if (c->d_head == 0) c->d_head = c->width / c->heads;
+    if (c->ff_width == 0) c->ff_width = 4 * c->width;
+    if (c->heads % c->kv_heads)
+        return bv_fail(BV_CODE_USAGE, "heads %zu is not a multiple of kv_heads %zu", c->heads,
+                       c->kv_heads);
+    if (c->d_head > 256)
+        return bv_try(bv_fail(BV_CODE_USAGE, "d_head %zu is more than 256", c->d_head),
+                      "more heads");
+    if (c->d_head % 2 && c->position == BV_POSITION_ROPE)
+        return bv_fail(BV_CODE_USAGE, "rotary positions need an even d_head, not %zu", c->d_head);
+    if (!(c->dropout >= 0 && c->dropout < 1))
+        return bv_fail(BV_CODE_USAGE, "dropout %g is not in [0, 1)", c->dropout);
+    return BV_OK;
+}
+
+size_t bv_gpt_parameter_count(const bv_gpt_config *c) {
+    const size_t qkv = (c->heads + 2 * c->kv_heads) * c->d_head;
+    const size_t up = c->activation == BV_SWIGLU ? 2 * c->ff_width : c->ff_width;
+    const size_t norm = c->width * (c->bias && !c->rms_norm ? 2 : 1);
+    const size_t matrices = c->width * (qkv + c->heads * c->d_head + up + c->ff_width);
+    const size_t biases = c->bias ? qkv + up + 2 * c->width : 0;
+    const size_t tables = c->vocab_size * (c->tied ? 1 : 2) +
+                          (c->position == BV_POSITION_LEARNED ? c->context : 0);
+    return c->layers * (matrices + biases + 2 * norm) + norm + tables * c->width;
+}

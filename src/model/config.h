@@ -1,0 +1,44 @@
+/*
+ * The configuration of a GPT-shaped model: everything that decides its shapes and its arithmetic.
+ * GPT-2 (Radford et al. 2019), GPT-3 (Brown et al. 2020) and the modern block (RMS norm, RoPE,
+ * grouped queries, QK-norm, SwiGLU or squared ReLU, no biases, untied head, soft cap) are settings.
+ * Plain data, copied by value.
+ */
+#ifndef BV_MODEL_CONFIG_H
+#define BV_MODEL_CONFIG_H
+
+#include "base/status.h"
+#include "kernel/elementwise.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum bv_position_kind { BV_POSITION_LEARNED, BV_POSITION_ROPE } bv_position_kind;
+
+typedef struct bv_gpt_config {
+    size_t vocab_size; /* set from the tokenizer when 0 */
+    size_t context;    /* longest sequence              */
+    size_t layers, heads, kv_heads, width;
+    size_t d_head;   /* width / heads unless set */
+    size_t ff_width; /* hidden width of the MLP; 4 * width unless set (SwiGLU: of each half) */
+    bv_position_kind position;
+    double rope_base;
+    bool rms_norm; /* else layer norm */
+    double norm_eps;
+    bool bias; /* on linears and layer norms */
+    bool qk_norm;
+    bv_activation activation;
+    bool tied;              /* head = token embedding */
+    double logit_soft_cap;  /* 0: none */
+    size_t band;            /* 0: all layers dense; else every second layer (1, 3, ...) sees only
+                               the last `band` positions (GPT-3) */
+    double dropout;         /* after embedding, attention weights, attention and MLP outputs */
+    bool document_mask;     /* attention does not cross document borders */
+} bv_gpt_config;
+
+/* Fills what is derived (d_head, ff_width, kv_heads) and refuses what does not fit together:
+ * width % heads, heads % kv_heads, odd d_head with RoPE, zero sizes. BV_CODE_USAGE, one line. */
+bv_status bv_gpt_config_check(bv_gpt_config *config);
+
+size_t bv_gpt_parameter_count(const bv_gpt_config *config);
+
+#endif

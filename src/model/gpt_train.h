@@ -1,0 +1,77 @@
+/*
+ * A GPT with what a training step needs: weights, plans for training and scoring, gradients,
+ * optimizer. It knows nothing of files, schedules or loops (src/train does). One thread at a time.
+ *
+ * A step: step_begin; for each grain: grain_begin, micro-batches in order, grain_end; gradient;
+ * apply (or not: a skipped step leaves weights and optimizer as they were).
+ */
+#ifndef BV_MODEL_GPT_TRAIN_H
+#define BV_MODEL_GPT_TRAIN_H
+
+#include "model/gpt.h"
+#include "nn/optimizer.h"
+#include "tensor/plan.h"
+
+/* A named tensor in canonical layout, borrowed. */
+typedef struct bv_named_tensor {
+    const char *name;
+    bv_dtype dtype;
+    int rank;
+    size_t shape[4];
+    void *data;
+} bv_named_tensor;
+
+typedef struct bv_gpt_trainer_options {
+    bv_gpt_config config; /* checked */
+    bv_numerics numerics;
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    size_t batch_max;   /* sequences of a global batch  */
+    size_t micro_batch; /* sequences of a micro-batch   */
+    size_t context;     /* tokens of a sequence         */
+    size_t grains;
+    bool recompute, unfused;
+    uint64_t seed;
+    bv_optimizer_kind optimizer;
+} bv_gpt_trainer_options;
+
+typedef struct bv_gpt_trainer bv_gpt_trainer;
+
+bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_trainer **out);
+void bv_gpt_trainer_destroy(bv_gpt_trainer **trainer);
+
+/* Master weights and optimizer state, sorted as made. After writing into them: changed. */
+const bv_named_tensor *bv_gpt_trainer_parameters(bv_gpt_trainer *trainer, size_t *count);
+const bv_named_tensor *bv_gpt_trainer_optimizer_state(bv_gpt_trainer *trainer, size_t *count);
+void bv_gpt_trainer_changed(bv_gpt_trainer *trainer);
+
+/* step: of the run, keys dropout. targets: number of real targets in the whole global batch. */
+void bv_gpt_trainer_step_begin(bv_gpt_trainer *trainer, uint32_t step, uint64_t targets);
+void bv_gpt_trainer_grain_begin(bv_gpt_trainer *trainer);
+/* inputs, targets: [sequences, context]; sequences <= micro_batch; first_visible: [rows] or NULL;
+ * first_sample: index of the first sequence in the global batch, ascending over the step. */
+void bv_gpt_trainer_micro(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
+                          const uint32_t *first_visible, size_t sequences, size_t first_sample);
+void bv_gpt_trainer_grain_end(bv_gpt_trainer *trainer);
+/* Mean loss over the targets, and the gradient's norm. */
+void bv_gpt_trainer_gradient(bv_gpt_trainer *trainer, double *loss, double *norm);
+void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step);
+
+/* Row losses of sequences without learning, [sequences, context] floats (doubles when f64). Any
+ * number of sequences: they are cut into micro-batches. */
+void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs,
+                           const uint32_t *targets, const uint32_t *first_visible,
+                           size_t sequences, void *losses);
+
+/* The first parameter, in the order of the model, whose gradient is not finite; NULL: none. */
+const char *bv_gpt_trainer_first_nonfinite(bv_gpt_trainer *trainer);
+
+/* Gradient of parameter i, real, after gradient(). For tests. */
+const void *bv_gpt_trainer_parameter_gradient(bv_gpt_trainer *trainer, size_t index);
+
+typedef struct bv_gpt_trainer_memory {
+    size_t weights, gradients, optimizer, activations; /* bytes */
+} bv_gpt_trainer_memory;
+bv_gpt_trainer_memory bv_gpt_trainer_memory_used(const bv_gpt_trainer *trainer);
+
+#endif

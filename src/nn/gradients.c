@@ -1,0 +1,228 @@
+#include "nn/gradients.h"
+
+#include <math.h>
+#include <string.h>
+
+/* One copy of every parameter's gradient. */
+typedef struct level {
+    char *data;
+    bool full; /* holds the sum of 2^index grains */
+} level;
+
+struct bv_gradients {
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    size_t count;
+    size_t *elements, *uses, *offsets; /* by parameter; offsets in bytes */
+    void **accumulators;               /* what the running grain writes */
+    char *running;                     /* their memory: all uses of all parameters */
+    size_t level_bytes, accumulator_bytes;
+    level *levels; /* sums of finished grains; none when there is one grain */
+    size_t level_count;
+    size_t finished;
+    double *sums;
+};
+
+static size_t real_bytes(const bv_gradients *g, size_t elements) {
+    return (elements * bv_dtype_size(g->kernels->real) + 63) / 64 * 64;
+}
+
+static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
+    g->elements = bv_calloc(g->count, sizeof *g->elements);
+    g->uses = bv_calloc(g->count, sizeof *g->uses);
+    g->offsets = bv_calloc(g->count, sizeof *g->offsets);
+    g->accumulators = bv_calloc(g->count, sizeof *g->accumulators);
+    if (!g->elements || !g->uses || !g->offsets || !g->accumulators)
+        return bv_fail_memory("gradients");
+    size_t largest = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        const bv_parameter *p = graph->parameters[i];
+        g->elements[i] = p->rows * p->cols;
+        g->uses[i] = p->uses ? p->uses : 1;
+        g->offsets[i] = g->level_bytes;
+        g->level_bytes += real_bytes(g, g->elements[i]);
+        g->accumulator_bytes += real_bytes(g, g->elements[i] * g->uses[i]);
+        if (g->elements[i] > largest) largest = g->elements[i];
+    }
+    for (size_t n = grains_max; n > 1; n = (n + 1) / 2) g->level_count++;
+    g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
+    g->sums = bv_calloc(largest / BV_SUM_CHUNK + 1, sizeof *g->sums);
+    g->running = bv_malloc_aligned(g->accumulator_bytes);
+    if (!g->levels || !g->sums || !g->running) return bv_fail_memory("gradients");
+    for (size_t k = 0; k < g->level_count; k++)
+        if (!(g->levels[k].data = bv_malloc_aligned(g->level_bytes)))
+            return bv_try(bv_fail_memory("gradients of grains"), "fewer --set grains=N");
+    size_t offset = 0;
+    for (size_t i = 0; i < g->count; i++) {
+        g->accumulators[i] = g->running + offset;
+        offset += real_bytes(g, g->elements[i] * g->uses[i]);
+    }
+    return BV_OK;
+}
+
+bv_status bv_gradients_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                              size_t grains_max, bv_gradients **out) {
+    *out = NULL;
+    bv_gradients *g = bv_calloc(1, sizeof *g);
+    if (!g) return bv_fail_memory("gradients");
+    g->kernels = kernels;
+    g->pool = pool;
+    g->count = graph->parameter_count;
+    bv_error *error = allocate(g, graph, grains_max);
+    if (error) bv_gradients_destroy(&g);
+    *out = g;
+    return error;
+}
+
+void bv_gradients_destroy(bv_gradients **gradients) {
+    bv_gradients *g = *gradients;
+    if (!g) return;
+    for (size_t k = 0; g->levels && k < g->level_count; k++) bv_free_aligned(g->levels[k].data);
+    bv_free(g->levels);
+    bv_free(g->elements);
+    bv_free(g->uses);
+    bv_free(g->offsets);
+    bv_free(g->accumulators);
+    bv_free(g->sums);
+    bv_free_aligned(g->running);
+    bv_free(g);
+    *gradients = NULL;
+}
+
+typedef struct span_task {
+    const bv_gradients *gradients;
+    char *to;
+    const char *from; /* NULL: clear */
+    size_t bytes;
+} span_task;
+
+static void span_part(void *context, int part, int parts) {
+    const span_task *task = context;
+    const bv_gradients *g = task->gradients;
+    size_t begin, end;
+    bv_pool_range(task->bytes, 64, part, parts, &begin, &end);
+    if (begin >= end) return;
+    if (!task->from) {
+        memset(task->to + begin, 0, end - begin);
+        return;
+    }
+    const bv_dtype real = g->kernels->real;
+    const bv_add_args args = {
+        .a = task->to, .b = task->from, .y = task->to, .a_type = real, .b_type = real,
+        .y_type = real, .scale = 1};
+    g->kernels->elementwise->add(&args, begin / bv_dtype_size(real), end / bv_dtype_size(real));
+}
+
+static void clear(bv_gradients *g, char *data, size_t bytes) {
+    span_task task = {g, data, NULL, bytes};
+    bv_pool_run(g->pool, span_part, &task);
+}
+
+/* to += from */
+static void add(bv_gradients *g, char *to, const char *from, size_t bytes) {
+    span_task task = {g, to, from, bytes};
+    bv_pool_run(g->pool, span_part, &task);
+}
+
+void bv_gradients_begin(bv_gradients *g) {
+    g->finished = 0;
+    for (size_t k = 0; k < g->level_count; k++) g->levels[k].full = false;
+}
+
+void bv_gradients_begin_grain(bv_gradients *g) {
+    clear(g, g->running, g->accumulator_bytes);
+}
+
+void **bv_gradients_accumulators(bv_gradients *g) {
+    return g->accumulators;
+}
+
+/* Adds the uses of shared parameters: accumulator [uses][elements] -> use 0. */
+static void add_uses(bv_gradients *g) {
+    for (size_t i = 0; i < g->count; i++) {
+        const size_t bytes = g->elements[i] * bv_dtype_size(g->kernels->real);
+        for (size_t use = 1; use < g->uses[i]; use++)
+            add(g, g->accumulators[i], (char *)g->accumulators[i] + use * bytes, bytes);
+    }
+}
+
+/* The accumulators (use 0) get `packed` added, or are copied into it. */
+static void each(bv_gradients *g, char *packed, bool into_accumulators) {
+    for (size_t i = 0; i < g->count; i++) {
+        const size_t bytes = g->elements[i] * bv_dtype_size(g->kernels->real);
+        char *a = g->accumulators[i], *b = packed + g->offsets[i];
+        if (into_accumulators) {
+            /* The earlier grains come first in every addition: b + a, and IEEE sums commute. */
+            add(g, a, b, bytes);
+        } else {
+            memcpy(b, a, bytes);
+        }
+    }
+}
+
+/* A binary counter: two sums of 2^k grains make one of 2^(k+1). */
+void bv_gradients_end_grain(bv_gradients *g) {
+    add_uses(g);
+    g->finished++;
+    if (g->level_count == 0) return;
+    size_t k = 0;
+    for (; k < g->level_count && g->levels[k].full; k++) {
+        each(g, g->levels[k].data, true);
+        g->levels[k].full = false;
+    }
+    if (k == g->level_count) return; /* the sum of all grains: stays where it is */
+    each(g, g->levels[k].data, false);
+    g->levels[k].full = true;
+}
+
+void bv_gradients_end(bv_gradients *g) {
+    bool holds = g->finished == (size_t)1 << g->level_count; /* the accumulators hold all */
+    for (size_t k = 0; !holds && k < g->level_count; k++) {
+        if (!g->levels[k].full) continue;
+        /* The smallest sum starts; larger, earlier ones are added to it in rising order. */
+        bool first = true;
+        for (size_t below = 0; below < k; below++) first = first && !g->levels[below].full;
+        if (first) clear(g, g->running, g->accumulator_bytes);
+        each(g, g->levels[k].data, true);
+    }
+}
+
+void *bv_gradients_values(bv_gradients *g, size_t index) {
+    return g->accumulators[index];
+}
+
+typedef struct sum_task {
+    const bv_gradients *gradients;
+    size_t index;
+} sum_task;
+
+static size_t chunks_of(size_t elements) {
+    return (elements + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
+}
+
+static void sum_part(void *context, int part, int parts) {
+    const sum_task *task = context;
+    const bv_gradients *g = task->gradients;
+    const size_t elements = g->elements[task->index];
+    size_t begin, end;
+    bv_pool_range(chunks_of(elements), 1, part, parts, &begin, &end);
+    if (begin < end)
+        g->kernels->optimizer->square_sums(g->accumulators[task->index], elements, g->sums, begin,
+                                           end);
+}
+
+double bv_gradients_square_sum(bv_gradients *g, size_t index) {
+    sum_task task = {g, index};
+    bv_pool_run(g->pool, sum_part, &task);
+    return bv_tree_sum(g->sums, chunks_of(g->elements[index]));
+}
+
+double bv_gradients_norm(bv_gradients *g) {
+    double sum = 0;
+    for (size_t i = 0; i < g->count; i++) sum += bv_gradients_square_sum(g, i);
+    return sqrt(sum);
+}
+
+size_t bv_gradients_bytes(const bv_gradients *g) {
+    return g->accumulator_bytes + g->level_count * g->level_bytes;
+}

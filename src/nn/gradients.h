@@ -1,0 +1,35 @@
+/*
+ * Gradients of all parameters over a global batch. The batch is cut into grains (contiguous ranges
+ * of its rows); inside a grain a gradient is one chain over rows, continued from micro-batch to
+ * micro-batch; grains are added in a fixed binary tree. A parameter that the graph reads twice (a
+ * tied embedding) has one accumulator a use, added in the order of uses when a grain ends.
+ */
+#ifndef BV_NN_GRADIENTS_H
+#define BV_NN_GRADIENTS_H
+
+#include "tensor/weights.h"
+
+typedef struct bv_gradients bv_gradients;
+
+/* graph: the differentiated one, whose parameters know their uses. grains_max >= 1. */
+bv_status bv_gradients_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                              size_t grains_max, bv_gradients **out);
+void bv_gradients_destroy(bv_gradients **gradients);
+
+void bv_gradients_begin(bv_gradients *gradients); /* of a step */
+void bv_gradients_begin_grain(bv_gradients *gradients);
+/* For bv_run_options.gradients while a grain runs. */
+void **bv_gradients_accumulators(bv_gradients *gradients);
+void bv_gradients_end_grain(bv_gradients *gradients);
+/* After the last grain: adds what is left; then values are the sum over all grains. */
+void bv_gradients_end(bv_gradients *gradients);
+
+/* Gradient of parameter i: [rows, cols] real. */
+void *bv_gradients_values(bv_gradients *gradients, size_t index);
+/* Sum of squares of parameter i, over fixed chunks in double. */
+double bv_gradients_square_sum(bv_gradients *gradients, size_t index);
+/* Euclidean norm over all parameters, in the order of their index. */
+double bv_gradients_norm(bv_gradients *gradients);
+size_t bv_gradients_bytes(const bv_gradients *gradients);
+
+#endif

@@ -1,0 +1,99 @@
+/* Embedding: rows of a table by index. The gradient adds rows in ascending order (law of section
+ * "Sums": one chain an element), a thread taking columns. */
+#include "tensor/op.h"
+#include "tensor/weights.h"
+
+static bv_status embed_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    const bv_tensor *ids = t->inputs[0], *table = t->inputs[1];
+    if (ids->role != BV_ROLE_INDEX || ids->cols != 1)
+        return bv_shape_error(t, "ids \"%s\" must be [rows, 1] indices", ids->name);
+    if (!table->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", table->name);
+    t->rows = ids->rows;
+    t->cols = table->cols;
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
+
+static bv_embed_args embed_args(const bv_tensor *forward, const bv_run *run) {
+    const bv_parameter *table = forward->inputs[1]->parameter;
+    bv_embed_args a = {.cols = forward->cols,
+                       .ids = bv_memory(run, forward->inputs[0]),
+                       .y_type = bv_numerics_type(run->numerics, BV_ROLE_STREAM)};
+    a.table = bv_weights_table(run->weights, table, run->numerics, &a.table_type);
+    return a;
+}
+
+static void embed_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
+    bv_embed_args a = embed_args(t, run);
+    a.y = bv_memory(run, t);
+    run->kernels->elementwise->embed(&a, begin, end);
+}
+
+static bv_status embed_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
+    (void)dx;
+    bv_tensor *inputs[] = {y->inputs[0], dy, y->inputs[1]};
+    bv_tensor *t = bv_tensor_make(g, &bv_op_embed_gradient, inputs, 3, NULL, 0, y->file, y->line);
+    t->use = y->use;
+    return BV_OK;
+}
+
+static bv_cost embed_cost(const bv_tensor *t, size_t rows) {
+    return (bv_cost){0, 8.0 * (double)rows * (double)t->cols};
+}
+
+const bv_op bv_op_embed = {.name = "embed",
+                           .shape = embed_shape,
+                           .gradient = embed_gradient,
+                           .cost = embed_cost,
+                           .run_rows = embed_run,
+                           .forms = 1u << BV_FORM_TABLE};
+
+static bv_status effect_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    t->rows = (bv_dim){0, BV_FREE_NONE};
+    t->cols = t->inputs[1]->cols;
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
+
+typedef struct embed_task {
+    const bv_kernels *kernels;
+    bv_embed_args args;
+    size_t rows;
+} embed_task;
+
+static void embed_columns(void *context, int part, int parts) {
+    const embed_task *task = context;
+    size_t begin, end;
+    bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
+    if (begin < end)
+        task->kernels->elementwise->embed_backward(&task->args, task->rows, begin, end);
+}
+
+/* inputs: ids, dy, table */
+static void embed_gradient_run(const bv_tensor *t, const bv_run *run) {
+    embed_task task = {.kernels = run->kernels,
+                       .rows = bv_rows(run, t->inputs[1]),
+                       .args = {.cols = t->cols,
+                                .ids = bv_memory(run, t->inputs[0]),
+                                .dy = bv_memory(run, t->inputs[1]),
+                                .y_type = bv_type(run, t->inputs[1]),
+                                .dtable = bv_gradient_memory(run, t->inputs[2], t->use)}};
+    bv_pool_run(run->pool, embed_columns, &task);
+}
+
+static bv_cost embed_gradient_cost(const bv_tensor *t, size_t rows) {
+    return (bv_cost){(double)rows * (double)t->cols, 12.0 * (double)rows * (double)t->cols};
+}
+
+const bv_op bv_op_embed_gradient = {.name = "embed_gradient",
+                                    .shape = effect_shape,
+                                    .cost = embed_gradient_cost,
+                                    .run = embed_gradient_run,
+                                    .effect = true};
+
+bv_tensor *bv_embed_at(bv_graph *g, bv_tensor *ids, bv_tensor *table, const char *file, int line) {
+    bv_tensor *inputs[] = {ids, table};
+    return bv_tensor_make(g, &bv_op_embed, inputs, 2, NULL, 0, file, line);
+}

@@ -1,0 +1,182 @@
+/* Linear layers: y = x W^T + b with W [out, in]. */
+#include "tensor/op.h"
+#include "tensor/weights.h"
+
+/* ---- forward ---- */
+
+static bv_status linear_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    const bv_tensor *x = t->inputs[0], *w = t->inputs[1], *b = t->inputs[2];
+    if (!w->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", w->name);
+    if (w->cols != x->cols)
+        return bv_shape_error(t, "\"%s\" is [%zu, %zu], the rows of \"%s\" have %zu elements",
+                              w->name, w->rows.factor, w->cols, x->name, x->cols);
+    if (b && b->cols != w->rows.factor)
+        return bv_shape_error(t, "bias \"%s\" has %zu elements, \"%s\" has %zu outputs", b->name,
+                              b->cols, w->name, w->rows.factor);
+    t->rows = x->rows;
+    t->cols = w->rows.factor;
+    t->role = BV_ROLE_OPERAND;
+    return BV_OK;
+}
+
+static bv_matmul_args product(const bv_run *run, size_t m, size_t n, size_t k) {
+    return (bv_matmul_args){
+        .m = m, .n = n, .k = k, .type = bv_numerics_type(run->numerics, BV_ROLE_OPERAND)};
+}
+
+static bv_matmul_args linear_args(const bv_tensor *t, const bv_run *run) {
+    bv_matmul_args a = product(run, bv_rows(run, t), t->cols, t->inputs[0]->cols);
+    a.lda = a.k;
+    a.ldc = a.n;
+    a.c_type = bv_type(run, t);
+    return a;
+}
+
+static size_t linear_scratch(const bv_tensor *t, const bv_run *run) {
+    const bv_matmul_args a = linear_args(t, run);
+    return bv_matmul_scratch_bytes(run->kernels, bv_pool_threads(run->pool), &a);
+}
+
+static void linear_run(const bv_tensor *t, const bv_run *run) {
+    bv_matmul_args a = linear_args(t, run);
+    a.a = bv_memory(run, t->inputs[0]);
+    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD);
+    a.c = bv_memory(run, t);
+    if (t->inputs[2]) a.bias = bv_weights_data(run->weights, t->inputs[2]->parameter);
+    bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
+}
+
+static bv_status linear_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
+    bv_tensor *x = y->inputs[0], *w = y->inputs[1], *b = y->inputs[2];
+    bv_tensor *input[] = {dy, w, x}, *weight[] = {dy, w, x}, *bias[] = {dy, b};
+    bv_tensor *t = bv_tensor_make(g, &bv_op_linear_weight, weight, 3, NULL, 0, y->file, y->line);
+    t->use = y->use;
+    if (b) bv_tensor_make(g, &bv_op_bias_gradient, bias, 2, NULL, 0, y->file, y->line);
+    dx[0] = bv_tensor_make(g, &bv_op_linear_input, input, 2, NULL, 0, y->file, y->line);
+    return BV_OK;
+}
+
+static bv_cost linear_cost(const bv_tensor *t, size_t rows) {
+    const double m = (double)rows, w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
+    return (bv_cost){2 * m * w,
+                     4 * (w + m * (double)(t->inputs[1]->rows.factor + t->inputs[1]->cols))};
+}
+
+const bv_op bv_op_linear = {.name = "linear",
+                            .shape = linear_shape,
+                            .gradient = linear_gradient,
+                            .cost = linear_cost,
+                            .scratch = linear_scratch,
+                            .run = linear_run,
+                            .forms = 1u << BV_FORM_FORWARD};
+
+bv_tensor *bv_linear_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *bias,
+                        const char *file, int line) {
+    bv_tensor *inputs[] = {x, weight, bias};
+    return bv_tensor_make(g, &bv_op_linear, inputs, 3, NULL, 0, file, line);
+}
+
+/* ---- dx = dy W: inputs dy, W ---- */
+
+static bv_status input_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    t->rows = t->inputs[0]->rows;
+    t->cols = t->inputs[1]->cols;
+    t->role = BV_ROLE_OPERAND;
+    return BV_OK;
+}
+
+static void input_run(const bv_tensor *t, const bv_run *run) {
+    bv_matmul_args a = linear_args(t, run);
+    a.a = bv_memory(run, t->inputs[0]);
+    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_BACKWARD);
+    a.c = bv_memory(run, t);
+    bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
+}
+
+const bv_op bv_op_linear_input = {.name = "linear_input",
+                                  .shape = input_shape,
+                                  .cost = linear_cost,
+                                  .scratch = linear_scratch,
+                                  .run = input_run,
+                                  .forms = 1u << BV_FORM_BACKWARD};
+
+/* ---- dW += dy^T x: inputs dy, W, x ---- */
+
+static bv_status weight_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    t->rows = (bv_dim){0, BV_FREE_NONE};
+    t->cols = t->inputs[1]->cols;
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
+
+static bv_matmul_args weight_args(const bv_tensor *t, const bv_run *run) {
+    const bv_tensor *dy = t->inputs[0], *x = t->inputs[2];
+    bv_matmul_args a = product(run, dy->cols, x->cols, bv_rows(run, dy));
+    a.a_transposed = true;
+    a.lda = dy->cols;
+    a.b_source = (bv_matmul_source){NULL, a.type, x->cols, 1, a.k, a.n};
+    a.ldc = a.n;
+    a.c_type = run->kernels->real;
+    a.accumulate = true;
+    return a;
+}
+
+static size_t weight_scratch(const bv_tensor *t, const bv_run *run) {
+    const bv_matmul_args a = weight_args(t, run);
+    return bv_matmul_scratch_bytes(run->kernels, bv_pool_threads(run->pool), &a);
+}
+
+static void weight_run(const bv_tensor *t, const bv_run *run) {
+    bv_matmul_args a = weight_args(t, run);
+    a.a = bv_memory(run, t->inputs[0]);
+    a.b_source.data = bv_memory(run, t->inputs[2]);
+    a.c = bv_gradient_memory(run, t->inputs[1], t->use);
+    bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
+}
+
+const bv_op bv_op_linear_weight = {.name = "linear_weight",
+                                   .shape = weight_shape,
+                                   .cost = linear_cost,
+                                   .scratch = weight_scratch,
+                                   .run = weight_run,
+                                   .effect = true};
+
+/* ---- db += columns of dy: inputs dy, b ---- */
+
+typedef struct bias_task {
+    const bv_kernels *kernels;
+    bv_bias_gradient_args args;
+    size_t rows;
+} bias_task;
+
+static void bias_columns(void *context, int part, int parts) {
+    const bias_task *task = context;
+    size_t begin, end;
+    bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
+    if (begin < end)
+        task->kernels->elementwise->bias_gradient(&task->args, task->rows, begin, end);
+}
+
+static void bias_run(const bv_tensor *t, const bv_run *run) {
+    const bv_tensor *dy = t->inputs[0];
+    bias_task task = {.kernels = run->kernels,
+                      .rows = bv_rows(run, dy),
+                      .args = {.cols = dy->cols,
+                               .dy = bv_memory(run, dy),
+                               .dy_type = bv_type(run, dy),
+                               .dbias = bv_gradient_memory(run, t->inputs[1], 0)}};
+    bv_pool_run(run->pool, bias_columns, &task);
+}
+
+static bv_cost bias_cost(const bv_tensor *t, size_t rows) {
+    return (bv_cost){(double)rows * (double)t->cols, 4.0 * (double)rows * (double)t->cols};
+}
+
+const bv_op bv_op_bias_gradient = {.name = "bias_gradient",
+                                   .shape = weight_shape,
+                                   .cost = bias_cost,
+                                   .run = bias_run,
+                                   .effect = true};

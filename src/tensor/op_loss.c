@@ -1,0 +1,282 @@
+/* The head: logits for sampling, and head + cross-entropy in one for training, by blocks of rows,
+ * so that the logits of a whole batch never exist. A block is a range of rows in ascending order, so
+ * the chains of dW continue from one block to the next. */
+#include "tensor/op.h"
+#include "tensor/weights.h"
+
+#define BLOCK_ROWS 256
+
+typedef struct head_attributes {
+    double soft_cap;
+} head_attributes;
+
+static bv_status check_head(const bv_tensor *t) {
+    const bv_tensor *x = t->inputs[0], *w = t->inputs[1];
+    if (!w->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", w->name);
+    if (w->cols != x->cols)
+        return bv_shape_error(t, "\"%s\" is [%zu, %zu], the rows of \"%s\" have %zu elements",
+                              w->name, w->rows.factor, w->cols, x->name, x->cols);
+    return BV_OK;
+}
+
+static size_t align64(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* ---- the parts that all three ops share ---- */
+
+/* The block's place in scratch. */
+typedef struct head_block {
+    size_t classes, stride, block_rows;
+    bv_dtype type, real;
+    char *logits, *dlogits, *matmul;
+    size_t logits_bytes, dlogits_bytes;
+} head_block;
+
+static head_block block_of(const bv_tensor *t, const bv_run *run, bool gradient) {
+    head_block b = {.classes = t->inputs[1]->rows.factor,
+                    .type = bv_numerics_type(run->numerics, BV_ROLE_OPERAND),
+                    .real = run->kernels->real};
+    const size_t rows = bv_rows(run, t->inputs[0]);
+    b.stride = (b.classes + 15) / 16 * 16;
+    b.block_rows = rows < BLOCK_ROWS ? rows : BLOCK_ROWS;
+    b.logits_bytes = align64(b.block_rows * b.stride * bv_dtype_size(b.real));
+    if (gradient && b.type != b.real)
+        b.dlogits_bytes = align64(b.block_rows * b.stride * bv_dtype_size(b.type));
+    b.logits = run->scratch;
+    b.dlogits = b.dlogits_bytes ? b.logits + b.logits_bytes : b.logits;
+    b.matmul = b.logits + b.logits_bytes + b.dlogits_bytes;
+    return b;
+}
+
+static bv_matmul_args logits_args(const bv_tensor *t, const head_block *b, size_t rows) {
+    const size_t width = t->inputs[0]->cols;
+    return (bv_matmul_args){.m = rows,
+                            .n = b->classes,
+                            .k = width,
+                            .type = b->type,
+                            .lda = width,
+                            .ldc = b->stride,
+                            .c_type = b->real};
+}
+
+static bv_matmul_args input_args(const bv_tensor *t, const head_block *b, size_t rows) {
+    const size_t width = t->inputs[0]->cols;
+    return (bv_matmul_args){.m = rows,
+                            .n = width,
+                            .k = b->classes,
+                            .type = b->type,
+                            .lda = b->stride,
+                            .ldc = width,
+                            .c_type = b->type};
+}
+
+static bv_matmul_args weight_args(const bv_tensor *t, const head_block *b, size_t rows) {
+    const size_t width = t->inputs[0]->cols;
+    return (bv_matmul_args){.m = b->classes,
+                            .n = width,
+                            .k = rows,
+                            .type = b->type,
+                            .lda = b->stride,
+                            .a_transposed = true,
+                            .b_source = {NULL, b->type, width, 1, rows, width},
+                            .ldc = width,
+                            .c_type = b->real,
+                            .accumulate = true};
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient) {
+    const head_block b = block_of(t, run, gradient);
+    const int threads = bv_pool_threads(run->pool);
+    const bv_matmul_args y = logits_args(t, &b, b.block_rows);
+    size_t bytes = bv_matmul_scratch_bytes(run->kernels, threads, &y);
+    if (gradient) {
+        const bv_matmul_args dx = input_args(t, &b, b.block_rows);
+        const bv_matmul_args dw = weight_args(t, &b, b.block_rows);
+        bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dx));
+        bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dw));
+    }
+    return b.logits_bytes + b.dlogits_bytes + bytes;
+}
+
+static const char *rows_at(const bv_run *run, const bv_tensor *t, size_t row) {
+    return (const char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(bv_type(run, t));
+}
+
+/* Logits of rows row .. row + rows into `out`, stride columns apart. */
+static void make_logits(const bv_tensor *t, const bv_run *run, const head_block *b, size_t row,
+                        size_t rows, void *out, size_t stride) {
+    bv_matmul_args a = logits_args(t, b, rows);
+    a.a = rows_at(run, t->inputs[0], row);
+    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD);
+    a.c = out;
+    a.ldc = stride;
+    bv_matmul_run(run->kernels, run->pool, &a, b->matmul);
+}
+
+typedef struct loss_task {
+    const bv_kernels *kernels;
+    bv_loss_args args;
+    size_t rows;
+} loss_task;
+
+static void loss_part(void *context, int part, int parts) {
+    const loss_task *task = context;
+    size_t begin, end;
+    bv_pool_range(task->rows, 1, part, parts, &begin, &end);
+    if (begin < end) task->kernels->loss->cross_entropy(&task->args, begin, end);
+}
+
+static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_block *b, size_t row,
+                          size_t rows, void *losses, bool gradient) {
+    const size_t real = bv_dtype_size(b->real);
+    loss_task task = {.kernels = run->kernels,
+                      .rows = rows,
+                      .args = {.classes = b->classes,
+                               .stride = b->stride,
+                               .logits = b->logits,
+                               .soft_cap = ((const head_attributes *)t->attributes)->soft_cap,
+                               .targets = (const uint32_t *)bv_memory(run, t->inputs[2]) + row,
+                               .losses = (char *)losses + row * real,
+                               .scale = run->loss_scale,
+                               .dlogits = gradient ? b->dlogits : NULL,
+                               .dlogits_type = b->type}};
+    bv_pool_run(run->pool, loss_part, &task);
+}
+
+static bv_cost head_cost(const bv_tensor *t, size_t rows) {
+    const double w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
+    return (bv_cost){2 * (double)rows * w, 4 * w};
+}
+
+/* ---- logits: inputs x, W ---- */
+
+static bv_status logits_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    BV_TRY(check_head(t));
+    t->rows = t->inputs[0]->rows;
+    t->cols = t->inputs[1]->rows.factor;
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
+
+static size_t logits_scratch(const bv_tensor *t, const bv_run *run) {
+    return head_scratch(t, run, false);
+}
+
+static void logits_run(const bv_tensor *t, const bv_run *run) {
+    head_block b = block_of(t, run, false);
+    b.matmul = run->scratch;
+    make_logits(t, run, &b, 0, bv_rows(run, t), bv_memory(run, t), t->cols);
+}
+
+const bv_op bv_op_logits = {.name = "logits",
+                            .shape = logits_shape,
+                            .cost = head_cost,
+                            .scratch = logits_scratch,
+                            .run = logits_run,
+                            .forms = 1u << BV_FORM_FORWARD};
+
+bv_tensor *bv_logits_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, const char *file, int line) {
+    bv_tensor *inputs[] = {x, weight};
+    return bv_tensor_make(g, &bv_op_logits, inputs, 2, NULL, 0, file, line);
+}
+
+/* ---- head_loss: inputs x, W, targets -> losses ---- */
+
+static bv_status loss_shape(bv_graph *g, bv_tensor *t) {
+    (void)g;
+    BV_TRY(check_head(t));
+    t->rows = t->inputs[0]->rows;
+    t->cols = 1;
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
+
+static void loss_run(const bv_tensor *t, const bv_run *run) {
+    const head_block b = block_of(t, run, false);
+    const size_t rows = bv_rows(run, t);
+    for (size_t row = 0; row < rows; row += b.block_rows) {
+        const size_t n = rows - row < b.block_rows ? rows - row : b.block_rows;
+        make_logits(t, run, &b, row, n, b.logits, b.stride);
+        cross_entropy(t, run, &b, row, n, bv_memory(run, t), false);
+    }
+}
+
+/* The gradient computes the losses, too: it takes the place of the forward tensor, which then is
+ * not needed and is dropped by the plan. dy is 1: the loss is the root. */
+static bv_status loss_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
+    (void)dy;
+    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], y->inputs[2]};
+    bv_tensor *t = bv_tensor_make(g, &bv_op_head_loss_gradient, inputs, 3, y->attributes,
+                                  sizeof(head_attributes), y->file, y->line);
+    t->use = y->use;
+    dx[0] = t;
+    return BV_OK;
+}
+
+const bv_op bv_op_head_loss = {.name = "head_loss",
+                               .shape = loss_shape,
+                               .gradient = loss_gradient,
+                               .cost = head_cost,
+                               .scratch = logits_scratch,
+                               .run = loss_run,
+                               .forms = 1u << BV_FORM_FORWARD};
+
+/* ---- head_loss_gradient: inputs x, W, targets -> dx; extra: losses ---- */
+
+static bv_status gradient_shape(bv_graph *g, bv_tensor *t) {
+    BV_TRY(check_head(t));
+    bv_shape_like(t, t->inputs[0], t->inputs[0]->role);
+    bv_tensor_extra(g, t, 0, BV_ROLE_STREAM, t->rows, 1);
+    return BV_OK;
+}
+
+static size_t gradient_scratch(const bv_tensor *t, const bv_run *run) {
+    return head_scratch(t, run, true);
+}
+
+static void gradient_run(const bv_tensor *t, const bv_run *run) {
+    const head_block b = block_of(t, run, true);
+    const size_t rows = bv_rows(run, t);
+    const bv_parameter *w = t->inputs[1]->parameter;
+    for (size_t row = 0; row < rows; row += b.block_rows) {
+        const size_t n = rows - row < b.block_rows ? rows - row : b.block_rows;
+        make_logits(t, run, &b, row, n, b.logits, b.stride);
+        cross_entropy(t, run, &b, row, n, bv_memory(run, t->extras[0]), true);
+        bv_matmul_args dx = input_args(t, &b, n);
+        dx.a = b.dlogits;
+        dx.b = bv_weights_form(run->weights, w, run->numerics, BV_FORM_BACKWARD);
+        dx.c = (char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(b.type);
+        bv_matmul_run(run->kernels, run->pool, &dx, b.matmul);
+        bv_matmul_args dw = weight_args(t, &b, n);
+        dw.a = b.dlogits;
+        dw.b_source.data = rows_at(run, t->inputs[0], row);
+        dw.c = bv_gradient_memory(run, t->inputs[1], t->use);
+        bv_matmul_run(run->kernels, run->pool, &dw, b.matmul);
+    }
+}
+
+static bv_cost gradient_cost(const bv_tensor *t, size_t rows) {
+    const bv_cost one = head_cost(t, rows);
+    return (bv_cost){3 * one.flops, 3 * one.bytes};
+}
+
+const bv_op bv_op_head_loss_gradient = {.name = "head_loss_gradient",
+                                        .shape = gradient_shape,
+                                        .cost = gradient_cost,
+                                        .scratch = gradient_scratch,
+                                        .run = gradient_run,
+                                        .forms = 1u << BV_FORM_FORWARD | 1u << BV_FORM_BACKWARD,
+                                        .effect = true};
+
+bv_tensor *bv_head_loss_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *targets,
+                           double soft_cap, const char *file, int line) {
+    bv_tensor *inputs[] = {x, weight, targets};
+    const head_attributes a = {soft_cap};
+    return bv_tensor_make(g, &bv_op_head_loss, inputs, 3, &a, sizeof a, file, line);
+}

@@ -1,0 +1,290 @@
+#include "tensor/plan.h"
+
+#include "tensor/op.h"
+#include <string.h>
+
+/* Rows of a group that go through its steps together: a tile of 16 rows of a wide layer stays in
+ * the second-level cache. */
+#define TILE_ROWS 16
+
+typedef struct group {
+    size_t begin, end; /* steps */
+} group;
+
+/* When a tensor's memory is in use, in groups, and where it is. */
+typedef struct placement {
+    size_t first, last, offset, bytes;
+    bool placed;
+} placement;
+
+struct bv_plan {
+    bv_graph *graph;
+    bv_plan_options options;
+    bv_tensor **steps;
+    size_t step_count;
+    group *groups;
+    size_t group_count;
+    placement *places; /* by tensor index */
+    char *arena;
+    size_t arena_bytes;
+    void *scratch;
+    size_t scratch_bytes;
+    bv_run run;
+};
+
+/* ---- which steps ---- */
+
+/* Marks what the outputs and effects need, from the end to the start. */
+static void mark_needed(const bv_plan *plan, bool *needed) {
+    const bv_graph *g = plan->graph;
+    for (size_t i = 0; i < plan->options.output_count; i++)
+        needed[plan->options.outputs[i]->index] = true;
+    for (size_t i = g->tensor_count; i-- > 0;) {
+        const bv_tensor *t = g->tensors[i];
+        if (t->op && t->op->effect && plan->options.gradients) needed[i] = true;
+        if (!needed[i]) continue;
+        if (t->owner) needed[t->owner->index] = true;
+        for (int k = 0; k < t->input_count; k++)
+            if (t->inputs[k]) needed[t->inputs[k]->index] = true;
+    }
+}
+
+static bool has_step(const bv_tensor *t) {
+    return t->op && !t->parameter;
+}
+
+static bool same_rows(const bv_tensor *a, const bv_tensor *b) {
+    return a->rows.free == b->rows.free && a->rows.factor == b->rows.factor;
+}
+
+/* Steps whose rows stand alone and that have the same rows form a group. */
+static void group_steps(bv_plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const bv_tensor *t = plan->steps[i], *before = i ? plan->steps[i - 1] : NULL;
+        const bool joins = before && !plan->options.unfused && before->op->run_rows &&
+                           t->op->run_rows && same_rows(before, t);
+        if (!joins) plan->groups[plan->group_count++] = (group){i, i};
+        plan->groups[plan->group_count - 1].end = i + 1;
+    }
+}
+
+static bv_status choose_steps(bv_plan *plan) {
+    const bv_graph *g = plan->graph;
+    bool *needed = bv_calloc(g->tensor_count, sizeof *needed);
+    plan->steps = bv_calloc(g->tensor_count, sizeof(bv_tensor *));
+    plan->groups = bv_calloc(g->tensor_count, sizeof *plan->groups);
+    if (!needed || !plan->steps || !plan->groups) {
+        bv_free(needed);
+        return bv_fail_memory("a plan");
+    }
+    mark_needed(plan, needed);
+    for (size_t i = 0; i < g->tensor_count; i++)
+        if (needed[i] && has_step(g->tensors[i])) plan->steps[plan->step_count++] = g->tensors[i];
+    bv_free(needed);
+    group_steps(plan);
+    return BV_OK;
+}
+
+/* ---- memory ---- */
+
+static size_t tensor_bytes(const bv_plan *plan, const bv_tensor *t) {
+    const size_t bytes = bv_rows(&plan->run, t) * t->cols * bv_dtype_size(bv_type(&plan->run, t));
+    return (bytes + 127) / 64 * 64; /* and 64 bytes between tensors: masked tails, false sharing */
+}
+
+static void live(bv_plan *plan, const bv_tensor *t, size_t at) {
+    placement *p = &plan->places[t->index];
+    if (p->last < at) p->last = at;
+}
+
+static void find_lifetimes(bv_plan *plan) {
+    for (size_t k = 0; k < plan->group_count; k++)
+        for (size_t i = plan->groups[k].begin; i < plan->groups[k].end; i++) {
+            const bv_tensor *t = plan->steps[i];
+            const bv_tensor *made[1 + BV_EXTRAS_MAX] = {t, t->extras[0], t->extras[1]};
+            for (int e = 0; e < 1 + BV_EXTRAS_MAX; e++) {
+                if (!made[e]) continue;
+                placement *p = &plan->places[made[e]->index];
+                *p = (placement){.first = k, .last = k, .bytes = tensor_bytes(plan, made[e])};
+            }
+            for (int n = 0; n < t->input_count; n++)
+                if (t->inputs[n]) live(plan, t->inputs[n], k);
+        }
+    for (size_t i = 0; i < plan->options.output_count; i++)
+        live(plan, plan->options.outputs[i], plan->group_count);
+}
+
+/* The lowest offset at which `wanted` meets no placed tensor that lives at the same time. */
+static size_t lowest_gap(const bv_plan *plan, const placement *wanted) {
+    size_t offset = 0;
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (size_t i = 0; i < plan->graph->tensor_count; i++) {
+            const placement *p = &plan->places[i];
+            const bool together = p->first <= wanted->last && wanted->first <= p->last;
+            if (!p->placed || !together) continue;
+            if (offset < p->offset + p->bytes && p->offset < offset + wanted->bytes) {
+                offset = p->offset + p->bytes;
+                moved = true;
+            }
+        }
+    }
+    return offset;
+}
+
+/* Larger tensors first: they leave fewer holes. */
+static void place_tensors(bv_plan *plan) {
+    for (;;) {
+        placement *largest = NULL;
+        for (size_t i = 0; i < plan->graph->tensor_count; i++) {
+            placement *p = &plan->places[i];
+            if (p->bytes && !p->placed && (!largest || p->bytes > largest->bytes)) largest = p;
+        }
+        if (!largest) return;
+        largest->offset = lowest_gap(plan, largest);
+        largest->placed = true;
+        const size_t end = largest->offset + largest->bytes;
+        if (end > plan->arena_bytes) plan->arena_bytes = end;
+    }
+}
+
+static bv_status lay_out_memory(bv_plan *plan) {
+    const size_t count = plan->graph->tensor_count;
+    plan->places = bv_calloc(count, sizeof *plan->places);
+    plan->run.memory = bv_calloc(count, sizeof(void *));
+    if (!plan->places || !plan->run.memory) return bv_fail_memory("a plan");
+    find_lifetimes(plan);
+    place_tensors(plan);
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const bv_tensor *t = plan->steps[i];
+        const size_t bytes = t->op->scratch ? t->op->scratch(t, &plan->run) : 0;
+        if (bytes > plan->scratch_bytes) plan->scratch_bytes = bytes;
+    }
+    plan->arena = bv_malloc_aligned(plan->arena_bytes + 64);
+    plan->scratch = bv_malloc_aligned(plan->scratch_bytes + 64);
+    if (!plan->arena || !plan->scratch)
+        return bv_try(bv_fail(BV_CODE_MEMORY, "out of memory: the activations need %zu MiB",
+                              (plan->arena_bytes + plan->scratch_bytes) >> 20),
+                      "a smaller --set micro_batch=N, or --set recompute=true");
+    for (size_t i = 0; i < count; i++)
+        if (plan->places[i].placed) plan->run.memory[i] = plan->arena + plan->places[i].offset;
+    plan->run.scratch = plan->scratch;
+    return BV_OK;
+}
+
+/* ---- weights: every step asks for the forms that it will read ---- */
+
+static bv_status require_forms(bv_plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const bv_tensor *t = plan->steps[i];
+        if (!t->op->forms) continue;
+        for (int form = 0; form < BV_FORM_COUNT; form++)
+            if (t->op->forms & 1u << form)
+                BV_TRY(bv_weights_require(plan->options.weights, t->inputs[1]->parameter,
+                                          plan->options.numerics, (bv_weight_form)form));
+    }
+    return BV_OK;
+}
+
+bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_plan **out) {
+    BV_TRY(bv_graph_error(graph));
+    bv_plan *plan = bv_calloc(1, sizeof *plan);
+    if (!plan) return bv_fail_memory("a plan");
+    plan->graph = graph;
+    plan->options = *options;
+    plan->run = (bv_run){.kernels = options->kernels,
+                         .pool = options->pool,
+                         .numerics = options->numerics,
+                         .weights = options->weights,
+                         .sizes = {[BV_FREE_ROWS] = options->rows_max,
+                                   [BV_FREE_OUTPUTS] = options->outputs_max},
+                         .sequences_max = options->sequences_max,
+                         .context_max = options->context_max};
+    bv_error *error = choose_steps(plan);
+    if (!error) error = lay_out_memory(plan);
+    if (!error) error = require_forms(plan);
+    if (error) bv_plan_destroy(&plan);
+    *out = plan;
+    return error;
+}
+
+void bv_plan_destroy(bv_plan **plan) {
+    bv_plan *p = *plan;
+    if (!p) return;
+    bv_free(p->steps);
+    bv_free(p->groups);
+    bv_free(p->places);
+    bv_free(p->run.memory);
+    bv_free_aligned(p->arena);
+    bv_free_aligned(p->scratch);
+    bv_free(p);
+    *plan = NULL;
+}
+
+void bv_plan_bind(bv_plan *plan, const bv_tensor *input, const void *data) {
+    BV_ASSERT(!input->op && !input->owner);
+    plan->run.memory[input->index] = (void *)data;
+}
+
+/* ---- run ---- */
+
+typedef struct group_task {
+    const bv_plan *plan;
+    const group *group;
+    size_t rows;
+} group_task;
+
+static void group_part(void *context, int part, int parts) {
+    const group_task *task = context;
+    const bv_plan *plan = task->plan;
+    size_t begin, end;
+    bv_pool_range(task->rows, 1, part, parts, &begin, &end);
+    const size_t tile = plan->options.unfused ? task->rows : TILE_ROWS;
+    for (size_t row = begin; row < end; row += tile) {
+        const size_t stop = end - row < tile ? end : row + tile;
+        for (size_t i = task->group->begin; i < task->group->end; i++)
+            plan->steps[i]->op->run_rows(plan->steps[i], &plan->run, row, stop);
+    }
+}
+
+void bv_plan_run(bv_plan *plan, const bv_run_options *options) {
+    BV_ASSERT(options->rows <= plan->options.rows_max);
+    BV_ASSERT(options->outputs <= plan->options.outputs_max);
+    bv_run *run = &plan->run;
+    run->sizes[BV_FREE_ROWS] = options->rows;
+    run->sizes[BV_FREE_OUTPUTS] = options->outputs;
+    run->layout = options->layout;
+    run->gradients = options->gradients;
+    run->loss_scale = options->loss_scale;
+    run->seed = options->seed;
+    run->step = options->step;
+    const unsigned saved = bv_float_enter();
+    bv_weights_refresh(run->weights);
+    for (size_t k = 0; k < plan->group_count; k++) {
+        const bv_tensor *first = plan->steps[plan->groups[k].begin];
+        if (!first->op->run_rows) {
+            first->op->run(first, run);
+            continue;
+        }
+        group_task task = {plan, &plan->groups[k], bv_rows(run, first)};
+        bv_pool_run(run->pool, group_part, &task);
+    }
+    bv_float_leave(saved);
+}
+
+const void *bv_plan_values(const bv_plan *plan, const bv_tensor *tensor) {
+    return plan->run.memory[tensor->index];
+}
+
+size_t bv_plan_steps(const bv_plan *plan) {
+    return plan->step_count;
+}
+
+const bv_tensor *bv_plan_step(const bv_plan *plan, size_t index) {
+    BV_ASSERT(index < plan->step_count);
+    return plan->steps[index];
+}
+
+size_t bv_plan_bytes(const bv_plan *plan) {
+    return plan->arena_bytes + plan->scratch_bytes;
+}

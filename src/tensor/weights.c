@@ -1,0 +1,221 @@
+#include "tensor/weights.h"
+
+#include "base/random.h"
+#include "kernel/real_host.h"
+#include <math.h>
+#include <string.h>
+
+typedef struct packed_form {
+    void *data; /* NULL: nobody asked for it */
+    uint64_t version;
+} packed_form;
+
+#define NUMERICS_COUNT 3
+
+typedef struct weight {
+    bv_parameter parameter;
+    void *data;
+    packed_form forms[NUMERICS_COUNT][BV_FORM_COUNT];
+} weight;
+
+struct bv_weights {
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    size_t count;
+    weight *list;
+    uint64_t version;
+    size_t bytes;
+};
+
+bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                            bv_weights **out) {
+    bv_weights *w = bv_calloc(1, sizeof *w);
+    if (!w) return bv_fail_memory("weights");
+    w->kernels = kernels;
+    w->pool = pool;
+    w->version = 1;
+    w->list = bv_calloc(graph->parameter_count, sizeof *w->list);
+    if (!w->list) goto no_memory;
+    w->count = graph->parameter_count;
+    for (size_t i = 0; i < w->count; i++) {
+        weight *entry = &w->list[i];
+        entry->parameter = *graph->parameters[i];
+        entry->parameter.name = bv_strdup(graph->parameters[i]->name);
+        const size_t bytes =
+            entry->parameter.rows * entry->parameter.cols * bv_dtype_size(kernels->real);
+        entry->data = bv_malloc_aligned(bytes);
+        if (!entry->parameter.name || !entry->data) goto no_memory;
+        w->bytes += bytes;
+    }
+    *out = w;
+    return BV_OK;
+no_memory:
+    bv_weights_destroy(&w);
+    return bv_try(bv_fail_memory("weights"), "a smaller model");
+}
+
+void bv_weights_destroy(bv_weights **weights) {
+    bv_weights *w = *weights;
+    if (!w) return;
+    for (size_t i = 0; i < w->count; i++) {
+        bv_free((void *)w->list[i].parameter.name);
+        bv_free_aligned(w->list[i].data);
+        for (int n = 0; n < NUMERICS_COUNT; n++)
+            for (int f = 0; f < BV_FORM_COUNT; f++) bv_free_aligned(w->list[i].forms[n][f].data);
+    }
+    bv_free(w->list);
+    bv_free(w);
+    *weights = NULL;
+}
+
+/* A standard normal by Box-Muller in double: two words make one number, so that element i depends
+ * on nothing but (seed, parameter, i). */
+static double normal(uint64_t seed, uint32_t parameter, uint64_t i) {
+    const bv_random4 r =
+        bv_random(seed, BV_RANDOM_INIT, parameter, 0, (uint32_t)(i >> 32), (uint32_t)i);
+    const double u = 1.0 - bv_uniform_f64(r.v[0], r.v[1]); /* (0, 1] */
+    const double angle = 6.283185307179586 * bv_uniform_f64(r.v[2], r.v[3]);
+    return sqrt(-2.0 * bv_log(u)) * bv_cos(angle);
+}
+
+static void set_real(const bv_weights *w, void *data, size_t i, double value) {
+    if (w->kernels->real == BV_F64) ((double *)data)[i] = value;
+    else ((float *)data)[i] = (float)value;
+}
+
+typedef struct fill_task {
+    const bv_weights *weights;
+    uint64_t seed;
+} fill_task;
+
+static void fill_part(void *context, int part, int parts) {
+    const fill_task *task = context;
+    const bv_weights *w = task->weights;
+    for (size_t k = 0; k < w->count; k++) {
+        const bv_parameter *p = &w->list[k].parameter;
+        size_t begin, end;
+        bv_pool_range(p->rows * p->cols, 16, part, parts, &begin, &end);
+        for (size_t i = begin; i < end; i++) {
+            double x = p->init == BV_INIT_ONE ? 1.0 : 0.0;
+            /* Rounded to f32 also for the f64 reference, so that both start from equal weights. */
+            if (p->init == BV_INIT_NORMAL)
+                x = (float)(p->init_std * normal(task->seed, (uint32_t)k, i));
+            set_real(w, w->list[k].data, i, x);
+        }
+    }
+}
+
+void bv_weights_initialize(bv_weights *weights, uint64_t seed) {
+    fill_task task = {weights, seed};
+    bv_pool_run(weights->pool, fill_part, &task);
+    bv_weights_changed(weights);
+}
+
+size_t bv_weights_count(const bv_weights *weights) {
+    return weights->count;
+}
+
+const bv_parameter *bv_weights_parameter(const bv_weights *weights, size_t index) {
+    BV_ASSERT(index < weights->count);
+    return &weights->list[index].parameter;
+}
+
+void *bv_weights_data(bv_weights *weights, const bv_parameter *parameter) {
+    return weights->list[parameter->index].data;
+}
+
+void bv_weights_changed(bv_weights *weights) {
+    weights->version++;
+}
+
+/* The source of the packed B of a form: W is [rows = out, cols = in]. */
+static bv_matmul_source form_source(const bv_weights *w, const weight *entry,
+                                    bv_weight_form form) {
+    const bv_parameter *p = &entry->parameter;
+    if (form == BV_FORM_FORWARD)
+        return (bv_matmul_source){entry->data, w->kernels->real, 1, p->cols, p->cols, p->rows};
+    return (bv_matmul_source){entry->data, w->kernels->real, p->cols, 1, p->rows, p->cols};
+}
+
+static size_t form_bytes(const bv_weights *w, const weight *entry, bv_dtype type,
+                         bv_weight_form form) {
+    const bv_matmul_source s = form_source(w, entry, form);
+    if (form == BV_FORM_TABLE) return s.k * s.n * bv_dtype_size(type);
+    return bv_matmul_packed_bytes(w->kernels, type, s.k, s.n);
+}
+
+bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
+                             bv_numerics numerics, bv_weight_form form) {
+    weight *entry = &weights->list[parameter->index];
+    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
+    if (form == BV_FORM_TABLE && type == weights->kernels->real) return BV_OK; /* canonical */
+    packed_form *packed = &entry->forms[numerics][form];
+    if (packed->data) return BV_OK;
+    const size_t bytes = form_bytes(weights, entry, type, form);
+    packed->data = bv_malloc_aligned(bytes);
+    if (!packed->data) return bv_fail_memory("packed weights");
+    weights->bytes += bytes;
+    packed->version = 0;
+    return BV_OK;
+}
+
+typedef struct round_task {
+    const bv_kernels *kernels;
+    const void *from;
+    void *to;
+    size_t count;
+    bv_dtype real;
+} round_task;
+
+static void round_part(void *context, int part, int parts) {
+    const round_task *task = context;
+    size_t begin, end;
+    bv_pool_range(task->count, 64, part, parts, &begin, &end);
+    const bv_add_args args = {.a = task->from,
+                              .y = task->to,
+                              .a_type = task->real,
+                              .y_type = BV_BF16,
+                              .scale = 1};
+    if (begin < end) task->kernels->elementwise->add(&args, begin, end);
+}
+
+static void remake(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight_form form) {
+    const bv_matmul_source source = form_source(w, entry, form);
+    void *data = entry->forms[numerics][form].data;
+    if (form != BV_FORM_TABLE) {
+        bv_matmul_pack(w->kernels, w->pool, bv_numerics_type(numerics, BV_ROLE_OPERAND), &source,
+                       data);
+        return;
+    }
+    round_task task = {w->kernels, entry->data, data, source.k * source.n, w->kernels->real};
+    bv_pool_run(w->pool, round_part, &task);
+}
+
+void bv_weights_refresh(bv_weights *weights) {
+    for (size_t i = 0; i < weights->count; i++)
+        for (int n = 0; n < NUMERICS_COUNT; n++)
+            for (int f = 0; f < BV_FORM_COUNT; f++) {
+                packed_form *packed = &weights->list[i].forms[n][f];
+                if (!packed->data || packed->version == weights->version) continue;
+                remake(weights, &weights->list[i], (bv_numerics)n, (bv_weight_form)f);
+                packed->version = weights->version;
+            }
+}
+
+const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,
+                            bv_numerics numerics, bv_weight_form form) {
+    const packed_form *packed = &weights->list[parameter->index].forms[numerics][form];
+    BV_ASSERT(packed->data);
+    return packed->data;
+}
+
+const void *bv_weights_table(const bv_weights *weights, const bv_parameter *parameter,
+                             bv_numerics numerics, bv_dtype *type) {
+    *type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
+    if (*type == weights->kernels->real) return weights->list[parameter->index].data;
+    return bv_weights_form(weights, parameter, numerics, BV_FORM_TABLE);
+}
+
+size_t bv_weights_bytes(const bv_weights *weights) {
+    return weights->bytes;
+}

@@ -1,0 +1,49 @@
+/*
+ * Weights: the parameters of a model with a version. Each has one canonical form, [rows, cols] reals
+ * as in the published files, and forms packed for a kernel, made when a plan first asks for them,
+ * shared read-only by all plans, and remade when the version moves. Changed by one thread at a time
+ * and never during a run.
+ */
+#ifndef BV_TENSOR_WEIGHTS_H
+#define BV_TENSOR_WEIGHTS_H
+
+#include "base/pool.h"
+#include "kernel/kernel.h"
+#include "tensor/graph.h"
+#include "tensor/run.h"
+
+typedef enum bv_weight_form {
+    BV_FORM_FORWARD,  /* panels of W^T: y = x W^T   */
+    BV_FORM_BACKWARD, /* panels of W: dx = dy W     */
+    BV_FORM_TABLE,    /* rows in the class's type   */
+    BV_FORM_COUNT,
+} bv_weight_form;
+
+/* Takes the list of parameters from the graph (names are copied). Values are zero. */
+bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                            bv_weights **out);
+void bv_weights_destroy(bv_weights **weights);
+
+/* Draws every parameter: element i of parameter p is a function of (seed, p, i). */
+void bv_weights_initialize(bv_weights *weights, uint64_t seed);
+
+size_t bv_weights_count(const bv_weights *weights);
+const bv_parameter *bv_weights_parameter(const bv_weights *weights, size_t index);
+/* Canonical values, real; writable by who changes the weights and then calls bv_weights_changed. */
+void *bv_weights_data(bv_weights *weights, const bv_parameter *parameter);
+void bv_weights_changed(bv_weights *weights);
+
+/* Makes sure that a form exists; called while planning. */
+bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
+                             bv_numerics numerics, bv_weight_form form);
+/* Remakes what is older than the version; called at the start of each run. */
+void bv_weights_refresh(bv_weights *weights);
+const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,
+                            bv_numerics numerics, bv_weight_form form);
+/* Rows for an embedding: the canonical form, or its bf16 copy. */
+const void *bv_weights_table(const bv_weights *weights, const bv_parameter *parameter,
+                             bv_numerics numerics, bv_dtype *type);
+
+size_t bv_weights_bytes(const bv_weights *weights); /* all forms together */
+
+#endif

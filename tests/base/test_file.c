@@ -1,0 +1,308 @@
+#include "support/check.h"
+#include "support/faults.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static char *folder;
+
+static int set_up(void **state) {
+    (void)state;
+    folder = make_folder();
+    return chdir(folder);
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    const int moved = chdir("/");
+    remove_folder(folder);
+    return moved;
+}
+
+static void assert_content(const char *path, const char *bytes, size_t size) {
+    bv_buffer text = {0};
+    assert_ok(bv_file_read(path, &text));
+    assert_int_equal(text.size, size);
+    if (size) assert_memory_equal(text.data, bytes, size);
+    assert_int_equal(text.data[size], 0);
+    bv_buffer_free(&text);
+}
+
+static size_t names_in(const char *path) {
+    char **names;
+    size_t count;
+    assert_ok(bv_dir_list(path, &names, &count));
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    return count;
+}
+
+static void test_write_and_read(void **state) {
+    (void)state;
+    assert_ok(bv_file_write("a", "one", 3));
+    assert_content("a", "one", 3);
+    assert_ok(bv_file_write("a", "", 0));
+    assert_content("a", "", 0);
+    assert_true(bv_file_exists("a"));
+    assert_false(bv_file_exists("."));
+    assert_false(bv_dir_exists("a"));
+    bv_buffer text = {0};
+    bv_buffer_text(&text, "kept ");
+    assert_ok(bv_file_write("a", "two", 3));
+    assert_ok(bv_file_read("a", &text));
+    assert_string_equal(text.data, "kept two");
+    assert_fails(bv_file_read("absent", &text), BV_CODE_IO, "cannot open absent: No such file");
+    assert_fails(bv_file_read(".", &text), BV_CODE_INPUT, "is a folder");
+    assert_string_equal(text.data, "kept two");
+    bv_buffer_clear(&text);
+    assert_ok(bv_file_read("/proc/self/status", &text)); /* says that its size is 0 */
+    assert_non_null(strstr(text.data, "Name:"));
+    bv_buffer_free(&text);
+}
+
+static void test_big_streams(void **state) {
+    (void)state;
+    const size_t size = (3u << 20) + 17;
+    char *bytes = bv_malloc(size);
+    for (size_t i = 0; i < size; i++) bytes[i] = (char)(i * 2654435761u >> 13);
+    bv_writer *writer;
+    assert_ok(bv_writer_open("big", &writer));
+    for (size_t at = 0, n = 1; at < size; at += n, n = n * 3 + 1) {
+        if (n > size - at) n = size - at;
+        assert_ok(bv_writer_write(writer, bytes + at, n));
+    }
+    assert_false(bv_file_exists("big"));
+    assert_ok(bv_writer_commit(&writer));
+    assert_null(writer);
+    assert_content("big", bytes, size);
+    bv_map map;
+    assert_ok(bv_map_open("big", &map));
+    assert_int_equal(map.size, size);
+    assert_memory_equal(map.data, bytes, size);
+    bv_map_close(&map);
+    bv_map_close(&map);
+    bv_free(bytes);
+}
+
+static void test_aborted_writes_leave_nothing(void **state) {
+    (void)state;
+    assert_ok(bv_file_write("kept", "old", 3));
+    bv_writer *writer;
+    assert_ok(bv_writer_open("kept", &writer));
+    assert_ok(bv_writer_write(writer, "new", 3));
+    assert_int_equal(names_in("."), 2);
+    bv_writer_abort(&writer);
+    bv_writer_abort(&writer);
+    assert_int_equal(names_in("."), 1);
+    assert_content("kept", "old", 3);
+}
+
+static void test_maps(void **state) {
+    (void)state;
+    bv_map map;
+    assert_ok(bv_file_write("empty", "", 0));
+    assert_ok(bv_map_open("empty", &map));
+    assert_int_equal(map.size, 0);
+    assert_non_null(map.data);
+    bv_map_close(&map);
+    assert_fails(bv_map_open("absent", &map), BV_CODE_IO, "absent");
+    assert_fails(bv_map_open("/", &map), BV_CODE_INPUT, "is a folder");
+}
+
+/* Each write-like call fails once: the error is reported, the old content stays whole (or, when
+ * only the folder's last sync failed, the new one) and no temporary file is left. */
+static void test_every_failed_system_call(void **state) {
+    (void)state;
+    int strikes = 0;
+    for (int n = 0;; n++) {
+        assert_ok(bv_file_write("f", "old", 3));
+        faults_system_call(n, ENOSPC);
+        bv_error *error = bv_file_write("f", "newer", 5);
+        const bool struck = faults_off();
+        if (!struck) {
+            assert_ok(error);
+            assert_content("f", "newer", 5);
+            break;
+        }
+        strikes++;
+        assert_fails(error, BV_CODE_IO, "No space left on device\n  try: free space");
+        if (n < 4)
+            assert_content("f", "old", 3);
+        else
+            assert_content("f", "newer", 5);
+        assert_int_equal(names_in("."), 1);
+    }
+    assert_int_equal(strikes, 5); /* open, write, fsync, rename, fsync of the folder */
+}
+
+static void test_interrupted_calls_are_repeated(void **state) {
+    (void)state;
+    for (int n = 1; n < 3; n++) { /* write, fsync */
+        faults_system_call(n, EINTR);
+        bv_error *error = bv_file_write("f", "bytes", 5);
+        assert_true(faults_off());
+        assert_ok(error);
+        assert_content("f", "bytes", 5);
+    }
+}
+
+static bv_status everything(void) {
+    bv_error *error = BV_OK;
+    bv_append *log = NULL;
+    bv_lock *lock = NULL;
+    bv_buffer text = {0};
+    char **names = NULL;
+    size_t count = 0;
+    BV_GO(bv_dir_make("x/y/z"));
+    BV_GO(bv_file_write("x/y/z/f", "new", 3));
+    BV_GO(bv_file_read("x/y/z/f", &text));
+    BV_GO(bv_append_open("x/log", &log));
+    BV_GO(bv_append_line(log, "line"));
+    BV_GO(bv_append_close(&log));
+    BV_GO(bv_lock_take("x/lock", &lock));
+    BV_GO(bv_dir_list("x", &names, &count));
+    BV_GO(bv_path_rename("x/y", "x/w"));
+    BV_GO(bv_dir_remove("x"));
+done:
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    bv_buffer_free(&text);
+    bv_lock_release(&lock);
+    if (log) {
+        bv_error *second = bv_append_close(&log);
+        bv_error_free(&second);
+    }
+    return error;
+}
+
+static void loop_over_everything(bool memory) {
+    int strikes = 0;
+    for (int n = 0;; n++, strikes++) {
+        if (memory)
+            faults_allocation(n);
+        else
+            faults_system_call(n, EIO);
+        bv_error *error = everything();
+        const bool struck = faults_off();
+        const bv_code code = bv_error_code(error);
+        bv_error_free(&error);
+        assert_ok(bv_dir_remove("x"));
+        assert_int_equal(code, !struck ? BV_CODE_OK : memory ? BV_CODE_MEMORY : BV_CODE_IO);
+        if (!struck) break;
+    }
+    assert_in_range(strikes, 12, 200);
+    assert_int_equal(names_in("."), 0);
+}
+
+static void test_everything_without_disk(void **state) {
+    (void)state;
+    loop_over_everything(false);
+}
+
+static void test_everything_without_memory(void **state) {
+    (void)state;
+    loop_over_everything(true);
+}
+
+/* The kernel's own refusal: files of at most 1 MiB, in a child, since the limit stays. */
+static void test_file_size_limit(void **state) {
+    (void)state;
+    const pid_t child = fork();
+    if (child == 0) {
+        signal(SIGXFSZ, SIG_IGN);
+        setrlimit(RLIMIT_FSIZE, &(struct rlimit){1 << 20, 1 << 20});
+        static char bytes[3 << 20];
+        bv_error *error = bv_file_write("limited", bytes, sizeof bytes);
+        _exit(bv_error_code(error) == BV_CODE_IO && strstr(bv_error_text(error), "ulimit") ? 0 : 1);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    assert_int_equal(names_in("."), 0);
+}
+
+static void test_folders(void **state) {
+    (void)state;
+    assert_ok(bv_dir_make("a/b//c/"));
+    assert_ok(bv_dir_make("a/b/c"));
+    assert_true(bv_dir_exists("a/b/c"));
+    assert_fails(bv_dir_make(""), BV_CODE_INPUT, "empty");
+    assert_ok(bv_file_write("a/file", "x", 1));
+    assert_fails(bv_dir_make("a/file/d"), BV_CODE_IO, "a/file");
+    assert_ok(bv_file_write("a/b/z", "", 0));
+    assert_ok(bv_file_write("a/b/Z", "", 0));
+    char **names;
+    size_t count;
+    assert_ok(bv_dir_list("a/b", &names, &count));
+    assert_int_equal(count, 3);
+    assert_string_equal(names[0], "Z");
+    assert_string_equal(names[1], "c");
+    assert_string_equal(names[2], "z");
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    assert_fails(bv_dir_list("absent", &names, &count), BV_CODE_IO, "cannot list absent");
+    assert_ok(bv_dir_make("elsewhere"));
+    assert_ok(bv_file_write("elsewhere/precious", "", 0));
+    assert_int_equal(symlink("../elsewhere", "a/link"), 0);
+    assert_ok(bv_dir_remove("a"));
+    assert_ok(bv_dir_remove("a"));
+    assert_false(bv_dir_exists("a"));
+    assert_true(bv_file_exists("elsewhere/precious"));
+    uint64_t bytes = 0;
+    assert_ok(bv_file_free_space(".", &bytes));
+    assert_true(bytes > 0);
+    char *joined = bv_path_join("a", "b"), *root = bv_path_join("/", "b");
+    assert_string_equal(joined, "a/b");
+    assert_string_equal(root, "/b");
+    bv_free(joined);
+    bv_free(root);
+}
+
+static void test_appended_lines(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bv_append *log;
+        assert_ok(bv_append_open("log", &log));
+        assert_ok(bv_append_line(log, i ? "two" : "one"));
+        assert_ok(bv_append_close(&log));
+        assert_null(log);
+    }
+    assert_content("log", "one\ntwo\n", 8);
+}
+
+static void test_locks(void **state) {
+    (void)state;
+    bv_lock *mine, *second;
+    char pid[32];
+    snprintf(pid, sizeof pid, "process %d", (int)getpid());
+    assert_ok(bv_lock_take("lock", &mine));
+    assert_fails(bv_lock_take("lock", &second), BV_CODE_USAGE, pid);
+    assert_null(second);
+    bv_lock_release(&mine);
+    assert_null(mine);
+    assert_ok(bv_lock_take("lock", &second));
+    bv_lock_release(&second);
+    bv_lock_release(&second);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(test_write_and_read),
+        TEST(test_big_streams),
+        TEST(test_aborted_writes_leave_nothing),
+        TEST(test_maps),
+        TEST(test_every_failed_system_call),
+        TEST(test_interrupted_calls_are_repeated),
+        TEST(test_everything_without_disk),
+        TEST(test_everything_without_memory),
+        TEST(test_file_size_limit),
+        TEST(test_folders),
+        TEST(test_appended_lines),
+        TEST(test_locks),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,125 @@
+#include "support/check.h"
+
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/memory.h"
+
+static json_t *parse(const char *text) {
+    json_t *value = NULL;
+    assert_ok(bv_json_parse(text, strlen(text), "test", &value));
+    return value;
+}
+
+static void test_errors_name_line_and_column(void **state) {
+    (void)state;
+    json_t *value;
+    const char *bad = "{\n  \"a\": 1,\n  \"b\": oops\n}";
+    assert_fails(bv_json_parse(bad, strlen(bad), "c.json", &value), BV_CODE_INPUT, "c.json:3:");
+    assert_null(value);
+    const char *twice = "{\"a\": 1, \"a\": 2}";
+    assert_fails(bv_json_parse(twice, strlen(twice), "x", &value), BV_CODE_INPUT, "duplicate");
+    assert_fails(bv_json_parse("", 0, "x", &value), BV_CODE_INPUT, "x:1:");
+    assert_fails(bv_json_parse("{} {}", 5, "x", &value), BV_CODE_INPUT, "end of file");
+    assert_fails(bv_json_parse("[\"\xff\"]", 5, "x", &value), BV_CODE_INPUT, "decode byte 0xff");
+    assert_fails(bv_json_load("/absent.json", &value), BV_CODE_IO, "/absent.json");
+}
+
+static void test_members(void **state) {
+    (void)state;
+    json_t *o = parse("{\"i\": 3, \"r\": 0.5, \"s\": \"x\", \"n\": null}");
+    int64_t i;
+    double r;
+    const char *s;
+    assert_ok(bv_json_get_int(o, "i", &i));
+    assert_int_equal(i, 3);
+    assert_ok(bv_json_get_double(o, "r", &r));
+    assert_true(r == 0.5);
+    assert_ok(bv_json_get_double(o, "i", &r));
+    assert_true(r == 3);
+    assert_ok(bv_json_get_string(o, "s", &s));
+    assert_string_equal(s, "x");
+    assert_fails(bv_json_get_int(o, "r", &i), BV_CODE_INPUT, "\"r\"");
+    assert_fails(bv_json_get_int(o, "absent", &i), BV_CODE_INPUT, "\"absent\"");
+    assert_fails(bv_json_get_double(o, "s", &r), BV_CODE_INPUT, "\"s\"");
+    assert_fails(bv_json_get_string(o, "n", &s), BV_CODE_INPUT, "\"n\"");
+    json_decref(o);
+}
+
+static void assert_text(const char *in, int indent, const char *out) {
+    json_t *value = parse(in);
+    bv_buffer text = {0};
+    assert_ok(bv_json_text(value, indent, &text));
+    assert_string_equal(text.data, out);
+    bv_buffer_free(&text);
+    json_decref(value);
+}
+
+static void test_text(void **state) {
+    (void)state;
+    assert_text("{}", 2, "{}");
+    assert_text("[]", 0, "[]");
+    assert_text("{\"z\":1,\"a\":[true,null,\"\\u00e9\\n\"]}", 0,
+                "{\"z\": 1, \"a\": [true, null, \"\xc3\xa9\\n\"]}");
+    assert_text("{\"z\":[1,{}],\"\\\"\":{\"b\":-2}}", 2,
+                "{\n  \"z\": [\n    1,\n    {}\n  ],\n  \"\\\"\": {\n    \"b\": -2\n  }\n}");
+    assert_text("[0.1, 6e-4, 1e300, 3.0, -0.0, 1e5, 0.30000000000000004]", 0,
+                "[0.1, 0.0006, 1e+300, 3.0, -0.0, 1e+05, 0.30000000000000004]");
+    bv_buffer none = {0};
+    assert_fails(bv_json_text(NULL, 0, &none), BV_CODE_MEMORY, "JSON");
+    bv_buffer_free(&none);
+}
+
+static void test_saved_is_loaded(void **state) {
+    (void)state;
+    char *folder = make_folder(), *path = bv_path_join(folder, "v.json");
+    json_t *value = parse("{\"lr\": 0.0006, \"steps\": 2000, \"name\": \"x\"}"), *back = NULL;
+    assert_ok(bv_json_save(path, value));
+    assert_ok(bv_json_load(path, &back));
+    assert_true(json_equal(value, back));
+    bv_buffer text = {0};
+    assert_ok(bv_file_read(path, &text));
+    assert_int_equal(text.data[text.size - 1], '\n');
+    assert_ok(bv_file_write(path, "[1,\n2,,]", 8));
+    json_decref(back);
+    assert_fails(bv_json_load(path, &back), BV_CODE_INPUT, "v.json:2:3:");
+    bv_buffer_free(&text);
+    json_decref(value);
+    bv_free(path);
+    remove_folder(folder);
+}
+
+/* FIPS 180-4 examples. */
+static void test_sha256(void **state) {
+    (void)state;
+    char text[BV_SHA256_TEXT_SIZE];
+    assert_ok(bv_sha256_bytes("abc", 3, text));
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_ok(bv_sha256_bytes("", 0, text));
+    assert_string_equal(text, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    bv_sha256 *hash;
+    assert_ok(bv_sha256_begin(&hash));
+    bv_sha256_add(hash, "a", 1);
+    bv_sha256_add(hash, "", 0);
+    bv_sha256_add(hash, "bc", 2);
+    bv_sha256_end(&hash, text);
+    assert_null(hash);
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    char *folder = make_folder(), *path = bv_path_join(folder, "f");
+    assert_ok(bv_file_write(path, "abc", 3));
+    assert_ok(bv_sha256_file(path, text));
+    assert_string_equal(text, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    assert_fails(bv_sha256_file("/absent", text), BV_CODE_IO, "/absent");
+    bv_free(path);
+    remove_folder(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_errors_name_line_and_column),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_saved_is_loaded),
+        cmocka_unit_test(test_sha256),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,179 @@
+#include "support/check.h"
+#include "support/faults.h"
+
+#include "base/clock.h"
+#include "base/pool.h"
+#include <stdatomic.h>
+
+#define PARTS_MAX 7
+
+typedef struct visit {
+    bv_pool *pool;
+    int parts;
+    int seen[PARTS_MAX];  /* written without atomics: the join must publish it */
+    int phase[PARTS_MAX]; /* what each part did before the barrier             */
+    size_t drawn[1000];   /* how often each index was handed out               */
+    _Atomic int mistakes;
+} visit;
+
+static void visit_once(void *context, int part, int parts) {
+    visit *v = context;
+    v->seen[part]++;
+    if (part == 0) v->parts = parts;
+}
+
+static void meet_twice(void *context, int part, int parts) {
+    visit *v = context;
+    for (int round = 1; round <= 3; round++) {
+        v->phase[part] = round;
+        bv_pool_barrier(v->pool);
+        for (int i = 0; i < parts; i++) v->mistakes += v->phase[i] != round;
+        bv_pool_barrier(v->pool);
+    }
+}
+
+static void draw(void *context, int part, int parts) {
+    (void)part;
+    (void)parts;
+    visit *v = context;
+    for (size_t i; (i = bv_pool_next(v->pool)) < 1000;) v->drawn[i]++;
+}
+
+static const int counts[] = {1, 2, 3, 4, 7};
+
+static void test_each_part_once_a_run(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        bv_pool *pool;
+        assert_ok(bv_pool_create(counts[c], &pool));
+        assert_int_equal(bv_pool_threads(pool), counts[c]);
+        visit v = {.pool = pool};
+        for (int run = 1; run <= 500; run++) {
+            bv_pool_run(pool, visit_once, &v);
+            assert_int_equal(v.parts, counts[c]);
+            for (int i = 0; i < counts[c]; i++) assert_int_equal(v.seen[i], run);
+        }
+        bv_pool_destroy(&pool);
+        assert_null(pool);
+        bv_pool_destroy(&pool);
+    }
+}
+
+static void test_barrier(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        visit v = {0};
+        assert_ok(bv_pool_create(counts[c], &v.pool));
+        for (int run = 0; run < 100; run++) bv_pool_run(v.pool, meet_twice, &v);
+        assert_int_equal(v.mistakes, 0);
+        for (int i = 0; i < counts[c]; i++) assert_int_equal(v.phase[i], 3);
+        bv_pool_destroy(&v.pool);
+    }
+}
+
+static void test_next_hands_out_each_index_once(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        visit v = {0};
+        assert_ok(bv_pool_create(counts[c], &v.pool));
+        for (size_t run = 1; run <= 20; run++) {
+            bv_pool_run(v.pool, draw, &v);
+            for (int i = 0; i < 1000; i++) assert_int_equal(v.drawn[i], run);
+        }
+        bv_pool_destroy(&v.pool);
+    }
+}
+
+static void test_no_pool_is_one_thread(void **state) {
+    (void)state;
+    visit v = {0};
+    bv_pool_run(NULL, visit_once, &v);
+    assert_int_equal(v.seen[0], 1);
+    assert_int_equal(v.parts, 1);
+    assert_int_equal(bv_pool_threads(NULL), 1);
+    bv_pool_barrier(NULL);
+}
+
+static void test_zero_means_the_cores(void **state) {
+    (void)state;
+    bv_pool *pool;
+    assert_ok(bv_pool_create(0, &pool));
+    assert_in_range(bv_pool_threads(pool), 1, 4096);
+    bv_pool_destroy(&pool);
+}
+
+static void test_workers_that_slept_wake_up(void **state) {
+    (void)state;
+    bv_pool *pool;
+    assert_ok(bv_pool_create(2, &pool));
+    visit v = {.pool = pool};
+    for (int run = 1; run <= 5; run++) {
+        usleep(20000); /* longer than workers spin */
+        bv_pool_run(pool, visit_once, &v);
+        assert_int_equal(v.seen[1], run);
+    }
+    bv_pool_destroy(&pool);
+}
+
+static void test_ranges_cover_everything_once(void **state) {
+    (void)state;
+    for (size_t count = 0; count < 200; count += 7)
+        for (size_t unit = 1; unit <= 32; unit *= 2)
+            for (int parts = 1; parts <= 9; parts++) {
+                size_t expected = 0, begin, end;
+                for (int part = 0; part < parts; part++) {
+                    bv_pool_range(count, unit, part, parts, &begin, &end);
+                    assert_int_equal(begin, expected);
+                    assert_true(end >= begin && (end % unit == 0 || end == count));
+                    assert_true(end - begin <= (count / unit / (size_t)parts + 2) * unit);
+                    expected = end;
+                }
+                assert_int_equal(expected, count);
+            }
+}
+
+static void test_without_memory(void **state) {
+    (void)state;
+    int strikes = 0;
+    for (int n = 0;; n++, strikes++) {
+        bv_pool *pool = NULL;
+        faults_allocation(n);
+        bv_error *error = bv_pool_create(3, &pool);
+        const bool struck = faults_off();
+        assert_int_equal(struck, error != NULL);
+        assert_int_equal(struck, pool == NULL);
+        assert_int_equal(bv_error_code(error), struck ? BV_CODE_MEMORY : BV_CODE_OK);
+        bv_error_free(&error);
+        bv_pool_destroy(&pool);
+        if (!struck) break;
+    }
+    assert_int_equal(strikes, 2);
+}
+
+/* Prints, never judges: other programs may be running. */
+static void test_speed(void **state) {
+    (void)state;
+    bv_pool *pool;
+    assert_ok(bv_pool_create(2, &pool));
+    visit v = {.pool = pool};
+    const uint64_t begin = bv_clock_ns();
+    for (int run = 0; run < 20000; run++) bv_pool_run(pool, visit_once, &v);
+    print_message("fork and join of 2 threads: %.2f us\n", (double)(bv_clock_ns() - begin) / 2e7);
+    assert_int_equal(v.seen[1], 20000);
+    bv_pool_destroy(&pool);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_each_part_once_a_run),
+        cmocka_unit_test(test_barrier),
+        cmocka_unit_test(test_next_hands_out_each_index_once),
+        cmocka_unit_test(test_no_pool_is_one_thread),
+        cmocka_unit_test(test_zero_means_the_cores),
+        cmocka_unit_test(test_workers_that_slept_wake_up),
+        cmocka_unit_test(test_ranges_cover_everything_once),
+        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_speed),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The frame of the program: help, versions, unknown words, and exit codes.
+set -u
+beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
+failures=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$@" >"$folder/out" 2>"$folder/err" </dev/null
+    local got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
+        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    fi
+}
+
+expect 0 "usage: beaver SUBCOMMAND" beaver
+expect 0 "version" beaver --help
+expect 0 "usage: beaver SUBCOMMAND" beaver help
+expect 0 "usage: beaver version" beaver help version
+expect 0 "usage: beaver version" beaver version --help
+expect 0 "beaver 0" beaver --version
+expect 0 '"revision": "' beaver version --json
+expect 2 'try: beaver version' beaver verison
+expect 2 'beaver: unknown subcommand "xyzzy"' beaver xyzzy
+expect 2 'try: --json' beaver version --jsn
+expect 2 'beaver version: unknown flag --jsn' beaver version --jsn
+expect 2 'unexpected argument "x"' beaver version x
+expect 2 'unknown subcommand "nothing"' beaver help nothing
+if [ -w /dev/full ]; then
+    full() { beaver "$@" >/dev/full; }
+    expect 1 "cannot write standard output: No space left" full version
+fi
+# Standard output is only for results: an error leaves it empty.
+beaver xyzzy >"$folder/out" 2>/dev/null
+[ ! -s "$folder/out" ] || { echo "FAILED: an error wrote to standard output"; failures=1; }
+# Every subcommand explains itself, with an example.
+for name in $(beaver --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    expect 0 "usage: beaver $name" beaver "$name" --help
+done
+exit $((failures > 0))

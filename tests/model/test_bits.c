@@ -1,0 +1,156 @@
+/* The bits contract: weights and optimizer state after some steps have one SHA-256, whatever the
+ * threads, the micro-batches, recomputation, fusion and, in f32, the kernel level. */
+#include "base/hash.h"
+#include "support/check.h"
+#include "support/tiny_gpt.h"
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct variant {
+    const bv_kernels *kernels;
+    int threads;
+    size_t micro, grains;
+    bool recompute, unfused;
+} variant;
+
+static void hash_list(bv_sha256 *hash, const bv_named_tensor *list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const size_t n = list[i].shape[0] * (list[i].rank == 2 ? list[i].shape[1] : 1);
+        bv_sha256_add(hash, list[i].data, n * bv_dtype_size(list[i].dtype));
+    }
+}
+
+static void train(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind kind, variant v,
+                  char text[BV_SHA256_TEXT_SIZE]) {
+    assert_null(bv_gpt_config_check(&config));
+    bv_pool *pool;
+    assert_null(bv_pool_create(v.threads, &pool));
+    const bv_gpt_trainer_options options = {.config = config,
+                                            .numerics = numerics,
+                                            .kernels = v.kernels,
+                                            .pool = pool,
+                                            .batch_max = TINY_BATCH,
+                                            .micro_batch = v.micro,
+                                            .context = TINY_CONTEXT,
+                                            .grains = v.grains,
+                                            .recompute = v.recompute,
+                                            .unfused = v.unfused,
+                                            .seed = 11,
+                                            .optimizer = kind};
+    bv_gpt_trainer *t;
+    assert_null(bv_gpt_trainer_create(&options, &t));
+    uint32_t inputs[TINY_ROWS], targets[TINY_ROWS];
+    double loss, norm;
+    for (uint32_t step = 0; step < 3; step++) {
+        tiny_batch(step, inputs, targets);
+        tiny_gradient(t, step, v.micro, v.grains, inputs, targets, &loss, &norm);
+        const bv_optimizer_step o = {.lr = 0.01,
+                                     .beta1 = 0.9,
+                                     .beta2 = 0.95,
+                                     .eps = 1e-8,
+                                     .weight_decay = 0.1,
+                                     .muon_lr = 0.02,
+                                     .muon_momentum = 0.95,
+                                     .gradient_scale = norm > 1 ? 1 / norm : 1,
+                                     .step = step + 1};
+        bv_gpt_trainer_apply(t, &o);
+    }
+    bv_sha256 *hash;
+    assert_null(bv_sha256_begin(&hash));
+    size_t count;
+    const bv_named_tensor *list = bv_gpt_trainer_parameters(t, &count);
+    hash_list(hash, list, count);
+    list = bv_gpt_trainer_optimizer_state(t, &count);
+    hash_list(hash, list, count);
+    bv_sha256_end(&hash, text);
+    bv_gpt_trainer_destroy(&t);
+    bv_pool_destroy(&pool);
+}
+
+static void compare(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind kind,
+                    const bv_kernels *kernels, const char *what) {
+    char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
+    const variant base = {kernels, 1, TINY_BATCH, 1, false, false};
+    train(config, numerics, kind, base, expected);
+    const variant list[] = {
+        {kernels, 2, TINY_BATCH, 1, false, false}, {kernels, 3, TINY_BATCH, 1, false, false},
+        {kernels, 4, TINY_BATCH, 1, false, false}, {kernels, 2, 1, 1, false, false},
+        {kernels, 1, 2, 1, false, false},          {kernels, 1, 3, 1, false, false},
+        {kernels, 2, TINY_BATCH, 1, true, false},  {kernels, 2, TINY_BATCH, 1, false, true},
+        {kernels, 2, 1, 1, true, true},
+    };
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        train(config, numerics, kind, list[i], got);
+        if (strcmp(expected, got))
+            fail_msg("%s at %s: threads %d, micro %zu, recompute %d, unfused %d: other bits", what,
+                     kernels->level, list[i].threads, list[i].micro, list[i].recompute,
+                     list[i].unfused);
+    }
+}
+
+static bv_gpt_config with_dropout(bv_gpt_config config) {
+    config.dropout = 0.1;
+    return config;
+}
+
+static const bv_kernels *best(void) {
+    const bv_kernels *kernels;
+    assert_null(bv_kernels_pick(&kernels));
+    return kernels;
+}
+
+static void test_f32(void **state) {
+    (void)state;
+    compare(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW, best(), "GPT-2");
+    compare(with_dropout(tiny_gpt2()), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW, best(), "dropout");
+    compare(tiny_modern(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "modern, Muon");
+}
+
+static void test_bf16(void **state) {
+    (void)state;
+    compare(tiny_gpt2(), BV_NUMERICS_BF16, BV_OPTIMIZER_ADAMW, best(), "GPT-2 bf16");
+    compare(tiny_modern(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "modern bf16");
+}
+
+static void test_grains(void **state) {
+    (void)state;
+    char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
+    for (size_t grains = 2; grains <= 4; grains += 2) {
+        train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
+              (variant){best(), 1, TINY_BATCH / grains, grains, false, false}, expected);
+        train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
+              (variant){best(), 3, 1, grains, false, true}, got);
+        assert_string_equal(expected, got);
+    }
+}
+
+static void test_levels(void **state) {
+    (void)state;
+    size_t count;
+    const bv_kernels *const *list = bv_kernels_all(&count);
+    char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
+    for (int n = 0; n < 2; n++)
+        for (int modern = 0; modern < 2; modern++) {
+            const bv_gpt_config config = modern ? tiny_modern() : tiny_gpt2();
+            const bv_numerics numerics = n ? BV_NUMERICS_BF16 : BV_NUMERICS_F32;
+            const variant plain = {list[0], 1, TINY_BATCH, 1, false, false};
+            train(config, numerics, BV_OPTIMIZER_MUON, plain, expected);
+            for (size_t i = 1; i < count; i++) {
+                if (!bv_kernels_usable(list[i])) continue;
+                variant v = plain;
+                v.kernels = list[i];
+                v.threads = 2;
+                train(config, numerics, BV_OPTIMIZER_MUON, v, got);
+                if (strcmp(expected, got))
+                    fail_msg("%s differs from plain C in %s%s", list[i]->level,
+                             bv_numerics_name(numerics), modern ? ", modern" : "");
+            }
+        }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_f32), cmocka_unit_test(test_bf16),
+                                       cmocka_unit_test(test_grains),
+                                       cmocka_unit_test(test_levels)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

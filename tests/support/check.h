@@ -1,0 +1,58 @@
+/*
+ * What cmocka lacks: it includes cmocka with what that header needs, a check that a status is OK
+ * (printing the error otherwise), and a fresh temporary folder. For tests only; one thread.
+ */
+#ifndef BV_TESTS_SUPPORT_CHECK_H
+#define BV_TESTS_SUPPORT_CHECK_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "base/status.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define assert_ok(expression)                                                                      \
+    do {                                                                                           \
+        bv_error *assert_error_ = (expression);                                                    \
+        if (assert_error_) {                                                                       \
+            print_error("%s\n", bv_error_text(assert_error_));                                     \
+            bv_error_free(&assert_error_);                                                         \
+            fail_msg("%s failed", #expression);                                                    \
+        }                                                                                          \
+    } while (0)
+
+/* Fails with this code and a text that contains `part`. */
+#define assert_fails(expression, code, part)                                                       \
+    do {                                                                                           \
+        bv_error *assert_error_ = (expression);                                                    \
+        const int assert_code_ = (int)bv_error_code(assert_error_);                                \
+        const int assert_found_ = strstr(bv_error_text(assert_error_), (part)) != NULL;            \
+        if (!assert_found_ || assert_code_ != (int)(code))                                         \
+            print_error("code %d: \"%s\"\n", assert_code_, bv_error_text(assert_error_));          \
+        bv_error_free(&assert_error_);                                                             \
+        assert_int_equal(assert_code_, (int)(code));                                               \
+        assert_true(assert_found_);                                                                \
+    } while (0)
+
+/* A new empty folder; pass it to remove_folder at the end. */
+static inline char *make_folder(void) {
+    const char *parent = getenv("TMPDIR");
+    static char path[4096];
+    snprintf(path, sizeof path, "%s/beaver-test-XXXXXX", parent ? parent : "/tmp");
+    assert_non_null(mkdtemp(path));
+    return path;
+}
+
+static inline void remove_folder(const char *path) {
+    assert_ok(bv_dir_remove(path));
+}
+
+#endif
