@@ -134,8 +134,7 @@ static void run(bv_engine *e, size_t sequences, size_t rows, size_t outputs) {
     bv_plan_bind(e->plan, e->gpt.tokens, e->tokens);
     bv_plan_bind(e->plan, e->gpt.positions, e->positions);
     bv_plan_bind(e->plan, e->gpt.output_rows, e->output_rows);
-    bv_plan_run(e->plan,
-                &(bv_run_options){.rows = rows, .outputs = outputs, .layout = &layout});
+    bv_plan_run(e->plan, &(bv_run_options){.rows = rows, .outputs = outputs, .layout = &layout});
     const size_t vocab = e->options.config.vocab_size;
     memcpy(e->logits, bv_plan_values(e->plan, e->gpt.logits), outputs * vocab * sizeof(float));
     const double soft_cap = e->options.config.logit_soft_cap;
@@ -146,8 +145,8 @@ static void run(bv_engine *e, size_t sequences, size_t rows, size_t outputs) {
 static void place(bv_engine *e, size_t slot, size_t sequence, size_t row, const uint32_t *tokens,
                   size_t count) {
     live *s = &e->sequences[sequence];
-    e->layout[slot] = (bv_sequence){
-        .row = row, .rows = count, .position = s->position, .pages = s->pages};
+    e->layout[slot] =
+        (bv_sequence){.row = row, .rows = count, .position = s->position, .pages = s->pages};
     for (size_t i = 0; i < count; i++) {
         e->tokens[row + i] = tokens[i];
         e->positions[row + i] = (uint32_t)(s->position + i);

@@ -75,8 +75,7 @@ static size_t cut(bv_sampler *s, const float *logits, double largest) {
     return n;
 }
 
-uint32_t bv_sampler_pick(bv_sampler *s, const float *logits, uint32_t sequence,
-                         uint32_t position) {
+uint32_t bv_sampler_pick(bv_sampler *s, const float *logits, uint32_t sequence, uint32_t position) {
     const uint32_t best = greedy(logits, s->vocab_size);
     if (s->options.temperature == 0) return best;
     const size_t n = cut(s, logits, (double)logits[best]);

@@ -19,8 +19,7 @@ typedef struct bv_sampler_options {
 } bv_sampler_options;
 
 typedef struct bv_sampler bv_sampler;
-bv_status bv_sampler_create(const bv_sampler_options *options, size_t vocab_size,
-                            bv_sampler **out);
+bv_status bv_sampler_create(const bv_sampler_options *options, size_t vocab_size, bv_sampler **out);
 void bv_sampler_destroy(bv_sampler **sampler);
 /* logits: [vocab_size], unchanged. A NaN is never chosen. */
 uint32_t bv_sampler_pick(bv_sampler *sampler, const float *logits, uint32_t sequence,

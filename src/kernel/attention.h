@@ -4,11 +4,12 @@
  *
  * Laws (the bits contract):
  * 1. Keys are walked by absolute position in tiles of 64, ascending, with an online softmax.
- *    s = (q . k) * scale, q . k one ascending fma chain over d_head (bf16: pairs 2i, 2i+1, odd first).
+ *    s = (q . k) * scale, q . k one ascending fma chain over d_head (bf16: pairs 2i, 2i+1, odd
+ * first).
  * 2. A tile: m' = max(m, max s); alpha = exp(m - m'); p_j = exp(s_j - m'); l = l * alpha + sum p_j;
- *    o = o * alpha, then one ascending fma chain over the tile's keys (bf16: p rounded to bf16, pairs
- *    of keys 2j, 2j+1; the sum l takes p before rounding). sum p_j: 16 virtual lanes (key j in lane
- *    j % 16, ascending), fixed tree (+8, +4, +2, +1).
+ *    o = o * alpha, then one ascending fma chain over the tile's keys (bf16: p rounded to bf16,
+ * pairs of keys 2j, 2j+1; the sum l takes p before rounding). sum p_j: 16 virtual lanes (key j in
+ * lane j % 16, ascending), fixed tree (+8, +4, +2, +1).
  * 3. Masked or absent keys contribute nothing: they are blended out, p = 0, never 0 x NaN; a tile
  *    without a visible key for a query is skipped for it (or changes no bit).
  * 4. A query's result is the same alone (decoding) as in a tile of 64 (training).
@@ -39,9 +40,10 @@ typedef struct bv_attention_sequence {
 typedef struct bv_attention_args {
     size_t heads, kv_heads, d_head; /* d_head <= 256, any value >= 1; heads % kv_heads == 0 */
     double scale;                   /* usually 1 / sqrt(d_head) */
-    size_t band;                    /* 0: all earlier keys; else a query sees its last `band` positions */
-    const uint32_t *first_visible;  /* [rows] or NULL: document mask, keys before this position hidden */
-    bv_dtype type;                  /* of q, k, v, out, dq, dk, dv: the level's real or BV_BF16 */
+    size_t band; /* 0: all earlier keys; else a query sees its last `band` positions */
+    const uint32_t
+        *first_visible; /* [rows] or NULL: document mask, keys before this position hidden */
+    bv_dtype type;      /* of q, k, v, out, dq, dk, dv: the level's real or BV_BF16 */
     const bv_attention_sequence *sequences;
     size_t sequence_count;
     const void *q; /* [rows, q_stride]: head h at column h * d_head */
@@ -64,7 +66,8 @@ typedef struct bv_attention_kernels {
     /* Work items of forward: (sequence, head, query tile); of backward: (sequence, KV head). */
     size_t (*forward_items)(const bv_attention_args *args);
     size_t (*backward_items)(const bv_attention_args *args);
-    size_t (*scratch_bytes)(const bv_attention_args *args, bool backward); /* a thread, 64-aligned */
+    size_t (*scratch_bytes)(const bv_attention_args *args,
+                            bool backward); /* a thread, 64-aligned */
     void (*forward)(const bv_attention_args *args, size_t item, void *scratch);
     void (*backward)(const bv_attention_args *args, size_t item, void *scratch);
 } bv_attention_kernels;

@@ -1,9 +1,9 @@
 /*
  * The bf16 dot product of class bf16/1: for each lane, first a fused multiply-add of the odd
  * elements, then of the even ones, each rounded to nearest even, with denormal inputs and results
- * flushed to signed zero. This is what vdpbf16ps does; elsewhere it is emulated exactly. A result is
- * denormal in its sense when it is below 2^-126 after rounding to 24 bits without a lower limit of
- * the exponent: IEEE rounding alone gives 2^-126 for a few sums just below (tested in
+ * flushed to signed zero. This is what vdpbf16ps does; elsewhere it is emulated exactly. A result
+ * is denormal in its sense when it is below 2^-126 after rounding to 24 bits without a lower limit
+ * of the exponent: IEEE rounding alone gives 2^-126 for a few sums just below (tested in
  * tests/kernel/test_matmul.c against the instruction). A pair is a word, its even element in the
  * lower half. The accumulator must not be denormal when a chain begins: v_flush it.
  */
@@ -15,17 +15,27 @@
 #if defined(BV_LEVEL_AVX512)
 
 typedef __m512i vpair; /* 16 pairs; the even element in the low half */
-BV_INLINE vpair v_pair_set(uint32_t bits) { return _mm512_set1_epi32((int)bits); }
-BV_INLINE vpair v_pair_load(const uint32_t *p) { return _mm512_loadu_si512(p); }
-BV_INLINE vreal v_flush(vreal x) { return x; } /* the instruction does it */
+BV_INLINE vpair v_pair_set(uint32_t bits) {
+    return _mm512_set1_epi32((int)bits);
+}
+BV_INLINE vpair v_pair_load(const uint32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+BV_INLINE vreal v_flush(vreal x) {
+    return x;
+} /* the instruction does it */
 BV_INLINE vreal v_dot_bf16(vreal c, vpair a, vpair b) {
     return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
 }
 
 #else
 
-BV_INLINE float pair_even(uint32_t bits) { return f32_from_bf16((uint16_t)bits); }
-BV_INLINE float pair_odd(uint32_t bits) { return f32_from_bf16((uint16_t)(bits >> 16)); }
+BV_INLINE float pair_even(uint32_t bits) {
+    return f32_from_bf16((uint16_t)bits);
+}
+BV_INLINE float pair_odd(uint32_t bits) {
+    return f32_from_bf16((uint16_t)(bits >> 16));
+}
 
 typedef struct vpair {
     vreal even, odd;
@@ -43,16 +53,20 @@ BV_INLINE vpair v_pair_load(const uint32_t *p) {
 }
 
 #if defined(BV_LEVEL_F64)
-BV_INLINE vreal v_flush(vreal x) { return x; } /* the reference only flushes bf16 inputs */
-BV_INLINE vreal v_fma_flushed(vreal a, vreal b, vreal c) { return v_fma(a, b, c); }
+BV_INLINE vreal v_flush(vreal x) {
+    return x;
+} /* the reference only flushes bf16 inputs */
+BV_INLINE vreal v_fma_flushed(vreal a, vreal b, vreal c) {
+    return v_fma(a, b, c);
+}
 #else
 BV_INLINE vreal v_flush(vreal x) {
     return v_if_less(v_abs(x), v_set(0x1p-126f), v_mul(x, v_zero()), x);
 }
 /* Where IEEE rounding gave 2^-126: the product is exact in double, and so is the sum as far as it
  * decides. Rare, so out of line. */
-static __attribute__((noinline, cold, unused)) void settle_smallest(float *r, const float *a,
-                                                            const float *b, const float *c) {
+static __attribute__((noinline, cold, unused)) void
+settle_smallest(float *r, const float *a, const float *b, const float *c) {
     for (int i = 0; i < BV_LANES; i++) {
         if (__builtin_fabsf(r[i]) != 0x1p-126f) continue;
         if (__builtin_fabs((double)a[i] * b[i] + c[i]) < 0x1p-126 - 0x1p-151)
@@ -64,9 +78,8 @@ BV_INLINE vreal v_fma_flushed(vreal a, vreal b, vreal c) {
     const vreal size = v_abs(r), one = v_set(1);
     const vreal flushed = v_if_less(size, v_set(0x1p-126f), v_mul(r, v_zero()), r);
     /* 1 where size is 2^-126, the only normal number that may have been rounded up to normal. */
-    const vreal smallest =
-        v_if_less(size, v_set(0x1.000002p-126f),
-                  v_if_less(size, v_set(0x1p-126f), v_zero(), one), v_zero());
+    const vreal smallest = v_if_less(size, v_set(0x1.000002p-126f),
+                                     v_if_less(size, v_set(0x1p-126f), v_zero(), one), v_zero());
     if (__builtin_expect(v_largest(smallest) > 0, 0)) {
         float t[4][BV_LANES];
         v_store(t[0], flushed), v_store(t[1], a), v_store(t[2], b), v_store(t[3], c);

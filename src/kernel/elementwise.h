@@ -61,8 +61,8 @@ typedef struct bv_bias_gradient_args {
  * ascending; a thread takes columns, so that no two threads meet. */
 typedef struct bv_embed_args {
     size_t cols;
-    const uint32_t *ids;  /* [rows] */
-    const void *table;    /* [entries, cols] of table_type */
+    const uint32_t *ids; /* [rows] */
+    const void *table;   /* [entries, cols] of table_type */
     bv_dtype table_type;
     void *y; /* [rows, cols] of y_type */
     bv_dtype y_type;
@@ -77,7 +77,7 @@ typedef struct bv_heads_args {
     size_t heads, kv_heads, d_head;
     bool qk_norm;
     double eps;
-    const void *cos, *sin; /* [positions, d_head / 2] real, or NULL: no rotation */
+    const void *cos, *sin;     /* [positions, d_head / 2] real, or NULL: no rotation */
     const uint32_t *positions; /* [rows] */
     const void *x;
     void *y;

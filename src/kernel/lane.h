@@ -22,7 +22,13 @@
 #endif
 
 #define BV_LANES 16
+/* Where a vector is a register everything is inlined. Where it is an array of 16, that would take
+ * the compiler minutes and gain nothing. */
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
 #define BV_INLINE static inline __attribute__((always_inline))
+#else
+#define BV_INLINE static inline
+#endif
 
 #define BV_JOIN_(a, b) a##_##b
 #define BV_JOIN(a, b) BV_JOIN_(a, b)
@@ -64,27 +70,55 @@ BV_INLINE float f32_from_bf16(uint16_t h) {
 #if defined(BV_LEVEL_AVX512)
 
 typedef __m512 vreal;
-BV_INLINE vreal v_zero(void) { return _mm512_setzero_ps(); }
-BV_INLINE vreal v_set(real x) { return _mm512_set1_ps(x); }
-BV_INLINE vreal v_load(const real *p) { return _mm512_loadu_ps(p); }
-BV_INLINE void v_store(real *p, vreal x) { _mm512_storeu_ps(p, x); }
-BV_INLINE __mmask16 v_mask_first(size_t n) { return (__mmask16)((1u << n) - 1u); }
+BV_INLINE vreal v_zero(void) {
+    return _mm512_setzero_ps();
+}
+BV_INLINE vreal v_set(real x) {
+    return _mm512_set1_ps(x);
+}
+BV_INLINE vreal v_load(const real *p) {
+    return _mm512_loadu_ps(p);
+}
+BV_INLINE void v_store(real *p, vreal x) {
+    _mm512_storeu_ps(p, x);
+}
+BV_INLINE __mmask16 v_mask_first(size_t n) {
+    return (__mmask16)((1u << n) - 1u);
+}
 BV_INLINE vreal v_load_first(const real *p, size_t n) {
     return _mm512_maskz_loadu_ps(v_mask_first(n), p);
 }
 BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
     _mm512_mask_storeu_ps(p, v_mask_first(n), x);
 }
-BV_INLINE vreal v_add(vreal a, vreal b) { return _mm512_add_ps(a, b); }
-BV_INLINE vreal v_sub(vreal a, vreal b) { return _mm512_sub_ps(a, b); }
-BV_INLINE vreal v_mul(vreal a, vreal b) { return _mm512_mul_ps(a, b); }
-BV_INLINE vreal v_div(vreal a, vreal b) { return _mm512_div_ps(a, b); }
-BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) { return _mm512_fmadd_ps(a, b, c); }
-BV_INLINE vreal v_sqrt(vreal a) { return _mm512_sqrt_ps(a); }
-BV_INLINE vreal v_abs(vreal a) { return _mm512_abs_ps(a); }
+BV_INLINE vreal v_add(vreal a, vreal b) {
+    return _mm512_add_ps(a, b);
+}
+BV_INLINE vreal v_sub(vreal a, vreal b) {
+    return _mm512_sub_ps(a, b);
+}
+BV_INLINE vreal v_mul(vreal a, vreal b) {
+    return _mm512_mul_ps(a, b);
+}
+BV_INLINE vreal v_div(vreal a, vreal b) {
+    return _mm512_div_ps(a, b);
+}
+BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) {
+    return _mm512_fmadd_ps(a, b, c);
+}
+BV_INLINE vreal v_sqrt(vreal a) {
+    return _mm512_sqrt_ps(a);
+}
+BV_INLINE vreal v_abs(vreal a) {
+    return _mm512_abs_ps(a);
+}
 /* a > b ? a : b, so b where either is NaN. */
-BV_INLINE vreal v_max(vreal a, vreal b) { return _mm512_max_ps(a, b); }
-BV_INLINE vreal v_min(vreal a, vreal b) { return _mm512_min_ps(a, b); }
+BV_INLINE vreal v_max(vreal a, vreal b) {
+    return _mm512_max_ps(a, b);
+}
+BV_INLINE vreal v_min(vreal a, vreal b) {
+    return _mm512_min_ps(a, b);
+}
 BV_INLINE vreal v_round(vreal a) {
     return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
 }
@@ -116,8 +150,8 @@ BV_INLINE void v_store_bf16(uint16_t *p, vreal x) {
     _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(x));
 }
 BV_INLINE vreal v_load_bf16_first(const uint16_t *p, size_t n) {
-    const __m512i u = _mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(v_mask_first(n), p)), 16);
+    const __m512i u =
+        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(v_mask_first(n), p)), 16);
     const __mmask16 normal = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
     return _mm512_castsi512_ps(
         _mm512_mask_and_epi32(u, (__mmask16)~normal, u, _mm512_set1_epi32((int)0x80000000)));
@@ -132,7 +166,9 @@ BV_INLINE real v_sum(vreal x) {
     const __m128 c = _mm_add_ps(b, _mm_movehl_ps(b, b));
     return _mm_cvtss_f32(_mm_add_ss(c, _mm_shuffle_ps(c, c, 1)));
 }
-BV_INLINE real v_largest(vreal x) { return _mm512_reduce_max_ps(x); }
+BV_INLINE real v_largest(vreal x) {
+    return _mm512_reduce_max_ps(x);
+}
 
 #elif defined(BV_LEVEL_AVX2)
 
@@ -143,9 +179,15 @@ typedef struct vreal {
     vreal r_;                                                                                      \
     for (int i = 0; i < 2; i++) r_.v[i] = (expression);                                            \
     return r_
-BV_INLINE vreal v_zero(void) { V2(_mm256_setzero_ps()); }
-BV_INLINE vreal v_set(real x) { V2(_mm256_set1_ps(x)); }
-BV_INLINE vreal v_load(const real *p) { V2(_mm256_loadu_ps(p + 8 * i)); }
+BV_INLINE vreal v_zero(void) {
+    V2(_mm256_setzero_ps());
+}
+BV_INLINE vreal v_set(real x) {
+    V2(_mm256_set1_ps(x));
+}
+BV_INLINE vreal v_load(const real *p) {
+    V2(_mm256_loadu_ps(p + 8 * i));
+}
 BV_INLINE void v_store(real *p, vreal x) {
     _mm256_storeu_ps(p, x.v[0]);
     _mm256_storeu_ps(p + 8, x.v[1]);
@@ -165,15 +207,33 @@ BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
     v_store(t, x);
     memcpy(p, t, n * sizeof *p);
 }
-BV_INLINE vreal v_add(vreal a, vreal b) { V2(_mm256_add_ps(a.v[i], b.v[i])); }
-BV_INLINE vreal v_sub(vreal a, vreal b) { V2(_mm256_sub_ps(a.v[i], b.v[i])); }
-BV_INLINE vreal v_mul(vreal a, vreal b) { V2(_mm256_mul_ps(a.v[i], b.v[i])); }
-BV_INLINE vreal v_div(vreal a, vreal b) { V2(_mm256_div_ps(a.v[i], b.v[i])); }
-BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) { V2(_mm256_fmadd_ps(a.v[i], b.v[i], c.v[i])); }
-BV_INLINE vreal v_sqrt(vreal a) { V2(_mm256_sqrt_ps(a.v[i])); }
-BV_INLINE vreal v_abs(vreal a) { V2(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v[i])); }
-BV_INLINE vreal v_max(vreal a, vreal b) { V2(_mm256_max_ps(a.v[i], b.v[i])); }
-BV_INLINE vreal v_min(vreal a, vreal b) { V2(_mm256_min_ps(a.v[i], b.v[i])); }
+BV_INLINE vreal v_add(vreal a, vreal b) {
+    V2(_mm256_add_ps(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_sub(vreal a, vreal b) {
+    V2(_mm256_sub_ps(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_mul(vreal a, vreal b) {
+    V2(_mm256_mul_ps(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_div(vreal a, vreal b) {
+    V2(_mm256_div_ps(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) {
+    V2(_mm256_fmadd_ps(a.v[i], b.v[i], c.v[i]));
+}
+BV_INLINE vreal v_sqrt(vreal a) {
+    V2(_mm256_sqrt_ps(a.v[i]));
+}
+BV_INLINE vreal v_abs(vreal a) {
+    V2(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), a.v[i]));
+}
+BV_INLINE vreal v_max(vreal a, vreal b) {
+    V2(_mm256_max_ps(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_min(vreal a, vreal b) {
+    V2(_mm256_min_ps(a.v[i], b.v[i]));
+}
 BV_INLINE vreal v_round(vreal a) {
     V2(_mm256_round_ps(a.v[i], _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
 }
@@ -243,9 +303,15 @@ typedef struct vreal {
     vreal r_;                                                                                      \
     for (int i = 0; i < 4; i++) r_.v[i] = (expression);                                            \
     return r_
-BV_INLINE vreal v_zero(void) { V4(vdupq_n_f32(0)); }
-BV_INLINE vreal v_set(real x) { V4(vdupq_n_f32(x)); }
-BV_INLINE vreal v_load(const real *p) { V4(vld1q_f32(p + 4 * i)); }
+BV_INLINE vreal v_zero(void) {
+    V4(vdupq_n_f32(0));
+}
+BV_INLINE vreal v_set(real x) {
+    V4(vdupq_n_f32(x));
+}
+BV_INLINE vreal v_load(const real *p) {
+    V4(vld1q_f32(p + 4 * i));
+}
 BV_INLINE void v_store(real *p, vreal x) {
     for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, x.v[i]);
 }
@@ -264,20 +330,36 @@ BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
     v_store(t, x);
     memcpy(p, t, n * sizeof *p);
 }
-BV_INLINE vreal v_add(vreal a, vreal b) { V4(vaddq_f32(a.v[i], b.v[i])); }
-BV_INLINE vreal v_sub(vreal a, vreal b) { V4(vsubq_f32(a.v[i], b.v[i])); }
-BV_INLINE vreal v_mul(vreal a, vreal b) { V4(vmulq_f32(a.v[i], b.v[i])); }
-BV_INLINE vreal v_div(vreal a, vreal b) { V4(vdivq_f32(a.v[i], b.v[i])); }
-BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) { V4(vfmaq_f32(c.v[i], a.v[i], b.v[i])); }
-BV_INLINE vreal v_sqrt(vreal a) { V4(vsqrtq_f32(a.v[i])); }
-BV_INLINE vreal v_abs(vreal a) { V4(vabsq_f32(a.v[i])); }
+BV_INLINE vreal v_add(vreal a, vreal b) {
+    V4(vaddq_f32(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_sub(vreal a, vreal b) {
+    V4(vsubq_f32(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_mul(vreal a, vreal b) {
+    V4(vmulq_f32(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_div(vreal a, vreal b) {
+    V4(vdivq_f32(a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) {
+    V4(vfmaq_f32(c.v[i], a.v[i], b.v[i]));
+}
+BV_INLINE vreal v_sqrt(vreal a) {
+    V4(vsqrtq_f32(a.v[i]));
+}
+BV_INLINE vreal v_abs(vreal a) {
+    V4(vabsq_f32(a.v[i]));
+}
 BV_INLINE vreal v_max(vreal a, vreal b) {
     V4(vbslq_f32(vcgtq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]));
 }
 BV_INLINE vreal v_min(vreal a, vreal b) {
     V4(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), a.v[i], b.v[i]));
 }
-BV_INLINE vreal v_round(vreal a) { V4(vrndnq_f32(a.v[i])); }
+BV_INLINE vreal v_round(vreal a) {
+    V4(vrndnq_f32(a.v[i]));
+}
 BV_INLINE vreal v_if_less(vreal a, vreal b, vreal x, vreal y) {
     V4(vbslq_f32(vcltq_f32(a.v[i], b.v[i]), x.v[i], y.v[i]));
 }
@@ -290,8 +372,7 @@ BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
     memcpy(p, &x, 64);
 }
 BV_INLINE vreal v_pow2(vreal n) {
-    V4(vreinterpretq_f32_s32(
-        vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
+    V4(vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
 }
 BV_INLINE real v_sum(vreal x) {
     const float32x4_t b = vaddq_f32(vaddq_f32(x.v[0], x.v[2]), vaddq_f32(x.v[1], x.v[3]));
@@ -312,37 +393,71 @@ typedef struct vreal {
     vreal r_;                                                                                      \
     for (int i = 0; i < 16; i++) r_.v[i] = (expression);                                           \
     return r_
-BV_INLINE vreal v_zero(void) { V16(0); }
-BV_INLINE vreal v_set(real x) { V16(x); }
-BV_INLINE vreal v_load(const real *p) { V16(p[i]); }
-BV_INLINE void v_store(real *p, vreal x) { memcpy(p, x.v, sizeof x.v); }
+BV_INLINE vreal v_zero(void) {
+    V16(0);
+}
+BV_INLINE vreal v_set(real x) {
+    V16(x);
+}
+BV_INLINE vreal v_load(const real *p) {
+    V16(p[i]);
+}
+BV_INLINE void v_store(real *p, vreal x) {
+    memcpy(p, x.v, sizeof x.v);
+}
 BV_INLINE vreal v_load_first(const real *p, size_t n) {
     vreal r = {{0}};
     memcpy(r.v, p, n * sizeof *p);
     return r;
 }
-BV_INLINE void v_store_first(real *p, vreal x, size_t n) { memcpy(p, x.v, n * sizeof *p); }
-BV_INLINE vreal v_add(vreal a, vreal b) { V16(a.v[i] + b.v[i]); }
-BV_INLINE vreal v_sub(vreal a, vreal b) { V16(a.v[i] - b.v[i]); }
-BV_INLINE vreal v_mul(vreal a, vreal b) { V16(a.v[i] * b.v[i]); }
-BV_INLINE vreal v_div(vreal a, vreal b) { V16(a.v[i] / b.v[i]); }
-BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) { V16(real_fma(a.v[i], b.v[i], c.v[i])); }
-BV_INLINE vreal v_sqrt(vreal a) { V16(real_sqrt(a.v[i])); }
-BV_INLINE vreal v_abs(vreal a) { V16(a.v[i] < 0 || a.v[i] == 0 ? -a.v[i] + 0 : a.v[i]); }
-BV_INLINE vreal v_max(vreal a, vreal b) { V16(a.v[i] > b.v[i] ? a.v[i] : b.v[i]); }
-BV_INLINE vreal v_min(vreal a, vreal b) { V16(a.v[i] < b.v[i] ? a.v[i] : b.v[i]); }
-BV_INLINE vreal v_round(vreal a) { V16((real)rint((double)a.v[i])); }
+BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
+    memcpy(p, x.v, n * sizeof *p);
+}
+BV_INLINE vreal v_add(vreal a, vreal b) {
+    V16(a.v[i] + b.v[i]);
+}
+BV_INLINE vreal v_sub(vreal a, vreal b) {
+    V16(a.v[i] - b.v[i]);
+}
+BV_INLINE vreal v_mul(vreal a, vreal b) {
+    V16(a.v[i] * b.v[i]);
+}
+BV_INLINE vreal v_div(vreal a, vreal b) {
+    V16(a.v[i] / b.v[i]);
+}
+BV_INLINE vreal v_fma(vreal a, vreal b, vreal c) {
+    V16(real_fma(a.v[i], b.v[i], c.v[i]));
+}
+BV_INLINE vreal v_sqrt(vreal a) {
+    V16(real_sqrt(a.v[i]));
+}
+BV_INLINE vreal v_abs(vreal a) {
+    V16(a.v[i] < 0 || a.v[i] == 0 ? -a.v[i] + 0 : a.v[i]);
+}
+BV_INLINE vreal v_max(vreal a, vreal b) {
+    V16(a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
+}
+BV_INLINE vreal v_min(vreal a, vreal b) {
+    V16(a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+}
+BV_INLINE vreal v_round(vreal a) {
+    V16((real)rint((double)a.v[i]));
+}
 BV_INLINE vreal v_if_less(vreal a, vreal b, vreal x, vreal y) {
     V16(a.v[i] < b.v[i] ? x.v[i] : y.v[i]);
 }
-BV_INLINE vreal v_first(size_t n, vreal x, vreal y) { V16((size_t)i < n ? x.v[i] : y.v[i]); }
+BV_INLINE vreal v_first(size_t n, vreal x, vreal y) {
+    V16((size_t)i < n ? x.v[i] : y.v[i]);
+}
 BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
     for (int i = 0; i < 16; i++) {
         const float f = (float)x.v[i];
         memcpy(p + i, &f, 4);
     }
 }
-BV_INLINE vreal v_pow2(vreal n) { V16((real)ldexp(1.0, (int)n.v[i])); }
+BV_INLINE vreal v_pow2(vreal n) {
+    V16((real)ldexp(1.0, (int)n.v[i]));
+}
 BV_INLINE real v_sum(vreal x) {
     for (int half = 8; half > 0; half /= 2)
         for (int i = 0; i < half; i++) x.v[i] = x.v[i] + x.v[i + half];
@@ -395,8 +510,10 @@ BV_INLINE vreal v_get(const void *base, bv_dtype type, size_t at) {
                            : v_load((const real *)base + at);
 }
 BV_INLINE void v_put(void *base, bv_dtype type, size_t at, vreal x) {
-    if (type == BV_BF16) v_store_bf16((uint16_t *)base + at, x);
-    else v_store((real *)base + at, x);
+    if (type == BV_BF16)
+        v_store_bf16((uint16_t *)base + at, x);
+    else
+        v_store((real *)base + at, x);
 }
 /* The same for the first n <= 16 elements; absent lanes are 0. */
 BV_INLINE vreal v_get_first(const void *base, bv_dtype type, size_t at, size_t n) {
@@ -404,8 +521,10 @@ BV_INLINE vreal v_get_first(const void *base, bv_dtype type, size_t at, size_t n
                            : v_load_first((const real *)base + at, n);
 }
 BV_INLINE void v_put_first(void *base, bv_dtype type, size_t at, vreal x, size_t n) {
-    if (type == BV_BF16) v_store_bf16_first((uint16_t *)base + at, x, n);
-    else v_store_first((real *)base + at, x, n);
+    if (type == BV_BF16)
+        v_store_bf16_first((uint16_t *)base + at, x, n);
+    else
+        v_store_first((real *)base + at, x, n);
 }
 
 #endif

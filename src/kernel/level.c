@@ -40,7 +40,8 @@ const bv_kernels *bv_kernels_reference(void) {
     return &bv_kernels_f64;
 }
 
-/* The compiler's run-time check asks cpuid and, by xgetbv, whether the system saves the registers. */
+/* The compiler's run-time check asks cpuid and, by xgetbv, whether the system saves the registers.
+ */
 bool bv_kernels_usable(const bv_kernels *kernels) {
 #if defined(__x86_64__)
     if (!strcmp(kernels->level, "avx2"))

@@ -1,6 +1,7 @@
 /*
  * Cross-entropy of rows of logits, with its gradient, and the optional soft cap of logits
- * (cap * tanh(x / cap), Gemma 2). All reductions over a row use 16 virtual lanes and the fixed tree.
+ * (cap * tanh(x / cap), Gemma 2). All reductions over a row use 16 virtual lanes and the fixed
+ * tree.
  */
 #ifndef BV_KERNEL_LOSS_H
 #define BV_KERNEL_LOSS_H
@@ -9,15 +10,15 @@
 #include <stdint.h>
 
 typedef struct bv_loss_args {
-    size_t classes;        /* real classes: columns beyond are padding (their gradient is 0) */
-    size_t stride;         /* columns of a row in memory >= classes, of logits and dlogits */
-    void *logits;          /* [rows, stride] real, before the soft cap; overwritten with capped */
-    double soft_cap;       /* 0: none */
+    size_t classes;          /* real classes: columns beyond are padding (their gradient is 0) */
+    size_t stride;           /* columns of a row in memory >= classes, of logits and dlogits */
+    void *logits;            /* [rows, stride] real, before the soft cap; overwritten with capped */
+    double soft_cap;         /* 0: none */
     const uint32_t *targets; /* [rows]; a target >= classes means: no loss, no gradient */
-    void *losses;          /* [rows] real: -log p(target), 0 where there is no target */
-    const void *weights;   /* [rows] real weight of each row in the gradient, or NULL: 1 */
-    double scale;          /* d(total loss)/d(row loss), usually 1 / targets in the global batch */
-    void *dlogits;         /* [rows, stride] of dlogits_type, or NULL: no gradient. May be logits */
+    void *losses;            /* [rows] real: -log p(target), 0 where there is no target */
+    const void *weights;     /* [rows] real weight of each row in the gradient, or NULL: 1 */
+    double scale;  /* d(total loss)/d(row loss), usually 1 / targets in the global batch */
+    void *dlogits; /* [rows, stride] of dlogits_type, or NULL: no gradient. May be logits */
     bv_dtype dlogits_type;
 } bv_loss_args;
 

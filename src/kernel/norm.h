@@ -24,9 +24,9 @@ typedef struct bv_norm_args {
     bv_dtype y_type;
     void *mean, *rstd; /* [rows] real: written by forward, read by backward; mean NULL for rms */
     /* backward */
-    const void *dy;       /* [rows, cols] of y_type */
-    void *dx;             /* [rows, cols] of x_type, overwritten */
-    void *dgain, *dbias;  /* [cols] real, one chain over ascending rows continued from memory */
+    const void *dy;      /* [rows, cols] of y_type */
+    void *dx;            /* [rows, cols] of x_type, overwritten */
+    void *dgain, *dbias; /* [cols] real, one chain over ascending rows continued from memory */
 } bv_norm_args;
 
 typedef struct bv_norm_kernels {

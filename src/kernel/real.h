@@ -72,14 +72,18 @@ BV_INLINE vreal v_sigmoid(vreal x) {
 #else
 #define BV_BY_TYPE(type, body, ...)                                                                \
     do {                                                                                           \
-        if ((type) == BV_BF16) body(__VA_ARGS__, BV_BF16);                                         \
-        else body(__VA_ARGS__, BV_F32);                                                            \
+        if ((type) == BV_BF16)                                                                     \
+            body(__VA_ARGS__, BV_BF16);                                                            \
+        else                                                                                       \
+            body(__VA_ARGS__, BV_F32);                                                             \
     } while (0)
 #endif
 #define BV_BY_TYPES(first, second, body, ...)                                                      \
     do {                                                                                           \
-        if ((first) == BV_BF16) BV_BY_TYPE(second, body, __VA_ARGS__, BV_BF16);                    \
-        else BV_BY_TYPE(second, body, __VA_ARGS__, BV_REAL_TYPE);                                  \
+        if ((first) == BV_BF16)                                                                    \
+            BV_BY_TYPE(second, body, __VA_ARGS__, BV_BF16);                                        \
+        else                                                                                       \
+            BV_BY_TYPE(second, body, __VA_ARGS__, BV_REAL_TYPE);                                   \
     } while (0)
 
 #endif

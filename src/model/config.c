@@ -13,9 +13,9 @@ bv_status bv_gpt_config_check(bv_gpt_config *c) {
     BV_TRY(positive("width", c->width));
     if (c->kv_heads == 0) c->kv_heads = c->heads;
     if (c->d_head == 0 && c->width % c->heads)
-        return bv_try(bv_fail(BV_CODE_USAGE, "width %zu is not a multiple of heads %zu", c->width,
-                              c->heads),
-                      "--set width=%zu", (c->width / c->heads + 1) * c->heads);
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "width %zu is not a multiple of heads %zu", c->width, c->heads),
+            "--set width=%zu", (c->width / c->heads + 1) * c->heads);
     if (c->d_head == 0) c->d_head = c->width / c->heads;
     if (c->ff_width == 0) c->ff_width = 4 * c->width;
     if (c->heads % c->kv_heads)
@@ -37,7 +37,7 @@ size_t bv_gpt_parameter_count(const bv_gpt_config *c) {
     const size_t norm = c->width * (c->bias && !c->rms_norm ? 2 : 1);
     const size_t matrices = c->width * (qkv + c->heads * c->d_head + up + c->ff_width);
     const size_t biases = c->bias ? qkv + up + 2 * c->width : 0;
-    const size_t tables = c->vocab_size * (c->tied ? 1 : 2) +
-                          (c->position == BV_POSITION_LEARNED ? c->context : 0);
+    const size_t tables =
+        c->vocab_size * (c->tied ? 1 : 2) + (c->position == BV_POSITION_LEARNED ? c->context : 0);
     return c->layers * (matrices + biases + 2 * norm) + norm + tables * c->width;
 }

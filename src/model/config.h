@@ -27,12 +27,12 @@ typedef struct bv_gpt_config {
     bool bias; /* on linears and layer norms */
     bool qk_norm;
     bv_activation activation;
-    bool tied;              /* head = token embedding */
-    double logit_soft_cap;  /* 0: none */
-    size_t band;            /* 0: all layers dense; else every second layer (1, 3, ...) sees only
-                               the last `band` positions (GPT-3) */
-    double dropout;         /* after embedding, attention weights, attention and MLP outputs */
-    bool document_mask;     /* attention does not cross document borders */
+    bool tied;             /* head = token embedding */
+    double logit_soft_cap; /* 0: none */
+    size_t band;           /* 0: all layers dense; else every second layer (1, 3, ...) sees only
+                              the last `band` positions (GPT-3) */
+    double dropout;        /* after embedding, attention weights, attention and MLP outputs */
+    bool document_mask;    /* attention does not cross document borders */
 } bv_gpt_config;
 
 /* Fills what is derived (d_head, ff_width, kv_heads) and refuses what does not fit together:

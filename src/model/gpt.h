@@ -1,6 +1,6 @@
 /*
- * GPT: the graph of a decoder-only Transformer from its configuration. One function serves training,
- * evaluation and generation; they differ only in the head that is asked for.
+ * GPT: the graph of a decoder-only Transformer from its configuration. One function serves
+ * training, evaluation and generation; they differ only in the head that is asked for.
  */
 #ifndef BV_MODEL_GPT_H
 #define BV_MODEL_GPT_H

@@ -13,9 +13,9 @@ typedef struct bv_gpt_scorer_options {
     bv_numerics numerics;
     const bv_kernels *kernels;
     bv_pool *pool;
-    bv_weights *weights;   /* of this configuration */
-    size_t sequences_max;  /* of one run            */
-    size_t context;        /* longest sequence      */
+    bv_weights *weights;  /* of this configuration */
+    size_t sequences_max; /* of one run            */
+    size_t context;       /* longest sequence      */
     bool unfused;
 } bv_gpt_scorer_options;
 

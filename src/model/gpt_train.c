@@ -109,8 +109,10 @@ bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_tr
     bv_error *error = create_plans(t);
     if (!error) error = list_tensors(t);
     if (!error) error = create_rows(t);
-    if (error) bv_gpt_trainer_destroy(&t);
-    else bv_weights_initialize(t->weights, options->seed);
+    if (error)
+        bv_gpt_trainer_destroy(&t);
+    else
+        bv_weights_initialize(t->weights, options->seed);
     *out = t;
     return error;
 }

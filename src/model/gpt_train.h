@@ -59,9 +59,8 @@ void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step
 
 /* Row losses of sequences without learning, [sequences, context] floats (doubles when f64). Any
  * number of sequences: they are cut into micro-batches. */
-void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs,
-                           const uint32_t *targets, const uint32_t *first_visible,
-                           size_t sequences, void *losses);
+void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
+                           const uint32_t *first_visible, size_t sequences, void *losses);
 
 /* The first parameter, in the order of the model, whose gradient is not finite; NULL: none. */
 const char *bv_gpt_trainer_first_nonfinite(bv_gpt_trainer *trainer);

@@ -107,9 +107,13 @@ static void span_part(void *context, int part, int parts) {
         return;
     }
     const bv_dtype real = g->kernels->real;
-    const bv_add_args args = {
-        .a = task->to, .b = task->from, .y = task->to, .a_type = real, .b_type = real,
-        .y_type = real, .scale = 1};
+    const bv_add_args args = {.a = task->to,
+                              .b = task->from,
+                              .y = task->to,
+                              .a_type = real,
+                              .b_type = real,
+                              .y_type = real,
+                              .scale = 1};
     g->kernels->elementwise->add(&args, begin / bv_dtype_size(real), end / bv_dtype_size(real));
 }
 

@@ -160,8 +160,8 @@ static void momentum_part(void *context, int part, int parts) {
     bv_pool_range(task->elements, 64, part, parts, &begin, &end);
     if (begin < end)
         task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
-                                           task->step->muon_momentum, task->step->gradient_scale,
-                                           1, begin, end);
+                                           task->step->muon_momentum, task->step->gradient_scale, 1,
+                                           begin, end);
 }
 
 static void descend_part(void *context, int part, int parts) {
@@ -200,7 +200,8 @@ static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_opti
     bv_pool_run(o->pool, adamw_part, &task);
 }
 
-/* ---- Muon: the momentum, made orthogonal by five steps of a quintic Newton-Schulz iteration ---- */
+/* ---- Muon: the momentum, made orthogonal by five steps of a quintic Newton-Schulz iteration ----
+ */
 
 static double square_sum(bv_optimizer *o, const void *x, size_t count) {
     /* One thread: the matrices are small beside the products that follow. */
@@ -208,9 +209,8 @@ static double square_sum(bv_optimizer *o, const void *x, size_t count) {
     for (size_t c = 0; c * BV_SUM_CHUNK < count; c++) {
         const size_t begin = c * BV_SUM_CHUNK;
         const char *at = (const char *)x + begin * bv_dtype_size(o->kernels->real);
-        o->kernels->optimizer->square_sums(at, count - begin < BV_SUM_CHUNK ? count - begin
-                                                                            : BV_SUM_CHUNK,
-                                           &sum, 0, 1);
+        o->kernels->optimizer->square_sums(
+            at, count - begin < BV_SUM_CHUNK ? count - begin : BV_SUM_CHUNK, &sum, 0, 1);
         total += sum;
     }
     return total;
@@ -220,7 +220,8 @@ static double square_sum(bv_optimizer *o, const void *x, size_t count) {
 static void combine(bv_optimizer *o, const void *a, double s, const void *b, double t, void *y,
                     size_t n) {
     const bv_dtype real = o->kernels->real;
-    bv_add_args scaled = {.a = a, .y = y, .a_type = real, .b_type = real, .y_type = real, .scale = s};
+    bv_add_args scaled = {
+        .a = a, .y = y, .a_type = real, .b_type = real, .y_type = real, .scale = s};
     if (b) {
         /* (a * s/t + b) * t needs two passes that round as written here, at every level. */
         scaled.scale = s / t;
@@ -280,8 +281,10 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
 void bv_optimizer_apply(bv_optimizer *o, bv_gradients *gradients, const bv_optimizer_step *step) {
     for (size_t i = 0; i < o->count; i++) {
         void *gradient = bv_gradients_values(gradients, i);
-        if (o->states[i].muon) apply_muon(o, i, gradient, step);
-        else apply_adamw(o, i, gradient, step);
+        if (o->states[i].muon)
+            apply_muon(o, i, gradient, step);
+        else
+            apply_adamw(o, i, gradient, step);
     }
     bv_weights_changed(o->weights);
 }

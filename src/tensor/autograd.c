@@ -108,8 +108,7 @@ static bv_status recompute_layers(bv_graph *g, size_t forward_count) {
     return BV_OK;
 }
 
-bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bool recompute,
-                                 bv_tensor **losses) {
+bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bool recompute, bv_tensor **losses) {
     BV_ASSERT(loss->op == &bv_op_head_loss);
     const size_t forward_count = g->tensor_count;
     bv_tensor **gradients = bv_calloc(forward_count, sizeof(bv_tensor *));

@@ -42,8 +42,10 @@ void bv_graph_layer(bv_graph *graph, int layer) {
 
 /* Keeps the first error; returns the tensor that stands for whatever could not be made. */
 static bv_tensor *refuse(bv_graph *g, bv_error *error) {
-    if (g->error) bv_error_free(&error);
-    else g->error = error;
+    if (g->error)
+        bv_error_free(&error);
+    else
+        g->error = error;
     return &g->poison;
 }
 
@@ -125,8 +127,10 @@ bv_tensor *bv_tensor_make(bv_graph *g, const bv_op *op, bv_tensor *const *inputs
         t->inputs[i] = inputs[i];
         if (inputs[i] && inputs[i]->parameter && op->gradient) {
             const size_t use = inputs[i]->parameter->uses++;
-            if (i == 1) t->use = use;
-            else BV_ASSERT(use == 0); /* only tables and matrices (input 1) may be shared */
+            if (i == 1)
+                t->use = use;
+            else
+                BV_ASSERT(use == 0); /* only tables and matrices (input 1) may be shared */
         }
     }
     bv_error *error = op->shape(g, t);

@@ -47,13 +47,13 @@ typedef enum bv_parameter_kind {
 
 /* Says once all that anybody asks of a parameter. Matrices are [out, in], rows contiguous. */
 typedef struct bv_parameter {
-    const char *name; /* as in the published weights; owned by the graph's arena */
+    const char *name;  /* as in the published weights; owned by the graph's arena */
     size_t rows, cols; /* a vector is [1, cols] and has rank 1 */
     int rank;
     bv_parameter_kind kind;
     bv_initialization init;
     double init_std;
-    int cut;   /* dimension that tensor parallelism may cut: 0 rows, 1 columns, -1 none */
+    int cut;      /* dimension that tensor parallelism may cut: 0 rows, 1 columns, -1 none */
     size_t index; /* position in the graph's list */
     size_t uses;  /* places in the graph that read it: each has a gradient of its own */
 } bv_parameter;
@@ -80,7 +80,7 @@ struct bv_tensor {
     const void *attributes;           /* the op's own, in the graph's arena */
     int layer;                        /* block that made it, -1 outside: recomputation, traces */
     bool keep;                        /* kept for backward even when recomputing */
-    const char *file; /* where the builder was called */
+    const char *file;                 /* where the builder was called */
     int line;
 };
 
@@ -99,7 +99,7 @@ typedef struct bv_graph {
     bv_parameter **parameters;
     size_t parameter_count, parameter_capacity;
     int layer;
-    uint32_t sites; /* dropout sites handed out */
+    uint32_t sites;      /* dropout sites handed out */
     bv_rope_table *rope; /* the one that all layers share, or NULL */
     bv_error *error;
     bv_tensor poison;
@@ -157,8 +157,8 @@ typedef struct bv_heads_shape {
 
 /* QK-norm and rotary embedding of qkv [rows, (heads + 2 kv_heads) d_head]. rope_base 0: none. */
 bv_tensor *bv_heads_at(bv_graph *g, bv_tensor *qkv, bv_tensor *positions, bv_heads_shape shape,
-                       bool qk_norm, double eps, double rope_base, size_t context,
-                       const char *file, int line);
+                       bool qk_norm, double eps, double rope_base, size_t context, const char *file,
+                       int line);
 /* Causal attention over the sequences of the run. band 0: dense. -> operand [rows, heads d_head] */
 bv_tensor *bv_attention_at(bv_graph *g, bv_tensor *qkv, bv_heads_shape shape, size_t band,
                            double dropout, int layer_of_cache, const char *file, int line);

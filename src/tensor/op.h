@@ -1,7 +1,7 @@
 /*
  * Op: one table entry says all that anybody asks of an operation: shape, gradient, cost, how it
- * runs, and legal random inputs for its tests. There is no other switch over ops. An op lives in one
- * file (op_*.c); bv_ops() lists them all, and the tests go through that list.
+ * runs, and legal random inputs for its tests. There is no other switch over ops. An op lives in
+ * one file (op_*.c); bv_ops() lists them all, and the tests go through that list.
  */
 #ifndef BV_TENSOR_OP_H
 #define BV_TENSOR_OP_H
@@ -18,8 +18,9 @@ struct bv_op {
     const char *name;
     /* Checks the inputs and sets role, rows, cols and extras of t. */
     bv_status (*shape)(bv_graph *g, bv_tensor *t);
-    /* Emits the gradient: dx[i] of each differentiable input, given dy of y. Gradients of parameters
-     * are effects of the emitted tensors. NULL: not differentiable (gradient ops themselves). */
+    /* Emits the gradient: dx[i] of each differentiable input, given dy of y. Gradients of
+     * parameters are effects of the emitted tensors. NULL: not differentiable (gradient ops
+     * themselves). */
     bv_status (*gradient)(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx);
     bv_cost (*cost)(const bv_tensor *t, size_t rows);
     /* Bytes of scratch of one run at `rows` rows, or NULL. */
@@ -29,7 +30,7 @@ struct bv_op {
     void (*run_rows)(const bv_tensor *t, const bv_run *run, size_t begin, size_t end);
     void (*run)(const bv_tensor *t, const bv_run *run);
     unsigned forms; /* bits of bv_weight_form that it reads of the parameter that is input 1 */
-    bool effect; /* writes gradients of parameters: never dropped as unused */
+    bool effect;    /* writes gradients of parameters: never dropped as unused */
 };
 
 extern const bv_op bv_op_parameter;

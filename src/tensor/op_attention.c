@@ -112,8 +112,8 @@ static const bv_rope_table *rope_table(bv_graph *g, double base, size_t context,
 }
 
 bv_tensor *bv_heads_at(bv_graph *g, bv_tensor *qkv, bv_tensor *positions, bv_heads_shape shape,
-                       bool qk_norm, double eps, double rope_base, size_t context,
-                       const char *file, int line) {
+                       bool qk_norm, double eps, double rope_base, size_t context, const char *file,
+                       int line) {
     if (!qk_norm && rope_base == 0) return qkv;
     heads_attributes a = {shape, qk_norm, eps, NULL};
     if (rope_base > 0) {
@@ -205,8 +205,10 @@ static void attention_part(void *context, int part, int parts) {
     const attention_task *task = context;
     void *scratch = task->scratch + (size_t)part * task->scratch_bytes;
     for (size_t item; (item = bv_pool_next(task->pool)) < task->items;) {
-        if (task->backward) task->kernels->attention->backward(&task->args, item, scratch);
-        else task->kernels->attention->forward(&task->args, item, scratch);
+        if (task->backward)
+            task->kernels->attention->backward(&task->args, item, scratch);
+        else
+            task->kernels->attention->forward(&task->args, item, scratch);
     }
 }
 
@@ -217,8 +219,7 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
     const size_t element = bv_dtype_size(task->args.type);
     const size_t kv_cols = a->shape.kv_heads * a->shape.d_head;
     bv_attention_sequence *list = run->scratch;
-    const void **tiles =
-        (void *)((char *)list + align64(run->sequences_max * sizeof *list));
+    const void **tiles = (void *)((char *)list + align64(run->sequences_max * sizeof *list));
     BV_ASSERT(layout->count <= run->sequences_max);
     for (size_t i = 0; i < layout->count; i++) {
         const bv_sequence *s = &layout->sequences[i];
@@ -261,8 +262,7 @@ static void append_to_pages(const bv_tensor *t, const bv_run *run) {
         for (size_t r = 0; r < q->rows; r++) {
             const size_t position = q->position + r;
             char *page = (char *)q->pages[position / BV_PAGE_POSITIONS] + layer;
-            const char *k =
-                qkv + ((q->row + r) * qkv_cols(s) + s->heads * s->d_head) * element;
+            const char *k = qkv + ((q->row + r) * qkv_cols(s) + s->heads * s->d_head) * element;
             char *slot = page + position % BV_PAGE_POSITIONS * row_bytes;
             memcpy(slot, k, row_bytes);
             memcpy(slot + BV_PAGE_POSITIONS * row_bytes, k + row_bytes, row_bytes);

@@ -58,7 +58,8 @@ static bv_status linear_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_te
 }
 
 static bv_cost linear_cost(const bv_tensor *t, size_t rows) {
-    const double m = (double)rows, w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
+    const double m = (double)rows,
+                 w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
     return (bv_cost){2 * m * w,
                      4 * (w + m * (double)(t->inputs[1]->rows.factor + t->inputs[1]->cols))};
 }
@@ -156,8 +157,7 @@ static void bias_columns(void *context, int part, int parts) {
     const bias_task *task = context;
     size_t begin, end;
     bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->elementwise->bias_gradient(&task->args, task->rows, begin, end);
+    if (begin < end) task->kernels->elementwise->bias_gradient(&task->args, task->rows, begin, end);
 }
 
 static void bias_run(const bv_tensor *t, const bv_run *run) {

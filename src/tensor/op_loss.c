@@ -1,6 +1,6 @@
 /* The head: logits for sampling, and head + cross-entropy in one for training, by blocks of rows,
- * so that the logits of a whole batch never exist. A block is a range of rows in ascending order, so
- * the chains of dW continue from one block to the next. */
+ * so that the logits of a whole batch never exist. A block is a range of rows in ascending order,
+ * so the chains of dW continue from one block to the next. */
 #include "tensor/op.h"
 #include "tensor/weights.h"
 

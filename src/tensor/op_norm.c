@@ -47,12 +47,13 @@ static void norm_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t
 
 /* Emitted tensors: inputs x, gain, dy, rstd, mean, bias. */
 static bv_status norm_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
-    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], dy, y->extras[0], y->extras[1], y->inputs[2]};
+    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], dy,
+                           y->extras[0], y->extras[1], y->inputs[2]};
     dx[0] = bv_tensor_make(g, &bv_op_norm_gradient, inputs, 6, y->attributes,
                            sizeof(norm_attributes), y->file, y->line);
     if (y->inputs[1])
-        bv_tensor_make(g, &bv_op_norm_parameters, inputs, 6, y->attributes,
-                       sizeof(norm_attributes), y->file, y->line);
+        bv_tensor_make(g, &bv_op_norm_parameters, inputs, 6, y->attributes, sizeof(norm_attributes),
+                       y->file, y->line);
     return BV_OK;
 }
 

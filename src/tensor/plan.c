@@ -192,14 +192,14 @@ bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_pla
     if (!plan) return bv_fail_memory("a plan");
     plan->graph = graph;
     plan->options = *options;
-    plan->run = (bv_run){.kernels = options->kernels,
-                         .pool = options->pool,
-                         .numerics = options->numerics,
-                         .weights = options->weights,
-                         .sizes = {[BV_FREE_ROWS] = options->rows_max,
-                                   [BV_FREE_OUTPUTS] = options->outputs_max},
-                         .sequences_max = options->sequences_max,
-                         .context_max = options->context_max};
+    plan->run = (bv_run){
+        .kernels = options->kernels,
+        .pool = options->pool,
+        .numerics = options->numerics,
+        .weights = options->weights,
+        .sizes = {[BV_FREE_ROWS] = options->rows_max, [BV_FREE_OUTPUTS] = options->outputs_max},
+        .sequences_max = options->sequences_max,
+        .context_max = options->context_max};
     bv_error *error = choose_steps(plan);
     if (!error) error = lay_out_memory(plan);
     if (!error) error = require_forms(plan);

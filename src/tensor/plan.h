@@ -1,7 +1,7 @@
 /*
  * Plan: a graph made ready to run many times. Steps in order, memory laid out once from lifetimes
- * (arena and offset, never a raw pointer in the graph), steps grouped where rows stand alone so that
- * a tile of rows goes through the whole group while it is in cache. A run allocates nothing.
+ * (arena and offset, never a raw pointer in the graph), steps grouped where rows stand alone so
+ * that a tile of rows goes through the whole group while it is in cache. A run allocates nothing.
  *
  * A plan borrows its graph, kernels, pool and weights. One run at a time.
  */
@@ -17,11 +17,11 @@ typedef struct bv_plan_options {
     bv_pool *pool;
     bv_weights *weights;
     bv_numerics numerics;
-    size_t rows_max, outputs_max;        /* of the free sizes */
-    size_t sequences_max, context_max;   /* of the layout     */
-    bool gradients;                      /* the graph has been differentiated: run effects */
-    bool unfused;                        /* one step at a time: the bits are the same */
-    bv_tensor *const *outputs;           /* tensors whose values are wanted after a run */
+    size_t rows_max, outputs_max;      /* of the free sizes */
+    size_t sequences_max, context_max; /* of the layout     */
+    bool gradients;                    /* the graph has been differentiated: run effects */
+    bool unfused;                      /* one step at a time: the bits are the same */
+    bv_tensor *const *outputs;         /* tensors whose values are wanted after a run */
     size_t output_count;
 } bv_plan_options;
 

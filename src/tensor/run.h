@@ -1,6 +1,6 @@
 /*
- * What an op sees while it runs: where each tensor's memory is, the weights, the layout of the rows.
- * Nothing is allocated during a run.
+ * What an op sees while it runs: where each tensor's memory is, the weights, the layout of the
+ * rows. Nothing is allocated during a run.
  */
 #ifndef BV_TENSOR_RUN_H
 #define BV_TENSOR_RUN_H
@@ -39,10 +39,10 @@ typedef struct bv_run {
     bv_pool *pool;
     bv_numerics numerics;
     bv_weights *weights;
-    size_t sizes[BV_FREE_COUNT]; /* of this run; when scratch is asked for: the largest */
+    size_t sizes[BV_FREE_COUNT];       /* of this run; when scratch is asked for: the largest */
     size_t sequences_max, context_max; /* what scratch is made for */
-    void **memory; /* by tensor index */
-    void *scratch; /* of the step that runs */
+    void **memory;                     /* by tensor index */
+    void *scratch;                     /* of the step that runs */
     const bv_layout *layout;
     /* training */
     void **gradients; /* by parameter index: [uses][elements] real, or NULL */
@@ -58,7 +58,8 @@ static inline bv_dtype bv_type(const bv_run *run, const bv_tensor *t) {
     return bv_numerics_type(run->numerics, t->role);
 }
 static inline size_t bv_rows(const bv_run *run, const bv_tensor *t) {
-    return t->rows.free == BV_FREE_NONE ? t->rows.factor : t->rows.factor * run->sizes[t->rows.free];
+    return t->rows.free == BV_FREE_NONE ? t->rows.factor
+                                        : t->rows.factor * run->sizes[t->rows.free];
 }
 /* The gradient of the parameter that input i of the forward tensor y reads, for that use. */
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use);

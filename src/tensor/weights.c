@@ -79,8 +79,10 @@ static double normal(uint64_t seed, uint32_t parameter, uint64_t i) {
 }
 
 static void set_real(const bv_weights *w, void *data, size_t i, double value) {
-    if (w->kernels->real == BV_F64) ((double *)data)[i] = value;
-    else ((float *)data)[i] = (float)value;
+    if (w->kernels->real == BV_F64)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
 }
 
 typedef struct fill_task {
@@ -129,8 +131,7 @@ void bv_weights_changed(bv_weights *weights) {
 }
 
 /* The source of the packed B of a form: W is [rows = out, cols = in]. */
-static bv_matmul_source form_source(const bv_weights *w, const weight *entry,
-                                    bv_weight_form form) {
+static bv_matmul_source form_source(const bv_weights *w, const weight *entry, bv_weight_form form) {
     const bv_parameter *p = &entry->parameter;
     if (form == BV_FORM_FORWARD)
         return (bv_matmul_source){entry->data, w->kernels->real, 1, p->cols, p->cols, p->rows};
@@ -171,11 +172,8 @@ static void round_part(void *context, int part, int parts) {
     const round_task *task = context;
     size_t begin, end;
     bv_pool_range(task->count, 64, part, parts, &begin, &end);
-    const bv_add_args args = {.a = task->from,
-                              .y = task->to,
-                              .a_type = task->real,
-                              .y_type = BV_BF16,
-                              .scale = 1};
+    const bv_add_args args = {
+        .a = task->from, .y = task->to, .a_type = task->real, .y_type = BV_BF16, .scale = 1};
     if (begin < end) task->kernels->elementwise->add(&args, begin, end);
 }
 

@@ -1,8 +1,8 @@
 /*
- * Weights: the parameters of a model with a version. Each has one canonical form, [rows, cols] reals
- * as in the published files, and forms packed for a kernel, made when a plan first asks for them,
- * shared read-only by all plans, and remade when the version moves. Changed by one thread at a time
- * and never during a run.
+ * Weights: the parameters of a model with a version. Each has one canonical form, [rows, cols]
+ * reals as in the published files, and forms packed for a kernel, made when a plan first asks for
+ * them, shared read-only by all plans, and remade when the version moves. Changed by one thread at
+ * a time and never during a run.
  */
 #ifndef BV_TENSOR_WEIGHTS_H
 #define BV_TENSOR_WEIGHTS_H

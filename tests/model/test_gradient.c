@@ -1,5 +1,6 @@
 /* The gradient of whole models, every parameter of it, against finite differences in double: the
- * plan runs at the f64 level, so what is compared is the mathematics of every op and of autograd. */
+ * plan runs at the f64 level, so what is compared is the mathematics of every op and of autograd.
+ */
 #include "support/check.h"
 #include "support/tiny_gpt.h"
 #include <math.h>
@@ -90,8 +91,8 @@ static void test_squared_relu(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gpt2), cmocka_unit_test(test_modern),
-        cmocka_unit_test(test_recomputed), cmocka_unit_test(test_squared_relu)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_gpt2), cmocka_unit_test(test_modern),
+                                       cmocka_unit_test(test_recomputed),
+                                       cmocka_unit_test(test_squared_relu)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

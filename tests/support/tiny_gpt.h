@@ -1,6 +1,6 @@
 /* A tiny model and a batch of tokens for tests that train. */
-#ifndef BV_TESTS_TINY_GPT_H
-#define BV_TESTS_TINY_GPT_H
+#ifndef BV_TESTS_SUPPORT_TINY_GPT_H
+#define BV_TESTS_SUPPORT_TINY_GPT_H
 
 #include "base/random.h"
 #include "model/gpt_train.h"

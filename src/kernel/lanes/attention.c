@@ -1,6 +1,6 @@
 /* Attention at one level: forward, and the table. */
-#include "kernel/lanes/attention_tile.h"
 #include "kernel/lanes/attention.h"
+#include "kernel/lanes/attention_tile.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real_host.h"
 
@@ -14,8 +14,8 @@ static size_t forward_items(const bv_attention_args *a) {
     return items * a->heads;
 }
 
-/* Scratch of forward: q^T [d, TILE], scores [TILE, TILE], output [d, TILE], and at bf16 words of the
- * probabilities [TILE / 2, TILE] and of V [TILE / 2, d]. */
+/* Scratch of forward: q^T [d, TILE], scores [TILE, TILE], output [d, TILE], and at bf16 words of
+ * the probabilities [TILE / 2, TILE] and of V [TILE / 2, d]. */
 typedef struct forward_scratch {
     void *q;
     real *s, *o;
@@ -69,7 +69,8 @@ BV_INLINE void softmax_tile(real *s, size_t keys, size_t vecs, softmax_state *st
     }
 }
 
-BV_INLINE void scale_output(real *o, size_t d, size_t vecs, const softmax_state *state, bool pairs) {
+BV_INLINE void scale_output(real *o, size_t d, size_t vecs, const softmax_state *state,
+                            bool pairs) {
     for (size_t i = 0; i < d; i++)
         for (size_t v = 0; v < vecs; v++) {
             real *at = o + i * TILE + v * BV_LANES;
@@ -104,9 +105,8 @@ BV_INLINE void add_values(const bv_attention_args *a, const forward_scratch *f, 
 }
 
 /* The same where some queries do not see some keys: key by key, blended (law 3). */
-BV_INLINE void add_seen_values(const bv_attention_args *a, const forward_scratch *f,
-                               const sight *w, const void *v, size_t base, size_t keys,
-                               size_t lanes, bool pairs) {
+BV_INLINE void add_seen_values(const bv_attention_args *a, const forward_scratch *f, const sight *w,
+                               const void *v, size_t base, size_t keys, size_t lanes, bool pairs) {
     for (size_t pair = 0; pair < keys; pair += pairs ? 2 : 1)
         for (size_t half = pairs ? 2 : 1; half-- > 0;) { /* the odd key of a pair first */
             const size_t j = pair + half;
@@ -163,8 +163,7 @@ BV_INLINE void visit_tile(const bv_attention_args *a, const work *w, const sight
                 v_store(at, where_seen(seen, i, base + j, v_load(at), v_set(-(real)HUGE_VALF)));
             }
     softmax_tile(f->s, keys, vecs, state);
-    if (a->dropout > 0)
-        drop_tile(a, w->s, w->head, w->query, w->queries, base, keys, f->s);
+    if (a->dropout > 0) drop_tile(a, w->s, w->head, w->query, w->queries, base, keys, f->s);
     if (pairs) pair_rows(f->p_words, f->s);
     scale_output(f->o, a->d_head, vecs, state, pairs);
     if (!whole) {
@@ -192,11 +191,12 @@ BV_INLINE void write_output(const bv_attention_args *a, const work *w, const for
         for (size_t k = 0; k < a->d_head; k += BV_LANES) {
             const size_t n = a->d_head - k < BV_LANES ? a->d_head - k : BV_LANES;
             const vreal x = v_load_first(head + k, n);
-            if (a->type == BV_BF16) v_put_first(a->out, BV_BF16, at + k, x, n);
-            else v_put_first(a->out, BV_REAL_TYPE, at + k, x, n);
+            if (a->type == BV_BF16)
+                v_put_first(a->out, BV_BF16, at + k, x, n);
+            else
+                v_put_first(a->out, BV_REAL_TYPE, at + k, x, n);
         }
-        if (a->lse)
-            ((real *)a->lse)[row * a->heads + w->head] = m[i] + (real)bv_log((double)l[i]);
+        if (a->lse) ((real *)a->lse)[row * a->heads + w->head] = m[i] + (real)bv_log((double)l[i]);
     }
 }
 
@@ -219,8 +219,10 @@ BV_INLINE void forward_body(const bv_attention_args *a, size_t item, void *scrat
 }
 
 static void forward(const bv_attention_args *a, size_t item, void *scratch) {
-    if (a->type == BV_BF16) forward_body(a, item, scratch, true);
-    else forward_body(a, item, scratch, false);
+    if (a->type == BV_BF16)
+        forward_body(a, item, scratch, true);
+    else
+        forward_body(a, item, scratch, false);
 }
 
 static size_t scratch_bytes(const bv_attention_args *a, bool backward) {

@@ -1,7 +1,7 @@
 /*
  * Backward attention at one level. A work item owns one sequence and one KV head, so the chains of
- * its dK and dV belong to one thread: heads of the KV head ascending, query tiles ascending, queries
- * ascending; dQ: key tiles ascending, keys ascending.
+ * its dK and dV belong to one thread: heads of the KV head ascending, query tiles ascending,
+ * queries ascending; dQ: key tiles ascending, keys ascending.
  *
  *   P = exp(S - lse), dV += P^T dO, dP = dO V^T, dS = P (dP - D) scale, dQ += dS K, dK += dS^T Q
  */
@@ -10,14 +10,14 @@
 
 /* Tiles of one (query tile, key tile), and the sums of dK and dV over the whole sequence. */
 typedef struct backward_scratch {
-    size_t width;           /* d_head rounded up to lanes */
-    void *q_columns, *do_columns; /* [d, TILE] transposed */
+    size_t width;                    /* d_head rounded up to lanes */
+    void *q_columns, *do_columns;    /* [d, TILE] transposed */
     void *q_rows, *do_rows, *k_rows; /* [TILE, width] (bf16: words of row pairs) */
-    real *p, *ds;           /* [TILE keys, TILE queries] */
-    uint16_t *p_half, *ds_half; /* rounded, for pairs of queries */
-    uint32_t *ds_words;     /* for pairs of keys */
-    real *dq;               /* [TILE, width] */
-    real *dk, *dv;          /* [rows, width] */
+    real *p, *ds;                    /* [TILE keys, TILE queries] */
+    uint16_t *p_half, *ds_half;      /* rounded, for pairs of queries */
+    uint32_t *ds_words;              /* for pairs of keys */
+    real *dq;                        /* [TILE, width] */
+    real *dk, *dv;                   /* [rows, width] */
     real lse[TILE], d[TILE];
 } backward_scratch;
 
@@ -72,8 +72,8 @@ BV_INLINE void query_constants(const bv_attention_args *a, const bv_attention_se
         vreal sum = v_zero();
         for (size_t k = 0; k < a->d_head; k += BV_LANES) {
             const size_t n = a->d_head - k < BV_LANES ? a->d_head - k : BV_LANES;
-            sum = v_fma(v_get_first(a->dout, type, at + k, n),
-                        v_get_first(a->out, type, at + k, n), sum);
+            sum = v_fma(v_get_first(a->dout, type, at + k, n), v_get_first(a->out, type, at + k, n),
+                        sum);
         }
         b->d[i] = v_sum(sum);
         b->lse[i] = ((const real *)a->lse)[row * a->heads + head];
@@ -163,8 +163,10 @@ BV_INLINE void write_rows(void *out, bv_dtype type, size_t at, size_t stride, co
         for (size_t i = 0; i < d; i += BV_LANES) {
             const size_t n = d - i < BV_LANES ? d - i : BV_LANES;
             const vreal x = v_load(rows + r * width + i);
-            if (type == BV_BF16) v_put_first(out, BV_BF16, at + r * stride + i, x, n);
-            else v_put_first(out, BV_REAL_TYPE, at + r * stride + i, x, n);
+            if (type == BV_BF16)
+                v_put_first(out, BV_BF16, at + r * stride + i, x, n);
+            else
+                v_put_first(out, BV_REAL_TYPE, at + r * stride + i, x, n);
         }
 }
 
@@ -203,6 +205,8 @@ BV_INLINE void backward_body(const bv_attention_args *a, size_t item, void *scra
 }
 
 void BV_NAME(bv_attention_backward)(const bv_attention_args *args, size_t item, void *scratch) {
-    if (args->type == BV_BF16) backward_body(args, item, scratch, true);
-    else backward_body(args, item, scratch, false);
+    if (args->type == BV_BF16)
+        backward_body(args, item, scratch, true);
+    else
+        backward_body(args, item, scratch, false);
 }

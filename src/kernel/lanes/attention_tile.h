@@ -4,8 +4,8 @@
  *
  * All products have the form C[m, n] (+)= A[m, k] B[k, n] with n in lanes and A broadcast, one
  * ascending chain over k an element; at bf16 k counts pairs and words hold two elements. So queries
- * are lanes for the scores and the output, channels are lanes for the gradients, and no sum ever runs
- * across lanes.
+ * are lanes for the scores and the output, channels are lanes for the gradients, and no sum ever
+ * runs across lanes.
  */
 #ifndef BV_KERNEL_LANES_ATTENTION_TILE_H
 #define BV_KERNEL_LANES_ATTENTION_TILE_H
@@ -19,6 +19,18 @@
 #define TILE BV_ATTENTION_TILE
 #define TILE_VECS (TILE / BV_LANES)
 #define D_HEAD_MAX 256
+
+/* The block of C that stays in registers: as many as a level has. */
+#if defined(BV_LEVEL_AVX512)
+#define BLOCK_ROWS 4
+#define BLOCK_VECS 4
+#elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
+#define BLOCK_ROWS 4
+#define BLOCK_VECS 1
+#else
+#define BLOCK_ROWS 1
+#define BLOCK_VECS 1
+#endif
 
 /* A: elements of the level's real, or words of two bf16. Strides count elements (at bf16, of 16
  * bits, along m; words along k are `a_k` elements apart). B and C: rows of lanes. */
@@ -41,7 +53,7 @@ BV_INLINE uint32_t word_at(const uint16_t *p) {
 
 BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
                              bool pairs) {
-    vreal acc[4][4];
+    vreal acc[BLOCK_ROWS][BLOCK_VECS];
 #pragma GCC unroll 4
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
@@ -52,7 +64,7 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
     for (size_t k = 0; k < t->k; k++) {
         if (pairs) {
             const uint32_t *b = (const uint32_t *)t->b + k * t->b_stride + j;
-            vpair column[4];
+            vpair column[BLOCK_VECS];
 #pragma GCC unroll 4
             for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
 #pragma GCC unroll 4
@@ -64,13 +76,12 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
             }
         } else {
             const real *b = (const real *)t->b + k * t->b_stride + j;
-            vreal column[4];
+            vreal column[BLOCK_VECS];
 #pragma GCC unroll 4
             for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
 #pragma GCC unroll 4
             for (int r = 0; r < rows; r++) {
-                const vreal a =
-                    v_set(((const real *)t->a)[(i + (size_t)r) * t->a_m + k * t->a_k]);
+                const vreal a = v_set(((const real *)t->a)[(i + (size_t)r) * t->a_m + k * t->a_k]);
 #pragma GCC unroll 4
                 for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(a, column[v], acc[r][v]);
             }
@@ -85,20 +96,23 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
 
 BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
     size_t i = 0;
-    for (; i + 4 <= t->m; i += 4) product_block(t, i, j, 4, vecs, pairs);
+    for (; i + BLOCK_ROWS <= t->m; i += BLOCK_ROWS) product_block(t, i, j, BLOCK_ROWS, vecs, pairs);
     for (; i < t->m; i++) product_block(t, i, j, 1, vecs, pairs);
 }
 
 BV_INLINE void product_typed(const tile_product *t, bool pairs) {
     size_t j = 0;
-    for (; j + 4 * BV_LANES <= t->n; j += 4 * BV_LANES) product_columns(t, j, 4, pairs);
-    for (; j + 2 * BV_LANES <= t->n; j += 2 * BV_LANES) product_columns(t, j, 2, pairs);
+    for (; j + BLOCK_VECS * BV_LANES <= t->n; j += BLOCK_VECS * BV_LANES)
+        product_columns(t, j, BLOCK_VECS, pairs);
     for (; j < t->n; j += BV_LANES) product_columns(t, j, 1, pairs);
 }
 
-static inline void product(const tile_product *t, bool pairs) {
-    if (pairs) product_typed(t, true);
-    else product_typed(t, false);
+/* Out of line: it is large, and its callers are many. */
+static __attribute__((noinline)) void product(const tile_product *t, bool pairs) {
+    if (pairs)
+        product_typed(t, true);
+    else
+        product_typed(t, false);
 }
 
 /* ---- tiles in scratch ---- */
@@ -142,8 +156,10 @@ BV_INLINE void copy_tile(void *out, const void *x, size_t stride, size_t rows, s
         for (size_t r = 0; r < rows; r++) {
             const uint16_t *from = (const uint16_t *)x + r * stride;
             uint32_t *row = to + r / 2 * width;
-            if (r % 2) for (size_t i = 0; i < d; i++) row[i] |= (uint32_t)from[i] << 16;
-            else for (size_t i = 0; i < d; i++) row[i] = from[i];
+            if (r % 2)
+                for (size_t i = 0; i < d; i++) row[i] |= (uint32_t)from[i] << 16;
+            else
+                for (size_t i = 0; i < d; i++) row[i] = from[i];
         }
         return;
     }
@@ -221,8 +237,7 @@ static inline void drop_tile(const bv_attention_args *a, const bv_attention_sequ
                              real *tile) {
     for (size_t j = 0; j < keys; j++)
         for (size_t i = 0; i < queries; i++)
-            tile[j * TILE + i] *=
-                dropout_factor(a, s, head, s->position + query + i, key + j);
+            tile[j * TILE + i] *= dropout_factor(a, s, head, s->position + query + i, key + j);
 }
 
 BV_INLINE const void *element(const void *base, bv_dtype type, size_t at) {

@@ -61,10 +61,18 @@ BV_INLINE void activation_rows(const bv_activation_args *a, size_t row_begin, si
 BV_INLINE void activation_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
                                bv_dtype xt, bv_dtype yt) {
     switch (a->kind) {
-    case BV_GELU_TANH: activation_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt); break;
-    case BV_RELU2: activation_rows(a, row_begin, row_end, BV_RELU2, xt, yt); break;
-    case BV_SILU: activation_rows(a, row_begin, row_end, BV_SILU, xt, yt); break;
-    case BV_SWIGLU: activation_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt); break;
+    case BV_GELU_TANH:
+        activation_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
+        break;
+    case BV_RELU2:
+        activation_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
+        break;
+    case BV_SILU:
+        activation_rows(a, row_begin, row_end, BV_SILU, xt, yt);
+        break;
+    case BV_SWIGLU:
+        activation_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
+        break;
     }
 }
 
@@ -93,10 +101,18 @@ BV_INLINE void slope_rows(const bv_activation_args *a, size_t row_begin, size_t 
 BV_INLINE void slope_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
                           bv_dtype xt, bv_dtype yt) {
     switch (a->kind) {
-    case BV_GELU_TANH: slope_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt); break;
-    case BV_RELU2: slope_rows(a, row_begin, row_end, BV_RELU2, xt, yt); break;
-    case BV_SILU: slope_rows(a, row_begin, row_end, BV_SILU, xt, yt); break;
-    case BV_SWIGLU: slope_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt); break;
+    case BV_GELU_TANH:
+        slope_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
+        break;
+    case BV_RELU2:
+        slope_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
+        break;
+    case BV_SILU:
+        slope_rows(a, row_begin, row_end, BV_SILU, xt, yt);
+        break;
+    case BV_SWIGLU:
+        slope_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
+        break;
     }
 }
 
@@ -120,8 +136,10 @@ BV_INLINE void add_body(const bv_add_args *a, size_t begin, size_t end, bv_dtype
 
 BV_INLINE void add_to_bf16_or_real(const bv_add_args *a, size_t begin, size_t end, bv_dtype at,
                                    bv_dtype yt) {
-    if (a->b && a->b_type == BV_BF16) add_body(a, begin, end, BV_BF16, at, yt);
-    else add_body(a, begin, end, BV_REAL_TYPE, at, yt);
+    if (a->b && a->b_type == BV_BF16)
+        add_body(a, begin, end, BV_BF16, at, yt);
+    else
+        add_body(a, begin, end, BV_REAL_TYPE, at, yt);
 }
 
 static void add(const bv_add_args *a, size_t begin, size_t end) {
@@ -130,8 +148,8 @@ static void add(const bv_add_args *a, size_t begin, size_t end) {
 
 /* ---- dropout ---- */
 
-BV_INLINE void dropout_body(const bv_dropout_args *a, size_t row_begin, size_t row_end,
-                            bv_dtype xt, bv_dtype yt) {
+BV_INLINE void dropout_body(const bv_dropout_args *a, size_t row_begin, size_t row_end, bv_dtype xt,
+                            bv_dtype yt) {
     const vreal scale = v_set((real)(1 / (1 - a->p)));
     const float p = (float)a->p;
     for (size_t r = row_begin; r < row_end; r++)
@@ -240,8 +258,7 @@ BV_INLINE real head_rstd(const bv_heads_args *a, const real *head) {
     return 1 / real_sqrt(head_dot(head, head, a->d_head) / (real)a->d_head + (real)a->eps);
 }
 
-BV_INLINE void heads_body(const bv_heads_args *a, size_t row_begin, size_t row_end,
-                          bv_dtype type) {
+BV_INLINE void heads_body(const bv_heads_args *a, size_t row_begin, size_t row_end, bv_dtype type) {
     const size_t d = a->d_head, all = a->heads + 2 * a->kv_heads;
     real head[D_HEAD_MAX + BV_LANES];
     for (size_t r = row_begin; r < row_end; r++)
@@ -278,8 +295,7 @@ BV_INLINE void heads_backward_body(const bv_heads_args *a, size_t row_begin, siz
                 const real rstd = head_rstd(a, head);
                 for (size_t i = 0; i < d; i++) head[i] *= rstd;
                 const real c = head_dot(grad, head, d) / (real)d;
-                for (size_t i = 0; i < d; i++)
-                    grad[i] = real_fma(head[i], -c, grad[i]) * rstd;
+                for (size_t i = 0; i < d; i++) grad[i] = real_fma(head[i], -c, grad[i]) * rstd;
             }
             write_head(a->dx, grad, at, d, type);
         }

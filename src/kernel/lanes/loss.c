@@ -35,7 +35,8 @@ BV_INLINE real row_exp_sum(const real *row, size_t classes, real largest) {
 }
 
 /* dlogit = (softmax - onehot) * scale, through the soft cap. */
-BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool counted, bv_dtype type) {
+BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool counted,
+                             bv_dtype type) {
     const real *row = (const real *)a->logits + r * a->stride;
     const size_t at = r * a->stride;
     const real weight = a->weights ? ((const real *)a->weights)[r] : 1;

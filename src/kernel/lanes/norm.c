@@ -48,12 +48,15 @@ BV_INLINE void forward_body(const bv_norm_args *a, size_t row_begin, size_t row_
         const real rstd = 1 / real_sqrt(variance + (real)a->eps);
         for (size_t i = 0; i < cols; i += BV_LANES) {
             const size_t n = cols - i < BV_LANES ? cols - i : BV_LANES;
-            const vreal x = n == BV_LANES ? v_get(a->x, xt, at + i) : v_get_first(a->x, xt, at + i, n);
+            const vreal x =
+                n == BV_LANES ? v_get(a->x, xt, at + i) : v_get_first(a->x, xt, at + i, n);
             vreal y = v_mul(centred(x, mean, a->rms), v_set(rstd));
             if (a->gain) y = v_mul(y, gain_at(a, i, n));
             if (a->bias) y = v_add(y, v_get_first(a->bias, BV_REAL_TYPE, i, n));
-            if (n == BV_LANES) v_put(a->y, yt, at + i, y);
-            else v_put_first(a->y, yt, at + i, y, n);
+            if (n == BV_LANES)
+                v_put(a->y, yt, at + i, y);
+            else
+                v_put_first(a->y, yt, at + i, y, n);
         }
         if (a->mean) ((real *)a->mean)[r] = mean;
         if (a->rstd) ((real *)a->rstd)[r] = rstd;
@@ -70,7 +73,8 @@ BV_INLINE void input_body(const bv_norm_args *a, size_t row_begin, size_t row_en
     const size_t cols = a->cols;
     for (size_t r = row_begin; r < row_end; r++) {
         const size_t at = r * cols;
-        const real mean = a->rms ? 0 : ((const real *)a->mean)[r], rstd = ((const real *)a->rstd)[r];
+        const real mean = a->rms ? 0 : ((const real *)a->mean)[r],
+                   rstd = ((const real *)a->rstd)[r];
         vreal sum = v_zero(), product = v_zero();
         for (size_t i = 0; i < cols; i += BV_LANES) {
             const size_t n = cols - i < BV_LANES ? cols - i : BV_LANES;

@@ -1,0 +1,38 @@
+/*
+ * A prepared folder, mapped: tokens by offset, and the order in which batches are drawn. A batch is
+ * a function of (seed, index), so resuming needs nothing but the index. Read-only, any thread.
+ */
+#ifndef BV_DATA_DATASET_H
+#define BV_DATA_DATASET_H
+
+#include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum bv_split { BV_SPLIT_TRAIN, BV_SPLIT_VAL } bv_split;
+
+typedef struct bv_dataset bv_dataset;
+
+bv_status bv_dataset_open(const char *folder, bv_dataset **out); /* checks sizes */
+void bv_dataset_close(bv_dataset **dataset);
+size_t bv_dataset_vocab_size(const bv_dataset *dataset);
+uint64_t bv_dataset_tokens(const bv_dataset *dataset, bv_split split);
+uint64_t bv_dataset_bytes(const bv_dataset *dataset, bv_split split); /* of text */
+/* Tokens offset .. offset + count; the range must exist. */
+void bv_dataset_read(const bv_dataset *dataset, bv_split split, uint64_t offset, size_t count,
+                     uint32_t *tokens);
+
+typedef enum bv_order {
+    BV_ORDER_RANDOM, /* each sequence begins anywhere (nanoGPT)                            */
+    BV_ORDER_EPOCH,  /* windows without overlap, each once an epoch, in a permuted order   */
+} bv_order;
+
+/* BV_CODE_INPUT, with both numbers, when the training text is shorter than context + 1. */
+bv_status bv_dataset_check_context(const bv_dataset *dataset, size_t context);
+
+/* Batch `index`: inputs and targets (the next tokens), [batch, context]. `first` is the number of
+ * sequences drawn before it (batch sizes may change), which is what the order counts. */
+void bv_dataset_batch(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t first,
+                      size_t batch, size_t context, uint32_t *inputs, uint32_t *targets);
+
+#endif

@@ -1,0 +1,126 @@
+#include "data/documents.h"
+
+#include "base/memory.h"
+#include <string.h>
+
+struct bv_documents {
+    char **paths;
+    size_t count, capacity;
+    uint64_t bytes;
+    const char *separator;
+    size_t separator_size;
+    size_t next; /* file to open next */
+    bv_map map;
+    size_t at; /* in the open file */
+};
+
+/* Takes the path. */
+static bv_status add_file(bv_documents *d, char *path) {
+    if (d->count == d->capacity) {
+        const size_t wanted = d->capacity ? 2 * d->capacity : 16;
+        char **larger = bv_realloc(d->paths, wanted * sizeof *larger);
+        if (!larger) {
+            bv_free(path);
+            return bv_fail_memory("a list of files");
+        }
+        d->paths = larger;
+        d->capacity = wanted;
+    }
+    d->paths[d->count++] = path;
+    bv_map map;
+    BV_TRY(bv_map_open(path, &map));
+    d->bytes += map.size;
+    bv_map_close(&map);
+    return BV_OK;
+}
+
+#define DEPTH_MAX 64 /* of folders: a loop of links ends here */
+
+static bv_status add_path(bv_documents *d, const char *path, int depth) {
+    if (!bv_dir_exists(path)) {
+        char *copy = bv_strdup(path);
+        return copy ? add_file(d, copy) : bv_fail_memory("a path");
+    }
+    if (depth == DEPTH_MAX) return bv_fail(BV_CODE_INPUT, "%s: folders go too deep", path);
+    char **names;
+    size_t count;
+    BV_TRY(bv_dir_list(path, &names, &count));
+    bv_error *error = BV_OK;
+    for (size_t i = 0; i < count; i++) {
+        char *inner = error ? NULL : bv_path_join(path, names[i]);
+        if (!error && !inner) error = bv_fail_memory("a path");
+        if (inner) error = add_path(d, inner, depth + 1);
+        bv_free(inner);
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    return error;
+}
+
+bv_status bv_documents_open(const char *const *paths, size_t count, const char *separator,
+                            bv_documents **out) {
+    *out = NULL;
+    bv_documents *d = bv_calloc(1, sizeof *d);
+    if (!d) return bv_fail_memory("documents");
+    d->separator = separator;
+    d->separator_size = separator ? strlen(separator) : 0;
+    bv_error *error = BV_OK;
+    for (size_t i = 0; !error && i < count; i++) error = add_path(d, paths[i], 0);
+    if (!error && d->bytes == 0)
+        error = bv_try(bv_fail(BV_CODE_INPUT, "there is no text: %zu files, 0 bytes", d->count),
+                       "a file or folder with text");
+    if (error) bv_documents_close(&d);
+    *out = d;
+    return error;
+}
+
+void bv_documents_close(bv_documents **documents) {
+    bv_documents *d = *documents;
+    if (!d) return;
+    bv_map_close(&d->map);
+    for (size_t i = 0; i < d->count; i++) bv_free(d->paths[i]);
+    bv_free(d->paths);
+    bv_free(d);
+    *documents = NULL;
+}
+
+void bv_documents_rewind(bv_documents *d) {
+    bv_map_close(&d->map);
+    d->next = 0;
+    d->at = 0;
+}
+
+static bv_status open_next(bv_documents *d) {
+    const char *path = d->paths[d->next++];
+    bv_map_close(&d->map);
+    d->at = 0;
+    BV_TRY(bv_map_open(path, &d->map));
+    const unsigned char *nul = memchr(d->map.data, 0, d->map.size);
+    if (!nul) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path,
+                          (size_t)(nul - d->map.data)),
+                  "leave that file out");
+}
+
+bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
+    for (;;) {
+        while (d->at >= d->map.size) {
+            *text = NULL;
+            *size = 0;
+            if (d->next == d->count) return BV_OK;
+            BV_TRY(open_next(d));
+        }
+        const char *begin = (const char *)d->map.data + d->at;
+        const size_t left = d->map.size - d->at;
+        const char *end =
+            d->separator_size ? memmem(begin, left, d->separator, d->separator_size) : NULL;
+        *text = begin;
+        *size = end ? (size_t)(end - begin) : left;
+        d->at += *size + (end ? d->separator_size : 0);
+        if (*size) return BV_OK;
+    }
+}
+
+uint64_t bv_documents_bytes(const bv_documents *d) {
+    return d->bytes;
+}

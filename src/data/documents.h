@@ -1,0 +1,25 @@
+/*
+ * Documents of text files and folders, in order: a file is one document, or is cut by a separator.
+ * Files are mapped one at a time, so memory stays constant.
+ */
+#ifndef BV_DATA_DOCUMENTS_H
+#define BV_DATA_DOCUMENTS_H
+
+#include "base/file.h"
+#include "base/status.h"
+#include <stdbool.h>
+
+typedef struct bv_documents bv_documents;
+
+/* paths: files, and folders whose files are taken recursively, sorted. separator: NULL, or bytes
+ * between documents (not part of either). */
+bv_status bv_documents_open(const char *const *paths, size_t count, const char *separator,
+                            bv_documents **out);
+void bv_documents_close(bv_documents **documents);
+void bv_documents_rewind(bv_documents *documents);
+/* The next document that is not empty; *text is NULL at the end. Borrowed until the next call.
+ * NUL bytes are BV_CODE_INPUT: that is no text. */
+bv_status bv_documents_next(bv_documents *documents, const char **text, size_t *size);
+uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */
+
+#endif

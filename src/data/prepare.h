@@ -1,0 +1,30 @@
+/*
+ * Text to data: tokens in memory-mapped shards, split by documents into training and validation,
+ * with a manifest of counts and hashes. Streaming. The folder appears whole or not at all.
+ *
+ *   DIR/manifest.json, tokenizer.json, train-00000.bin .., val-00000.bin ..
+ *   A shard holds little-endian tokens of 2 bytes (vocabulary <= 65,536) or 4. Each document ends
+ *   with the end-of-text token, if the tokenizer has one.
+ */
+#ifndef BV_DATA_PREPARE_H
+#define BV_DATA_PREPARE_H
+
+#include "data/documents.h"
+#include "text/tokenizer.h"
+
+typedef struct bv_prepare_options {
+    const char *out; /* must not exist */
+    double val_fraction;
+    void (*progress)(void *context, uint64_t bytes, uint64_t total);
+    void *context;
+} bv_prepare_options;
+
+typedef struct bv_prepare_result {
+    uint64_t tokens[2], documents[2]; /* training, validation */
+    uint64_t bytes[2];                /* of text              */
+} bv_prepare_result;
+
+bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
+                          const bv_prepare_options *options, bv_prepare_result *result);
+
+#endif

@@ -1,0 +1,145 @@
+#include "model/safetensors.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include <stdlib.h>
+#include <string.h>
+
+static size_t elements_of(const bv_named_tensor *t) {
+    size_t n = 1;
+    for (int i = 0; i < t->rank; i++) n *= t->shape[i];
+    return n;
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp((*(const bv_named_tensor *const *)a)->name,
+                  (*(const bv_named_tensor *const *)b)->name);
+}
+
+/* Header text, padded with spaces so that the data begins at a multiple of 8. */
+static void write_header(const bv_named_tensor **sorted, size_t count, bv_buffer *out) {
+    size_t offset = 0;
+    bv_buffer_text(out, "{");
+    for (size_t i = 0; i < count; i++) {
+        const bv_named_tensor *t = sorted[i];
+        const size_t end = offset + elements_of(t) * sizeof(float);
+        bv_buffer_printf(out, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", i ? "," : "", t->name);
+        for (int k = 0; k < t->rank; k++) bv_buffer_printf(out, "%s%zu", k ? "," : "", t->shape[k]);
+        bv_buffer_printf(out, "],\"data_offsets\":[%zu,%zu]}", offset, end);
+        offset = end;
+    }
+    bv_buffer_text(out, "}");
+    while (out->size % 8 && !out->failed) bv_buffer_text(out, " ");
+}
+
+static bv_status put(bv_writer *writer, bv_sha256 *hash, const void *bytes, size_t size) {
+    bv_sha256_add(hash, bytes, size);
+    return bv_writer_write(writer, bytes, size);
+}
+
+static bv_status write_all(bv_writer *writer, bv_sha256 *hash, const bv_named_tensor **sorted,
+                           size_t count) {
+    bv_buffer header = {0};
+    write_header(sorted, count, &header);
+    unsigned char length[8];
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)header.size >> 8 * i);
+    bv_error *error = bv_buffer_error(&header);
+    if (!error) error = put(writer, hash, length, sizeof length);
+    if (!error) error = put(writer, hash, header.data, header.size);
+    for (size_t i = 0; !error && i < count; i++)
+        error = put(writer, hash, sorted[i]->data, elements_of(sorted[i]) * sizeof(float));
+    bv_buffer_free(&header);
+    return error;
+}
+
+bv_status bv_safetensors_write(const char *path, const bv_named_tensor *list, size_t count,
+                               char text[BV_SHA256_TEXT_SIZE]) {
+    const bv_named_tensor **sorted = bv_calloc(count + 1, sizeof *sorted);
+    if (!sorted) return bv_fail_memory("a list of tensors");
+    for (size_t i = 0; i < count; i++) {
+        BV_ASSERT(list[i].dtype == BV_F32);
+        sorted[i] = &list[i];
+    }
+    qsort(sorted, count, sizeof *sorted, by_name);
+    bv_writer *writer = NULL;
+    bv_sha256 *hash = NULL;
+    bv_error *error = bv_sha256_begin(&hash);
+    if (!error) error = bv_writer_open(path, &writer);
+    if (!error) error = write_all(writer, hash, sorted, count);
+    if (!error) error = bv_writer_commit(&writer);
+    bv_writer_abort(&writer);
+    if (hash) bv_sha256_end(&hash, text);
+    bv_free(sorted);
+    return error;
+}
+
+/* ---- reading ---- */
+
+typedef struct opened {
+    bv_map map;
+    json_t *header;
+    const unsigned char *data;
+    size_t data_size;
+} opened;
+
+static void close_file(opened *f) {
+    json_decref(f->header);
+    bv_map_close(&f->map);
+}
+
+static bv_status open_file(const char *path, opened *f) {
+    *f = (opened){.map = {(const unsigned char *)"", 0}};
+    BV_TRY(bv_map_open(path, &f->map));
+    uint64_t length = 0;
+    for (int i = 0; i < 8 && f->map.size >= 8; i++) length |= (uint64_t)f->map.data[i] << 8 * i;
+    if (f->map.size < 8 || length > f->map.size - 8)
+        return bv_fail(BV_CODE_INPUT, "it has %zu bytes: cut off, or no safetensors file",
+                       f->map.size);
+    BV_TRY(bv_json_parse((const char *)f->map.data + 8, (size_t)length, path, &f->header));
+    f->data = f->map.data + 8 + length;
+    f->data_size = f->map.size - 8 - (size_t)length;
+    return BV_OK;
+}
+
+static bv_status fill(const opened *f, const bv_named_tensor *t) {
+    const json_t *entry = json_object_get(f->header, t->name);
+    if (!entry) return bv_fail(BV_CODE_INPUT, "tensor \"%s\" is missing", t->name);
+    const json_t *shape = json_object_get(entry, "shape");
+    if (!json_is_array(shape)) return bv_fail(BV_CODE_INPUT, "tensor \"%s\" has no shape", t->name);
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    const char *dtype = json_string_value(json_object_get(entry, "dtype"));
+    bool same = json_array_size(shape) == (size_t)t->rank;
+    for (int i = 0; same && i < t->rank; i++)
+        same = json_integer_value(json_array_get(shape, (size_t)i)) == (json_int_t)t->shape[i];
+    if (!same) {
+        bv_buffer text = {0};
+        bv_error *error = bv_json_text(shape, 0, &text);
+        if (!error)
+            error = bv_fail(BV_CODE_INPUT, "tensor \"%s\": the file has %s, the model [%zu, %zu]",
+                            t->name, text.data, t->shape[0], t->rank > 1 ? t->shape[1] : 1);
+        bv_buffer_free(&text);
+        return error;
+    }
+    if (!dtype || strcmp(dtype, "F32"))
+        return bv_fail(BV_CODE_INPUT, "tensor \"%s\" is %s, not F32", t->name, dtype ? dtype : "?");
+    const json_int_t begin = json_integer_value(json_array_get(offsets, 0));
+    const json_int_t end = json_integer_value(json_array_get(offsets, 1));
+    const size_t bytes = elements_of(t) * sizeof(float);
+    if (begin < 0 || end < begin || (uint64_t)end > f->data_size || (size_t)(end - begin) != bytes)
+        return bv_fail(BV_CODE_INPUT, "tensor \"%s\": bytes %lld..%lld do not hold its %zu",
+                       t->name, (long long)begin, (long long)end, bytes);
+    memcpy(t->data, f->data + begin, bytes);
+    return BV_OK;
+}
+
+bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, size_t count) {
+    opened f;
+    bv_error *error = open_file(path, &f);
+    for (size_t i = 0; !error && i < count; i++) error = fill(&f, &list[i]);
+    if (!error && json_object_size(f.header) != count)
+        error = bv_fail(BV_CODE_INPUT, "it has %zu tensors, the model %zu",
+                        json_object_size(f.header), count);
+    close_file(&f);
+    return bv_while(error, "loading %s", path);
+}

@@ -1,0 +1,68 @@
+/*
+ * Tokenizers: bytes to tokens and back. Three kinds: `byte` (256 tokens), `char` (one token a
+ * Unicode character of the text it was made from), and `bpe` (byte-level byte-pair encoding,
+ * Sennrich et al. 2016 and Radford et al. 2019: the text is cut into pieces by a pattern, then
+ * merges of known pairs apply inside a piece, the earliest learned first).
+ *
+ * decode(encode(x)) is x for byte and bpe, whatever the bytes. Tokenizers are read-only after they
+ * are made and may be used by many threads; an encoder belongs to one.
+ */
+#ifndef BV_TEXT_TOKENIZER_H
+#define BV_TEXT_TOKENIZER_H
+
+#include "base/buffer.h"
+#include "base/json.h"
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef enum bv_tokenizer_kind {
+    BV_TOKENIZER_BYTE,
+    BV_TOKENIZER_CHAR,
+    BV_TOKENIZER_BPE,
+} bv_tokenizer_kind;
+
+#define BV_NO_TOKEN UINT32_MAX
+#define BV_END_OF_TEXT "<|endoftext|>"
+
+typedef struct bv_tokenizer bv_tokenizer;
+
+typedef struct bv_pair {
+    uint32_t left, right;
+} bv_pair;
+
+bv_status bv_tokenizer_byte(bv_tokenizer **out);
+/* All characters of a text (UTF-8, else BV_CODE_INPUT), in the order of their code points. */
+bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out);
+/* Tokens 0..255 are bytes, 256 + i is merge i, the last is the end of text. pattern: "gpt2" or
+ * "cl100k". */
+bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,
+                           bv_tokenizer **out);
+void bv_tokenizer_destroy(bv_tokenizer **tokenizer);
+
+/* tokenizer.json, our own format: kind, pattern, merges or characters. Same tokenizer, same bytes.
+ */
+bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out);
+bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out);
+bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path);
+
+bv_tokenizer_kind bv_tokenizer_kind_of(const bv_tokenizer *tokenizer);
+const char *bv_tokenizer_kind_name(const bv_tokenizer *tokenizer);
+size_t bv_tokenizer_vocab_size(const bv_tokenizer *tokenizer);
+uint32_t bv_tokenizer_end_of_text(const bv_tokenizer *tokenizer); /* BV_NO_TOKEN: none */
+
+/* Appends the bytes of tokens; the end of text has none. BV_CODE_INPUT for a token out of range. */
+bv_status bv_tokenizer_decode(const bv_tokenizer *tokenizer, const uint32_t *tokens, size_t count,
+                              bv_buffer *out);
+
+/* An encoder: what one thread needs to encode. */
+typedef struct bv_encoder bv_encoder;
+bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out);
+void bv_encoder_destroy(bv_encoder **encoder);
+/* Encodes a text whole. *tokens is borrowed until the next call. A character that a char tokenizer
+ * does not know is BV_CODE_INPUT and names it. Text is never taken for the end-of-text token. */
+bv_status bv_encoder_encode(bv_encoder *encoder, const void *text, size_t size,
+                            const uint32_t **tokens, size_t *count);
+
+#endif

@@ -1,0 +1,155 @@
+/* Preparing text and reading it back: counts, splits, order, and nothing half-written. */
+#include "base/memory.h"
+#include "data/dataset.h"
+#include "data/prepare.h"
+#include "support/check.h"
+#include <errno.h>
+
+static char folder[64];
+
+static int setup(void **state) {
+    (void)state;
+    memcpy(folder, "/tmp/beaver-XXXXXX", sizeof "/tmp/beaver-XXXXXX");
+    return mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    bv_error *error = bv_dir_remove(folder);
+    const int failed = error != NULL;
+    bv_error_free(&error);
+    return failed;
+}
+
+static bv_status prepare(const char *text, size_t size, const char *separator, double fraction,
+                         bv_prepare_result *result) {
+    char *path = bv_path_join(folder, "text"), *out = bv_path_join(folder, "data");
+    const char *paths[] = {path};
+    bv_documents *documents = NULL;
+    bv_tokenizer *tokenizer = NULL;
+    bv_error *error = bv_file_write(path, text, size);
+    if (!error) error = bv_tokenizer_byte(&tokenizer);
+    if (!error) error = bv_documents_open(paths, 1, separator, &documents);
+    const bv_prepare_options options = {.out = out, .val_fraction = fraction};
+    if (!error) error = bv_data_prepare(documents, tokenizer, &options, result);
+    bv_documents_close(&documents);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_free(path);
+    bv_free(out);
+    return error;
+}
+
+static bv_dataset *open_data(void) {
+    char *out = bv_path_join(folder, "data");
+    bv_dataset *d;
+    assert_ok(bv_dataset_open(out, &d));
+    bv_free(out);
+    return d;
+}
+
+static void test_one_document(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    bv_dataset *d = open_data();
+    assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_TRAIN), 7); /* int(10 * 0.75) */
+    assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_VAL), 3);
+    uint32_t tokens[3];
+    bv_dataset_read(d, BV_SPLIT_VAL, 0, 3, tokens);
+    assert_int_equal(tokens[0], '7');
+    assert_int_equal(tokens[2], '9');
+    bv_dataset_close(&d);
+}
+
+static void test_documents_are_not_cut(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    assert_ok(prepare("aa|bb|cc|dd|ee|ff|gg|hh", 23, "|", 0.3, &r));
+    assert_int_equal(r.documents[0] + r.documents[1], 8);
+    assert_true(r.documents[1] >= 1);
+    assert_int_equal(r.tokens[1], 2 * r.documents[1]);
+    assert_int_equal(r.tokens[0], 2 * r.documents[0]);
+}
+
+static void test_epoch_takes_each_window_once(void **state) {
+    (void)state;
+    char text[101];
+    for (int i = 0; i < 101; i++) text[i] = (char)(1 + i);
+    bv_prepare_result r;
+    assert_ok(prepare(text, 101, NULL, 0, &r));
+    bv_dataset *d = open_data();
+    for (uint64_t epoch = 0; epoch < 3; epoch++) {
+        int seen[10] = {0};
+        for (uint64_t i = 0; i < 10; i++) {
+            uint32_t inputs[10], targets[10];
+            bv_dataset_batch(d, BV_ORDER_EPOCH, 4, epoch * 10 + i, 1, 10, inputs, targets);
+            assert_int_equal((inputs[0] - 1) % 10, 0);
+            seen[(inputs[0] - 1) / 10]++;
+            for (int k = 0; k < 10; k++) assert_int_equal(targets[k], inputs[k] + 1);
+        }
+        for (int k = 0; k < 10; k++) assert_int_equal(seen[k], 1);
+    }
+    bv_error *error = bv_dataset_check_context(d, 101);
+    assert_int_equal(bv_error_code(error), BV_CODE_INPUT);
+    bv_error_free(&error);
+    bv_dataset_close(&d);
+}
+
+static void test_bad_text(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    assert_fails(prepare("a\0b", 3, NULL, 0, &r), BV_CODE_INPUT, "byte 1 is NUL");
+    assert_fails(prepare("", 0, NULL, 0, &r), BV_CODE_INPUT, "no text");
+    char *out = bv_path_join(folder, "data");
+    assert_false(bv_dir_exists(out));
+    bv_free(out);
+}
+
+typedef struct countdown {
+    int left;
+} countdown;
+
+static int fail_at_zero(void *context, const char *call, const char *path) {
+    (void)call;
+    (void)path;
+    return ((countdown *)context)->left-- == 0 ? ENOSPC : 0;
+}
+
+static void test_full_disk(void **state) {
+    (void)state;
+    char *out = bv_path_join(folder, "data");
+    bool done = false;
+    for (int n = 1; !done; n++) { /* call 0 writes the test's own text */
+        countdown c = {n};
+        bv_prepare_result r;
+        bv_io_hook_set(fail_at_zero, &c);
+        bv_error *error = prepare("some text", 9, NULL, 0.5, &r);
+        bv_io_hook_set(NULL, NULL);
+        done = c.left >= 0;
+        assert_true(done == (error == NULL));
+        char **names;
+        size_t count;
+        assert_ok(bv_dir_list(folder, &names, &count));
+        for (size_t i = 0; i < count; i++) {
+            const bool ours = !strcmp(names[i], "text") || (done && !strcmp(names[i], "data"));
+            /* The last sync comes after the rename: then all is there. */
+            if (!ours && strcmp(names[i], "data")) fail_msg("left behind: %s", names[i]);
+            bv_free(names[i]);
+        }
+        bv_free(names);
+        bv_error_free(&error);
+        if (!done) assert_ok(bv_dir_remove(out));
+    }
+    bv_free(out);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

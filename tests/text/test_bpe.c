@@ -1,0 +1,199 @@
+/* Byte pairs against an obvious reference, and round trips of any bytes. */
+#include "base/memory.h"
+#include "base/random.h"
+#include "support/check.h"
+#include "text/bpe_train.h"
+#include "text/pieces.h"
+
+#define TEXT_MAX 3000
+
+static size_t random_text(uint32_t seed, char *text, unsigned alphabet) {
+    const size_t size = bv_random(9, BV_RANDOM_TEST, 0, seed, 0, 0).v[0] % TEXT_MAX;
+    for (uint32_t i = 0; i < size; i++) {
+        const uint32_t r = bv_random(9, BV_RANDOM_TEST, 1, seed, i, 0).v[0];
+        text[i] = alphabet == 256 ? (char)r : "abcde  \n1,"[r % alphabet];
+    }
+    return size;
+}
+
+/* The reference: all pieces one after another, counted anew for each merge. */
+static size_t slow_merges(const char *text, size_t size, size_t wanted, bv_pair *merges) {
+    static uint32_t tokens[TEXT_MAX], owner[TEXT_MAX];
+    size_t n = 0, count = 0;
+    bv_splitter *splitter;
+    assert_ok(bv_splitter_create("gpt2", &splitter));
+    bv_splitter_text(splitter, text, size);
+    const unsigned char *piece;
+    size_t length;
+    for (uint32_t p = 0; bv_splitter_next(splitter, &piece, &length); p++)
+        for (size_t i = 0; i < length; i++) tokens[n] = piece[i], owner[n++] = p;
+    bv_splitter_destroy(&splitter);
+    for (; count < wanted; count++) {
+        bv_pair best = {0, 0};
+        size_t best_count = 1;
+        for (size_t i = 0; i + 1 < n; i++) {
+            const bv_pair a = {tokens[i], tokens[i + 1]};
+            if (owner[i] != owner[i + 1]) continue;
+            size_t here = 0;
+            for (size_t k = 0; k + 1 < n; k++)
+                here += owner[k] == owner[k + 1] && tokens[k] == a.left && tokens[k + 1] == a.right;
+            const bool smaller =
+                a.left < best.left || (a.left == best.left && a.right < best.right);
+            if (here > best_count || (here == best_count && here > 1 && smaller)) {
+                best = a;
+                best_count = here;
+            }
+        }
+        if (best_count < 2) break;
+        merges[count] = best;
+        size_t kept = 0;
+        for (size_t i = 0; i < n; i++) {
+            const bool here = i + 1 < n && owner[i] == owner[i + 1] && tokens[i] == best.left &&
+                              tokens[i + 1] == best.right;
+            owner[kept] = owner[i];
+            tokens[kept++] = here ? (uint32_t)(256 + count) : tokens[i];
+            i += here;
+        }
+        n = kept;
+    }
+    return count;
+}
+
+static void test_training_equals_reference(void **state) {
+    (void)state;
+    static char text[TEXT_MAX];
+    for (uint32_t seed = 0; seed < 12; seed++) {
+        const size_t size = random_text(seed, text, 4 + seed % 7);
+        bv_pair merges[20];
+        const size_t count = slow_merges(text, size, 20, merges);
+        bv_bpe_trainer *trainer;
+        bv_tokenizer *learned, *expected;
+        assert_ok(bv_bpe_trainer_create("gpt2", &trainer));
+        assert_ok(bv_bpe_trainer_add(trainer, text, size));
+        assert_ok(bv_bpe_trainer_learn(trainer, 257 + 20, &learned));
+        assert_ok(bv_tokenizer_bpe("gpt2", merges, count, &expected));
+        char folder[] = "/tmp/beaver-XXXXXX";
+        assert_non_null(mkdtemp(folder));
+        char *a = bv_path_join(folder, "a"), *b = bv_path_join(folder, "b");
+        bv_buffer x = {0}, y = {0};
+        assert_ok(bv_tokenizer_save(learned, a));
+        assert_ok(bv_tokenizer_save(expected, b));
+        assert_ok(bv_file_read(a, &x));
+        assert_ok(bv_file_read(b, &y));
+        assert_string_equal(x.data, y.data);
+        bv_buffer_free(&x);
+        bv_buffer_free(&y);
+        bv_free(a);
+        bv_free(b);
+        assert_ok(bv_dir_remove(folder));
+        bv_tokenizer_destroy(&learned);
+        bv_tokenizer_destroy(&expected);
+        bv_bpe_trainer_destroy(&trainer);
+    }
+}
+
+static void check_round_trip(const bv_tokenizer *t, const char *text, size_t size) {
+    bv_encoder *encoder;
+    const uint32_t *tokens;
+    size_t count;
+    bv_buffer back = {0};
+    assert_ok(bv_encoder_create(t, &encoder));
+    assert_ok(bv_encoder_encode(encoder, text, size, &tokens, &count));
+    assert_ok(bv_tokenizer_decode(t, tokens, count, &back));
+    assert_int_equal(back.size, size);
+    if (size) assert_memory_equal(back.data, text, size);
+    bv_buffer_free(&back);
+    bv_encoder_destroy(&encoder);
+}
+
+static void test_any_bytes_come_back(void **state) {
+    (void)state;
+    static char text[TEXT_MAX];
+    static const char *const patterns[] = {"gpt2", "cl100k"};
+    for (int p = 0; p < 2; p++)
+        for (uint32_t seed = 0; seed < 20; seed++) {
+            bv_bpe_trainer *trainer;
+            bv_tokenizer *t;
+            size_t size = random_text(100 + seed, text, 10);
+            assert_ok(bv_bpe_trainer_create(patterns[p], &trainer));
+            assert_ok(bv_bpe_trainer_add(trainer, text, size));
+            assert_ok(bv_bpe_trainer_learn(trainer, 300, &t));
+            check_round_trip(t, text, size);
+            size = random_text(200 + seed, text, 256);
+            check_round_trip(t, text, size);
+            bv_tokenizer_destroy(&t);
+            bv_bpe_trainer_destroy(&trainer);
+        }
+}
+
+static void test_gpt2_pieces(void **state) {
+    (void)state;
+    static const char text[] = "I'll  say 42 things,\n\n don't you?";
+    static const char *const expected[] = {"I", "'ll",  " ",    " say", " 42",  " things",
+                                           ",", "\n\n", " don", "'t",   " you", "?"};
+    bv_splitter *splitter;
+    assert_ok(bv_splitter_create("gpt2", &splitter));
+    bv_splitter_text(splitter, text, sizeof text - 1);
+    const unsigned char *piece;
+    size_t size;
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_true(bv_splitter_next(splitter, &piece, &size));
+        assert_int_equal(size, strlen(expected[i]));
+        assert_memory_equal(piece, expected[i], size);
+    }
+    assert_false(bv_splitter_next(splitter, &piece, &size));
+    bv_splitter_destroy(&splitter);
+}
+
+static void test_characters(void **state) {
+    (void)state;
+    static const char text[] = "hé→😀h";
+    bv_tokenizer *t;
+    assert_ok(bv_tokenizer_char(text, sizeof text - 1, &t));
+    assert_int_equal(bv_tokenizer_vocab_size(t), 4);
+    check_round_trip(t, text, sizeof text - 1);
+    bv_encoder *encoder;
+    const uint32_t *tokens;
+    size_t count;
+    assert_ok(bv_encoder_create(t, &encoder));
+    assert_fails(bv_encoder_encode(encoder, "x", 1, &tokens, &count), BV_CODE_INPUT, "\"x\"");
+    bv_encoder_destroy(&encoder);
+    bv_tokenizer_destroy(&t);
+    assert_fails(bv_tokenizer_char("a\xff", 2, &t), BV_CODE_INPUT, "byte 1");
+}
+
+/* Mutated files are refused or make a tokenizer; they never crash. */
+static void test_mutated_files(void **state) {
+    (void)state;
+    static const char good[] = "{\"format\":\"beaver-tokenizer/1\",\"kind\":\"bpe\",\"pattern\":"
+                               "\"gpt2\",\"merges\":[[97,98],[256,99],[257,257]]}";
+    for (uint32_t seed = 0; seed < 3000; seed++) {
+        char text[sizeof good];
+        memcpy(text, good, sizeof good);
+        for (uint32_t k = 0; k <= seed % 3; k++) {
+            const bv_random4 r = bv_random(5, BV_RANDOM_TEST, 0, seed, k, 0);
+            text[r.v[0] % (sizeof good - 1)] = (char)(r.v[1] % 2 ? r.v[2] : '0' + r.v[2] % 10);
+        }
+        json_t *value;
+        bv_tokenizer *t = NULL;
+        bv_error *error = bv_json_parse(text, sizeof good - 1, "test", &value);
+        if (!error) {
+            error = bv_tokenizer_parse(value, "test", &t);
+            json_decref(value);
+            assert_true((error == NULL) == (t != NULL));
+        }
+        bv_error_free(&error);
+        bv_tokenizer_destroy(&t);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_training_equals_reference),
+        cmocka_unit_test(test_any_bytes_come_back),
+        cmocka_unit_test(test_gpt2_pieces),
+        cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_mutated_files),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
