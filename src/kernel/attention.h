@@ -1,20 +1,25 @@
 /*
  * Attention that never makes the T x T matrix (Dao et al. 2022), forward and backward: causal,
  * banded, document-masked, grouped-query, over contiguous rows or over pages of a KV cache.
+ * Kernels are thread-safe: items of one run may go to any threads in any order, each thread with
+ * scratch of its own; they write disjoint rows and columns. There are no errors.
  *
  * Laws (the bits contract):
  * 1. Keys are walked by absolute position in tiles of 64, ascending, with an online softmax.
  *    s = (q . k) * scale, q . k one ascending fma chain over d_head (bf16: pairs 2i, 2i+1, odd
- * first).
- * 2. A tile: m' = max(m, max s); alpha = exp(m - m'); p_j = exp(s_j - m'); l = l * alpha + sum p_j;
- *    o = o * alpha, then one ascending fma chain over the tile's keys (bf16: p rounded to bf16,
- * pairs of keys 2j, 2j+1; the sum l takes p before rounding). sum p_j: 16 virtual lanes (key j in
- * lane j % 16, ascending), fixed tree (+8, +4, +2, +1).
+ *    first).
+ * 2. A tile: m' = max(m, max s); alpha = exp(m - m'); p_j = exp(s_j - m'); l = fma(l, alpha, sum
+ *    p_j); o = o * alpha, then one ascending fma chain over the tile's keys (bf16: p rounded to
+ *    bf16, pairs of keys 2j, 2j+1; the sum l takes p before rounding and before dropout). sum p_j:
+ *    16 virtual lanes (key j in lane j % 16, ascending), fixed tree (+8, +4, +2, +1). At the end
+ *    out = o * (1 / l) and lse = m + log l; zeros are written as +0.
  * 3. Masked or absent keys contribute nothing: they are blended out, p = 0, never 0 x NaN; a tile
- *    without a visible key for a query is skipped for it (or changes no bit).
+ *    without a visible key for a query changes no bit of it. A query always sees itself.
  * 4. A query's result is the same alone (decoding) as in a tile of 64 (training).
- * 5. Backward: dK, dV of a key are chains over query tiles ascending, queries ascending inside;
- *    heads of one KV head ascending; dQ a chain over key tiles ascending.
+ * 5. Backward: p = exp(s - lse), D = sum dout out (16 virtual lanes over channels, the tree), ds =
+ *    p * (dp - D) * scale (bf16: p and ds rounded for the products). dK, dV of a key are chains
+ *    over query tiles ascending, queries ascending inside; heads of one KV head ascending; dQ a
+ *    chain over key tiles ascending. Rounded once to the run's type when written.
  */
 #ifndef BV_KERNEL_ATTENTION_H
 #define BV_KERNEL_ATTENTION_H
@@ -41,9 +46,9 @@ typedef struct bv_attention_args {
     size_t heads, kv_heads, d_head; /* d_head <= 256, any value >= 1; heads % kv_heads == 0 */
     double scale;                   /* usually 1 / sqrt(d_head) */
     size_t band; /* 0: all earlier keys; else a query sees its last `band` positions */
-    const uint32_t
-        *first_visible; /* [rows] or NULL: document mask, keys before this position hidden */
-    bv_dtype type;      /* of q, k, v, out, dq, dk, dv: the level's real or BV_BF16 */
+    /* [rows] or NULL: document mask, keys before this position are hidden */
+    const uint32_t *first_visible;
+    bv_dtype type; /* of q, k, v, out, dq, dk, dv: the level's real or BV_BF16 */
     const bv_attention_sequence *sequences;
     size_t sequence_count;
     const void *q; /* [rows, q_stride]: head h at column h * d_head */
@@ -51,23 +56,27 @@ typedef struct bv_attention_args {
     void *out; /* [rows, out_stride] */
     size_t out_stride;
     void *lse; /* [rows, heads] real: m + log l, for backward; NULL when not needed */
-    /* dropout of p after the softmax: keep by bv_random(seed, BV_RANDOM_ATTENTION_DROPOUT,
-     * site, step, sample * heads + head, query * 2^16... see the source); 0: none */
+    /* Dropout of p after the softmax; 0: none. Key k of query position t of a head is kept where
+     * word k % 4 of bv_random(seed, BV_RANDOM_ATTENTION_DROPOUT, site, step, sample * heads + head,
+     * t << 16 | k / 4) as bv_uniform_f32 is at least `dropout`, and then p is multiplied by
+     * 1 / (1 - dropout). Positions below 65,536. */
     double dropout;
     uint64_t seed;
     uint32_t site, step;
-    /* backward (contiguous sequences at position 0 only) */
+    /* Backward: contiguous sequences at position 0 only, every one of them, with q, k, v, out and
+     * lse as they were in forward. */
     const void *dout; /* [rows, out_stride] */
     void *dq;         /* [rows, q_stride], overwritten */
     void *dk, *dv;    /* [rows, kv_stride] at the sequence's rows, overwritten */
 } bv_attention_args;
 
 typedef struct bv_attention_kernels {
-    /* Work items of forward: (sequence, head, query tile); of backward: (sequence, KV head). */
+    /* Work items of forward: (sequence, head, query tile), or (sequence, KV head) for a sequence of
+     * one row; of backward: (sequence, KV head). */
     size_t (*forward_items)(const bv_attention_args *args);
     size_t (*backward_items)(const bv_attention_args *args);
-    size_t (*scratch_bytes)(const bv_attention_args *args,
-                            bool backward); /* a thread, 64-aligned */
+    /* A thread's scratch, aligned to 64; backward grows with the longest of args->sequences. */
+    size_t (*scratch_bytes)(const bv_attention_args *args, bool backward);
     void (*forward)(const bv_attention_args *args, size_t item, void *scratch);
     void (*backward)(const bv_attention_args *args, size_t item, void *scratch);
 } bv_attention_kernels;

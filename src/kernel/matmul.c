@@ -53,6 +53,12 @@ static size_t k_block(bv_dtype type, size_t k) {
     return piece(k, type == BV_BF16 ? K_MAX_BF16 : K_MAX_REAL, 16);
 }
 
+/* From tile to tile of packed A: a cache line more than needed, because all tiles are written at
+ * once and a power of two between them would put them into the same few places of the cache. */
+static size_t rows_tile_bytes(const bv_matmul_kernels *kernels, bv_dtype type, size_t k) {
+    return up(kernels->rows * steps_of(type, k) * word_size(type), 64) + 64;
+}
+
 /* Bytes before the panel of column col (a multiple of the tile's) in the block that begins at k. */
 static size_t panel_offset(bv_dtype type, size_t k_begin, size_t k_end, size_t n, size_t col) {
     const size_t before = steps_of(type, k_begin) * up(n, 16);
@@ -122,16 +128,18 @@ static size_t share(size_t n, size_t unit, size_t parts) {
     return least(n, (units + parts - 1) / parts * unit);
 }
 
-/* The division whose largest rectangle costs least: its products, and its operands once. */
+/* The division whose largest rectangle costs least: its products, and its operands once. What has
+ * to be packed costs about as much as that many multiply-adds an element. */
 static void divide(const bv_matmul_kernels *kernels, const bv_matmul_args *args, size_t threads,
                    blocking *b) {
+    const double row_cost = args->a_transposed ? 32 : 4, col_cost = args->b ? 4 : 32;
     double best = 0;
     for (size_t parts = 1; parts <= threads; parts++) {
         if (threads % parts) continue;
         const size_t across = threads / parts;
         const double m = (double)up(share(args->m, kernels->rows, parts), kernels->rows);
         const double n = (double)up(share(args->n, kernels->cols, across), 16);
-        const double cost = m * n + 16 * (m + n);
+        const double cost = m * n + row_cost * m + col_cost * n;
         if (best > 0 && cost >= best) continue;
         best = cost;
         b->parts_m = parts;
@@ -157,7 +165,7 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     const size_t width = least(b.nc, up(n, 16));
     b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
     b.rows =
-        args->a_transposed ? up(b.mc * steps_of(args->type, b.kc) * word_size(args->type), 64) : 0;
+        args->a_transposed ? b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc) : 0;
     b.panels = args->b ? 0 : up(width * steps_of(args->type, args->k) * word_size(args->type), 64);
     return b;
 }
@@ -197,7 +205,7 @@ static void locate_rows(const place *p, bv_matmul_block *block) {
         block->a = p->rows;
         block->a_row = word;
         block->a_step = kernels->rows * word;
-        block->a_tile = steps_of(args->type, p->k_end - p->k) * block->a_step;
+        block->a_tile = rows_tile_bytes(kernels, args->type, p->k_end - p->k);
         block->a_padded = true;
     } else {
         block->a = (const char *)args->a + (p->row * args->lda + p->k) * size;
@@ -257,10 +265,11 @@ static void pack_rows(const place *p) {
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
     const char *a = (const char *)args->a + (p->k * args->lda + p->row) * bv_dtype_size(args->type);
     const size_t m = p->row_end - p->row, k = p->k_end - p->k;
+    const size_t tile = rows_tile_bytes(kernels, args->type, k);
     if (args->type == BV_BF16)
-        kernels->pack_rows_bf16(a, args->lda, m, k, p->rows);
+        kernels->pack_rows_bf16(a, args->lda, m, k, p->rows, tile);
     else
-        kernels->pack_rows(a, args->lda, m, k, p->rows);
+        kernels->pack_rows(a, args->lda, m, k, p->rows, tile);
 }
 
 static void run_rows(place *p, size_t row_begin, size_t row_end) {

@@ -80,9 +80,12 @@ typedef struct bv_matmul_kernels {
                        size_t col_begin, size_t col_end, void *panel);
     void (*pack_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                             size_t col_begin, size_t col_end, void *panel);
-    /* m rows of a transposed A, k long, a at the first element: tiles of [steps, rows] words. */
-    void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed);
-    void (*pack_rows_bf16)(const void *a, size_t lda, size_t m, size_t k, void *packed);
+    /* m rows of a transposed A, k long, a at the first element: tiles of [steps, rows] words that
+     * begin tile_bytes apart. */
+    void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                      size_t tile_bytes);
+    void (*pack_rows_bf16)(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                           size_t tile_bytes);
 } bv_matmul_kernels;
 
 #endif

@@ -178,6 +178,7 @@ static size_t tiles_max(const bv_run *run) {
 /* Scratch: the kernel's sequences, their tile pointers (K then V), the threads' own. */
 static size_t attention_scratch_bytes(const bv_tensor *t, const bv_run *run, bool backward) {
     bv_attention_args args = attention_args(t, run);
+    args.dropout = ((const attention_attributes *)t->attributes)->dropout; /* the largest case */
     const bv_attention_sequence longest = {.rows = run->context_max};
     args.sequences = &longest;
     args.sequence_count = 1;

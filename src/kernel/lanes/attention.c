@@ -1,237 +1,377 @@
-/* Attention at one level: forward, and the table. */
+/*
+ * Forward attention at one level, and the table. A work item is a tile of 64 queries of one head
+ * (queries in lanes for the softmax), or, when a sequence has one row, all heads of one KV head
+ * (keys in lanes, so that keys and values are read once). Both give a query the same bits.
+ */
 #include "kernel/lanes/attention.h"
+
 #include "kernel/lanes/attention_tile.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real_host.h"
 
-static size_t query_tiles(const bv_attention_sequence *s) {
-    return (s->rows + TILE - 1) / TILE;
+/* Scratch of one thread. Rows of reals are `width` long: d_head rounded up to lanes. */
+typedef struct forward_scratch {
+    size_t width;
+    void *columns; /* q^T, or k^T of a tile for one row: [d, TILE] */
+    void *rows;    /* rows of odd length, padded */
+    real *s, *o;   /* scores, then p: [TILE keys, TILE queries]; output: [TILE, width] */
+    void *v;       /* [TILE, width] (bf16: words of row pairs) */
+    uint32_t *p;   /* bf16: words of pairs of keys [TILE / 2, TILE] */
+    size_t bytes;
+} forward_scratch;
+
+static forward_scratch place(const bv_attention_args *a, void *scratch) {
+    forward_scratch f = {.width = round_up(a->d_head, BV_LANES)};
+    char *at = scratch;
+    f.columns = at, at += f.width * TILE * sizeof(real);
+    f.s = (void *)at, at += TILE * TILE * sizeof(real);
+    f.o = (void *)at, at += f.width * TILE * sizeof(real);
+    f.v = at, at += f.width * TILE * sizeof(real);
+    f.p = (void *)at, at += TILE / 2 * TILE * sizeof(uint32_t);
+    f.rows = at, at += f.width * TILE * sizeof(uint16_t) + TILE * sizeof(uint16_t);
+    f.bytes = (size_t)(at - (char *)scratch);
+    return f;
+}
+
+/* Maximum and sum of each query so far, and the factor that the last tile put on its output. */
+typedef struct softmax_state {
+    real m[TILE], l[TILE], alpha[TILE];
+} softmax_state;
+
+static void begin_state(softmax_state *state) {
+    for (size_t i = 0; i < TILE; i++) {
+        state->m[i] = -(real)HUGE_VALF;
+        state->l[i] = 0;
+    }
+}
+
+/* exp of a score is taken against this: while nothing is seen any finite number gives 0. */
+BV_INLINE vreal reference(vreal m) {
+    return v_if_less(v_set(-(real)HUGE_VALF), m, m, v_zero());
+}
+
+/* ---- a tile of queries ---- */
+
+BV_INLINE vreal largest_score(const view *w, real *column, size_t b, vreal m) {
+    for (size_t g = 0; g < w->groups; g++) {
+        if (w->state[g][b] == SEEN_NONE) continue;
+        const size_t end = smaller((g + 1) * BV_LANES, w->keys);
+        if (w->state[g][b] == SEEN_SOME)
+            for (size_t j = g * BV_LANES; j < end; j++)
+                v_store(column + j * TILE,
+                        where_seen(w->sight, b * BV_LANES, w->base + j, v_load(column + j * TILE),
+                                   v_set(-(real)HUGE_VALF)));
+        for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
+    }
+    return m;
+}
+
+/* Law 2 for one block of queries: scores become probabilities, rows without a score 0. */
+BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_state *state) {
+    const vreal before = v_load(state->m + b * BV_LANES);
+    const vreal m = largest_score(w, column, b, before), from = reference(m);
+    vreal lane[BV_LANES];
+    for (size_t i = 0; i < BV_LANES; i++) {
+        vreal sum = v_zero();
+        for (size_t g = 0; g < w->groups; g++) {
+            real *at = column + (g * BV_LANES + i) * TILE;
+            if (w->state[g][b] == SEEN_NONE || g * BV_LANES + i >= w->keys) {
+                v_store(at, v_zero());
+                continue;
+            }
+            const vreal p = softmax_exp(v_sub(v_load(at), from));
+            v_store(at, p);
+            sum = v_add(sum, p);
+        }
+        lane[i] = sum;
+    }
+    for (size_t half = BV_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
+    const vreal alpha = softmax_exp(v_sub(before, from));
+    v_store(state->alpha + b * BV_LANES, alpha);
+    v_store(state->l + b * BV_LANES, v_fma(v_load(state->l + b * BV_LANES), alpha, lane[0]));
+    v_store(state->m + b * BV_LANES, m);
+}
+
+static void softmax_tile(const view *w, real *s, softmax_state *state) {
+    for (size_t b = 0; b < w->sight->blocks; b++) softmax_block(w, s + b * BV_LANES, b, state);
+}
+
+static void round_tile(const view *w, const real *s, uint32_t *words) {
+    for (size_t j = 0; j < w->keys; j += 2)
+        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES)
+            store_pair(words + j / 2 * TILE + i, v_load(s + j * TILE + i),
+                       v_load(s + (j + 1) * TILE + i));
+}
+
+/* o = alpha o + p v. */
+static void add_values(const view *w, const forward_scratch *f, const softmax_state *state,
+                       bool first, bool finite, bool pairs) {
+    for (size_t b = 0; b < w->sight->blocks; b++) {
+        const size_t i = b * BV_LANES, begin = w->first_key[b], parts = pairs ? 2 : 1;
+        const tile_product t = {.m = BV_LANES,
+                                .n = f->width,
+                                .k = steps(w->end_key[b] - begin, pairs),
+                                .a = pairs ? (void *)(f->p + begin / 2 * TILE + i)
+                                           : (void *)(f->s + begin * TILE + i),
+                                .a_row = pairs ? 4 : sizeof(real),
+                                .a_step = TILE * (pairs ? 4 : sizeof(real)),
+                                .b = (real *)f->v + begin / parts * f->width,
+                                .b_row = f->width,
+                                .c = f->o + i * f->width,
+                                .c_row = f->width,
+                                .scale = 1,
+                                .add = !first,
+                                .factor = first ? NULL : state->alpha + i};
+        if (finite || w->whole)
+            product(&t, pairs);
+        else
+            product_seen(&t, w, true, i, begin, pairs);
+    }
+}
+
+/* log of sums in lanes: Cephes' logf (Moshier 1989) with fused multiply-adds, error below 2 ulp;
+ * what is not finite stays as it is. Sums are at least 1 unless scores are infinite. */
+#ifdef BV_LEVEL_F64
+static void log_sums(real *x) {
+    for (size_t i = 0; i < BV_LANES; i++) x[i] = bv_log(x[i]);
+}
+#else
+static void log_sums(real *x) {
+    real exponent[BV_LANES], mantissa[BV_LANES];
+    for (size_t i = 0; i < BV_LANES; i++) {
+        uint32_t u;
+        memcpy(&u, x + i, sizeof u);
+        const uint32_t m = (u & 0x7fffffu) | 0x3f000000u;
+        memcpy(mantissa + i, &m, sizeof m);
+        exponent[i] = (real)((int32_t)(u >> 23) - 126);
+    }
+    const vreal m = v_load(mantissa), root = v_set(0.707106781186547524f);
+    const vreal e = v_sub(v_load(exponent), v_if_less(m, root, v_set(1), v_zero()));
+    const vreal r = v_sub(v_add(m, v_if_less(m, root, m, v_zero())), v_set(1));
+    vreal p = v_set(7.0376836292e-2f);
+    p = v_fma(p, r, v_set(-1.1514610310e-1f));
+    p = v_fma(p, r, v_set(1.1676998740e-1f));
+    p = v_fma(p, r, v_set(-1.2420140846e-1f));
+    p = v_fma(p, r, v_set(1.4249322787e-1f));
+    p = v_fma(p, r, v_set(-1.6668057665e-1f));
+    p = v_fma(p, r, v_set(2.0000714765e-1f));
+    p = v_fma(p, r, v_set(-2.4999993993e-1f));
+    p = v_fma(p, r, v_set(3.3333331174e-1f));
+    const vreal square = v_mul(r, r);
+    p = v_mul(v_mul(p, r), square);
+    p = v_fma(e, v_set(-2.12194440e-4f), p);
+    p = v_fma(square, v_set(-0.5f), p);
+    p = v_fma(e, v_set(0.693359375f), v_add(r, p));
+    const vreal l = v_load(x);
+    v_store(x, v_if_less(l, v_set(HUGE_VALF), p, l));
+}
+#endif
+
+/* Output and log-sum-exp of `count` queries; query i is row + i * row_step, head + i * head_step.
+ */
+static void write_output(const bv_attention_args *a, const forward_scratch *f, size_t row,
+                         size_t row_step, size_t head, size_t head_step, size_t count,
+                         softmax_state *state) {
+    for (size_t i = 0; i < count; i++) {
+        const size_t at = (row + i * row_step) * a->out_stride + (head + i * head_step) * a->d_head;
+        write_row(a, a->out, at, f->o + i * f->width, 1 / state->l[i]);
+    }
+    if (!a->lse) return;
+    for (size_t i = 0; i < count; i += BV_LANES) log_sums(state->l + i);
+    for (size_t i = 0; i < count; i++)
+        ((real *)a->lse)[(row + i * row_step) * a->heads + head + i * head_step] =
+            state->m[i] + state->l[i];
+}
+
+static void forward_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                         size_t query, void *scratch) {
+    const bool pairs = in_pairs(a);
+    const size_t q_at = (s->row + query) * a->q_stride + head * a->d_head;
+    const size_t kv = head / (a->heads / a->kv_heads) * a->d_head;
+    const forward_scratch f = place(a, scratch);
+    sight seen;
+    softmax_state state;
+    look(a, s, query, &seen);
+    begin_state(&state);
+    pack_columns(f.columns, element(a->q, a->type, q_at), a->q_stride * bv_dtype_size(a->type),
+                 seen.queries, a->d_head, pairs);
+    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++) {
+        view w;
+        make_view(&seen, tile, &w);
+        const void *v = element(s->v_tiles[tile], a->type, kv);
+        const word_rows k = read_words(f.rows, element(s->k_tiles[tile], a->type, kv), a->kv_stride,
+                                       w.keys, a->d_head, pairs);
+        score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs);
+        softmax_tile(&w, f.s, &state);
+        if (a->dropout > 0) drop_tile(a, s, head, query, &w, f.s);
+        if (pairs) round_tile(&w, f.s, f.p);
+        const bool finite = pack_rows(f.v, v, a->kv_stride, 0, w.keys, a->d_head, pairs);
+        add_values(&w, &f, &state, tile == seen.lowest / TILE, finite, pairs);
+    }
+    write_output(a, &f, s->row + query, 1, head, 0, seen.queries, &state);
+}
+
+/* ---- one row ---- */
+
+/* A tile of keys seen by one position: keys begin .. end - 1 of the tile. */
+typedef struct stretch {
+    size_t begin, end;
+} stretch;
+
+/* Law 2 with keys in lanes. */
+static void softmax_row(real *s, stretch seen, real *m, real *l, real *alpha) {
+    const vreal nothing = v_set(-(real)HUGE_VALF);
+    const size_t end = round_up(seen.end, BV_LANES);
+    vreal largest = v_set(*m), sum = v_zero();
+    for (size_t j = 0; j < end; j += BV_LANES) {
+        const size_t skip = seen.begin > j ? smaller(seen.begin - j, BV_LANES) : 0;
+        vreal x = v_load(s + j);
+        if (skip) x = v_first(skip, nothing, x);
+        if (seen.end < j + BV_LANES) x = v_first(seen.end - j, x, nothing);
+        v_store(s + j, x);
+        largest = v_max(x, largest);
+    }
+    const vreal before = v_set(*m), after = v_set(v_largest(largest)), from = reference(after);
+    for (size_t j = 0; j < end; j += BV_LANES) {
+        const vreal p = softmax_exp(v_sub(v_load(s + j), from));
+        v_store(s + j, p);
+        sum = v_add(sum, p);
+    }
+    real first[BV_LANES];
+    v_store(first, softmax_exp(v_sub(before, from)));
+    *alpha = first[0];
+    *l = real_fma(*l, first[0], v_sum(sum));
+    v_store(first, after);
+    *m = first[0];
+}
+
+static void drop_row(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                     size_t base, size_t keys, real *p) {
+    const uint32_t who = s->sample * (uint32_t)a->heads + (uint32_t)head;
+    for (size_t j = 0; j < keys; j += 4) {
+        uint32_t words[4][BV_LANES];
+        random_block(a, who, s->position, base + j, words);
+        for (size_t k = 0; k < 4 && j + k < keys; k++)
+            p[j + k] *=
+                bv_uniform_f32(words[k][0]) >= (float)a->dropout ? (real)(1 / (1 - a->dropout)) : 0;
+    }
+}
+
+/* Rows of a tile lie far apart, where no hardware looks ahead. */
+static void fetch_tile(const bv_attention_args *a, const void *rows, size_t count) {
+    const size_t unit = bv_dtype_size(a->type);
+    for (size_t r = 0; r < count; r++) {
+        const char *row = (const char *)rows + r * a->kv_stride * unit;
+        for (size_t at = 0; at < a->d_head * unit; at += 64) __builtin_prefetch(row + at, 0, 2);
+    }
+}
+
+/* One tile of keys for `count` heads of a KV head. s: [count, TILE]. */
+static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                     size_t count, word_rows q, size_t tile, const forward_scratch *f,
+                     softmax_state *state, bool first) {
+    const bool pairs = in_pairs(a);
+    const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads) * d, base = tile * TILE;
+    const size_t low = first_key(a, s, 0), parts = pairs ? 2 : 1;
+    const stretch seen = {low > base ? low - base : 0, smaller(s->position + 1 - base, TILE)};
+    const void *k = element(s->k_tiles[tile], a->type, kv);
+    const char *v = element(s->v_tiles[tile], a->type, kv);
+    fetch_tile(a, v, seen.end);
+    pack_columns(f->columns, k, a->kv_stride * bv_dtype_size(a->type), seen.end, d, pairs);
+    const tile_product scores = {.m = count,
+                                 .n = round_up(seen.end, BV_LANES),
+                                 .k = steps(d, pairs),
+                                 .a = q.rows,
+                                 .a_row = q.stride,
+                                 .a_step = pairs ? 4 : sizeof(real),
+                                 .b = f->columns,
+                                 .b_row = TILE,
+                                 .c = f->s,
+                                 .c_row = TILE,
+                                 .scale = (real)a->scale};
+    product(&scores, pairs);
+    for (size_t i = 0; i < count; i++) {
+        real *p = f->s + i * TILE;
+        softmax_row(p, seen, &state->m[i], &state->l[i], &state->alpha[i]);
+        if (a->dropout > 0) drop_row(a, s, head + i, base, seen.end, p);
+        if (!pairs) continue;
+        for (size_t j = 0; j < round_up(seen.end, BV_LANES); j += BV_LANES)
+            v_store_bf16((uint16_t *)f->p + i * TILE + j, v_load(p + j));
+    }
+    const size_t next = base + TILE;
+    if (next <= s->position)
+        fetch_tile(a, element(s->k_tiles[tile + 1], a->type, kv),
+                   smaller(s->position + 1 - next, TILE));
+    const bool direct = !pairs && d % BV_LANES == 0;
+    if (!direct) pack_rows(f->v, v, a->kv_stride, seen.begin, seen.end, d, pairs);
+    const size_t b_row = direct ? a->kv_stride : f->width, begin = seen.begin / parts;
+    const tile_product values = {
+        .m = count,
+        .n = f->width,
+        .k = steps(seen.end, pairs) - begin,
+        .a = pairs ? (void *)((uint16_t *)f->p + begin * 2) : (void *)(f->s + begin),
+        .a_row = TILE * (pairs ? 2 : sizeof(real)),
+        .a_step = pairs ? 4 : sizeof(real),
+        .b = (direct ? (const real *)(const void *)v : (const real *)f->v) + begin * b_row,
+        .b_row = b_row,
+        .c = f->o,
+        .c_row = f->width,
+        .scale = 1,
+        .add = !first,
+        .factor = first ? NULL : state->alpha};
+    product(&values, pairs);
+}
+
+static void forward_row(const bv_attention_args *a, const bv_attention_sequence *s, size_t kv,
+                        void *scratch) {
+    const size_t group = a->heads / a->kv_heads, low = first_key(a, s, 0);
+    const forward_scratch f = place(a, scratch);
+    for (size_t begin = 0; begin < group; begin += TILE) {
+        const size_t head = kv * group + begin, count = smaller(group - begin, TILE);
+        const void *q = element(a->q, a->type, s->row * a->q_stride + head * a->d_head);
+        const word_rows words = read_words(f.rows, q, a->d_head, count, a->d_head, in_pairs(a));
+        softmax_state state;
+        begin_state(&state);
+        for (size_t tile = low / TILE; tile <= s->position / TILE; tile++)
+            row_tile(a, s, head, count, words, tile, &f, &state, tile == low / TILE);
+        write_output(a, &f, s->row, 0, head, 1, count, &state);
+    }
+}
+
+/* ---- items ---- */
+
+static size_t sequence_items(const bv_attention_args *a, const bv_attention_sequence *s) {
+    return s->rows == 1 ? a->kv_heads : a->heads * ((s->rows + TILE - 1) / TILE);
 }
 
 static size_t forward_items(const bv_attention_args *a) {
     size_t items = 0;
-    for (size_t i = 0; i < a->sequence_count; i++) items += query_tiles(&a->sequences[i]);
-    return items * a->heads;
+    for (size_t i = 0; i < a->sequence_count; i++) items += sequence_items(a, &a->sequences[i]);
+    return items;
 }
 
-/* Scratch of forward: q^T [d, TILE], scores [TILE, TILE], output [d, TILE], and at bf16 words of
- * the probabilities [TILE / 2, TILE] and of V [TILE / 2, d]. */
-typedef struct forward_scratch {
-    void *q;
-    real *s, *o;
-    uint32_t *p_words, *v_words;
-} forward_scratch;
-
-static size_t forward_bytes(const bv_attention_args *a) {
-    const size_t d = round_up(a->d_head, BV_LANES);
-    return (2 * d * TILE + TILE * TILE) * sizeof(real) +
-           (TILE / 2 * TILE + TILE / 2 * d) * sizeof(uint32_t);
-}
-
-static forward_scratch place(const bv_attention_args *a, void *scratch) {
-    const size_t d = round_up(a->d_head, BV_LANES);
-    forward_scratch f = {.q = scratch};
-    f.s = (real *)scratch + d * TILE;
-    f.o = f.s + TILE * TILE;
-    f.p_words = (uint32_t *)(f.o + d * TILE);
-    f.v_words = f.p_words + TILE / 2 * TILE;
-    return f;
-}
-
-/* Maximum and sum of each query so far. */
-typedef struct softmax_state {
-    vreal m[TILE_VECS], l[TILE_VECS], alpha[TILE_VECS];
-} softmax_state;
-
-/* Law 2: scores become probabilities, in place; rows beyond `keys` become 0. */
-BV_INLINE void softmax_tile(real *s, size_t keys, size_t vecs, softmax_state *state) {
-    const vreal nothing = v_set(-(real)HUGE_VALF);
-    for (size_t v = 0; v < vecs; v++) {
-        real *column = s + v * BV_LANES;
-        vreal m = state->m[v];
-        for (size_t j = 0; j < keys; j++) m = v_max(v_load(column + j * TILE), m);
-        /* Nothing seen yet: any finite reference gives p = 0. */
-        const vreal reference = v_if_less(nothing, m, m, v_zero());
-        vreal lane[BV_LANES];
-        for (size_t i = 0; i < BV_LANES; i++) lane[i] = v_zero();
-        for (size_t j = 0; j < keys; j++) {
-            const vreal p = v_exp(v_sub(v_load(column + j * TILE), reference));
-            v_store(column + j * TILE, p);
-            lane[j % BV_LANES] = v_add(lane[j % BV_LANES], p);
-        }
-        for (size_t j = keys; j < TILE; j++) v_store(column + j * TILE, v_zero());
-        for (size_t half = BV_LANES / 2; half > 0; half /= 2)
-            for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
-        const vreal before = v_if_less(nothing, state->m[v], state->m[v], nothing);
-        state->alpha[v] = v_exp(v_sub(before, reference));
-        state->l[v] = v_fma(state->l[v], state->alpha[v], lane[0]);
-        state->m[v] = m;
-    }
-}
-
-BV_INLINE void scale_output(real *o, size_t d, size_t vecs, const softmax_state *state,
-                            bool pairs) {
-    for (size_t i = 0; i < d; i++)
-        for (size_t v = 0; v < vecs; v++) {
-            real *at = o + i * TILE + v * BV_LANES;
-            const vreal x = v_mul(v_load(at), state->alpha[v]);
-            v_store(at, pairs ? v_flush(x) : x);
-        }
-}
-
-/* o += V^T P over all keys of a tile that every query sees. */
-BV_INLINE void add_values(const bv_attention_args *a, const forward_scratch *f, const void *v,
-                          size_t keys, size_t lanes, bool pairs) {
-    const size_t width = round_up(a->d_head, BV_LANES);
-    tile_product t = {.m = a->d_head,
-                      .n = lanes,
-                      .k = keys,
-                      .a = v,
-                      .a_m = 1,
-                      .a_k = a->kv_stride,
-                      .b = f->s,
-                      .b_stride = TILE,
-                      .c = f->o,
-                      .c_stride = TILE,
-                      .accumulate = true};
-    if (pairs) {
-        t.k = (keys + 1) / 2;
-        t.a = f->v_words;
-        t.a_m = 2; /* counts 16 bits */
-        t.a_k = 2 * width;
-        t.b = f->p_words;
-    }
-    product(&t, pairs);
-}
-
-/* The same where some queries do not see some keys: key by key, blended (law 3). */
-BV_INLINE void add_seen_values(const bv_attention_args *a, const forward_scratch *f, const sight *w,
-                               const void *v, size_t base, size_t keys, size_t lanes, bool pairs) {
-    for (size_t pair = 0; pair < keys; pair += pairs ? 2 : 1)
-        for (size_t half = pairs ? 2 : 1; half-- > 0;) { /* the odd key of a pair first */
-            const size_t j = pair + half;
-            if (j >= keys) continue;
-            for (size_t i = 0; i < a->d_head; i++)
-                for (size_t n = 0; n < lanes; n += BV_LANES) {
-                    real *o = f->o + i * TILE + n;
-                    const vreal before = v_load(o);
-                    vreal after;
-                    if (pairs) {
-                        const uint32_t keep = half ? 0xffff0000u : 0xffffu;
-                        uint32_t p[BV_LANES];
-                        for (size_t k = 0; k < BV_LANES; k++)
-                            p[k] = f->p_words[pair / 2 * TILE + n + k] & keep;
-                        const uint32_t value = half_at(v, j * a->kv_stride + i) << 16 * half;
-                        after = v_dot_bf16(before, v_pair_set(value), v_pair_load(p));
-                    } else {
-                        after = v_fma(v_set(((const real *)v)[j * a->kv_stride + i]),
-                                      v_load(f->s + j * TILE + n), before);
-                    }
-                    v_store(o, where_seen(w, n, base + j, after, before));
-                }
-        }
-}
-
-/* What one call works on. */
-typedef struct work {
-    const bv_attention_sequence *s;
-    size_t head, query, queries; /* queries query .. query + queries of the sequence */
-} work;
-
-static work find(const bv_attention_args *a, size_t item) {
-    work w = {.head = item % a->heads};
-    size_t tile = item / a->heads;
-    for (w.s = a->sequences; tile >= query_tiles(w.s); w.s++) tile -= query_tiles(w.s);
-    w.query = tile * TILE;
-    w.queries = w.s->rows - w.query < TILE ? w.s->rows - w.query : TILE;
-    return w;
-}
-
-BV_INLINE void visit_tile(const bv_attention_args *a, const work *w, const sight *seen, size_t tile,
-                          const forward_scratch *f, softmax_state *state, bool pairs) {
-    const size_t base = tile * TILE, lanes = round_up(w->queries, BV_LANES);
-    const size_t vecs = lanes / BV_LANES, kv = w->head / (a->heads / a->kv_heads) * a->d_head;
-    const size_t left = seen->highest + 1 - base, keys = left < TILE ? left : TILE;
-    const void *k = element(w->s->k_tiles[tile], a->type, kv);
-    const void *v = element(w->s->v_tiles[tile], a->type, kv);
-    const bool whole = base >= seen->low_max && base + keys - 1 <= seen->high_min;
-    score_tile(a, k, f->q, keys, lanes, a->scale, f->s, pairs);
-    if (!whole)
-        for (size_t j = 0; j < keys; j++)
-            for (size_t i = 0; i < lanes; i += BV_LANES) {
-                real *at = f->s + j * TILE + i;
-                v_store(at, where_seen(seen, i, base + j, v_load(at), v_set(-(real)HUGE_VALF)));
-            }
-    softmax_tile(f->s, keys, vecs, state);
-    if (a->dropout > 0) drop_tile(a, w->s, w->head, w->query, w->queries, base, keys, f->s);
-    if (pairs) pair_rows(f->p_words, f->s);
-    scale_output(f->o, a->d_head, vecs, state, pairs);
-    if (!whole) {
-        add_seen_values(a, f, seen, v, base, keys, lanes, pairs);
+/* Tiles of a head follow each other, the longest first: its keys stay in the cache. */
+static void forward(const bv_attention_args *a, size_t item, void *scratch) {
+    const bv_attention_sequence *s = a->sequences;
+    for (; item >= sequence_items(a, s); s++) item -= sequence_items(a, s);
+    if (s->rows == 1) {
+        forward_row(a, s, item, scratch);
         return;
     }
-    if (pairs)
-        copy_tile(f->v_words, v, a->kv_stride, keys, a->d_head, round_up(a->d_head, BV_LANES),
-                  true);
-    add_values(a, f, v, keys, lanes, pairs);
-}
-
-BV_INLINE void write_output(const bv_attention_args *a, const work *w, const forward_scratch *f,
-                            const softmax_state *state) {
-    real l[TILE], m[TILE];
-    for (size_t v = 0; v < TILE_VECS; v++) {
-        v_store(l + v * BV_LANES, state->l[v]);
-        v_store(m + v * BV_LANES, state->m[v]);
-    }
-    real head[D_HEAD_MAX];
-    for (size_t i = 0; i < w->queries; i++) {
-        const size_t row = w->s->row + w->query + i;
-        for (size_t k = 0; k < a->d_head; k++) head[k] = f->o[k * TILE + i] / l[i];
-        const size_t at = row * a->out_stride + w->head * a->d_head;
-        for (size_t k = 0; k < a->d_head; k += BV_LANES) {
-            const size_t n = a->d_head - k < BV_LANES ? a->d_head - k : BV_LANES;
-            const vreal x = v_load_first(head + k, n);
-            if (a->type == BV_BF16)
-                v_put_first(a->out, BV_BF16, at + k, x, n);
-            else
-                v_put_first(a->out, BV_REAL_TYPE, at + k, x, n);
-        }
-        if (a->lse) ((real *)a->lse)[row * a->heads + w->head] = m[i] + (real)bv_log((double)l[i]);
-    }
-}
-
-BV_INLINE void forward_body(const bv_attention_args *a, size_t item, void *scratch, bool pairs) {
-    const work w = find(a, item);
-    const forward_scratch f = place(a, scratch);
-    const size_t q_at = (w.s->row + w.query) * a->q_stride + w.head * a->d_head;
-    sight seen;
-    softmax_state state;
-    see(a, w.s, w.query, w.queries, &seen);
-    for (size_t v = 0; v < TILE_VECS; v++) {
-        state.m[v] = v_set(-(real)HUGE_VALF);
-        state.l[v] = v_zero();
-    }
-    transpose_tile(f.q, element(a->q, a->type, q_at), a->q_stride, w.queries, a->d_head, pairs);
-    memset(f.o, 0, a->d_head * TILE * sizeof *f.o);
-    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++)
-        visit_tile(a, &w, &seen, tile, &f, &state, pairs);
-    write_output(a, &w, &f, &state);
-}
-
-static void forward(const bv_attention_args *a, size_t item, void *scratch) {
-    if (a->type == BV_BF16)
-        forward_body(a, item, scratch, true);
-    else
-        forward_body(a, item, scratch, false);
-}
-
-static size_t scratch_bytes(const bv_attention_args *a, bool backward) {
-    BV_ASSERT(a->d_head <= D_HEAD_MAX);
-    return round_up(backward ? BV_NAME(bv_attention_backward_bytes)(a) : forward_bytes(a), 64);
+    const size_t tiles = (s->rows + TILE - 1) / TILE;
+    forward_tile(a, s, item / tiles, (tiles - 1 - item % tiles) * TILE, scratch);
 }
 
 static size_t backward_items(const bv_attention_args *a) {
     return a->sequence_count * a->kv_heads;
+}
+
+static size_t scratch_bytes(const bv_attention_args *a, bool backward) {
+    BV_ASSERT(a->d_head >= 1 && a->d_head <= D_HEAD_MAX);
+    static char nowhere[64];
+    return round_up(backward ? BV_NAME(bv_attention_backward_bytes)(a) : place(a, nowhere).bytes,
+                    64);
 }
 
 const bv_attention_kernels BV_NAME(bv_attention_table) = {

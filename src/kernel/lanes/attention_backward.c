@@ -4,21 +4,26 @@
  * queries ascending; dQ: key tiles ascending, keys ascending.
  *
  *   P = exp(S - lse), dV += P^T dO, dP = dO V^T, dS = P (dP - D) scale, dQ += dS K, dK += dS^T Q
+ *
+ * with D = sum dO O. With dropout, dV takes P times its factor F, and dS takes dP F.
  */
 #include "kernel/lanes/attention.h"
+
 #include "kernel/lanes/attention_tile.h"
 
-/* Tiles of one (query tile, key tile), and the sums of dK and dV over the whole sequence. */
+/* Scratch of one thread. Rows of reals are `width` long; at bf16 rows are words of row pairs. */
 typedef struct backward_scratch {
-    size_t width;                    /* d_head rounded up to lanes */
+    size_t width;
     void *q_columns, *do_columns;    /* [d, TILE] transposed */
-    void *q_rows, *do_rows, *k_rows; /* [TILE, width] (bf16: words of row pairs) */
-    real *p, *ds;                    /* [TILE keys, TILE queries] */
-    uint16_t *p_half, *ds_half;      /* rounded, for pairs of queries */
-    uint32_t *ds_words;              /* for pairs of keys */
+    void *q_rows, *do_rows, *k_rows; /* [TILE, width] */
+    void *words;                     /* rows of odd length, padded */
+    real *p, *ds, *drop;             /* [TILE keys, TILE queries]; dP stands in ds before */
+    uint16_t *p_half, *ds_half;      /* bf16: rounded, pairs of queries are words */
+    uint32_t *ds_words;              /* bf16: words of pairs of keys [TILE / 2, TILE] */
     real *dq;                        /* [TILE, width] */
-    real *dk, *dv;                   /* [rows, width] */
+    real *dk, *dv;                   /* [rows, width], the whole sequence */
     real lse[TILE], d[TILE];
+    bool q_finite, do_finite, k_finite;
 } backward_scratch;
 
 static size_t rows_max(const bv_attention_args *a) {
@@ -28,31 +33,27 @@ static size_t rows_max(const bv_attention_args *a) {
     return round_up(rows, TILE);
 }
 
-/* Hands out scratch; with base NULL it only counts. */
 static size_t place(const bv_attention_args *a, char *base, backward_scratch *s) {
     const size_t width = round_up(a->d_head, BV_LANES), rows = rows_max(a);
-    size_t used = 0;
+    const size_t tile = width * TILE * sizeof(real);
+    char *at = base;
     s->width = width;
-#define TAKE(member, count, type)                                                                  \
-    do {                                                                                           \
-        s->member = (void *)(base + used);                                                         \
-        used += round_up((count) * sizeof(type), 64);                                              \
-    } while (0)
-    TAKE(q_columns, width * TILE, real);
-    TAKE(do_columns, width * TILE, real);
-    TAKE(q_rows, width * TILE, real);
-    TAKE(do_rows, width * TILE, real);
-    TAKE(k_rows, width * TILE, real);
-    TAKE(p, TILE * TILE, real);
-    TAKE(ds, TILE * TILE, real);
-    TAKE(p_half, TILE * TILE, uint16_t);
-    TAKE(ds_half, TILE * TILE, uint16_t);
-    TAKE(ds_words, TILE / 2 * TILE, uint32_t);
-    TAKE(dq, width * TILE, real);
-    TAKE(dk, width * rows, real);
-    TAKE(dv, width * rows, real);
-#undef TAKE
-    return used;
+    s->q_columns = at, at += tile;
+    s->do_columns = at, at += tile;
+    s->q_rows = at, at += tile;
+    s->do_rows = at, at += tile;
+    s->k_rows = at, at += tile;
+    s->words = at, at += tile + TILE * sizeof(real);
+    s->p = (void *)at, at += TILE * TILE * sizeof(real);
+    s->ds = (void *)at, at += TILE * TILE * sizeof(real);
+    s->drop = (void *)at, at += a->dropout > 0 ? TILE * TILE * sizeof(real) : 0;
+    s->p_half = (void *)at, at += TILE * TILE * sizeof(uint16_t);
+    s->ds_half = (void *)at, at += TILE * TILE * sizeof(uint16_t);
+    s->ds_words = (void *)at, at += TILE / 2 * TILE * sizeof(uint32_t);
+    s->dq = (void *)at, at += tile;
+    s->dk = (void *)at, at += width * rows * sizeof(real);
+    s->dv = (void *)at, at += width * rows * sizeof(real);
+    return (size_t)(at - base);
 }
 
 size_t BV_NAME(bv_attention_backward_bytes)(const bv_attention_args *args) {
@@ -61,152 +62,194 @@ size_t BV_NAME(bv_attention_backward_bytes)(const bv_attention_args *args) {
     return place(args, nowhere, &s);
 }
 
-/* D of each query: sum over channels of dO O, 16 virtual lanes and the fixed tree. */
-BV_INLINE void query_constants(const bv_attention_args *a, const bv_attention_sequence *s,
-                               size_t head, size_t query, size_t queries, backward_scratch *b,
-                               bv_dtype type) {
+/* D of each query: 16 virtual lanes over channels and the fixed tree. */
+static void query_constants(const bv_attention_args *a, size_t row, size_t head, const sight *seen,
+                            backward_scratch *b) {
+    const bv_dtype type = in_pairs(a) ? BV_BF16 : BV_REAL_TYPE;
     for (size_t i = 0; i < TILE; i++) {
         b->lse[i] = b->d[i] = 0;
-        if (i >= queries) continue;
-        const size_t row = s->row + query + i, at = row * a->out_stride + head * a->d_head;
+        if (i >= seen->queries) continue;
+        const size_t at = (row + i) * a->out_stride + head * a->d_head;
         vreal sum = v_zero();
         for (size_t k = 0; k < a->d_head; k += BV_LANES) {
-            const size_t n = a->d_head - k < BV_LANES ? a->d_head - k : BV_LANES;
+            const size_t n = smaller(a->d_head - k, BV_LANES);
             sum = v_fma(v_get_first(a->dout, type, at + k, n), v_get_first(a->out, type, at + k, n),
                         sum);
         }
         b->d[i] = v_sum(sum);
-        b->lse[i] = ((const real *)a->lse)[row * a->heads + head];
+        b->lse[i] = ((const real *)a->lse)[(row + i) * a->heads + head];
     }
 }
 
-/* P and dS of one pair of tiles. dP stands in ds before. */
-BV_INLINE void probabilities(const bv_attention_args *a, const bv_attention_sequence *s,
-                             size_t head, size_t query, size_t queries, const sight *seen,
-                             size_t base, size_t keys, backward_scratch *b) {
-    const vreal scale = v_set((real)a->scale);
-    for (size_t j = 0; j < TILE; j++)
-        for (size_t i = 0; i < TILE; i += BV_LANES) {
-            real *p = b->p + j * TILE + i;
-            vreal x = v_zero();
-            if (j < keys && i < queries) {
-                x = v_exp(v_sub(v_load(p), v_load(b->lse + i)));
-                x = where_seen(seen, i, base + j, x, v_zero());
-                if (i + BV_LANES > queries) x = v_first(queries - i, x, v_zero());
-            }
-            v_store(p, x);
+/* P and dS of 16 x 16; drop: factors or NULL. `some`: not all is seen. */
+BV_INLINE void probability_block(const view *w, size_t g, size_t i, real scale, const real *drop,
+                                 backward_scratch *b, bool some) {
+    const vreal lse = v_load(b->lse + i), d = v_load(b->d + i), s = v_set(scale);
+    const size_t end = smaller((g + 1) * BV_LANES, w->keys);
+    for (size_t j = g * BV_LANES; j < end; j++) {
+        real *p_at = b->p + j * TILE + i, *ds_at = b->ds + j * TILE + i;
+        vreal p = softmax_exp(v_sub(v_load(p_at), lse)), dp = v_load(ds_at), kept = p;
+        if (drop) {
+            const vreal factor = v_load(drop + j * TILE + i);
+            dp = v_mul(dp, factor);
+            kept = v_mul(p, factor);
         }
-    if (a->dropout > 0) drop_tile(a, s, head, query, queries, base, keys, b->ds);
-    for (size_t j = 0; j < TILE; j++)
-        for (size_t i = 0; i < TILE; i += BV_LANES) {
-            real *ds = b->ds + j * TILE + i;
-            const vreal p = v_load(b->p + j * TILE + i);
-            vreal x = v_zero();
-            if (j < keys && i < queries) {
-                x = v_mul(v_mul(p, v_sub(v_load(ds), v_load(b->d + i))), scale);
-                x = where_seen(seen, i, base + j, x, v_zero());
-                if (i + BV_LANES > queries) x = v_first(queries - i, x, v_zero());
-            }
-            v_store(ds, x);
+        vreal ds = v_mul(v_mul(p, v_sub(dp, d)), s);
+        if (some) {
+            kept = where_seen(w->sight, i, w->base + j, kept, v_zero());
+            ds = where_seen(w->sight, i, w->base + j, ds, v_zero());
         }
-    if (a->dropout > 0) drop_tile(a, s, head, query, queries, base, keys, b->p);
+        v_store(p_at, kept);
+        v_store(ds_at, ds);
+    }
 }
 
-/* C [rows of lanes] += A B with A from a [TILE, TILE] tile. */
-BV_INLINE void accumulate(size_t m, size_t k, const void *tile, size_t a_m, size_t a_k,
-                          const void *rows, size_t width, real *c, bool pairs) {
-    const tile_product t = {.m = m,
-                            .n = width,
-                            .k = k,
-                            .a = tile,
-                            .a_m = a_m,
-                            .a_k = a_k,
-                            .b = rows,
-                            .b_stride = width,
-                            .c = c,
-                            .c_stride = width,
-                            .accumulate = true};
-    product(&t, pairs);
+static void clear_block(const view *w, size_t begin, size_t end, size_t i, backward_scratch *b) {
+    (void)w;
+    for (size_t j = begin; j < end; j++) {
+        v_store(b->p + j * TILE + i, v_zero());
+        v_store(b->ds + j * TILE + i, v_zero());
+    }
 }
 
-BV_INLINE void visit_tiles(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
-                           size_t query, size_t queries, const sight *seen, size_t tile,
-                           backward_scratch *b, bool pairs) {
-    const size_t base = tile * TILE, lanes = round_up(queries, BV_LANES);
-    const size_t left = seen->highest + 1 - base, keys = left < TILE ? left : TILE;
-    const size_t kv = head / (a->heads / a->kv_heads) * a->d_head;
+static void probabilities(const view *w, real scale, const real *drop, backward_scratch *b) {
+    for (size_t g = 0; g < w->groups; g++)
+        for (size_t q = 0; q < w->sight->blocks; q++) {
+            const size_t i = q * BV_LANES, begin = g * BV_LANES;
+            if (w->state[g][q] == SEEN_NONE)
+                clear_block(w, begin, begin + BV_LANES, i, b);
+            else if (w->state[g][q] == SEEN_ALL)
+                probability_block(w, g, i, scale, drop, b, false);
+            else
+                probability_block(w, g, i, scale, drop, b, true);
+            if (g + 1 == w->groups) clear_block(w, w->keys, round_up(w->keys, BV_LANES), i, b);
+        }
+}
+
+static void round_tiles(const view *w, backward_scratch *b) {
+    for (size_t j = 0; j < w->keys; j += 2)
+        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES) {
+            const size_t at = j * TILE + i;
+            const vreal even = v_load(b->ds + at), odd = v_load(b->ds + at + TILE);
+            store_pair(b->ds_words + j / 2 * TILE + i, even, odd);
+            v_store_bf16(b->ds_half + at, even);
+            v_store_bf16(b->ds_half + at + TILE, odd);
+            v_store_bf16(b->p_half + at, v_load(b->p + at));
+            v_store_bf16(b->p_half + at + TILE, v_load(b->p + at + TILE));
+        }
+}
+
+/* C of keys += tile rows of queries, for dV and dK. tile: p or ds; at bf16 rounded. */
+static void add_to_keys(const view *w, const void *tile, const void *rows, bool finite,
+                        size_t width, real *c, bool pairs) {
+    const size_t unit = pairs ? sizeof(uint16_t) : sizeof(real), parts = pairs ? 2 : 1;
+    for (size_t g = 0; g < w->groups; g++) {
+        const size_t key = g * BV_LANES, begin = w->first_query[g] * BV_LANES;
+        const size_t end = smaller(w->end_query[g] * BV_LANES, w->sight->queries);
+        if (end <= begin) continue;
+        const tile_product t = {.m = smaller(w->keys - key, BV_LANES),
+                                .n = width,
+                                .k = steps(end - begin, pairs),
+                                .a = (const char *)tile + (key * TILE + begin) * unit,
+                                .a_row = TILE * unit,
+                                .a_step = parts * unit,
+                                .b = (const real *)rows + begin / parts * width,
+                                .b_row = width,
+                                .c = c + key * width,
+                                .c_row = width,
+                                .add = true};
+        if (finite || w->whole)
+            product(&t, pairs);
+        else
+            product_seen(&t, w, false, key, begin, pairs);
+    }
+}
+
+static void add_to_queries(const view *w, backward_scratch *b, bool pairs) {
+    const size_t parts = pairs ? 2 : 1;
+    for (size_t q = 0; q < w->sight->blocks; q++) {
+        const size_t i = q * BV_LANES, begin = w->first_key[q];
+        if (w->end_key[q] <= begin) continue;
+        const tile_product t = {.m = BV_LANES,
+                                .n = b->width,
+                                .k = steps(w->end_key[q] - begin, pairs),
+                                .a = pairs ? (void *)(b->ds_words + begin / 2 * TILE + i)
+                                           : (void *)(b->ds + begin * TILE + i),
+                                .a_row = pairs ? 4 : sizeof(real),
+                                .a_step = TILE * (pairs ? 4 : sizeof(real)),
+                                .b = (const real *)b->k_rows + begin / parts * b->width,
+                                .b_row = b->width,
+                                .c = b->dq + i * b->width,
+                                .c_row = b->width,
+                                .add = true};
+        if (b->k_finite || w->whole)
+            product(&t, pairs);
+        else
+            product_seen(&t, w, true, i, begin, pairs);
+    }
+}
+
+static void visit(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                  size_t query, const view *w, backward_scratch *b) {
+    const bool pairs = in_pairs(a);
+    const size_t tile = w->base / TILE, kv = head / (a->heads / a->kv_heads) * a->d_head;
     const void *k = element(s->k_tiles[tile], a->type, kv);
     const void *v = element(s->v_tiles[tile], a->type, kv);
-    score_tile(a, k, b->q_columns, keys, lanes, a->scale, b->p, pairs);
-    score_tile(a, v, b->do_columns, keys, lanes, 1, b->ds, pairs);
-    probabilities(a, s, head, query, queries, seen, base, keys, b);
-    copy_tile(b->k_rows, k, a->kv_stride, keys, a->d_head, b->width, pairs);
-    real *dk = b->dk + base * b->width, *dv = b->dv + base * b->width;
-    if (pairs) {
-        round_tile(b->p_half, b->p);
-        round_tile(b->ds_half, b->ds);
-        pair_rows(b->ds_words, b->ds);
-        accumulate(keys, TILE / 2, b->p_half, TILE, 2, b->do_rows, b->width, dv, true);
-        accumulate(keys, TILE / 2, b->ds_half, TILE, 2, b->q_rows, b->width, dk, true);
-        accumulate(queries, (keys + 1) / 2, b->ds_words, 2, 2 * TILE, b->k_rows, b->width, b->dq,
-                   true);
-        return;
+    word_rows words = read_words(b->words, k, a->kv_stride, w->keys, a->d_head, pairs);
+    score_tile(w, words, b->q_columns, a->d_head, (real)a->scale, b->p, pairs);
+    words = read_words(b->words, v, a->kv_stride, w->keys, a->d_head, pairs);
+    score_tile(w, words, b->do_columns, a->d_head, 1, b->ds, pairs);
+    if (a->dropout > 0) {
+        for (size_t i = 0; i < TILE * TILE; i++) b->drop[i] = 1;
+        drop_tile(a, s, head, query, w, b->drop);
     }
-    accumulate(keys, queries, b->p, TILE, 1, b->do_rows, b->width, dv, false);
-    accumulate(keys, queries, b->ds, TILE, 1, b->q_rows, b->width, dk, false);
-    accumulate(queries, keys, b->ds, 1, TILE, b->k_rows, b->width, b->dq, false);
+    probabilities(w, (real)a->scale, a->dropout > 0 ? b->drop : NULL, b);
+    b->k_finite = pack_rows(b->k_rows, k, a->kv_stride, 0, w->keys, a->d_head, pairs);
+    if (pairs) round_tiles(w, b);
+    const void *p = pairs ? (void *)b->p_half : (void *)b->p;
+    const void *ds = pairs ? (void *)b->ds_half : (void *)b->ds;
+    real *dk = b->dk + w->base * b->width, *dv = b->dv + w->base * b->width;
+    add_to_keys(w, p, b->do_rows, b->do_finite, b->width, dv, pairs);
+    add_to_keys(w, ds, b->q_rows, b->q_finite, b->width, dk, pairs);
+    add_to_queries(w, b, pairs);
 }
 
-BV_INLINE void write_rows(void *out, bv_dtype type, size_t at, size_t stride, const real *rows,
-                          size_t count, size_t width, size_t d) {
-    for (size_t r = 0; r < count; r++)
-        for (size_t i = 0; i < d; i += BV_LANES) {
-            const size_t n = d - i < BV_LANES ? d - i : BV_LANES;
-            const vreal x = v_load(rows + r * width + i);
-            if (type == BV_BF16)
-                v_put_first(out, BV_BF16, at + r * stride + i, x, n);
-            else
-                v_put_first(out, BV_REAL_TYPE, at + r * stride + i, x, n);
-        }
-}
-
-BV_INLINE void query_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
-                          size_t query, backward_scratch *b, bool pairs) {
-    const size_t queries = s->rows - query < TILE ? s->rows - query : TILE;
-    const size_t q_at = (s->row + query) * a->q_stride + head * a->d_head;
-    const size_t o_at = (s->row + query) * a->out_stride + head * a->d_head;
+static void query_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                       size_t query, backward_scratch *b) {
+    const bool pairs = in_pairs(a);
+    const size_t d = a->d_head, row = s->row + query, unit = bv_dtype_size(a->type);
+    const size_t q_at = row * a->q_stride + head * d, o_at = row * a->out_stride + head * d;
     const void *q = element(a->q, a->type, q_at), *dout = element(a->dout, a->type, o_at);
     sight seen;
-    see(a, s, query, queries, &seen);
-    query_constants(a, s, head, query, queries, b, pairs ? BV_BF16 : BV_REAL_TYPE);
-    transpose_tile(b->q_columns, q, a->q_stride, queries, a->d_head, pairs);
-    transpose_tile(b->do_columns, dout, a->out_stride, queries, a->d_head, pairs);
-    copy_tile(b->q_rows, q, a->q_stride, queries, a->d_head, b->width, pairs);
-    copy_tile(b->do_rows, dout, a->out_stride, queries, a->d_head, b->width, pairs);
+    look(a, s, query, &seen);
+    query_constants(a, row, head, &seen, b);
+    pack_columns(b->q_columns, q, a->q_stride * unit, seen.queries, d, pairs);
+    pack_columns(b->do_columns, dout, a->out_stride * unit, seen.queries, d, pairs);
+    b->q_finite = pack_rows(b->q_rows, q, a->q_stride, 0, seen.queries, d, pairs);
+    b->do_finite = pack_rows(b->do_rows, dout, a->out_stride, 0, seen.queries, d, pairs);
     memset(b->dq, 0, TILE * b->width * sizeof *b->dq);
-    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++)
-        visit_tiles(a, s, head, query, queries, &seen, tile, b, pairs);
-    write_rows(a->dq, a->type, q_at, a->q_stride, b->dq, queries, b->width, a->d_head);
+    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++) {
+        view w;
+        make_view(&seen, tile, &w);
+        visit(a, s, head, query, &w, b);
+    }
+    for (size_t i = 0; i < seen.queries; i++)
+        write_row(a, a->dq, q_at + i * a->q_stride, b->dq + i * b->width, 1);
 }
 
-BV_INLINE void backward_body(const bv_attention_args *a, size_t item, void *scratch, bool pairs) {
+void BV_NAME(bv_attention_backward)(const bv_attention_args *a, size_t item, void *scratch) {
     const bv_attention_sequence *s = &a->sequences[item / a->kv_heads];
     const size_t kv = item % a->kv_heads, group = a->heads / a->kv_heads;
+    BV_ASSERT(s->position == 0);
     backward_scratch b;
     place(a, scratch, &b);
-    memset(b.dk, 0, s->rows * b.width * sizeof *b.dk);
-    memset(b.dv, 0, s->rows * b.width * sizeof *b.dv);
+    memset(b.dk, 0, round_up(s->rows, TILE) * b.width * sizeof *b.dk);
+    memset(b.dv, 0, round_up(s->rows, TILE) * b.width * sizeof *b.dv);
     for (size_t head = kv * group; head < (kv + 1) * group; head++)
-        for (size_t query = 0; query < s->rows; query += TILE)
-            query_tile(a, s, head, query, &b, pairs);
-    const size_t at = s->row * a->kv_stride + kv * a->d_head;
-    write_rows(a->dk, a->type, at, a->kv_stride, b.dk, s->rows, b.width, a->d_head);
-    write_rows(a->dv, a->type, at, a->kv_stride, b.dv, s->rows, b.width, a->d_head);
-}
-
-void BV_NAME(bv_attention_backward)(const bv_attention_args *args, size_t item, void *scratch) {
-    if (args->type == BV_BF16)
-        backward_body(args, item, scratch, true);
-    else
-        backward_body(args, item, scratch, false);
+        for (size_t query = 0; query < s->rows; query += TILE) query_tile(a, s, head, query, &b);
+    for (size_t r = 0; r < s->rows; r++) {
+        const size_t at = (s->row + r) * a->kv_stride + kv * a->d_head;
+        write_row(a, a->dk, at, b.dk + r * b.width, 1);
+        write_row(a, a->dv, at, b.dv + r * b.width, 1);
+    }
 }

@@ -1,11 +1,17 @@
 /*
- * What forward and backward attention share: one product kernel on tiles in scratch, and which keys
- * a query sees.
+ * What forward and backward attention share: the product of tiles in scratch, the packing it needs,
+ * which keys a query sees, and dropout.
  *
  * All products have the form C[m, n] (+)= A[m, k] B[k, n] with n in lanes and A broadcast, one
- * ascending chain over k an element; at bf16 k counts pairs and words hold two elements. So queries
- * are lanes for the scores and the output, channels are lanes for the gradients, and no sum ever
- * runs across lanes.
+ * ascending chain over k an element. Scores are S^T = K Q^T (queries in lanes), outputs and
+ * gradients have channels in lanes, so no sum ever runs across lanes. At bf16 a step of k is a word
+ * of two elements: rows that are multiplied along their columns are read as they are, rows that are
+ * summed are packed in pairs.
+ *
+ * A key that a query does not see has p = 0, so that its step adds 0 to the chain and may be left
+ * out: only the sign of a zero can tell, and zeros are written as +0. That holds while the other
+ * factor is finite. Packing looks for values that are not, and where there is one in a tile that
+ * some query sees in part, product_seen() takes the steps one by one instead (law 3).
  */
 #ifndef BV_KERNEL_LANES_ATTENTION_TILE_H
 #define BV_KERNEL_LANES_ATTENTION_TILE_H
@@ -17,251 +23,542 @@
 #include "kernel/real.h"
 
 #define TILE BV_ATTENTION_TILE
-#define TILE_VECS (TILE / BV_LANES)
+#define BLOCKS (TILE / BV_LANES) /* of 16 queries or keys in a tile */
 #define D_HEAD_MAX 256
 
-/* The block of C that stays in registers: as many as a level has. */
+/* Vectors and rows of a block of C in registers; the rows divide 16. */
 #if defined(BV_LEVEL_AVX512)
-#define BLOCK_ROWS 4
 #define BLOCK_VECS 4
+#define BLOCK_ROWS(vecs) ((vecs) == 4 ? 4 : 8)
 #elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
-#define BLOCK_ROWS 4
 #define BLOCK_VECS 1
+#define BLOCK_ROWS(vecs) 4
 #else
-#define BLOCK_ROWS 1
 #define BLOCK_VECS 1
+#define BLOCK_ROWS(vecs) 1
 #endif
+#define BLOCK_ROWS_MAX 8
+#define UNROLL _Pragma("GCC unroll 8")
 
-/* A: elements of the level's real, or words of two bf16. Strides count elements (at bf16, of 16
- * bits, along m; words along k are `a_k` elements apart). B and C: rows of lanes. */
-typedef struct tile_product {
-    size_t m, n, k; /* n: multiple of 16 */
-    const void *a;
-    size_t a_m, a_k;
-    const void *b;
-    size_t b_stride;
-    real *c;
-    size_t c_stride;
-    bool accumulate;
-} tile_product;
-
-BV_INLINE uint32_t word_at(const uint16_t *p) {
-    uint32_t word;
-    memcpy(&word, p, sizeof word);
-    return word;
+/* Whether a run computes in bf16; never at the f64 level. */
+BV_INLINE bool in_pairs(const bv_attention_args *a) {
+    return BV_REAL_TYPE == BV_F32 && a->type == BV_BF16;
 }
-
-BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
-                             bool pairs) {
-    vreal acc[BLOCK_ROWS][BLOCK_VECS];
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++)
-            acc[r][v] = t->accumulate
-                            ? v_load(t->c + (i + (size_t)r) * t->c_stride + j + v * BV_LANES)
-                            : v_zero();
-    for (size_t k = 0; k < t->k; k++) {
-        if (pairs) {
-            const uint32_t *b = (const uint32_t *)t->b + k * t->b_stride + j;
-            vpair column[BLOCK_VECS];
-#pragma GCC unroll 4
-            for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
-#pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) {
-                const vpair a = v_pair_set(
-                    word_at((const uint16_t *)t->a + (i + (size_t)r) * t->a_m + k * t->a_k));
-#pragma GCC unroll 4
-                for (int v = 0; v < vecs; v++) acc[r][v] = v_dot_bf16(acc[r][v], a, column[v]);
-            }
-        } else {
-            const real *b = (const real *)t->b + k * t->b_stride + j;
-            vreal column[BLOCK_VECS];
-#pragma GCC unroll 4
-            for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
-#pragma GCC unroll 4
-            for (int r = 0; r < rows; r++) {
-                const vreal a = v_set(((const real *)t->a)[(i + (size_t)r) * t->a_m + k * t->a_k]);
-#pragma GCC unroll 4
-                for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(a, column[v], acc[r][v]);
-            }
-        }
-    }
-#pragma GCC unroll 4
-    for (int r = 0; r < rows; r++)
-#pragma GCC unroll 4
-        for (int v = 0; v < vecs; v++)
-            v_store(t->c + (i + (size_t)r) * t->c_stride + j + v * BV_LANES, acc[r][v]);
-}
-
-BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
-    size_t i = 0;
-    for (; i + BLOCK_ROWS <= t->m; i += BLOCK_ROWS) product_block(t, i, j, BLOCK_ROWS, vecs, pairs);
-    for (; i < t->m; i++) product_block(t, i, j, 1, vecs, pairs);
-}
-
-BV_INLINE void product_typed(const tile_product *t, bool pairs) {
-    size_t j = 0;
-    for (; j + BLOCK_VECS * BV_LANES <= t->n; j += BLOCK_VECS * BV_LANES)
-        product_columns(t, j, BLOCK_VECS, pairs);
-    for (; j < t->n; j += BV_LANES) product_columns(t, j, 1, pairs);
-}
-
-/* Out of line: it is large, and its callers are many. */
-static __attribute__((noinline)) void product(const tile_product *t, bool pairs) {
-    if (pairs)
-        product_typed(t, true);
-    else
-        product_typed(t, false);
-}
-
-/* ---- tiles in scratch ---- */
 
 BV_INLINE size_t round_up(size_t n, size_t unit) {
     return (n + unit - 1) / unit * unit;
 }
 
-/* Element (row, i) of a matrix of the run's type, as bits of bf16 or as a real. */
-BV_INLINE uint32_t half_at(const void *x, size_t at) {
-    return ((const uint16_t *)x)[at];
-}
-
-/* x: rows `stride` apart, d columns -> [d, TILE], absent rows 0 (bf16: words [d / 2, TILE]). */
-BV_INLINE void transpose_tile(void *out, const void *x, size_t stride, size_t rows, size_t d,
-                              bool pairs) {
-    if (pairs) {
-        uint32_t *to = out;
-        for (size_t i = 0; i < (d + 1) / 2; i++)
-            for (size_t r = 0; r < TILE; r++) {
-                const size_t at = r * stride + 2 * i;
-                uint32_t word = r < rows ? half_at(x, at) : 0;
-                if (r < rows && 2 * i + 1 < d) word |= half_at(x, at + 1) << 16;
-                to[i * TILE + r] = word;
-            }
-        return;
-    }
-    real *to = out;
-    for (size_t i = 0; i < d; i++)
-        for (size_t r = 0; r < TILE; r++)
-            to[i * TILE + r] = r < rows ? ((const real *)x)[r * stride + i] : 0;
-}
-
-/* x: rows `stride` apart -> [TILE, width] with zeros beyond (bf16: words of row pairs
- * [TILE / 2, width]). */
-BV_INLINE void copy_tile(void *out, const void *x, size_t stride, size_t rows, size_t d,
-                         size_t width, bool pairs) {
-    if (pairs) {
-        uint32_t *to = out;
-        memset(to, 0, TILE / 2 * width * sizeof *to);
-        for (size_t r = 0; r < rows; r++) {
-            const uint16_t *from = (const uint16_t *)x + r * stride;
-            uint32_t *row = to + r / 2 * width;
-            if (r % 2)
-                for (size_t i = 0; i < d; i++) row[i] |= (uint32_t)from[i] << 16;
-            else
-                for (size_t i = 0; i < d; i++) row[i] = from[i];
-        }
-        return;
-    }
-    real *to = out;
-    memset(to, 0, TILE * width * sizeof *to);
-    for (size_t r = 0; r < rows; r++)
-        memcpy(to + r * width, (const real *)x + r * stride, d * sizeof *to);
-}
-
-/* Words of pairs of rows of a [TILE, TILE] tile of reals, rounded: [TILE / 2, TILE]. */
-BV_INLINE void pair_rows(uint32_t *out, const real *x) {
-    for (size_t r = 0; r < TILE; r += 2)
-        for (size_t i = 0; i < TILE; i += BV_LANES) {
-            uint16_t even[BV_LANES], odd[BV_LANES];
-            v_store_bf16(even, v_load(x + r * TILE + i));
-            v_store_bf16(odd, v_load(x + (r + 1) * TILE + i));
-            for (size_t k = 0; k < BV_LANES; k++)
-                out[r / 2 * TILE + i + k] = even[k] | (uint32_t)odd[k] << 16;
-        }
-}
-
-/* The same tile rounded in place of order: bf16 [TILE, TILE]. */
-BV_INLINE void round_tile(uint16_t *out, const real *x) {
-    for (size_t i = 0; i < TILE * TILE; i += BV_LANES) v_store_bf16(out + i, v_load(x + i));
-}
-
-/* ---- which keys a query sees ---- */
-
-/* Bounds of a tile of queries, as reals: exact below 2^24. */
-typedef struct sight {
-    real low[TILE], high[TILE]; /* visible keys: low..high */
-    size_t lowest, highest;     /* over the tile */
-    size_t low_max, high_min;
-} sight;
-
-BV_INLINE void see(const bv_attention_args *a, const bv_attention_sequence *s, size_t query,
-                   size_t count, sight *out) {
-    out->lowest = SIZE_MAX;
-    out->highest = 0, out->low_max = 0, out->high_min = SIZE_MAX;
-    for (size_t i = 0; i < TILE; i++) {
-        const size_t r = i < count ? query + i : query + count - 1;
-        const size_t position = s->position + r;
-        size_t low = a->band && position + 1 > a->band ? position + 1 - a->band : 0;
-        if (a->first_visible && a->first_visible[s->row + r] > low)
-            low = a->first_visible[s->row + r];
-        out->low[i] = (real)low;
-        out->high[i] = (real)position;
-        if (low < out->lowest) out->lowest = low;
-        if (low > out->low_max) out->low_max = low;
-        if (position > out->highest) out->highest = position;
-        if (position < out->high_min) out->high_min = position;
-    }
-}
-
-/* x where the query of lane i + .. sees the key, else y. */
-BV_INLINE vreal where_seen(const sight *w, size_t i, size_t key, vreal x, vreal y) {
-    const vreal k = v_set((real)key);
-    const vreal seen = v_if_less(k, v_load(w->low + i), y, x);
-    return v_if_less(v_load(w->high + i), k, y, seen);
-}
-
-/* ---- dropout of a probability: 0, or 1 / (1 - p) ---- */
-
-BV_INLINE real dropout_factor(const bv_attention_args *a, const bv_attention_sequence *s,
-                              size_t head, size_t query, size_t key) {
-    const bv_random4 r = bv_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step,
-                                   s->sample * (uint32_t)a->heads + (uint32_t)head,
-                                   (uint32_t)(query << 16 | key / 4));
-    return bv_uniform_f32(r.v[key % 4]) >= (float)a->dropout ? (real)(1 / (1 - a->dropout)) : 0;
-}
-
-/* Multiplies a [TILE keys, TILE queries] tile by the factors. */
-static inline void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s,
-                             size_t head, size_t query, size_t queries, size_t key, size_t keys,
-                             real *tile) {
-    for (size_t j = 0; j < keys; j++)
-        for (size_t i = 0; i < queries; i++)
-            tile[j * TILE + i] *= dropout_factor(a, s, head, s->position + query + i, key + j);
+BV_INLINE size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
 }
 
 BV_INLINE const void *element(const void *base, bv_dtype type, size_t at) {
     return (const char *)base + at * bv_dtype_size(type);
 }
 
-/* Scores of a tile: [keys, TILE queries] = (k . q) * scale. `q`: transposed tile. */
-BV_INLINE void score_tile(const bv_attention_args *a, const void *k, const void *q, size_t keys,
-                          size_t lanes, double scale, real *s, bool pairs) {
-    const tile_product t = {.m = keys,
-                            .n = lanes,
-                            .k = pairs ? (a->d_head + 1) / 2 : a->d_head,
-                            .a = k,
-                            .a_m = a->kv_stride,
-                            .a_k = pairs ? 2 : 1,
-                            .b = q,
-                            .b_stride = TILE,
-                            .c = s,
-                            .c_stride = TILE};
-    product(&t, pairs);
-    if (scale == 1) return;
-    for (size_t j = 0; j < keys; j++)
-        for (size_t i = 0; i < lanes; i += BV_LANES)
-            v_store(s + j * TILE + i, v_mul(v_load(s + j * TILE + i), v_set((real)scale)));
+/* ---- the product ---- */
+
+typedef struct tile_product {
+    size_t m, n, k;       /* n: a multiple of 16; k in steps */
+    const void *a;        /* reals, or words of two bf16 */
+    size_t a_row, a_step; /* in bytes */
+    const void *b;
+    size_t b_row; /* reals or words from step to step */
+    real *c;      /* rows up to m rounded up to BLOCK_ROWS_MAX are written */
+    size_t c_row;
+    bool add; /* C += A B; otherwise C = scale (A B) */
+    real scale;
+    const real *factor; /* with add: row i of C is multiplied by factor[i] before */
+} tile_product;
+
+BV_INLINE void product_start(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
+                             int rows, int vecs, bool pairs) {
+    UNROLL for (int r = 0; r < rows; r++) {
+        const real *c = t->c + (i + (size_t)r) * t->c_row + j;
+        UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
+            t->add ? v_load(c + v * BV_LANES) : v_zero();
+        if (!t->factor) continue;
+        const vreal factor = v_set(t->factor[i + (size_t)r]);
+        UNROLL for (int v = 0; v < vecs; v++) {
+            acc[r][v] = v_mul(acc[r][v], factor);
+            if (pairs) acc[r][v] = v_flush(acc[r][v]);
+        }
+    }
+}
+
+BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
+                           int rows, int vecs) {
+    const vreal scale = v_set(t->add ? 1 : t->scale);
+    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vecs; v++)
+        v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
+}
+
+BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
+                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
+    const real *b = (const real *)t->b + j;
+    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
+        vreal column[BLOCK_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
+        UNROLL for (int r = 0; r < rows; r++) {
+            real x;
+            memcpy(&x, a[r] + at, sizeof x);
+            const vreal word = v_set(x);
+            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(word, column[v], acc[r][v]);
+        }
+    }
+}
+
+BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
+                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
+    const uint32_t *b = (const uint32_t *)t->b + j;
+    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
+        vpair column[BLOCK_VECS];
+        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
+        UNROLL for (int r = 0; r < rows; r++) {
+            uint32_t x;
+            memcpy(&x, a[r] + at, sizeof x);
+            const vpair word = v_pair_set(x);
+            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
+                v_dot_bf16(acc[r][v], word, column[v]);
+        }
+    }
+}
+
+/* Rows beyond m repeat the last one of A. */
+BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
+                             bool pairs) {
+    vreal acc[BLOCK_ROWS_MAX][BLOCK_VECS];
+    const char *a[BLOCK_ROWS_MAX];
+    UNROLL for (int r = 0; r < rows; r++) a[r] =
+        (const char *)t->a + smaller(i + (size_t)r, t->m - 1) * t->a_row;
+    product_start(t, i, j, acc, rows, vecs, pairs);
+    if (pairs)
+        pair_steps(t, a, j, acc, rows, vecs);
+    else
+        real_steps(t, a, j, acc, rows, vecs);
+    product_end(t, i, j, acc, rows, vecs);
+}
+
+BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
+    if (t->m == 1) {
+        product_block(t, 0, j, 1, vecs, pairs);
+        return;
+    }
+    for (size_t i = 0; i < t->m; i += BLOCK_ROWS(vecs))
+        product_block(t, i, j, BLOCK_ROWS(vecs), vecs, pairs);
+}
+
+BV_INLINE void product_typed(const tile_product *t, bool pairs) {
+    size_t j = 0;
+#if BLOCK_VECS == 4
+    for (; j + 4 * BV_LANES <= t->n; j += 4 * BV_LANES) product_columns(t, j, 4, pairs);
+    if (j + 3 * BV_LANES == t->n) product_columns(t, j, 3, pairs), j = t->n;
+    if (j + 2 * BV_LANES == t->n) product_columns(t, j, 2, pairs), j = t->n;
+#endif
+    for (; j < t->n; j += BV_LANES) product_columns(t, j, 1, pairs);
+}
+
+static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
+    product_typed(t, false);
+}
+
+static __attribute__((noinline)) void product_of_pairs(const tile_product *t) {
+    product_typed(t, true);
+}
+
+BV_INLINE void product(const tile_product *t, bool pairs) {
+    if (pairs)
+        product_of_pairs(t);
+    else
+        product_of_reals(t);
+}
+
+/* ---- packing ---- */
+
+#if defined(BV_LEVEL_AVX512)
+/* 16 x 16 words. */
+BV_INLINE void transpose(__m512i x[16]) {
+    __m512i y[16];
+    UNROLL for (int i = 0; i < 16; i += 4) {
+        const __m512i a = _mm512_unpacklo_epi32(x[i], x[i + 1]);
+        const __m512i b = _mm512_unpackhi_epi32(x[i], x[i + 1]);
+        const __m512i c = _mm512_unpacklo_epi32(x[i + 2], x[i + 3]);
+        const __m512i d = _mm512_unpackhi_epi32(x[i + 2], x[i + 3]);
+        y[i] = _mm512_unpacklo_epi64(a, c);
+        y[i + 1] = _mm512_unpackhi_epi64(a, c);
+        y[i + 2] = _mm512_unpacklo_epi64(b, d);
+        y[i + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+    UNROLL for (int i = 0; i < 4; i++) {
+        const __m512i a = _mm512_shuffle_i32x4(y[i], y[i + 4], 0x88);
+        const __m512i b = _mm512_shuffle_i32x4(y[i], y[i + 4], 0xdd);
+        const __m512i c = _mm512_shuffle_i32x4(y[i + 8], y[i + 12], 0x88);
+        const __m512i d = _mm512_shuffle_i32x4(y[i + 8], y[i + 12], 0xdd);
+        x[i] = _mm512_shuffle_i32x4(a, c, 0x88);
+        x[i + 8] = _mm512_shuffle_i32x4(a, c, 0xdd);
+        x[i + 4] = _mm512_shuffle_i32x4(b, d, 0x88);
+        x[i + 12] = _mm512_shuffle_i32x4(b, d, 0xdd);
+    }
+}
+
+/* x: rows of `halves` 16-bit units, `stride` bytes apart -> words in columns [halves / 2, TILE],
+ * absent rows 0, as far as their block of 16. */
+static void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d,
+                         bool pairs) {
+    const size_t halves = pairs ? d : 2 * d;
+    for (size_t r = 0; r < rows; r += 16)
+        for (size_t h = 0; h < halves; h += 32) {
+            const size_t left = halves - h, words = left < 32 ? (left + 1) / 2 : 16;
+            const __mmask32 mask = left < 32 ? (1u << left) - 1u : 0xffffffffu;
+            __m512i t[16];
+            _Pragma("GCC unroll 16") for (size_t i = 0; i < 16; i++) {
+                const char *from = (const char *)x + smaller(r + i, rows - 1) * stride + 2 * h;
+                t[i] = _mm512_maskz_loadu_epi16(r + i < rows ? mask : 0, from);
+            }
+            transpose(t);
+            uint32_t *to = (uint32_t *)out + h / 2 * TILE + r;
+            _Pragma("GCC unroll 16") for (size_t i = 0; i < 16; i++) if (i < words)
+                _mm512_storeu_si512(to + i * TILE, t[i]);
+        }
+}
+#else
+static void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d,
+                         bool pairs) {
+    const size_t step = pairs ? 4 : sizeof(real), bytes = d * (pairs ? 2 : sizeof(real));
+    for (size_t r = 0; r < round_up(rows, BV_LANES); r++)
+        for (size_t at = 0; at < bytes; at += step) {
+            char *to = (char *)out + at * TILE + r * step;
+            const char *from = (const char *)x + r * stride + at;
+            memset(to, 0, step);
+            if (r >= rows) continue;
+            if (bytes - at < step)
+                memcpy(to, from, bytes - at);
+            else
+                memcpy(to, from, step);
+        }
+}
+#endif
+
+/* x: rows `stride` elements apart -> [rows, width], columns from d on 0. Are all finite? */
+static bool pack_reals(real *out, const real *x, size_t stride, size_t begin, size_t end,
+                       size_t d) {
+    const size_t width = round_up(d, BV_LANES);
+    vreal probe = v_zero();
+    for (size_t r = begin; r < end; r++) {
+        const real *from = x + r * stride;
+        real *to = out + r * width;
+        for (size_t i = 0; i < width; i += BV_LANES) {
+            const vreal value =
+                i + BV_LANES <= d ? v_load(from + i) : v_load_first(from + i, d - i);
+            v_store(to + i, value);
+            probe = v_fma(value, v_zero(), probe);
+        }
+    }
+    const real sum = v_sum(probe);
+    return sum == sum;
+}
+
+/* Words of d elements of two rows, zeros up to width. Are all finite? */
+BV_INLINE bool pair_row(uint32_t *restrict to, const uint16_t *restrict even,
+                        const uint16_t *restrict odd, size_t d, size_t width) {
+#if defined(BV_LEVEL_AVX512)
+    const __m512i exponent = _mm512_set1_epi16(0x7f80);
+    __mmask32 bad = 0;
+    for (size_t i = 0; i < width; i += BV_LANES) {
+        const __mmask16 mask = v_mask_first(smaller(d - i, BV_LANES));
+        const __m512i e = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even + i));
+        const __m512i o = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd + i));
+        const __m512i words = _mm512_or_si512(e, _mm512_slli_epi32(o, 16));
+        bad |= _mm512_cmpeq_epi16_mask(_mm512_and_si512(words, exponent), exponent);
+        _mm512_storeu_si512(to + i, words);
+    }
+#else
+    uint32_t bad = 0;
+    for (size_t i = 0; i < d; i++) {
+        const uint32_t e = even[i], o = odd[i];
+        bad |= (uint32_t)((e & 0x7f80u) == 0x7f80u) | (uint32_t)((o & 0x7f80u) == 0x7f80u);
+        to[i] = e | o << 16;
+    }
+    for (size_t i = d; i < width; i++) to[i] = 0;
+#endif
+    return bad == 0;
+}
+
+/* The same for bf16: words of rows 2j (low) and 2j + 1, [rows / 2, width]; rows outside begin ..
+ * end - 1 are 0. */
+static bool pack_pairs(uint32_t *out, const uint16_t *x, size_t stride, size_t begin, size_t end,
+                       size_t d) {
+    static const uint16_t zeros[D_HEAD_MAX];
+    const size_t width = round_up(d, BV_LANES);
+    bool finite = true;
+    for (size_t r = begin / 2; r < (end + 1) / 2; r++) {
+        const uint16_t *even = 2 * r >= begin ? x + 2 * r * stride : zeros;
+        const uint16_t *odd = 2 * r + 1 < end ? x + (2 * r + 1) * stride : zeros;
+        finite &= pair_row(out + r * width, even, odd, d, width);
+    }
+    return finite;
+}
+
+BV_INLINE bool pack_rows(void *out, const void *x, size_t stride, size_t begin, size_t end,
+                         size_t d, bool pairs) {
+    return pairs ? pack_pairs(out, x, stride, begin, end, d)
+                 : pack_reals(out, x, stride, begin, end, d);
+}
+
+/* Rows that can be read in words: bf16 rows of odd length are copied and padded. */
+typedef struct word_rows {
+    const void *rows;
+    size_t stride; /* bytes */
+} word_rows;
+
+static word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size_t d,
+                            bool pairs) {
+    if (!pairs || d % 2 == 0) return (word_rows){x, stride * (pairs ? 2 : sizeof(real))};
+    uint16_t *to = copy;
+    for (size_t r = 0; r < rows; r++) {
+        memcpy(to + r * (d + 1), (const uint16_t *)x + r * stride, 2 * d);
+        to[r * (d + 1) + d] = 0;
+    }
+    return (word_rows){copy, 2 * (d + 1)};
+}
+
+BV_INLINE size_t steps(size_t n, bool pairs) {
+    return pairs ? (n + 1) / 2 : n;
+}
+
+/* Words of two rows rounded to bf16; the first is the even element. */
+BV_INLINE void store_pair(uint32_t *out, vreal even, vreal odd) {
+#if defined(BV_LEVEL_AVX512)
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, both));
+#else
+    uint16_t e[BV_LANES], o[BV_LANES];
+    v_store_bf16(e, even);
+    v_store_bf16(o, odd);
+    for (int i = 0; i < BV_LANES; i++) out[i] = e[i] | (uint32_t)o[i] << 16;
+#endif
+}
+
+/* Rounds rows of d columns and writes them; +0 for -0 (and, at bf16, for what is flushed). */
+static void write_row(const bv_attention_args *a, void *out, size_t at, const real *row,
+                      real factor) {
+    const bool pairs = in_pairs(a);
+    for (size_t i = 0; i < a->d_head; i += BV_LANES) {
+        const size_t n = smaller(a->d_head - i, BV_LANES);
+        vreal x = v_mul(v_load(row + i), v_set(factor));
+        if (pairs) {
+            x = v_if_less(v_abs(x), v_set((real)0x1p-126), v_zero(), x);
+            v_store_bf16_first((uint16_t *)out + at + i, x, n);
+        } else {
+            v_store_first((real *)out + at + i, v_add(x, v_zero()), n);
+        }
+    }
+}
+
+/* exp for the softmax, the bits of v_exp: there is nothing above 0 but, at the end of a chain, a
+ * rounding. */
+BV_INLINE vreal softmax_exp(vreal x) {
+#if defined(BV_LEVEL_AVX512)
+    x = _mm512_min_ps(v_set(89.0f), _mm512_max_ps(v_set(-104.0f), x));
+    const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    vreal r = v_fma(n, v_set(-0.693359375f), x);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    vreal p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
+    return _mm512_scalef_ps(p, n);
+#else
+    return v_exp(x);
+#endif
+}
+
+/* ---- which keys a query sees ---- */
+
+/* A tile of queries. Positions as reals: exact below 2^24. A query that is absent sees nothing. */
+typedef struct sight {
+    real low[TILE], high[TILE]; /* visible keys of a query: low .. high */
+    size_t low_min[BLOCKS], low_max[BLOCKS], high_min[BLOCKS], high_max[BLOCKS];
+    size_t lowest, highest; /* over the tile */
+    size_t queries, blocks;
+} sight;
+
+/* First visible key of row r of a sequence; a query always sees itself. */
+BV_INLINE size_t first_key(const bv_attention_args *a, const bv_attention_sequence *s, size_t r) {
+    const size_t position = s->position + r;
+    size_t low = a->band && position + 1 > a->band ? position + 1 - a->band : 0;
+    if (a->first_visible && a->first_visible[s->row + r] > low) low = a->first_visible[s->row + r];
+    return smaller(low, position);
+}
+
+static void look(const bv_attention_args *a, const bv_attention_sequence *s, size_t query,
+                 sight *out) {
+    out->queries = smaller(s->rows - query, TILE);
+    out->blocks = (out->queries + BV_LANES - 1) / BV_LANES;
+    out->lowest = SIZE_MAX;
+    out->highest = s->position + query + out->queries - 1;
+    for (size_t b = 0; b < out->blocks; b++) {
+        size_t low_min = SIZE_MAX, low_max = 0;
+        const size_t end = smaller((b + 1) * BV_LANES, out->queries);
+        for (size_t i = b * BV_LANES; i < end; i++) {
+            const size_t low = first_key(a, s, query + i);
+            if (low < low_min) low_min = low;
+            if (low > low_max) low_max = low;
+            out->low[i] = (real)low;
+            out->high[i] = (real)(s->position + query + i);
+        }
+        for (size_t i = end; i < (b + 1) * BV_LANES; i++) {
+            out->low[i] = 1, out->high[i] = 0;
+            low_max = SIZE_MAX;
+        }
+        out->low_min[b] = low_min, out->low_max[b] = low_max;
+        out->high_min[b] = s->position + query + b * BV_LANES;
+        out->high_max[b] = s->position + query + end - 1;
+        if (low_min < out->lowest) out->lowest = low_min;
+    }
+}
+
+BV_INLINE bool sees(const sight *w, size_t query, size_t key) {
+    return query < w->queries && (real)key >= w->low[query] && (real)key <= w->high[query];
+}
+
+/* x where the query of a lane sees the key, else y; lane 0 is query i. */
+BV_INLINE vreal where_seen(const sight *w, size_t i, size_t key, vreal x, vreal y) {
+    const vreal k = v_set((real)key);
+    const vreal seen = v_if_less(k, v_load(w->low + i), y, x);
+    return v_if_less(v_load(w->high + i), k, y, seen);
+}
+
+typedef enum seen_state { SEEN_NONE, SEEN_SOME, SEEN_ALL } seen_state;
+
+/* A tile of keys seen by a tile of queries, in blocks of 16 x 16. */
+typedef struct view {
+    const sight *sight;
+    size_t base, keys, groups;           /* absolute position, existing keys, blocks of them */
+    unsigned char state[BLOCKS][BLOCKS]; /* [keys, queries] */
+    bool whole;                          /* every query sees every key */
+    size_t first_query[BLOCKS], end_query[BLOCKS]; /* of a block of keys; blocks of queries */
+    size_t first_key[BLOCKS], end_key[BLOCKS];     /* of a block of queries; keys of the tile */
+} view;
+
+static void make_view(const sight *w, size_t tile, view *out) {
+    out->sight = w;
+    out->base = tile * TILE;
+    out->keys = smaller(w->highest + 1 - out->base, TILE);
+    out->groups = (out->keys + BV_LANES - 1) / BV_LANES;
+    out->whole = true;
+    for (size_t b = 0; b < BLOCKS; b++) {
+        out->first_query[b] = BLOCKS, out->end_query[b] = 0;
+        out->first_key[b] = TILE, out->end_key[b] = 0;
+    }
+    for (size_t g = 0; g < out->groups; g++)
+        for (size_t b = 0; b < w->blocks; b++) {
+            const size_t end = smaller((g + 1) * BV_LANES, out->keys);
+            const size_t first = out->base + g * BV_LANES, last = out->base + end - 1;
+            const bool none = last < w->low_min[b] || first > w->high_max[b];
+            const bool all = first >= w->low_max[b] && last <= w->high_min[b];
+            out->state[g][b] = none ? SEEN_NONE : all ? SEEN_ALL : SEEN_SOME;
+            out->whole = out->whole && all;
+            if (none) continue;
+            if (b < out->first_query[g]) out->first_query[g] = b;
+            out->end_query[g] = b + 1;
+            if (g * BV_LANES < out->first_key[b]) out->first_key[b] = g * BV_LANES;
+            out->end_key[b] = end;
+        }
+    for (size_t b = 0; b < BLOCKS; b++) {
+        if (out->first_query[b] > out->end_query[b]) out->first_query[b] = out->end_query[b];
+        if (out->first_key[b] > out->end_key[b]) out->first_key[b] = out->end_key[b];
+    }
+}
+
+/* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out. */
+static void score_tile(const view *w, word_rows rows, const void *columns, size_t d, real scale,
+                       real *out, bool pairs) {
+    for (size_t g = 0; g < w->groups; g++) {
+        const size_t begin = w->first_query[g] * BV_LANES, key = g * BV_LANES;
+        const tile_product t = {.m = smaller(w->keys - key, BV_LANES),
+                                .n = w->end_query[g] * BV_LANES - begin,
+                                .k = steps(d, pairs),
+                                .a = (const char *)rows.rows + key * rows.stride,
+                                .a_row = rows.stride,
+                                .a_step = pairs ? 4 : sizeof(real),
+                                .b = (const char *)columns + begin * (pairs ? 4 : sizeof(real)),
+                                .b_row = TILE,
+                                .c = out + key * TILE + begin,
+                                .c_row = TILE,
+                                .scale = scale};
+        product(&t, pairs);
+    }
+}
+
+/* The product where 0 times infinity may occur: row i of C and step k are a query and a key (or a
+ * key and a query); unseen ones are passed over. i0, k0: of the tile. */
+static __attribute__((noinline, cold)) void product_seen(const tile_product *t, const view *w,
+                                                         bool rows_are_queries, size_t i0,
+                                                         size_t k0, bool pairs) {
+    tile_product start = *t;
+    start.k = 0;
+    product(&start, pairs);
+    const size_t parts = pairs ? 2 : 1;
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t k = 0; k < t->k * parts; k++) {
+            /* The odd element of a pair goes first. */
+            const size_t e = pairs ? k ^ 1 : k, step = k / parts;
+            const size_t query = rows_are_queries ? i0 + i : k0 + e;
+            const size_t key = w->base + (rows_are_queries ? k0 + e : i0 + i);
+            if (!sees(w->sight, query, key)) continue;
+            tile_product one = *t;
+            uint32_t a, b[D_HEAD_MAX];
+            one.m = 1, one.k = 1, one.add = true, one.factor = NULL;
+            one.a = (const char *)t->a + i * t->a_row + step * t->a_step;
+            one.b = (const char *)t->b + step * t->b_row * (pairs ? 4 : sizeof(real));
+            one.c = t->c + i * t->c_row;
+            if (pairs) {
+                const uint32_t half = e % 2 ? 0xffff0000u : 0xffffu;
+                memcpy(&a, one.a, 4);
+                a &= half;
+                for (size_t j = 0; j < t->n; j++) b[j] = ((const uint32_t *)one.b)[j] & half;
+                one.a = &a, one.b = b;
+            }
+            product(&one, pairs);
+        }
+}
+
+/* ---- dropout ---- */
+
+/* Words for 16 queries from `query` on and the four keys from `key` on (a multiple of 4). */
+BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t query, size_t key,
+                            uint32_t words[4][BV_LANES]) {
+    for (size_t i = 0; i < BV_LANES; i++) {
+        const bv_random4 r = bv_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
+                                       (uint32_t)((query + i) << 16 | (key / 4 & 0xffffu)));
+        for (size_t k = 0; k < 4; k++) words[k][i] = r.v[k];
+    }
+}
+
+/* Multiplies the seen blocks of a [keys, TILE queries] tile by 0 or 1 / (1 - dropout). */
+static void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
+                      size_t query, const view *w, real *tile) {
+    const uint32_t who = s->sample * (uint32_t)a->heads + (uint32_t)head;
+    const real keep = (real)(1 / (1 - a->dropout));
+    for (size_t j = 0; j < w->keys; j += 4)
+        for (size_t b = 0; b < w->sight->blocks; b++) {
+            if (w->state[j / BV_LANES][b] == SEEN_NONE) continue;
+            uint32_t words[4][BV_LANES];
+            random_block(a, who, s->position + query + b * BV_LANES, w->base + j, words);
+            for (size_t k = 0; k < 4 && j + k < w->keys; k++) {
+                real *p = tile + (j + k) * TILE + b * BV_LANES;
+                for (size_t i = 0; i < BV_LANES; i++)
+                    p[i] *= bv_uniform_f32(words[k][i]) >= (float)a->dropout ? keep : 0;
+            }
+        }
 }
 
 #endif

@@ -80,21 +80,30 @@ BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
 
 /* ---- chains over k ---- */
 
+/* Row i of a tile: two pointers and one distance make eight addresses, a pointer each would not
+ * leave registers for the rest. */
+BV_INLINE const char *row_at(const char *const a[2], size_t a_row, int i) {
+    return a[i / 4] + (size_t)(i % 4) * a_row;
+}
+
 BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
                           int vecs) {
-    const char *a[ROWS], *fetch = tile_fetch(t, row, t->k, vecs);
+    const size_t steps = t->k, a_row = t->a_row, a_step = t->a_step;
+    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
+    const char *fetch = tile_fetch(t, row, steps, vecs);
     const real *b = t->panel;
-    UNROLL for (int i = 0; i < rows; i++) a[i] = tile_rows(t, row) + (size_t)i * t->a_row;
-    for (size_t step = 0, at = 0; step < t->k; step++, at += t->a_step) {
+    for (size_t step = 0; step < steps; step++) {
         vreal panel[VECS];
         UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_load(b + j * BV_LANES);
         UNROLL for (int i = 0; i < rows; i++) {
             real x;
-            memcpy(&x, a[i] + at, sizeof x);
+            memcpy(&x, row_at(a, a_row, i), sizeof x);
             const vreal word = v_set(x);
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
         }
         __builtin_prefetch(fetch + step * 16, 0, 2);
+        a[0] += a_step;
+        a[1] += a_step;
         b += vecs * BV_LANES;
     }
 }
@@ -105,7 +114,7 @@ BV_INLINE uint32_t word_at(const char *a) {
     return word;
 }
 
-/* One step at bf16; row i of A has its word at a[i] + at. */
+/* One step at bf16. */
 #if defined(BV_LEVEL_AVX2)
 /* Under a control register that flushes, plain multiply-adds are the step. All odd elements go
  * first, and a barrier a row keeps gcc from reading ahead: there are no registers for more. */
@@ -114,8 +123,8 @@ BV_INLINE void half_step(__m256 x, const __m256 half[2], vreal *acc) {
     __asm__ volatile("" ::: "memory");
 }
 
-BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vreal acc[ROWS][VECS],
-                         int rows, int vecs) {
+BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b,
+                         vreal acc[ROWS][VECS], int rows, int vecs) {
     (void)vecs;
     const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
     const __m256i *pairs = (const __m256i *)(const void *)b;
@@ -123,23 +132,23 @@ BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vre
     for (int q = 0; q < 2; q++)
         half[q] = _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(pairs + q), upper));
     UNROLL for (int i = 0; i < rows; i++) {
-        const __m256i word = _mm256_set1_epi32((int)word_at(a[i] + at));
+        const __m256i word = _mm256_set1_epi32((int)word_at(row_at(a, a_row, i)));
         half_step(_mm256_castsi256_ps(_mm256_and_si256(word, upper)), half, &acc[i][0]);
     }
     for (int q = 0; q < 2; q++)
         half[q] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256(pairs + q), 16));
     UNROLL for (int i = 0; i < rows; i++) {
-        const __m256i word = _mm256_set1_epi32((int)word_at(a[i] + at));
+        const __m256i word = _mm256_set1_epi32((int)word_at(row_at(a, a_row, i)));
         half_step(_mm256_castsi256_ps(_mm256_slli_epi32(word, 16)), half, &acc[i][0]);
     }
 }
 #else
-BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vreal acc[ROWS][VECS],
-                         int rows, int vecs) {
+BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b,
+                         vreal acc[ROWS][VECS], int rows, int vecs) {
     vpair panel[VECS];
     UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_pair_load(b + j * BV_LANES);
     UNROLL for (int i = 0; i < rows; i++) {
-        const vpair word = v_pair_set(word_at(a[i] + at));
+        const vpair word = v_pair_set(word_at(row_at(a, a_row, i)));
         UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot_bf16(acc[i][j], word, panel[j]);
     }
 }
@@ -148,25 +157,27 @@ BV_INLINE void pair_step(const char *const *a, size_t at, const uint32_t *b, vre
 BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
                            int vecs) {
     const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
-    const char *a[ROWS], *fetch = tile_fetch(t, row, whole, vecs);
+    const size_t a_row = t->a_row, a_step = t->a_step;
+    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
+    const char *fetch = tile_fetch(t, row, whole, vecs);
     const uint32_t *b = t->panel;
-    UNROLL for (int i = 0; i < rows; i++) a[i] = tile_rows(t, row) + (size_t)i * t->a_row;
-    size_t at = 0;
-    for (size_t step = 0; step < whole; step++, at += t->a_step) {
-        pair_step(a, at, b, acc, rows, vecs);
+    for (size_t step = 0; step < whole; step++) {
+        pair_step(a, a_row, b, acc, rows, vecs);
         __builtin_prefetch(fetch + step * 16, 0, 2);
+        a[0] += a_step;
+        a[1] += a_step;
         b += vecs * BV_LANES;
     }
     if (t->k % 2 == 0 || t->a_padded) return;
-    char words[ROWS][4] = {{0}};
+    char words[8][4] = {{0}};
     UNROLL for (int i = 0; i < rows; i++) {
         uint16_t last;
-        memcpy(&last, a[i] + at, sizeof last);
+        memcpy(&last, row_at(a, a_row, i), sizeof last);
         const uint32_t word = last;
         memcpy(words[i], &word, sizeof word);
-        a[i] = words[i];
     }
-    pair_step(a, 0, b, acc, rows, vecs);
+    const char *const padded[2] = {words[0], words[4]};
+    pair_step(padded, 4, b, acc, rows, vecs);
 }
 
 /* ---- tiles ---- */
@@ -347,23 +358,40 @@ BV_INLINE void get_halves(const bv_matmul_source *s, size_t at, size_t n, uint16
     v_store_bf16(halves, get_reals(s, at, n));
 }
 
+/* Rows that are read a piece at a time lie too far apart for the CPU to foresee them. */
+#define AHEAD 16
+
+BV_INLINE void fetch_source(const bv_matmul_source *s, size_t p, size_t k_end, size_t col) {
+    if (p + AHEAD >= k_end) return;
+    const size_t at = (p + AHEAD) * s->row_stride + col;
+    if (s->type == BV_BF16)
+        __builtin_prefetch((const uint16_t *)s->data + at, 0, 3);
+    else
+        __builtin_prefetch((const real *)s->data + at, 0, 3);
+}
+
 /* Rows of B that lie contiguous: copied, at bf16 two by two. */
-static void pack_wide(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
-                      size_t n, real *panel) {
+static void pack_wide(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                      size_t col_begin, size_t n, real *panel) {
+    const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
     for (size_t p = k_begin; p < k_end; p++)
         for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
             const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
+            fetch_source(s, p, k_end, col_begin + j);
             v_store(panel, get_reals(s, p * s->row_stride + col_begin + j, left));
         }
 }
 
-static void pack_wide_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                            size_t col_begin, size_t n, uint32_t *panel) {
+    const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
     for (size_t p = k_begin; p < k_end; p += 2)
         for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
             const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
             const size_t at = p * s->row_stride + col_begin + j;
             uint16_t even[BV_LANES], odd[BV_LANES] = {0};
+            fetch_source(s, p, k_end, col_begin + j);
+            fetch_source(s, p + 1, k_end, col_begin + j);
             get_halves(s, at, left, even);
             if (p + 1 < k_end) get_halves(s, at + s->row_stride, left, odd);
             for (int i = 0; i < BV_LANES; i++) panel[i] = even[i] | (uint32_t)odd[i] << 16;
@@ -407,8 +435,9 @@ static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out
 }
 #endif
 
-static void pack_tall(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
-                      size_t n, real *panel) {
+static void pack_tall(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                      size_t col_begin, size_t n, real *panel) {
+    const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
     const size_t width = panel_width(n);
     for (size_t p = k_begin; p < k_end; p += BV_LANES, panel += BV_LANES * width)
         for (size_t j = 0; j < n; j += BV_LANES) {
@@ -429,8 +458,9 @@ static void pack_tall(const bv_matmul_source *s, size_t k_begin, size_t k_end, s
         }
 }
 
-static void pack_tall_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                            size_t col_begin, size_t n, uint32_t *panel) {
+    const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
     const size_t width = panel_width(n), depth = 2 * BV_LANES;
     for (size_t p = k_begin; p < k_end; p += depth, panel += BV_LANES * width)
         for (size_t j = 0; j < n; j += BV_LANES) {
@@ -488,42 +518,49 @@ static void pack_panel_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_
 
 /* ---- packing rows of a transposed A ---- */
 
-#define STRIP 16 /* steps that are taken from all tiles in turn: writes stay in few cache lines */
-
-static void pack_rows(const void *a, size_t lda, size_t m, size_t k, void *packed) {
-    const real *from = a;
-    real *to = packed;
-    for (size_t p = 0; p < k; p += STRIP)
-        for (size_t i = 0; i < m; i += ROWS) {
-            const size_t end = p + STRIP < k ? p + STRIP : k, left = m - i;
-            real *tile = to + i * k;
-            for (size_t q = p; q < end; q++) {
-                if (left >= ROWS)
-                    memcpy(tile + q * ROWS, from + q * lda + i, ROWS * sizeof *to);
-                else
-                    memcpy(tile + q * ROWS, from + q * lda + i, left * sizeof *to);
-            }
+static void pack_rows(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                      size_t tile_bytes) {
+    for (size_t p = 0; p < k; p++) {
+        const real *from = (const real *)a + p * lda;
+        char *to = (char *)packed + p * ROWS * sizeof *from;
+        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+            if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
+            if (m - i >= ROWS)
+                memcpy(to, from + i, ROWS * sizeof *from);
+            else
+                memcpy(to, from + i, (m - i) * sizeof *from);
         }
+    }
 }
 
-static void pack_rows_bf16(const void *a, size_t lda, size_t m, size_t k, void *packed) {
-    const uint16_t *from = a;
-    const size_t steps = (k + 1) / 2;
-    for (size_t p = 0; p < steps; p += STRIP)
-        for (size_t i = 0; i < m; i += ROWS) {
-            const size_t end = p + STRIP < steps ? p + STRIP : steps, left = m - i;
-            uint32_t *tile = (uint32_t *)packed + i * steps;
-            for (size_t q = p; q < end; q++) {
-                const uint16_t *even = from + 2 * q * lda + i, *odd = even + lda;
-                uint32_t *to = tile + q * ROWS;
-                if (2 * q + 1 == k)
-                    for (size_t r = 0; r < ROWS && r < left; r++) to[r] = even[r];
-                else if (left >= ROWS)
-                    for (size_t r = 0; r < ROWS; r++) to[r] = even[r] | (uint32_t)odd[r] << 16;
-                else
-                    for (size_t r = 0; r < left; r++) to[r] = even[r] | (uint32_t)odd[r] << 16;
+/* n <= ROWS pairs; a constant n makes the copies single instructions. */
+BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, void *to) {
+    uint16_t halves[2][ROWS];
+    uint32_t words[ROWS];
+    memcpy(halves[0], even, 2 * n);
+    memcpy(halves[1], odd, 2 * n);
+    for (size_t i = 0; i < n; i++) words[i] = halves[0][i] | (uint32_t)halves[1][i] << 16;
+    memcpy(to, words, 4 * n);
+}
+
+static void pack_rows_bf16(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                           size_t tile_bytes) {
+    static const uint16_t zeros[ROWS];
+    for (size_t p = 0; p < k; p += 2) {
+        const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
+        char *to = (char *)packed + p / 2 * ROWS * 4;
+        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+            if (p + AHEAD + 1 < k) {
+                __builtin_prefetch(even + AHEAD * lda + i, 0, 3);
+                __builtin_prefetch(odd + AHEAD * lda + i, 0, 3);
             }
+            const uint16_t *second = p + 1 < k ? odd + i : zeros;
+            if (m - i >= ROWS)
+                interleave(even + i, second, ROWS, to);
+            else
+                interleave(even + i, second, m - i, to);
         }
+    }
 }
 
 const bv_matmul_kernels BV_NAME(bv_matmul_table) = {.rows = ROWS,

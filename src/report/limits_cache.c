@@ -1,0 +1,94 @@
+#include "report/limits_cache.h"
+
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "report/machine.h"
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
+                            bv_limits *out) {
+    out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 3);
+    out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 3);
+    return bv_limits_read_gbps(pool, seconds / 3, &out->read_gbps);
+}
+
+char *bv_limits_path(void) {
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    /* The XDG base directory specification: a relative path is to be ignored. */
+    if (cache && *cache == '/') return bv_path_join(cache, "beaver/limits.json");
+    return home && *home ? bv_path_join(home, ".cache/beaver/limits.json") : NULL;
+}
+
+/* "AMD EPYC 9B14, 2 threads, avx512" */
+static void make_key(int threads, const char *level, char *key, size_t size) {
+    bv_machine machine;
+    bv_machine_read(&machine);
+    snprintf(key, size, "%s, %d threads, %s", machine.cpu, threads, level);
+}
+
+/* The cache's object, an empty one in place of anything else. NULL without memory. */
+static json_t *load(const char *path) {
+    json_t *root = NULL;
+    bv_error *error = bv_json_load(path, &root);
+    bv_error_free(&error);
+    if (json_is_object(root)) return root;
+    json_decref(root);
+    return json_object();
+}
+
+static bool get(const json_t *entry, const char *key, double *out) {
+    const json_t *value = json_object_get(entry, key);
+    *out = json_number_value(value);
+    return json_is_number(value) && isfinite(*out) && *out > 0;
+}
+
+bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
+    char key[256];
+    char *path = bv_limits_path();
+    if (!path) return false;
+    make_key(threads, level, key, sizeof key);
+    json_t *root = load(path);
+    const json_t *entry = json_object_get(root, key);
+    bv_limits found;
+    const bool known = get(entry, "f32_gflops", &found.f32_gflops) &&
+                       get(entry, "bf16_gflops", &found.bf16_gflops) &&
+                       get(entry, "read_gbps", &found.read_gbps);
+    if (known) *out = found;
+    json_decref(root);
+    bv_free(path);
+    return known;
+}
+
+static bv_status make_folder(const char *path) {
+    char *folder = bv_strdup(path);
+    if (!folder) return bv_fail_memory("a path");
+    char *slash = strrchr(folder, '/');
+    if (slash) *slash = 0;
+    bv_error *error = bv_dir_make(folder);
+    bv_free(folder);
+    return error;
+}
+
+bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits) {
+    char key[256];
+    char *path = bv_limits_path();
+    if (!path)
+        return bv_try(bv_fail(BV_CODE_IO, "no folder for the cache of measured limits"),
+                      "set HOME or XDG_CACHE_HOME");
+    make_key(threads, level, key, sizeof key);
+    json_t *root = load(path);
+    json_t *entry = json_pack("{sfsfsf}", "f32_gflops", limits->f32_gflops, "bf16_gflops",
+                              limits->bf16_gflops, "read_gbps", limits->read_gbps);
+    bv_error *error = NULL;
+    if (!root || json_object_set_new(root, key, entry) != 0)
+        error = bv_fail_memory("the cache of measured limits");
+    if (!error) error = make_folder(path);
+    if (!error) error = bv_json_save(path, root);
+    json_decref(root);
+    bv_free(path);
+    return bv_while(error, "keeping this machine's measured limits");
+}

@@ -1,0 +1,31 @@
+/*
+ * This machine's measured limits, kept in $XDG_CACHE_HOME/beaver/limits.json (or ~/.cache/beaver),
+ * one entry for each CPU model, number of threads and kernel level. `doctor` and `bench limits`
+ * measure and write; training and generation only read. A cache that is absent, unreadable or
+ * garbage is an empty one; writing replaces the file all at once.
+ */
+#ifndef BV_REPORT_LIMITS_CACHE_H
+#define BV_REPORT_LIMITS_CACHE_H
+
+#include "base/pool.h"
+#include "base/status.h"
+#include "kernel/kernel.h"
+#include <stdbool.h>
+
+typedef struct bv_limits {
+    double f32_gflops, bf16_gflops; /* multiply-adds from registers alone, all threads together */
+    double read_gbps;               /* reads of a buffer larger than the caches */
+} bv_limits;
+
+/* Takes about `seconds`, a third for each figure. */
+bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
+                            bv_limits *out);
+
+/* False when nothing is known of this CPU with that many threads at that level. */
+bool bv_limits_cached(int threads, const char *level, bv_limits *out);
+bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits);
+
+/* The file's path, or NULL when neither XDG_CACHE_HOME nor HOME is set; free with bv_free. */
+char *bv_limits_path(void);
+
+#endif

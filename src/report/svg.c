@@ -1,0 +1,171 @@
+#include "report/svg.h"
+
+#include <math.h>
+
+#define WIDTH 800.0
+#define HEIGHT 420.0
+#define LEFT 64.0
+#define RIGHT 20.0
+#define TOP 44.0
+#define BOTTOM 52.0
+#define COLORS 6
+
+static const char style[] =
+    "<style>\n"
+    "text{font:13px system-ui,sans-serif;fill:#444c56}\n"
+    ".title{font-size:16px;font-weight:600;fill:#1f2328}\n"
+    ".grid{stroke:#d0d7de;stroke-width:1}\n"
+    ".back{fill:#ffffff}\n"
+    ".line{fill:none;stroke-width:1.6;stroke-linejoin:round}\n"
+    ".c0{stroke:#2f6fde}.c1{stroke:#d1601f}.c2{stroke:#2c8a4b}"
+    ".c3{stroke:#8250df}.c4{stroke:#b35900}.c5{stroke:#57606a}\n"
+    ".d0{fill:#2f6fde}.d1{fill:#d1601f}.d2{fill:#2c8a4b}"
+    ".d3{fill:#8250df}.d4{fill:#b35900}.d5{fill:#57606a}\n"
+    "@media (prefers-color-scheme:dark){\n"
+    "text{fill:#b1bac4}.title{fill:#f0f6fc}.grid{stroke:#30363d}.back{fill:#0d1117}\n"
+    ".c0{stroke:#6ea8fe}.c1{stroke:#ff9a57}.c2{stroke:#57c27a}"
+    ".c3{stroke:#c297ff}.c4{stroke:#f0b35b}.c5{stroke:#9aa4ae}\n"
+    ".d0{fill:#6ea8fe}.d1{fill:#ff9a57}.d2{fill:#57c27a}"
+    ".d3{fill:#c297ff}.d4{fill:#f0b35b}.d5{fill:#9aa4ae}\n"
+    "}\n</style>\n";
+
+typedef struct picture {
+    const bv_plot *plot;
+    bv_axis x, y;
+    bv_buffer *out;
+} picture;
+
+static void escaped(bv_buffer *out, const char *text) {
+    for (const char *p = text ? text : ""; *p; p++) {
+        const unsigned char c = (unsigned char)*p;
+        if (c == '&')
+            bv_buffer_text(out, "&amp;");
+        else if (c == '<')
+            bv_buffer_text(out, "&lt;");
+        else if (c == '>')
+            bv_buffer_text(out, "&gt;");
+        else if (c == '"')
+            bv_buffer_text(out, "&quot;");
+        else if (c >= 0x20)
+            bv_buffer_append(out, p, 1);
+    }
+}
+
+static void label(bv_buffer *out, double x, double y, const char *how, const char *text) {
+    bv_buffer_printf(out, "<text x=\"%.1f\" y=\"%.1f\" %s>", x, y, how);
+    escaped(out, text);
+    bv_buffer_text(out, "</text>\n");
+}
+
+static double at_x(const picture *p, double value) {
+    return LEFT + bv_axis_share(&p->x, value) * (WIDTH - LEFT - RIGHT);
+}
+
+static double at_y(const picture *p, double value) {
+    return HEIGHT - BOTTOM - bv_axis_share(&p->y, value) * (HEIGHT - TOP - BOTTOM);
+}
+
+static void draw_axes(const picture *p) {
+    for (size_t i = 0; i < p->y.tick_count; i++) {
+        const double y = at_y(p, p->y.ticks[i]);
+        bv_buffer_printf(p->out,
+                         "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
+                         LEFT, y, WIDTH - RIGHT, y);
+        label(p->out, LEFT - 8, y + 4.5, "text-anchor=\"end\"",
+              bv_axis_label(&p->y, p->y.ticks[i]).text);
+    }
+    for (size_t i = 0; i < p->x.tick_count; i++) {
+        const double x = at_x(p, p->x.ticks[i]);
+        bv_buffer_printf(p->out,
+                         "<line class=\"grid\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\"/>\n",
+                         x, HEIGHT - BOTTOM, x, HEIGHT - BOTTOM + 5);
+        label(p->out, x, HEIGHT - BOTTOM + 20, "text-anchor=\"middle\"",
+              bv_axis_label(&p->x, p->x.ticks[i]).text);
+    }
+    label(p->out, (LEFT + WIDTH - RIGHT) / 2, HEIGHT - 10, "text-anchor=\"middle\"",
+          p->plot->x_label);
+    bv_buffer_printf(p->out,
+                     "<text text-anchor=\"middle\" transform=\"translate(16 %.1f) "
+                     "rotate(-90)\">",
+                     (TOP + HEIGHT - BOTTOM) / 2);
+    escaped(p->out, p->plot->y_label);
+    bv_buffer_text(p->out, "</text>\n");
+}
+
+/* The points of one pixel column, as the line from its lowest to its highest. */
+typedef struct column {
+    double x, first, low, high, last;
+    size_t count;
+} column;
+
+static void flush(const picture *p, column *c, bool *open) {
+    if (c->count == 0) return;
+    if (!*open) bv_buffer_text(p->out, "M");
+    *open = true;
+    bv_buffer_printf(p->out, "%.1f %.1f ", c->x, c->first);
+    if (c->count > 2) bv_buffer_printf(p->out, "%.1f %.1f %.1f %.1f ", c->x, c->low, c->x, c->high);
+    if (c->count > 1) bv_buffer_printf(p->out, "%.1f %.1f ", c->x, c->last);
+    c->count = 0;
+}
+
+static void draw_line(const picture *p, const bv_series *series, size_t color) {
+    bv_buffer_printf(p->out, "<path class=\"line c%zu\" d=\"", color);
+    column c = {0};
+    bool open = false;
+    for (size_t i = 0; i < series->count; i++) {
+        if (!bv_plot_shown(p->plot, series->x[i], series->y[i])) {
+            flush(p, &c, &open);
+            open = false; /* a gap */
+            continue;
+        }
+        const double x = floor(2 * at_x(p, series->x[i])) / 2, y = at_y(p, series->y[i]);
+        if (c.count && x != c.x) flush(p, &c, &open);
+        if (c.count++ == 0) c = (column){x, y, y, y, y, 1};
+        if (y < c.low) c.low = y;
+        if (y > c.high) c.high = y;
+        c.last = y;
+    }
+    flush(p, &c, &open);
+    bv_buffer_text(p->out, "\"/>\n");
+}
+
+static void draw_dots(const picture *p, const bv_series *series, size_t color) {
+    for (size_t i = 0; i < series->count; i++)
+        if (bv_plot_shown(p->plot, series->x[i], series->y[i]))
+            bv_buffer_printf(p->out, "<circle class=\"d%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\"/>\n",
+                             color, at_x(p, series->x[i]), at_y(p, series->y[i]));
+}
+
+static void draw_legend(const picture *p) {
+    double y = TOP + 14;
+    for (size_t s = 0; s < p->plot->series_count; s++, y += 20) {
+        bv_buffer_printf(p->out,
+                         "<line class=\"line c%zu\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
+                         "y2=\"%.1f\"/>\n",
+                         s % COLORS, WIDTH - RIGHT - 34, y - 4.5, WIDTH - RIGHT - 10, y - 4.5);
+        label(p->out, WIDTH - RIGHT - 42, y, "text-anchor=\"end\"", p->plot->series[s].name);
+    }
+}
+
+bv_status bv_svg_plot(const bv_plot *plot, bv_buffer *out) {
+    picture p = {.plot = plot, .out = out};
+    bv_plot_axes(plot, 8, 7, &p.x, &p.y);
+    bv_buffer_printf(out,
+                     "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
+                     "width=\"%.0f\" height=\"%.0f\" role=\"img\">\n<title>",
+                     WIDTH, HEIGHT, WIDTH, HEIGHT);
+    escaped(out, plot->title);
+    bv_buffer_text(out, "</title>\n");
+    bv_buffer_text(out, style);
+    bv_buffer_printf(out, "<rect class=\"back\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>\n", WIDTH,
+                     HEIGHT);
+    label(out, LEFT, 27, "class=\"title\"", plot->title);
+    draw_axes(&p);
+    for (size_t s = 0; s < plot->series_count; s++) {
+        draw_line(&p, &plot->series[s], s % COLORS);
+        if (plot->series[s].dots) draw_dots(&p, &plot->series[s], s % COLORS);
+    }
+    draw_legend(&p);
+    bv_buffer_text(out, "</svg>\n");
+    return bv_buffer_error(out);
+}

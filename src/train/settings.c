@@ -1,0 +1,284 @@
+#include "train/settings.h"
+
+#include "base/file.h"
+#include "base/text.h"
+#include "kernel/real_host.h"
+#include "train/presets.h"
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef enum setting_type { SIZE, DOUBLE, BOOL, CHOICE } setting_type;
+
+typedef struct setting {
+    const char *name;
+    setting_type type;
+    size_t offset;
+    double min, max;
+    const char *choices[5]; /* of an enum, in the order of its values */
+} setting;
+
+#define AT(member) offsetof(bv_settings, member)
+
+static const setting table[] = {
+    {"vocab_size", SIZE, AT(model.vocab_size), 0, 1e7, {0}},
+    {"context", SIZE, AT(model.context), 1, 1e6, {0}},
+    {"layers", SIZE, AT(model.layers), 1, 1000, {0}},
+    {"heads", SIZE, AT(model.heads), 1, 1000, {0}},
+    {"kv_heads", SIZE, AT(model.kv_heads), 0, 1000, {0}},
+    {"width", SIZE, AT(model.width), 1, 1e5, {0}},
+    {"d_head", SIZE, AT(model.d_head), 0, 256, {0}},
+    {"ff_width", SIZE, AT(model.ff_width), 0, 1e6, {0}},
+    {"position", CHOICE, AT(model.position), 0, 0, {"learned", "rope"}},
+    {"rope_base", DOUBLE, AT(model.rope_base), 1, 1e9, {0}},
+    {"rms_norm", BOOL, AT(model.rms_norm), 0, 0, {0}},
+    {"norm_eps", DOUBLE, AT(model.norm_eps), 0, 1, {0}},
+    {"bias", BOOL, AT(model.bias), 0, 0, {0}},
+    {"qk_norm", BOOL, AT(model.qk_norm), 0, 0, {0}},
+    {"activation", CHOICE, AT(model.activation), 0, 0, {"gelu", "relu2", "silu", "swiglu"}},
+    {"tied", BOOL, AT(model.tied), 0, 0, {0}},
+    {"logit_soft_cap", DOUBLE, AT(model.logit_soft_cap), 0, 1e6, {0}},
+    {"band", SIZE, AT(model.band), 0, 1e6, {0}},
+    {"dropout", DOUBLE, AT(model.dropout), 0, 0.99, {0}},
+    {"batch", SIZE, AT(batch), 1, 1e6, {0}},
+    {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
+    {"grains", SIZE, AT(grains), 1, 4096, {0}},
+    {"steps", SIZE, AT(steps), 0, 1e9, {0}},
+    {"seed", SIZE, AT(seed), 0, 1e15, {0}},
+    {"dtype", CHOICE, AT(numerics), 0, 0, {"f32", "bf16"}},
+    {"optimizer", CHOICE, AT(optimizer), 0, 0, {"adamw", "muon"}},
+    {"lr", DOUBLE, AT(lr), 0, 1e3, {0}},
+    {"min_lr", DOUBLE, AT(min_lr), 0, 1e3, {0}},
+    {"beta1", DOUBLE, AT(beta1), 0, 1, {0}},
+    {"beta2", DOUBLE, AT(beta2), 0, 1, {0}},
+    {"eps", DOUBLE, AT(eps), 0, 1, {0}},
+    {"weight_decay", DOUBLE, AT(weight_decay), 0, 100, {0}},
+    {"muon_lr", DOUBLE, AT(muon_lr), 0, 1e3, {0}},
+    {"muon_momentum", DOUBLE, AT(muon_momentum), 0, 1, {0}},
+    {"grad_clip", DOUBLE, AT(grad_clip), 0, 1e9, {0}},
+    {"schedule", CHOICE, AT(schedule), 0, 0, {"cosine", "wsd", "constant"}},
+    {"warmup", SIZE, AT(warmup), 0, 1e9, {0}},
+    {"decay", DOUBLE, AT(decay), 0, 1, {0}},
+    {"batch_ramp", SIZE, AT(batch_ramp), 0, 1e9, {0}},
+    {"order", CHOICE, AT(order), 0, 0, {"random", "epoch"}},
+    {"eval_every", SIZE, AT(eval_every), 0, 1e9, {0}},
+    {"eval_windows", SIZE, AT(eval_windows), 0, 1e9, {0}},
+    {"checkpoint_every", SIZE, AT(checkpoint_every), 0, 1e9, {0}},
+    {"keep", SIZE, AT(keep), 1, 1e6, {0}},
+    {"recompute", BOOL, AT(recompute), 0, 0, {0}},
+    {"fuse", BOOL, AT(fuse), 0, 0, {0}},
+};
+#define COUNT (sizeof table / sizeof *table)
+
+void bv_settings_default(bv_settings *s) {
+    *s = (bv_settings){.model = {.context = 256,
+                                 .layers = 4,
+                                 .heads = 4,
+                                 .width = 128,
+                                 .rope_base = 10000,
+                                 .norm_eps = 1e-5,
+                                 .bias = true,
+                                 .tied = true},
+                       .batch = 12,
+                       .grains = 1,
+                       .steps = 1000,
+                       .seed = 1337,
+                       .lr = 1e-3,
+                       .min_lr = 1e-4,
+                       .beta1 = 0.9,
+                       .beta2 = 0.95,
+                       .eps = 1e-8,
+                       .weight_decay = 0.1,
+                       .muon_lr = 0.02,
+                       .muon_momentum = 0.95,
+                       .grad_clip = 1,
+                       .warmup = 100,
+                       .decay = 0.2,
+                       .order = BV_ORDER_EPOCH,
+                       .eval_every = 250,
+                       .checkpoint_every = 500,
+                       .keep = 2,
+                       .fuse = true};
+}
+
+static const setting *find(const char *key) {
+    for (size_t i = 0; i < COUNT; i++)
+        if (!strcmp(table[i].name, key)) return &table[i];
+    return NULL;
+}
+
+static bv_error *unknown(const char *key) {
+    const char *names[COUNT];
+    for (size_t i = 0; i < COUNT; i++) names[i] = table[i].name;
+    const char *near = bv_suggest(key, names, COUNT);
+    bv_error *error = bv_fail(BV_CODE_USAGE, "no setting is named \"%s\"", key);
+    return near ? bv_try(error, "%s", near) : error;
+}
+
+static bv_status set_choice(const setting *s, void *at, const char *value) {
+    for (int i = 0; i < 5 && s->choices[i]; i++) {
+        if (strcmp(s->choices[i], value)) continue;
+        memcpy(at, &i, sizeof i); /* enums are ints here */
+        return BV_OK;
+    }
+    bv_error *error = bv_fail(BV_CODE_USAGE, "%s cannot be \"%s\"", s->name, value);
+    for (int i = 0; i < 5 && s->choices[i]; i++) error = bv_try(error, "%s", s->choices[i]);
+    return error;
+}
+
+bv_status bv_settings_set(bv_settings *settings, const char *key, const char *value) {
+    const setting *s = find(key);
+    if (!s) return unknown(key);
+    void *at = (char *)settings + s->offset;
+    int64_t whole;
+    switch (s->type) {
+    case SIZE:
+        BV_TRY(bv_parse_int(key, value, (int64_t)s->min, (int64_t)s->max, &whole));
+        *(size_t *)at = (size_t)whole;
+        return BV_OK;
+    case DOUBLE:
+        return bv_parse_double(key, value, s->min, s->max, at);
+    case BOOL:
+        return bv_parse_bool(key, value, at);
+    case CHOICE:
+        return set_choice(s, at, value);
+    }
+    return BV_OK;
+}
+
+static bv_status set_pair(bv_settings *settings, const char *text, size_t size) {
+    char word[64];
+    snprintf(word, sizeof word, "%.*s", (int)size, text);
+    char *value = strchr(word, '=');
+    BV_ASSERT(value);
+    *value = 0;
+    return bv_settings_set(settings, word, value + 1);
+}
+
+bv_status bv_settings_preset(bv_settings *settings, const char *name) {
+    const char *text = bv_preset_text(name);
+    if (!text) {
+        size_t count;
+        const char *const *names = bv_settings_presets(&count);
+        const char *near = bv_suggest(name, names, count);
+        return bv_try(bv_fail(BV_CODE_USAGE, "no preset is named \"%s\"", name), "%s",
+                      near ? near : "gpt2, nanogpt-char-cpu, mini or demo");
+    }
+    for (size_t n; *text; text += n + strspn(text + n, " ")) {
+        n = strcspn(text, " ");
+        BV_TRY(set_pair(settings, text, n));
+    }
+    return BV_OK;
+}
+
+/* Line on which a key stands in the text of a file. */
+static size_t line_of(const char *text, const char *key) {
+    char quoted[80];
+    snprintf(quoted, sizeof quoted, "\"%s\"", key);
+    const char *at = strstr(text, quoted);
+    size_t line = 1;
+    for (const char *p = text; at && p < at; p++) line += *p == '\n';
+    return line;
+}
+
+static bv_status set_json(bv_settings *settings, const char *key, const json_t *value) {
+    char text[64];
+    if (json_is_string(value)) return bv_settings_set(settings, key, json_string_value(value));
+    if (json_is_boolean(value))
+        return bv_settings_set(settings, key, json_is_true(value) ? "true" : "false");
+    if (json_is_integer(value))
+        snprintf(text, sizeof text, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(text, sizeof text, "%.17g", json_real_value(value));
+    else
+        return bv_fail(BV_CODE_USAGE, "%s: neither number, word nor true or false", key);
+    return bv_settings_set(settings, key, text);
+}
+
+bv_status bv_settings_load(bv_settings *settings, const char *path) {
+    bv_buffer text = {0};
+    json_t *object = NULL;
+    bv_error *error = bv_file_read(path, &text);
+    if (!error) error = bv_json_parse(text.data ? text.data : "", text.size, path, &object);
+    if (!error && !json_is_object(object))
+        error = bv_fail(BV_CODE_USAGE, "%s is no JSON object of settings", path);
+    const char *key;
+    json_t *value;
+    if (!error) json_object_foreach(object, key, value) {
+            error = set_json(settings, key, value);
+            if (!error) continue;
+            error = bv_while(error, "reading %s:%zu", path, line_of(text.data, key));
+            break;
+        }
+    json_decref(object);
+    bv_buffer_free(&text);
+    return error;
+}
+
+json_t *bv_settings_json(const bv_settings *settings) {
+    json_t *object = json_object();
+    for (size_t i = 0; i < COUNT; i++) {
+        const setting *s = &table[i];
+        const void *at = (const char *)settings + s->offset;
+        json_t *value = NULL;
+        int choice;
+        switch (s->type) {
+        case SIZE:
+            value = json_integer((json_int_t) * (const size_t *)at);
+            break;
+        case DOUBLE:
+            value = json_real(*(const double *)at);
+            break;
+        case BOOL:
+            value = json_boolean(*(const bool *)at);
+            break;
+        case CHOICE:
+            memcpy(&choice, at, sizeof choice);
+            value = json_string(s->choices[choice]);
+            break;
+        }
+        json_object_set_new(object, s->name, value);
+    }
+    return object;
+}
+
+bv_status bv_settings_check(bv_settings *s) {
+    BV_TRY(bv_gpt_config_check(&s->model));
+    if (s->batch % s->grains)
+        return bv_fail(BV_CODE_USAGE, "batch %zu is not a multiple of grains %zu", s->batch,
+                       s->grains);
+    const size_t grain = s->batch / s->grains;
+    if (s->micro_batch == 0 || s->micro_batch > grain) s->micro_batch = grain;
+    if (s->numerics == BV_NUMERICS_BF16 && (s->model.context % 2 || s->model.d_head % 2))
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "bf16 sums in pairs: context %zu and d_head %zu must be even",
+                              s->model.context, s->model.d_head),
+                      "--dtype f32");
+    return BV_OK;
+}
+
+double bv_settings_schedule(const bv_settings *s, size_t step) {
+    const double least = s->lr > 0 ? s->min_lr / s->lr : 0;
+    if (step < s->warmup) return (double)(step + 1) / (double)(s->warmup + 1);
+    if (s->schedule == BV_SCHEDULE_CONSTANT) return 1;
+    if (step >= s->steps) return least;
+    const double after = (double)(step - s->warmup);
+    const double all = (double)(s->steps > s->warmup ? s->steps - s->warmup : 1);
+    if (s->schedule == BV_SCHEDULE_COSINE)
+        return least + 0.5 * (1 + bv_cos(3.141592653589793 * after / all)) * (1 - least);
+    const double left = (double)(s->steps - step), decay = s->decay * (double)s->steps;
+    return left >= decay || decay <= 0 ? 1 : least + (1 - least) * left / decay;
+}
+
+size_t bv_settings_batch_at(const bv_settings *s, size_t step) {
+    if (step >= s->batch_ramp) return s->batch;
+    const size_t units = s->batch / s->grains;
+    return (1 + (units - 1) * step / s->batch_ramp) * s->grains;
+}
+
+uint64_t bv_settings_sequences_before(const bv_settings *s, size_t step) {
+    uint64_t sum = 0;
+    const size_t ramp = step < s->batch_ramp ? step : s->batch_ramp;
+    for (size_t i = 0; i < ramp; i++) sum += bv_settings_batch_at(s, i);
+    return sum + (uint64_t)(step - ramp) * s->batch;
+}
