@@ -9,6 +9,11 @@
 
 /* clang-format off */
 #define BV_COMMANDS(X)                                                                             \
+    X(data, "turn text into data to train on")                                                     \
+    X(tokenizer, "train, use and inspect tokenizers")                                              \
+    X(train, "train a GPT")                                                                        \
+    X(generate, "write text with a model")                                                         \
+    X(eval, "measure a model on a text")                                                           \
     X(version, "print the version of this program")
 /* clang-format on */
 

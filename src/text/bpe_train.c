@@ -16,7 +16,7 @@ typedef struct word {
 /* A pair, how often it occurs, and the words that have had it (some no longer do). */
 typedef struct pair_record {
     bv_pair pair;
-    uint64_t count;
+    uint64_t count, offered; /* offered: the largest count that stands in the heap */
     uint32_t *words;
     size_t word_count, word_capacity;
 } pair_record;
@@ -202,13 +202,15 @@ static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
     return true;
 }
 
-/* Pushes what a word's pairs count now. */
+/* Pushes what a word's pairs count now, where the heap has nothing as large. */
 static bool offer_pairs(bv_bpe_trainer *t, size_t index) {
     const word *w = &t->words[index];
     for (uint32_t i = 0; i + 1 < w->size; i++) {
         const bv_pair pair = {t->tokens[w->begin + i], t->tokens[w->begin + i + 1]};
-        const pair_record *r = record_of(t, pair);
-        if (!r || !push(t, (candidate){r->count, pair})) return false;
+        pair_record *r = record_of(t, pair);
+        if (!r) return false;
+        if (r->count > r->offered && !push(t, (candidate){r->offered = r->count, pair}))
+            return false;
     }
     return true;
 }
@@ -249,8 +251,10 @@ static bool start(bv_bpe_trainer *t) {
     }
     for (size_t w = 0; w < t->word_count; w++)
         if (!count_pairs(t, w, true)) return false;
-    for (size_t r = 0; r < t->record_count; r++)
+    for (size_t r = 0; r < t->record_count; r++) {
+        t->records[r].offered = t->records[r].count;
         if (!push(t, (candidate){t->records[r].count, t->records[r].pair})) return false;
+    }
     return true;
 }
 
@@ -268,6 +272,7 @@ bv_status bv_bpe_trainer_learn(bv_bpe_trainer *t, size_t vocab_size, bv_tokenize
         const uint32_t record = bv_pair_table_get(t->table, c.pair, BV_NO_TOKEN);
         const uint64_t now = t->records[record].count;
         if (now != c.count) { /* it shrank since it was pushed */
+            t->records[record].offered = now;
             ok = now < 2 || now > c.count || push(t, (candidate){now, c.pair});
             continue;
         }
