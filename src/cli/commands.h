@@ -9,11 +9,13 @@
 
 /* clang-format off */
 #define BV_COMMANDS(X)                                                                             \
+    X(doctor, "what this machine is, and what Beaver will use")                                    \
     X(data, "turn text into data to train on")                                                     \
     X(tokenizer, "train, use and inspect tokenizers")                                              \
     X(train, "train a GPT")                                                                        \
     X(generate, "write text with a model")                                                         \
     X(eval, "measure a model on a text")                                                           \
+    X(plot, "draw the loss curve of a run")                                                        \
     X(version, "print the version of this program")
 /* clang-format on */
 

@@ -29,7 +29,7 @@ value() { python3 -c "import json,sys; print(json.load(sys.stdin)['$1'])"; }
 python3 - >text.txt <<'P'
 beasts, things = "beaver otter heron badger marten".split(), "dam nest burrow lodge raft".split()
 for i in range(400):
-    print(f"the old {beasts[i % 5]} builds {things[i * 7 % 11 % 5]} {i % 17} of the river {i % 13}.")
+    print(f"the old {beasts[i % 5]} builds {things[i * 7 % 11 % 5]} {i % 17} of river {i % 13}.")
 P
 tiny=(--preset tiny --set layers=1 --set width=16 --set context=16 --set batch=4
     --set warmup=2 --set eval_every=10 --set checkpoint_every=10)
@@ -120,7 +120,8 @@ expect 1 "do not fit the model's context" beaver generate run --prompt "$(cat te
 expect 2 "is no run" beaver generate nowhere --prompt x
 expect 0 "" beaver train --data chars --out cr "${tiny[@]}" --steps 2
 expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
-printf 'the\nold\n' | beaver generate run --interactive --tokens 3 >out 2>err || fail "--interactive"
+printf 'the\nold\n' >lines
+beaver generate run --interactive --tokens 3 <lines >out 2>err || fail "--interactive"
 [ "$(wc -l <out)" -ge 2 ] || fail "--interactive answered fewer than two lines"
 
 # Log-probabilities: the same bits by eval at once and by generate token after token.

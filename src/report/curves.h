@@ -1,0 +1,31 @@
+/*
+ * Loss curves of a run from its metrics.jsonl: training loss (averaged where there are more points
+ * than pixels) and validation loss, by steps done. Lines that are not JSON are left out: a run may
+ * be writing. One thread at a time.
+ */
+#ifndef BV_REPORT_CURVES_H
+#define BV_REPORT_CURVES_H
+
+#include "base/buffer.h"
+#include "base/status.h"
+#include "report/terminal_plot.h"
+
+typedef struct bv_curve {
+    double *step, *loss;
+    size_t count, capacity;
+} bv_curve;
+
+typedef struct bv_curves {
+    bv_curve train, val;
+} bv_curves;
+
+/* BV_CODE_INPUT when the file has no loss yet. */
+bv_status bv_curves_read(const char *path, bv_curves *out);
+void bv_curves_free(bv_curves *curves);
+
+/* Appends an SVG picture, or lines of text. title may be NULL. */
+bv_status bv_curves_svg(const bv_curves *curves, const char *title, bv_buffer *out);
+bv_status bv_curves_text(const bv_curves *curves, const char *title,
+                         const bv_terminal_plot_options *options, bv_buffer *out);
+
+#endif
