@@ -16,6 +16,7 @@
     X(generate, "write text with a model")                                                         \
     X(eval, "measure a model on a text")                                                           \
     X(plot, "draw the loss curve of a run")                                                        \
+    X(bench, "this machine's limits, and Beaver's share of them")                                  \
     X(version, "print the version of this program")
 /* clang-format on */
 
