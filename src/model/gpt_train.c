@@ -32,7 +32,8 @@ static bv_status create_plans(bv_gpt_trainer *t) {
     BV_TRY(bv_graph_differentiate(t->learn.graph, t->learn.losses, o->recompute, &t->learn_losses));
     BV_TRY(bv_weights_create(o->kernels, o->pool, t->learn.graph, &t->weights));
     BV_TRY(bv_gradients_create(o->kernels, o->pool, t->learn.graph, o->grains, &t->gradients));
-    BV_TRY(bv_optimizer_create(o->kernels, o->pool, t->weights, o->optimizer, &t->optimizer));
+    BV_TRY(bv_optimizer_create(o->kernels, o->pool, t->weights, o->optimizer, o->numerics,
+                               &t->optimizer));
     const bv_plan_options plan = {.kernels = o->kernels,
                                   .pool = o->pool,
                                   .weights = t->weights,
