@@ -15,6 +15,7 @@
     X(train, "train a GPT")                                                                        \
     X(generate, "write text with a model")                                                         \
     X(eval, "measure a model on a text")                                                           \
+    X(explain, "what a model is made of, needs, and how long it would take")                       \
     X(plot, "draw the loss curve of a run")                                                        \
     X(bench, "this machine's limits, and Beaver's share of them")                                  \
     X(version, "print the version of this program")

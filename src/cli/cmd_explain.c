@@ -1,0 +1,205 @@
+#include "base/file.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "cli/settings_flags.h"
+#include "model/gpt.h"
+#include "report/limits_cache.h"
+#include "report/units.h"
+#include "train/run_folder.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Of the measured peak that a long training run is taken to reach. */
+#define SHARE_OF_PEAK 0.5
+
+static const bv_flag flag_table[] = {
+    BV_SETTINGS_FLAGS,
+    {.name = "vocab",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e7,
+     .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+
+static const bv_argument arguments[] = {
+    {.name = "WHAT",
+     .help = "a run's folder, a JSON file of settings, or the name of a preset",
+     .optional = true}};
+
+static const bv_command command = {
+    .name = "explain",
+    .summary = "Lists every parameter of a model with its shape and how it begins, what a token "
+               "costs, the memory that training needs by kind, all settings, and how long the "
+               "training would take here. Nothing of the model's size is allocated.",
+    .example = "beaver explain gpt2\n"
+               "beaver explain run --json\n"
+               "beaver explain gpt3-175b --set batch=64",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+/* What is known of a training run before it begins; bytes and seconds. */
+typedef struct explanation {
+    bv_settings settings;
+    bv_gpt gpt;
+    size_t parameters, tokens_per_step;
+    double tokens;         /* of the whole training */
+    double flops, traffic; /* of a token: training; bytes of weights read and written */
+    double weights, gradients, optimizer, activations;
+    double seconds; /* 0: this machine's limits are not known */
+} explanation;
+
+static bv_status find_settings(const bv_flags *flags, bv_settings *s) {
+    const char *what = bv_flags_argument(flags, 0);
+    bv_settings_default(s);
+    if (what && bv_dir_exists(what)) {
+        bv_run_config config;
+        BV_TRY(bv_run_folder_load(what, &config));
+        *s = config.settings;
+    } else if (what && bv_file_exists(what)) {
+        BV_TRY(bv_settings_load(s, what));
+    } else if (what) {
+        BV_TRY(bv_settings_preset(s, what));
+    }
+    BV_TRY(bv_settings_from_flags(flags, s));
+    const int64_t vocab = bv_flags_int(flags, "vocab");
+    if (s->model.vocab_size == 0) s->model.vocab_size = vocab ? (size_t)vocab : 50257;
+    return bv_settings_check(s);
+}
+
+/* Elements of the parameters of one kind. */
+static double count_kind(const bv_graph *g, bool matrices_only) {
+    double sum = 0;
+    for (size_t i = 0; i < g->parameter_count; i++) {
+        const bv_parameter *p = g->parameters[i];
+        if (!matrices_only || p->kind == BV_PARAMETER_MATRIX)
+            sum += (double)(p->rows ? p->rows : 1) * (double)p->cols;
+    }
+    return sum;
+}
+
+static void find_costs(explanation *e) {
+    const bv_settings *s = &e->settings;
+    const double n = count_kind(e->gpt.graph, false), matrices = count_kind(e->gpt.graph, true);
+    const double packed = s->numerics == BV_NUMERICS_BF16 ? 2 : 4;
+    size_t levels = 0; /* of the binary tree that sums grains */
+    while (((size_t)1 << levels) < s->grains) levels++;
+    e->parameters = (size_t)n;
+    e->tokens_per_step = s->batch * s->model.context;
+    e->tokens = (double)bv_settings_sequences_before(s, s->steps) * (double)s->model.context;
+    e->flops = 3 * bv_gpt_forward_flops(&s->model);
+    /* Master weights, and packed forms for forward and backward. */
+    e->weights = 4 * n + 2 * packed * n;
+    e->gradients = 4 * n * (double)(1 + levels);
+    e->optimizer = 4 * (s->optimizer == BV_OPTIMIZER_MUON ? matrices + 2 * (n - matrices) : 2 * n);
+    /* A step reads the packed forms for each micro-batch, and reads and writes all else once. */
+    const double micro = (double)(s->batch / s->micro_batch);
+    e->traffic = (2 * packed * n * micro + 2 * (4 * n + e->gradients + e->optimizer)) /
+                 (double)e->tokens_per_step;
+}
+
+static bv_status find_memory_and_time(explanation *e, const bv_machine_use *use) {
+    const bv_settings *s = &e->settings;
+    size_t bytes;
+    bv_limits limits;
+    BV_TRY(bv_gpt_activation_bytes(&s->model, use->kernels, use->pool, s->numerics, s->micro_batch,
+                                   s->recompute, &bytes));
+    e->activations = (double)bytes;
+    if (!bv_limits_cached(bv_pool_threads(use->pool), use->kernels->level, &limits)) return BV_OK;
+    const double peak = s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops;
+    e->seconds = e->tokens * e->flops / (peak * 1e9 * SHARE_OF_PEAK);
+    return BV_OK;
+}
+
+/* ---- telling ---- */
+
+static void shape_of(const bv_parameter *p, char text[48]) {
+    if (p->rank == 1)
+        snprintf(text, 48, "[%zu]", p->cols);
+    else
+        snprintf(text, 48, "[%zu, %zu]", p->rows, p->cols);
+}
+
+static void init_of(const bv_parameter *p, char text[48]) {
+    if (p->init == BV_INIT_NORMAL)
+        snprintf(text, 48, "normal, std %.4g", p->init_std);
+    else
+        snprintf(text, 48, "%s", p->init == BV_INIT_ONE ? "ones" : "zeros");
+}
+
+static void tell(const explanation *e) {
+    const bv_settings *s = &e->settings;
+    for (size_t i = 0; i < e->gpt.graph->parameter_count; i++) {
+        const bv_parameter *p = e->gpt.graph->parameters[i];
+        char shape[48], init[48];
+        shape_of(p, shape);
+        init_of(p, init);
+        bv_cli_say("  %-28s %-18s %s\n", p->name, shape, init);
+    }
+    bv_cli_say("parameters  %zu (%s)\n", e->parameters, bv_human_count((double)e->parameters).text);
+    bv_cli_say("a token     %s FLOP to train, %s to read it; %s of weights and state moved\n",
+               bv_human_count(e->flops).text, bv_human_count(e->flops / 3).text,
+               bv_human_bytes(e->traffic).text);
+    bv_cli_say("memory      weights %s, gradients %s, optimizer %s, activations %s: %s together\n",
+               bv_human_bytes(e->weights).text, bv_human_bytes(e->gradients).text,
+               bv_human_bytes(e->optimizer).text, bv_human_bytes(e->activations).text,
+               bv_human_bytes(e->weights + e->gradients + e->optimizer + e->activations).text);
+    bv_cli_say("training    %zu steps of %s tokens: %s tokens\n", s->steps,
+               bv_human_count((double)e->tokens_per_step).text, bv_human_count(e->tokens).text);
+    if (e->seconds > 0)
+        bv_cli_say("time here   %s, at %.0f%% of the measured peak\n",
+                   bv_human_time(e->seconds).text, 100 * SHARE_OF_PEAK);
+    else
+        bv_cli_say("time here   not known; try: beaver doctor\n");
+}
+
+static bv_status print_json(const explanation *e) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < e->gpt.graph->parameter_count; i++) {
+        const bv_parameter *p = e->gpt.graph->parameters[i];
+        char init[48];
+        init_of(p, init);
+        json_t *shape = p->rank == 1 ? json_pack("[I]", (json_int_t)p->cols)
+                                     : json_pack("[II]", (json_int_t)p->rows, (json_int_t)p->cols);
+        json_array_append_new(
+            list, json_pack("{ss so ss}", "name", p->name, "shape", shape, "init", init));
+    }
+    json_t *seconds = e->seconds > 0 ? json_real(e->seconds) : json_null();
+    return bv_cli_json(json_pack(
+        "{sI sf sf sf s{sf sf sf sf} so sf so so}", "parameter_count", (json_int_t)e->parameters,
+        "train_flops_per_token", e->flops, "forward_flops_per_token", e->flops / 3,
+        "bytes_per_token", e->traffic, "memory", "weights", e->weights, "gradients", e->gradients,
+        "optimizer", e->optimizer, "activations", e->activations, "seconds_here", seconds, "tokens",
+        e->tokens, "settings", bv_settings_json(&e->settings), "parameters", list));
+}
+
+static bv_status explain(const bv_flags *flags, explanation *e) {
+    bv_machine_use use;
+    BV_TRY(find_settings(flags, &e->settings));
+    BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
+    find_costs(e);
+    BV_TRY(bv_machine_begin(flags, &use));
+    bv_error *error = find_memory_and_time(e, &use);
+    bv_machine_end(&use);
+    if (error) return error;
+    tell(e);
+    return bv_flags_bool(flags, "json") ? print_json(e) : BV_OK;
+}
+
+bv_status bv_cmd_explain(int argc, char **argv) {
+    bv_flags *flags;
+    explanation e = {0};
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = explain(flags, &e);
+    bv_gpt_destroy(&e.gpt);
+    bv_flags_free(&flags);
+    return error;
+}
