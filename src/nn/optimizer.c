@@ -149,7 +149,7 @@ typedef struct range_task {
     const bv_optimizer_step *step;
     void *m, *out, *parameter;
     const void *gradient;
-    double lr;
+    double lr, weight_decay; /* of Muon */
 } range_task;
 
 static void adamw_part(void *context, int part, int parts) {
@@ -174,8 +174,8 @@ static void descend_part(void *context, int part, int parts) {
     size_t begin, end;
     bv_pool_range(task->elements, 64, part, parts, &begin, &end);
     if (begin < end)
-        task->kernels->optimizer->descend(task->parameter, task->out, task->lr,
-                                          task->step->weight_decay, NULL, begin, end);
+        task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
+                                          NULL, begin, end);
 }
 
 static double power(double base, uint64_t exponent) {
@@ -298,7 +298,9 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     orthogonalize(o, tall ? p->cols : p->rows, tall ? p->rows : p->cols);
     if (tall) transpose(o, o->x, o->next, p->cols, p->rows);
     const double aspect = (double)p->rows / (double)p->cols;
-    task.lr = step->muon_lr * (aspect > 1 ? sqrt(aspect) : 1);
+    const double scale = aspect > 1 ? sqrt(aspect) : 1;
+    task.lr = step->muon_lr * scale;
+    task.weight_decay = step->weight_decay / scale; /* only the update is scaled, not the decay */
     bv_pool_run(o->pool, descend_part, &task);
 }
 
