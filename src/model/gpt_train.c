@@ -219,6 +219,10 @@ void bv_gpt_trainer_losses(bv_gpt_trainer *t, const uint32_t *inputs, const uint
                          losses);
 }
 
+bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *t) {
+    return t->weights;
+}
+
 bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *t) {
     return t->scorer;
 }

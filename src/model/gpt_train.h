@@ -57,6 +57,7 @@ void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step
 void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
                            const uint32_t *first_visible, size_t sequences, void *losses);
 
+bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *trainer);
 /* What scores without learning, with the same weights; sequences_max is micro_batch. */
 bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *trainer);
 /* -log p of each target of the last step's batch, [sequences, context] real. */

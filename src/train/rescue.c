@@ -2,6 +2,7 @@
 
 #include "base/hash.h"
 #include "base/memory.h"
+#include "model/gpt_probe.h"
 #include "train/metrics.h"
 #include <math.h>
 #include <stdio.h>
@@ -36,20 +37,39 @@ static const char *first_bad_weight(bv_session *s) {
     return NULL;
 }
 
-static void explain_range(bv_session *s, char text[160]) {
-    const char *weight = first_bad_weight(s), *gradient = NULL;
-    if (!weight) gradient = bv_gpt_trainer_first_nonfinite(s->trainer);
+/* What went out of range first: weights, else a block's output, else a gradient. */
+static bv_status explain_range(bv_session *s, char text[160]) {
+    const char *weight = first_bad_weight(s);
+    const bv_gpt_scorer_options options = {.config = s->settings->model,
+                                           .numerics = s->settings->numerics,
+                                           .kernels = s->options->kernels,
+                                           .pool = s->options->pool,
+                                           .weights = bv_gpt_trainer_weights(s->trainer),
+                                           .context = s->settings->model.context};
+    int layer;
+    double largest;
+    text[0] = 0;
+    BV_TRY(bv_gpt_probe(&options, s->inputs, s->targets,
+                        s->settings->model.document_mask ? s->visible : NULL, s->batch, &layer,
+                        &largest));
+    const char *gradient = bv_gpt_trainer_first_nonfinite(s->trainer);
     if (weight)
         snprintf(text, 160, "; first out of range: the weights %s", weight);
+    else if (layer == (int)s->settings->model.layers)
+        snprintf(text, 160, "; first out of range: the head, after values up to %.3g", largest);
+    else if (layer != BV_PROBE_NONE)
+        snprintf(text, 160, "; first out of range: layer %d, after values up to %.3g", layer,
+                 largest);
     else if (gradient)
         snprintf(text, 160, "; first out of range: the gradient of %s", gradient);
     else
-        text[0] = 0;
+        snprintf(text, 160, "; all layers are in range, values up to %.3g", largest);
+    return BV_OK;
 }
 
 static bv_status write_skip(bv_session *s, const bv_verdict *verdict, double loss, double norm) {
     char range[160];
-    explain_range(s, range);
+    BV_TRY(explain_range(s, range));
     const size_t worst = worst_sequence(s);
     const uint64_t first = s->sequences[0], last = s->sequences[s->batch - 1];
     const uint64_t at = bv_dataset_offset(s->options->data, s->settings->order, s->settings->seed,

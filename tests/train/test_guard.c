@@ -49,6 +49,7 @@ static void test_bad_data_is_skipped(void **state) {
                2);
     assert_ok(train(&t, NULL));
     assert_non_null(strstr(said, "skipped: the loss"));
+    assert_non_null(strstr(said, "all layers are in range"));
     /* It says where: 120 sentences come before the nonsense. */
     const char *at = strstr(said, "begins at token ");
     assert_non_null(at);
@@ -81,6 +82,7 @@ static void test_flipped_weights_go_back(void **state) {
     tiny_run t;
     tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
     assert_ok(train(&t, flip_weight));
+    assert_non_null(strstr(said, "first out of range: "));
     assert_non_null(strstr(said, "Back to step 40"));
     assert_non_null(strstr(said, "return 1 of 3"));
     char path[400];
