@@ -38,26 +38,20 @@ static bv_status go_on(bv_session *s) {
 
 /* ---- one step ---- */
 
-static void report_step(bv_session *s, double loss, double norm, double rate) {
+static void report_step(bv_session *s) {
     const bv_train_events *events = &s->options->events;
-    if (!events->step) return;
-    const bv_step_report report = {.step = s->progress.step,
-                                   .steps = s->settings->steps,
-                                   .loss = loss,
-                                   .val_loss = s->progress.val_loss,
-                                   .grad_norm = norm,
-                                   .lr = s->settings->lr *
-                                         bv_settings_schedule(s->settings, s->progress.step - 1),
-                                   .tokens_per_s = rate};
-    events->step(events->context, &report);
+    s->report.step = s->progress.step;
+    s->report.steps = s->settings->steps;
+    s->report.val_loss = s->progress.val_loss;
+    if (events->step) events->step(events->context, &s->report);
 }
 
-static bv_status write_step(bv_session *s, double loss, double norm, double rate) {
-    const double lr = s->settings->lr * bv_settings_schedule(s->settings, s->progress.step - 1);
-    return bv_metrics_write(s->metrics,
-                            json_pack("{sI sf sf sf sI sf}", "step", (json_int_t)s->progress.step,
-                                      "loss", loss, "grad_norm", norm, "lr", lr, "tokens",
-                                      (json_int_t)s->progress.tokens, "tokens_per_s", rate));
+static bv_status write_step(bv_session *s) {
+    const bv_step_report *r = &s->report;
+    return bv_metrics_write(
+        s->metrics, json_pack("{sI sf sf sf sI sf}", "step", (json_int_t)s->progress.step, "loss",
+                              r->loss, "grad_norm", r->grad_norm, "lr", r->lr, "tokens",
+                              (json_int_t)s->progress.tokens, "tokens_per_s", r->tokens_per_s));
 }
 
 static bv_status train_step(bv_session *s) {
@@ -73,9 +67,12 @@ static bv_status train_step(bv_session *s) {
     const size_t tokens = s->batch * s->settings->model.context;
     s->progress.step++;
     s->progress.tokens += tokens;
-    const double rate = (double)tokens / (bv_clock_seconds() - begin);
-    BV_TRY(write_step(s, loss, norm, rate));
-    report_step(s, loss, norm, rate);
+    s->report.loss = loss;
+    s->report.grad_norm = norm;
+    s->report.lr = s->settings->lr * bv_settings_schedule(s->settings, s->progress.step - 1);
+    s->report.tokens_per_s = (double)tokens / (bv_clock_seconds() - begin);
+    BV_TRY(write_step(s));
+    report_step(s);
     return BV_OK;
 }
 
@@ -89,6 +86,7 @@ static bool is_due(const bv_session *s, size_t every) {
 static bv_status evaluate(bv_session *s) {
     BV_TRY(bv_session_evaluate(s, &s->progress.val_loss));
     if (isnan(s->progress.val_loss)) return BV_OK;
+    if (s->progress.step > 0) report_step(s);
     return bv_metrics_write(s->metrics,
                             json_pack("{sI so}", "step", (json_int_t)s->progress.step, "val_loss",
                                       bv_metrics_number(s->progress.val_loss)));

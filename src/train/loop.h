@@ -11,7 +11,7 @@
 #include "train/settings.h"
 #include <signal.h>
 
-/* After each step. */
+/* After each step, and once more when it was evaluated. */
 typedef struct bv_step_report {
     uint64_t step, steps;
     double loss, val_loss, grad_norm, lr; /* val_loss: the last one; NAN: none yet */

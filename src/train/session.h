@@ -16,8 +16,7 @@ typedef struct bv_session {
     uint32_t *inputs, *targets, *visible;
     uint64_t *sequences; /* which of the data's order */
     size_t batch;
-    double started;
-    uint64_t tokens_at_start;
+    bv_step_report report; /* of the last applied step */
 } bv_session;
 
 bv_status bv_session_create(const bv_train_options *options, bv_session *session);

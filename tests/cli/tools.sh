@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# doctor, bench, explain and plot: exit codes, JSON that parses, and bad input.
+set -u
+beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
+failures=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+export XDG_CACHE_HOME=$folder/cache
+
+with() (export "$1" && shift && "$@") # with NAME=VALUE COMMAND...
+homeless() (unset HOME XDG_CACHE_HOME && "$@")
+
+# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$@" >"$folder/out" 2>"$folder/err" </dev/null
+    local got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
+        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    fi
+}
+
+# json CONDITION COMMAND...: prints one line of JSON, j, of which the Python expression is true.
+json() {
+    local condition=$1
+    shift
+    if ! "$@" >"$folder/out" 2>"$folder/err" </dev/null ||
+        [ "$(wc -l <"$folder/out")" != 1 ] ||
+        ! python3 -c "import json,sys; j=json.load(open(sys.argv[1])); sys.exit(not ($condition))" \
+            "$folder/out"; then
+        echo "FAILED: $* : not $condition in:"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    fi
+}
+
+# ---- doctor ----
+expect 0 "will use c (BEAVER_CPU) with 3 threads" with BEAVER_CPU=c beaver doctor --threads 3
+[ ! -s "$folder/out" ] || { echo "FAILED: doctor wrote to standard output"; failures=1; }
+[ -s "$XDG_CACHE_HOME/beaver/limits.json" ] || { echo "FAILED: no cache"; failures=1; }
+json 'j["threads"] == 1 and j["limits"]["f32_gflops"] > 0 and j["limits"]["read_gbps"] > 0 and
+    j["level"] in [l["name"] for l in j["levels"] if l["usable"]] and j["memory_total"] > 0 and
+    isinstance(j["warnings"], list)' beaver doctor --json --threads 1
+expect 2 "no such level" with BEAVER_CPU=sse beaver doctor
+expect 2 "--threads" beaver doctor --threads many
+expect 0 "cannot be remembered" homeless beaver doctor --threads 1
+
+# ---- bench ----
+expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
+expect 2 "try: beaver bench train" beaver bench trian
+for name in limits train; do expect 0 "usage: beaver bench $name" beaver bench $name --help; done
+json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
+    beaver bench limits --threads 3 --json
+train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
+expect 0 "tokens/s" train
+json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["mfu"] > 0 and j["batch"] == 8 and
+    j["context"] == 32 and j["threads"] == 2 and j["dtype"] == "f32" and j["peak_memory"] > 1e6 and
+    abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
+json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
+    train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
+json 'j["batch"] == 12' beaver bench train --preset nanogpt-char-cpu --steps 1 --json \
+    --set layers=1 --set width=16
+expect 2 "try: gpt2" beaver bench train --preset gpt-2
+expect 2 "needs KEY=VALUE" train --set layers
+expect 2 'no setting is named "layer"' train --set layer=3
+expect 2 'dtype cannot be "f16"' train --dtype f16
+expect 2 "must be even" train --dtype bf16 --context 15
+expect 2 "--batch" train --batch 0
+
+# ---- explain ----
+json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.weight" and
+    j["parameters"][0]["shape"] == [50257, 768] and j["memory"]["activations"] > 1e8 and
+    j["seconds_here"] is None and j["settings"]["layers"] == 12' \
+    with XDG_CACHE_HOME="$folder/none" beaver explain gpt2 --json
+json 'j["parameter_count"] > 174e9 and j["train_flops_per_token"] > 1e12' \
+    beaver explain gpt3-175b --json
+expect 0 "[8192, 2048]" beaver explain gpt3-xl
+echo '{"layers": 3, "width": 48, "heads": 4}' >"$folder/c.json"
+json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 70' \
+    beaver explain "$folder/c.json" --vocab 70 --json
+expect 2 "no preset is named" beaver explain gpt-2
+
+# ---- plot ----
+mkdir "$folder/run"
+printf '{"step": 1, "loss": 4.0}\n{"step": 1, "val_loss": 4.1}\nnonsense\n{"step": 2, "loss": 3.0}' \
+    >"$folder/run/metrics.jsonl"
+json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
+python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
+    { echo "FAILED: the picture is no XML"; failures=1; }
+expect 2 "is no run" beaver plot "$folder/none"
+: >"$folder/run/metrics.jsonl"
+expect 1 "has no losses yet" beaver plot "$folder/run"
+exit $((failures > 0))
