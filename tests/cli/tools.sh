@@ -85,8 +85,10 @@ expect 2 "no preset is named" beaver explain gpt-2
 
 # ---- plot ----
 mkdir "$folder/run"
-printf '{"step": 1, "loss": 4.0}\n{"step": 1, "val_loss": 4.1}\nnonsense\n{"step": 2, "loss": 3.0}' \
-    >"$folder/run/metrics.jsonl"
+{
+    printf '{"step": 1, "loss": 4.0}\n{"step": 1, "val_loss": 4.1}\nnonsense\n'
+    printf '{"step": 2, "loss": 3.0}' # a line that is being written
+} >"$folder/run/metrics.jsonl"
 json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
     { echo "FAILED: the picture is no XML"; failures=1; }
