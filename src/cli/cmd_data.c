@@ -95,7 +95,11 @@ static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents,
                       "--vocab 2048, or --tokenizer char");
     if (name) return bv_make_named_tokenizer(documents, name, out);
     bv_cli_say("learning %zu tokens ...\n", vocab);
-    return bv_make_bpe_tokenizer(documents, "gpt2", vocab, out);
+    bv_pool *pool;
+    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
+    bv_error *error = bv_make_bpe_tokenizer(documents, "gpt2", vocab, pool, out);
+    bv_pool_destroy(&pool);
+    return error;
 }
 
 typedef struct telling {

@@ -89,8 +89,12 @@ static bv_status learn(const bv_flags *flags, bv_documents *documents, bv_tokeni
     if (!strcmp(kind, "char")) return bv_make_char_tokenizer(documents, out);
     if (strcmp(kind, "bpe"))
         return bv_try(bv_fail(BV_CODE_USAGE, "--kind cannot be \"%s\"", kind), "bpe or char");
-    return bv_make_bpe_tokenizer(documents, bv_flags_string(flags, "pattern"),
-                                 (size_t)bv_flags_int(flags, "vocab"), out);
+    bv_pool *pool;
+    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
+    bv_error *error = bv_make_bpe_tokenizer(documents, bv_flags_string(flags, "pattern"),
+                                            (size_t)bv_flags_int(flags, "vocab"), pool, out);
+    bv_pool_destroy(&pool);
+    return error;
 }
 
 static bv_status run_train(int argc, char **argv) {

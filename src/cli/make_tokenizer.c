@@ -30,11 +30,11 @@ bv_status bv_make_char_tokenizer(bv_documents *documents, bv_tokenizer **out) {
 }
 
 bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, size_t vocab_size,
-                                bv_tokenizer **out) {
+                                bv_pool *pool, bv_tokenizer **out) {
     bv_bpe_trainer *trainer;
     const char *text;
     size_t size;
-    BV_TRY(bv_bpe_trainer_create(pattern, &trainer));
+    BV_TRY(bv_bpe_trainer_create(pattern, pool, &trainer));
     bv_error *error;
     while (!(error = bv_documents_next(documents, &text, &size)) && text)
         if ((error = bv_bpe_trainer_add(trainer, text, size))) break;
