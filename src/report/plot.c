@@ -86,10 +86,11 @@ void bv_plot_axes(const bv_plot *plot, size_t x_ticks, size_t y_ticks, bv_axis *
     make_room(x, any);
     make_room(y, any);
     linear_ticks(x, x_ticks, false);
-    if (y->log)
-        log_ticks(y, y_ticks);
-    else
-        linear_ticks(y, y_ticks, true);
+    if (y->log) log_ticks(y, y_ticks);
+    if (y->tick_count < 2) { /* also of a logarithmic axis that lies between two of its ticks */
+        y->tick_count = 0;
+        linear_ticks(y, y_ticks, !y->log);
+    }
 }
 
 double bv_axis_share(const bv_axis *axis, double value) {
@@ -101,7 +102,12 @@ bv_tick_label bv_axis_label(const bv_axis *axis, double value) {
     bv_tick_label label;
     const double size = fabs(value);
     if (axis->log || (size > 0 && (size < 1e-6 || size >= 1e15)))
-        snprintf(label.text, sizeof label.text, "%.3g", value);
+        snprintf(label.text, sizeof label.text, "%.*g", axis->log && axis->decimals > 1 ? 6 : 3,
+                 value);
+    else if (axis->decimals == 0 && size >= 1e9)
+        snprintf(label.text, sizeof label.text, "%gB", value / 1e9);
+    else if (axis->decimals == 0 && size >= 1e6)
+        snprintf(label.text, sizeof label.text, "%gM", value / 1e6);
     else if (axis->decimals == 0 && size >= 10000)
         snprintf(label.text, sizeof label.text, "%gk", value / 1000);
     else

@@ -16,7 +16,7 @@ static const char style[] =
     ".title{font-size:16px;font-weight:600;fill:#1f2328}\n"
     ".grid{stroke:#d0d7de;stroke-width:1}\n"
     ".back{fill:#ffffff}\n"
-    ".line{fill:none;stroke-width:1.6;stroke-linejoin:round}\n"
+    ".line{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}\n"
     ".c0{stroke:#2f6fde}.c1{stroke:#d1601f}.c2{stroke:#2c8a4b}"
     ".c3{stroke:#8250df}.c4{stroke:#b35900}.c5{stroke:#57606a}\n"
     ".d0{fill:#2f6fde}.d1{fill:#d1601f}.d2{fill:#2c8a4b}"
@@ -100,7 +100,8 @@ typedef struct column {
 
 static void flush(const picture *p, column *c, bool *open) {
     if (c->count == 0) return;
-    if (!*open) bv_buffer_text(p->out, "M");
+    /* Its first point twice: a line of no length is a dot, so that a lone point shows. */
+    if (!*open) bv_buffer_printf(p->out, "M%.1f %.1f ", c->x, c->first);
     *open = true;
     bv_buffer_printf(p->out, "%.1f %.1f ", c->x, c->first);
     if (c->count > 2) bv_buffer_printf(p->out, "%.1f %.1f %.1f %.1f ", c->x, c->low, c->x, c->high);

@@ -102,10 +102,10 @@ static void put_gutter(const canvas *c, const bv_axis *y, size_t row, bv_buffer 
         const double at = (1 - bv_axis_share(y, y->ticks[i])) * (4 * (double)c->rows - 1);
         if ((size_t)rint(at) / 4 != row) continue;
         found = bv_axis_label(y, y->ticks[i]);
-        text = found.text;
+        if (strlen(found.text) <= GUTTER - 2) text = found.text; /* never a part of a number */
     }
     const bool tick = *text != 0;
-    bv_buffer_printf(out, "%*.*s%s", GUTTER - 2, GUTTER - 2, text,
+    bv_buffer_printf(out, "%*s%s", GUTTER - 2, text,
                      c->unicode ? (tick ? " \xe2\x94\xa4" : " \xe2\x94\x82")
                                 : (tick ? " +" : " |"));
 }
@@ -139,7 +139,8 @@ static void put_title(const bv_plot *plot, const bv_terminal_plot_options *o, bv
             bv_buffer_text(out, dots ? "\xe2\x97\x8f" : "\xe2\xa0\x92\xe2\xa0\x92");
         else
             bv_buffer_append(out, &letters[s % COLORS], 1);
-        bv_buffer_printf(out, "%s %s", o->color ? "\033[0m" : "", plot->series[s].name);
+        bv_buffer_printf(out, "%s %s", o->color ? "\033[0m" : "",
+                         plot->series[s].name ? plot->series[s].name : "");
     }
     bv_buffer_text(out, "\n");
 }

@@ -4,24 +4,27 @@
 #include <stddef.h>
 #include <stdio.h>
 
+static bv_human not_finite(double value) {
+    bv_human h;
+    snprintf(h.text, sizeof h.text, "%s", isnan(value) ? "nan" : value < 0 ? "-inf" : "inf");
+    return h;
+}
+
 /* Two digits below ten, else none, and the unit that leaves less than a thousand. What would be
  * rounded up to a thousand takes the next unit. */
 static bv_human scaled(double value, const char *const *units, size_t count) {
     bv_human h;
-    if (!isfinite(value)) {
-        snprintf(h.text, sizeof h.text, "%s%s",
-                 isnan(value) ? "nan"
-                 : value < 0  ? "-inf"
-                              : "inf",
-                 units[0]);
-        return h;
-    }
+    if (!isfinite(value)) return not_finite(value);
     size_t unit = 0;
-    while (unit + 1 < count && fabs(value) >= (unit ? 999.5 : 1000.0)) {
+    while (unit + 1 < count && fabs(value) >= 999.5) {
         value /= 1000;
         unit++;
     }
     const double digits = fabs(value);
+    if (digits >= 1e6) { /* beyond the last unit */
+        snprintf(h.text, sizeof h.text, "%.1e%s", value, units[unit]);
+        return h;
+    }
     const int whole = digits >= 9.95 || (unit == 0 && floor(value) == value);
     snprintf(h.text, sizeof h.text, "%.*f%s", whole ? 0 : 1, value, units[unit]);
     return h;
@@ -45,13 +48,7 @@ static bv_human pair(double large, const char *large_unit, double small, const c
 
 bv_human bv_human_time(double seconds) {
     bv_human h;
-    if (!isfinite(seconds)) {
-        snprintf(h.text, sizeof h.text, "%s",
-                 isnan(seconds) ? "nan"
-                 : seconds < 0  ? "-inf"
-                                : "inf");
-        return h;
-    }
+    if (!isfinite(seconds)) return not_finite(seconds);
     if (seconds < 0) seconds = 0;
     if (seconds < 59.5) {
         const int digits = seconds < 0.995 ? 2 : seconds < 9.95 ? 1 : 0;
@@ -69,6 +66,7 @@ bv_human bv_human_time(double seconds) {
 
 bv_human bv_human_share(double share) {
     bv_human h;
+    if (!isfinite(share)) return not_finite(share);
     const double percent = 100 * share;
     snprintf(h.text, sizeof h.text, "%.*f%%", fabs(percent) < 9.95 ? 1 : 0, percent);
     return h;
