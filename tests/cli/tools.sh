@@ -48,4 +48,28 @@ expect 2 "no such level" with BEAVER_CPU=sse beaver doctor
 expect 2 "--threads" beaver doctor --threads many
 expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 
+# ---- bench ----
+expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
+expect 2 "try: beaver bench train" beaver bench trian
+for name in limits train; do expect 0 "usage: beaver bench $name" beaver bench $name --help; done
+json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
+    beaver bench limits --seconds 0.05 --threads 3 --json
+expect 2 "--seconds" beaver bench limits --seconds 0
+train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
+expect 0 "tokens/s" train
+json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["mfu"] > 0 and j["batch"] == 8 and
+    j["context"] == 32 and j["threads"] == 2 and j["dtype"] == "f32" and j["peak_memory"] > 1e6 and
+    abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
+json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16" and j["micro_batch"] == 2' \
+    train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
+json 'j["batch"] == 12' beaver bench train --preset nanogpt-char-cpu --steps 1 --json \
+    --set layers=1 --set width=16
+expect 2 "--preset" beaver bench train
+expect 2 "try: gpt2" beaver bench train --preset gpt-2
+expect 2 "not KEY=VALUE" train --set layers
+expect 2 'no setting is named "layer"' train --set layer=3
+expect 2 'dtype cannot be "f16"' train --dtype f16
+expect 2 "must be even" train --dtype bf16 --context 15
+expect 2 "--batch" train --batch 0
+
 exit $((failures > 0))
