@@ -11,7 +11,8 @@
 #define BV_COMMANDS(X)                                                                             \
     X(version, "print the version of this program")                                                \
     X(doctor, "say what this machine is, what it can reach, and what slows it down")               \
-    X(bench, "measure this machine's limits, the kernels, and training")
+    X(bench, "measure this machine's limits, the kernels, and training")                           \
+    X(plot, "draw the loss of a run")
 /* clang-format on */
 
 #define BV_COMMAND_DECLARE(name, help) bv_status bv_cmd_##name(int argc, char **argv);

@@ -72,4 +72,27 @@ expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
 
+# ---- plot ----
+mkdir "$folder/run"
+for i in $(seq 1 300); do
+    echo "{\"step\": $i, \"loss\": $((600 - i)).5, \"grad_norm\": 1.1, \"lr\": 0.001}"
+    [ $((i % 100)) != 0 ] || echo "{\"step\": $i, \"val_loss\": $((620 - i))}"
+done >"$folder/run/metrics.jsonl"
+expect 0 "training (mean)" with LC_ALL=C beaver plot "$folder/run"
+if LC_ALL=C grep -q '[^ -~]' "$folder/err"; then
+    echo "FAILED: plot wrote more than ASCII to a terminal without Unicode"
+    failures=1
+fi
+grep -q "</svg>" "$folder/run/loss.svg" || { echo "FAILED: no loss.svg"; failures=1; }
+expect 0 "●" with LC_ALL=C.UTF-8 beaver plot "$folder/run" --out "$folder/other.svg"
+cmp -s "$folder/run/loss.svg" "$folder/other.svg" || { echo "FAILED: pictures differ"; failures=1; }
+json 'j["loss_points"] == 300 and j["val_loss"] == 320 and j["loss"] == 300.5' \
+    beaver plot "$folder/run" --json
+expect 1 "no such folder" beaver plot "$folder/nowhere"
+expect 1 "metrics.jsonl" beaver plot "$folder"
+expect 2 "RUN" beaver plot
+expect 1 "absent" beaver plot "$folder/run" --out "$folder/absent/loss.svg"
+echo '{"step": 301, "loss": oops}' >>"$folder/run/metrics.jsonl"
+expect 1 "metrics.jsonl:304" beaver plot "$folder/run"
+
 exit $((failures > 0))
