@@ -6,6 +6,7 @@
 
 static const bv_subcommand table[] = {
     {"limits", "measure this machine's peaks and its memory bandwidth", bv_bench_limits},
+    {"kernels", "measure each kernel in the shapes that models use", bv_bench_kernels},
     {"train", "measure training steps of a preset on random tokens", bv_bench_train},
 };
 

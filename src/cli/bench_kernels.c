@@ -1,0 +1,527 @@
+/*
+ * The kernels, each by itself, in the shapes that a GPT-2 124M and a small model give them. The
+ * limit of a kernel is the longer of two times: its operations at the measured peak, its operands
+ * (each once) at the measured bandwidth of memory; the share is that over the median of its runs.
+ * Operands of small shapes stay in the caches, so a share of memory may exceed 100 %.
+ */
+#include "base/clock.h"
+#include "base/memory.h"
+#include "cli/bench.h"
+#include "cli/cli.h"
+#include "cli/compute.h"
+#include "report/units.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const bv_flag flag_table[] = {
+    {.name = "filter",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .help = "only lines that contain it, e.g. matmul, gpt2, \"attention gpt2\", bf16"},
+    {.name = "seconds",
+     .value = "S",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.001,
+     .max = 60,
+     .fallback = "0.2",
+     .help = "how long to repeat each kernel"},
+    BV_FLAG_THREADS,
+    BV_FLAG_JSON,
+};
+
+static const bv_command command = {
+    .name = "bench kernels",
+    .summary = "Measures each kernel in the shapes of GPT-2 124M and of a small model: median "
+               "time, GFLOP/s, GB/s, and the share of what this machine's measured limits allow "
+               "(above 100% where the operands stay in the caches).",
+    .example = "beaver bench kernels --filter \"matmul gpt2\"\n"
+               "BEAVER_CPU=avx2 beaver bench kernels --threads 1 --json",
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+typedef struct shapes {
+    const char *name;
+    size_t sequences, context, width, heads, vocab;
+} shapes;
+
+static const shapes models[] = {
+    {"gpt2", 1, 1024, 768, 12, 50257}, /* one sequence of a micro-batch */
+    {"small", 12, 64, 128, 4, 65},     /* preset nanogpt-char-cpu       */
+};
+
+#define BUFFERS_MAX 8
+#define RUNS_MAX 2000
+
+/* One kernel that is measured: what it is called and costs, and its operands. */
+typedef struct job {
+    const bv_compute *compute;
+    const shapes *model;
+    const char *kernel;
+    char shape[48];
+    bv_dtype type;
+    double flops, bytes;
+    void *buffers[BUFFERS_MAX];
+    size_t buffer_count;
+    bool failed;
+    size_t rows; /* for kernels by ranges: how many, and borders are multiples of `unit` */
+    size_t unit;
+    char *scratch;
+    size_t scratch_bytes; /* of a thread */
+    union {
+        bv_matmul_args matmul;
+        bv_attention_args attention;
+        bv_norm_args norm;
+        bv_activation_args activation;
+        bv_add_args add;
+        bv_embed_args embed;
+        bv_loss_args loss;
+        bv_adamw_args adamw;
+    } args;
+    bv_attention_sequence sequences[16];
+    const void *tiles[16][2][64];
+} job;
+
+typedef struct suite {
+    bv_compute compute;
+    bv_limits limits;
+    const char *filter;
+    double seconds;
+    json_t *list; /* NULL: said on standard error */
+    double *times;
+} suite;
+
+/* ---- operands ---- */
+
+/* Zeroed memory that the job frees at its end. */
+static void *take(job *j, size_t bytes) {
+    BV_ASSERT(j->buffer_count < BUFFERS_MAX);
+    void *memory = bv_malloc_aligned(bytes + 64);
+    if (!memory) j->failed = true;
+    j->buffers[j->buffer_count++] = memory;
+    return memory;
+}
+
+/* Numbers of both signs around 0.1: no denormal, nothing that grows. */
+static void *take_filled(job *j, bv_dtype type, size_t count) {
+    char *memory = take(j, count * bv_dtype_size(type));
+    for (size_t i = 0; memory && i < count; i++) {
+        const uint32_t hash = (uint32_t)i * 2654435761u,
+                       word = 0x3d800000u | (hash >> 7 & 0xffffffu);
+        const uint32_t bits = word | (hash & 1) << 31;
+        if (type == BV_BF16)
+            ((uint16_t *)memory)[i] = (uint16_t)(bits >> 16);
+        else
+            ((uint32_t *)memory)[i] = bits;
+    }
+    return memory;
+}
+
+static uint32_t *take_indices(job *j, size_t count, size_t limit) {
+    uint32_t *list = take(j, count * sizeof *list);
+    for (size_t i = 0; list && i < count; i++) list[i] = (uint32_t)(i * 2654435761u % limit);
+    return list;
+}
+
+/* ---- measuring ---- */
+
+static bv_status record(suite *s, const job *j, double seconds) {
+    const double peak = j->type == BV_BF16 ? s->limits.bf16_gflops : s->limits.f32_gflops;
+    const double compute = j->flops * 1e-9 / peak, memory = j->bytes * 1e-9 / s->limits.read_gbps;
+    const char *limit = compute > memory ? "compute" : "memory";
+    const double share = (compute > memory ? compute : memory) / seconds;
+    const char *dtype = j->type == BV_BF16 ? "bf16" : "f32";
+    const double gflops = j->flops * 1e-9 / seconds, gbps = j->bytes * 1e-9 / seconds;
+    if (!s->list) {
+        bv_cli_say("%-18s %-6s %-22s %-5s %9.1f us %7.1f GFLOP/s %6.1f GB/s %5s of %s\n", j->kernel,
+                   j->model->name, j->shape, dtype, 1e6 * seconds, gflops, gbps,
+                   bv_human_share(share).text, limit);
+        return BV_OK;
+    }
+    json_t *entry = json_pack("{ss ss ss ss sf sf sf sf ss}", "kernel", j->kernel, "model",
+                              j->model->name, "shape", j->shape, "dtype", dtype, "seconds", seconds,
+                              "gflops", gflops, "gbps", gbps, "share", share, "limit", limit);
+    return json_array_append_new(s->list, entry) ? bv_fail_memory("JSON") : BV_OK;
+}
+
+static bool wanted(const suite *s, const job *j) {
+    char line[160];
+    snprintf(line, sizeof line, "%s %s %s %s", j->kernel, j->model->name, j->shape,
+             j->type == BV_BF16 ? "bf16" : "f32");
+    return !s->filter || strstr(line, s->filter);
+}
+
+/* Runs what was made, records it, frees its operands. */
+static bv_status finish(suite *s, job *j, void (*run)(job *)) {
+    bv_error *error = j->failed ? bv_fail_memory("a benchmark's operands") : BV_OK;
+    if (!error) {
+        const unsigned saved = bv_float_enter();
+        run(j); /* warms up */
+        size_t count = 0;
+        for (const double end = bv_clock_seconds() + s->seconds;
+             count < 3 || (count < RUNS_MAX && bv_clock_seconds() < end); count++) {
+            const double begin = bv_clock_seconds();
+            run(j);
+            s->times[count] = bv_clock_seconds() - begin;
+        }
+        bv_float_leave(saved);
+        error = record(s, j, bv_bench_median(s->times, count));
+    }
+    for (size_t i = 0; i < j->buffer_count; i++) bv_free_aligned(j->buffers[i]);
+    return error;
+}
+
+static job start(const suite *s, const shapes *model, const char *kernel, bv_dtype type) {
+    return (job){.compute = &s->compute, .model = model, .kernel = kernel, .type = type, .unit = 1};
+}
+
+/* ---- matmul ---- */
+
+static void run_matmul(job *j) {
+    bv_matmul_run(j->compute->kernels, j->compute->pool, &j->args.matmul, j->scratch);
+}
+
+static void cost_matmul(job *j, size_t m, size_t n, size_t k, size_t c_bytes) {
+    const double size = (double)bv_dtype_size(j->type);
+    snprintf(j->shape, sizeof j->shape, "%zu x %zu x %zu", m, n, k);
+    j->flops = 2.0 * (double)m * (double)n * (double)k;
+    j->bytes = size * (double)(m * k + k * n) + (double)(c_bytes * m * n);
+}
+
+static void take_matmul_scratch(job *j) {
+    j->scratch =
+        take(j, bv_matmul_scratch_bytes(j->compute->kernels, j->compute->threads, &j->args.matmul));
+}
+
+/* y [m, n] = x [m, k] times packed weights. */
+static bv_status bench_linear(suite *s, const shapes *model, bv_dtype type, const char *kernel,
+                              size_t m, size_t n, size_t k) {
+    job j = start(s, model, kernel, type);
+    cost_matmul(&j, m, n, k, bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    void *weights = take_filled(&j, BV_F32, n * k);
+    void *packed = take(&j, bv_matmul_packed_bytes(s->compute.kernels, type, k, n));
+    const bv_matmul_source source = {weights, BV_F32, 1, k, k, n};
+    if (!j.failed) bv_matmul_pack(s->compute.kernels, s->compute.pool, type, &source, packed);
+    j.args.matmul = (bv_matmul_args){.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .type = type,
+                                     .a = take_filled(&j, type, m * k),
+                                     .lda = k,
+                                     .b = packed,
+                                     .c = take(&j, m * n * bv_dtype_size(type)),
+                                     .ldc = n,
+                                     .c_type = type};
+    take_matmul_scratch(&j);
+    return finish(s, &j, run_matmul);
+}
+
+/* dW [out, in] += dy^T [out, rows] x [rows, in]. */
+static bv_status bench_weight_gradient(suite *s, const shapes *model, bv_dtype type, size_t rows,
+                                       size_t out, size_t in) {
+    job j = start(s, model, "matmul gradient", type);
+    cost_matmul(&j, out, in, rows, 2 * sizeof(float));
+    if (!wanted(s, &j)) return BV_OK;
+    const void *x = take_filled(&j, type, rows * in);
+    j.args.matmul = (bv_matmul_args){.m = out,
+                                     .n = in,
+                                     .k = rows,
+                                     .type = type,
+                                     .a = take_filled(&j, type, rows * out),
+                                     .lda = out,
+                                     .a_transposed = true,
+                                     .b_source = {x, type, in, 1, rows, in},
+                                     .c = take(&j, out * in * sizeof(float)),
+                                     .ldc = in,
+                                     .c_type = BV_F32,
+                                     .accumulate = true};
+    take_matmul_scratch(&j);
+    return finish(s, &j, run_matmul);
+}
+
+static bv_status bench_matmuls(suite *s, const shapes *model, bv_dtype type) {
+    const size_t rows = model->sequences * model->context, w = model->width;
+    BV_TRY(bench_linear(s, model, type, "matmul qkv", rows, 3 * w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul out", rows, w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul up", rows, 4 * w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul down", rows, w, 4 * w));
+    BV_TRY(bench_linear(s, model, type, "matmul head", 256, model->vocab, w));
+    BV_TRY(bench_linear(s, model, type, "matmul decode", 1, 4 * w, w));
+    BV_TRY(bench_weight_gradient(s, model, type, rows, 4 * w, w));
+    return bench_weight_gradient(s, model, type, rows, w, 4 * w);
+}
+
+/* ---- attention ---- */
+
+static void attention_part(void *context, int part, int parts) {
+    (void)parts;
+    const job *j = context;
+    const bv_attention_kernels *kernels = j->compute->kernels->attention;
+    const bv_attention_args *args = &j->args.attention;
+    void *scratch = j->scratch + (size_t)part * j->scratch_bytes;
+    for (size_t item; (item = bv_pool_next(j->compute->pool)) < j->rows;)
+        if (args->dq)
+            kernels->backward(args, item, scratch);
+        else
+            kernels->forward(args, item, scratch);
+}
+
+static void run_attention(job *j) {
+    bv_pool_run(j->compute->pool, attention_part, j);
+}
+
+static void lay_out_attention(job *j, const char *qkv, size_t stride) {
+    const shapes *m = j->model;
+    const size_t size = bv_dtype_size(j->type);
+    for (size_t i = 0; i < m->sequences; i++) {
+        for (size_t t = 0; t < (m->context + 63) / 64; t++)
+            for (size_t v = 0; v < 2; v++)
+                j->tiles[i][v][t] =
+                    qkv + ((i * m->context + 64 * t) * stride + (1 + v) * m->width) * size;
+        j->sequences[i] = (bv_attention_sequence){.row = i * m->context,
+                                                  .rows = m->context,
+                                                  .k_tiles = j->tiles[i][0],
+                                                  .v_tiles = j->tiles[i][1],
+                                                  .sample = (uint32_t)i};
+    }
+}
+
+static void make_attention(job *j) {
+    const shapes *m = j->model;
+    const size_t rows = m->sequences * m->context, stride = 3 * m->width;
+    const char *qkv = take_filled(j, j->type, rows * stride);
+    lay_out_attention(j, qkv, stride);
+    j->args.attention = (bv_attention_args){.heads = m->heads,
+                                            .kv_heads = m->heads,
+                                            .d_head = m->width / m->heads,
+                                            .scale = 0.125,
+                                            .type = j->type,
+                                            .sequences = j->sequences,
+                                            .sequence_count = m->sequences,
+                                            .q = qkv,
+                                            .q_stride = stride,
+                                            .kv_stride = stride,
+                                            .out = take_filled(j, j->type, rows * m->width),
+                                            .out_stride = m->width,
+                                            .lse = take(j, rows * m->heads * sizeof(float))};
+}
+
+static void take_attention_scratch(job *j, bool backward) {
+    const bv_attention_kernels *kernels = j->compute->kernels->attention;
+    const size_t bytes = kernels->scratch_bytes(&j->args.attention, backward);
+    j->scratch_bytes = (bytes + 63) / 64 * 64;
+    j->scratch = take(j, j->scratch_bytes * (size_t)j->compute->threads);
+    j->rows = backward ? kernels->backward_items(&j->args.attention)
+                       : kernels->forward_items(&j->args.attention);
+}
+
+static bv_status bench_attention(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "attention backward" : "attention", type);
+    const size_t rows = model->sequences * model->context, size = bv_dtype_size(type);
+    snprintf(j.shape, sizeof j.shape, "%zu x %zu x %zu x %zu", model->sequences, model->context,
+             model->heads, model->width / model->heads);
+    /* Half of context x context, two products forward and five backward. */
+    j.flops = (backward ? 5.0 : 2.0) * (double)(rows * model->context * model->width);
+    j.bytes = (double)(rows * model->width * size * (backward ? 8 : 4));
+    if (!wanted(s, &j)) return BV_OK;
+    make_attention(&j);
+    take_attention_scratch(&j, false);
+    if (!j.failed && backward) {
+        run_attention(&j); /* backward reads what forward wrote */
+        char *gradient = take(&j, rows * 3 * model->width * size);
+        j.args.attention.dout = take_filled(&j, type, rows * model->width);
+        j.args.attention.dq = gradient;
+        j.args.attention.dk = gradient + model->width * size;
+        j.args.attention.dv = gradient + 2 * model->width * size;
+        take_attention_scratch(&j, true);
+    }
+    return finish(s, &j, run_attention);
+}
+
+/* ---- kernels by ranges of rows or elements ---- */
+
+#define BY_RANGES(NAME, CALL)                                                                      \
+    static void NAME##_part(void *context, int part, int parts) {                                  \
+        const job *j = context;                                                                    \
+        const bv_kernels *kernels = j->compute->kernels;                                           \
+        size_t begin, end;                                                                         \
+        bv_pool_range(j->rows, j->unit, part, parts, &begin, &end);                                \
+        if (begin < end) CALL;                                                                     \
+    }                                                                                              \
+    static void NAME(job *j) {                                                                     \
+        bv_pool_run(j->compute->pool, NAME##_part, j);                                             \
+    }
+BY_RANGES(run_norm, kernels->norm->forward(&j->args.norm, begin, end))
+BY_RANGES(run_norm_backward, kernels->norm->backward_input(&j->args.norm, begin, end))
+BY_RANGES(run_gelu, kernels->elementwise->activation(&j->args.activation, begin, end))
+BY_RANGES(run_gelu_backward,
+          kernels->elementwise->activation_backward(&j->args.activation, begin, end))
+BY_RANGES(run_add, kernels->elementwise->add(&j->args.add, begin, end))
+BY_RANGES(run_embed, kernels->elementwise->embed(&j->args.embed, begin, end))
+BY_RANGES(run_loss, kernels->loss->cross_entropy(&j->args.loss, begin, end))
+BY_RANGES(run_adamw, kernels->optimizer->adamw(&j->args.adamw, begin, end))
+
+/* Rows x cols, and how many bytes an element costs. */
+static void cost_rows(job *j, size_t rows, size_t cols, size_t element_bytes) {
+    snprintf(j->shape, sizeof j->shape, "%zu x %zu", rows, cols);
+    j->rows = rows;
+    j->bytes = (double)(rows * cols * element_bytes);
+}
+
+static bv_status bench_norm(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "norm backward" : "norm", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, (backward ? 8 : 4) + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.norm = (bv_norm_args){.cols = cols,
+                                 .eps = 1e-5,
+                                 .x = take_filled(&j, BV_F32, rows * cols),
+                                 .gain = take_filled(&j, BV_F32, cols),
+                                 .y = take(&j, rows * cols * bv_dtype_size(type)),
+                                 .y_type = type,
+                                 .mean = take(&j, rows * sizeof(float)),
+                                 .rstd = take_filled(&j, BV_F32, rows)};
+    if (backward) {
+        j.args.norm.dy = take_filled(&j, type, rows * cols);
+        j.args.norm.dx = take(&j, rows * cols * sizeof(float));
+    }
+    return finish(s, &j, backward ? run_norm_backward : run_norm);
+}
+
+static bv_status bench_gelu(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "gelu backward" : "gelu", type);
+    const size_t rows = model->sequences * model->context, cols = 4 * model->width;
+    const size_t size = bv_dtype_size(type);
+    cost_rows(&j, rows, cols, (backward ? 3 : 2) * size);
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.activation = (bv_activation_args){.kind = BV_GELU_TANH,
+                                             .cols = cols,
+                                             .x = take_filled(&j, type, rows * cols),
+                                             .y = take(&j, rows * cols * size),
+                                             .x_type = type,
+                                             .y_type = type};
+    if (backward) {
+        j.args.activation.dy = take_filled(&j, type, rows * cols);
+        j.args.activation.dx = take(&j, rows * cols * size);
+    }
+    return finish(s, &j, backward ? run_gelu_backward : run_gelu);
+}
+
+static bv_status bench_embed(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "embed", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 4 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.embed = (bv_embed_args){.cols = cols,
+                                   .ids = take_indices(&j, rows, model->vocab),
+                                   .table = take_filled(&j, type, model->vocab * cols),
+                                   .table_type = type,
+                                   .y = take(&j, rows * cols * sizeof(float))};
+    return finish(s, &j, run_embed);
+}
+
+static bv_status bench_loss(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "cross-entropy", type);
+    const size_t rows = 256, cols = (model->vocab + 15) / 16 * 16;
+    cost_rows(&j, rows, model->vocab, 8 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    void *logits = take_filled(&j, BV_F32, rows * cols);
+    j.args.loss = (bv_loss_args){
+        .classes = model->vocab,
+        .stride = cols,
+        .logits = logits,
+        .targets = take_indices(&j, rows, model->vocab),
+        .losses = take(&j, rows * sizeof(float)),
+        .scale = 1.0 / (double)rows,
+        .dlogits = type == BV_BF16 ? take(&j, rows * cols * sizeof(uint16_t)) : logits,
+        .dlogits_type = type};
+    return finish(s, &j, run_loss);
+}
+
+static bv_status bench_add(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "add", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 8 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = rows * cols;
+    j.unit = 64;
+    j.args.add = (bv_add_args){.a = take_filled(&j, BV_F32, rows * cols),
+                               .b = take_filled(&j, type, rows * cols),
+                               .y = take(&j, rows * cols * sizeof(float)),
+                               .b_type = type,
+                               .scale = 1};
+    return finish(s, &j, run_add);
+}
+
+static bv_status bench_adamw(suite *s, const shapes *model) {
+    job j = start(s, model, "adamw", BV_F32);
+    const size_t count = 12 * model->width * model->width; /* the matrices of a layer */
+    cost_rows(&j, 1, count, 28);
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = count;
+    j.unit = 64;
+    j.args.adamw = (bv_adamw_args){.parameter = take_filled(&j, BV_F32, count),
+                                   .m = take(&j, count * sizeof(float)),
+                                   .v = take(&j, count * sizeof(float)),
+                                   .gradient = take_filled(&j, BV_F32, count),
+                                   .gradient_scale = 1,
+                                   .lr = 1e-6,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.95,
+                                   .eps = 1e-8,
+                                   .correction1 = 0.1,
+                                   .correction2 = 0.05};
+    return finish(s, &j, run_adamw);
+}
+
+/* ---- all of them ---- */
+
+static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
+    BV_TRY(bench_matmuls(s, model, type));
+    BV_TRY(bench_attention(s, model, type, false));
+    BV_TRY(bench_attention(s, model, type, true));
+    BV_TRY(bench_norm(s, model, type, false));
+    BV_TRY(bench_norm(s, model, type, true));
+    BV_TRY(bench_gelu(s, model, type, false));
+    BV_TRY(bench_gelu(s, model, type, true));
+    BV_TRY(bench_add(s, model, type));
+    BV_TRY(bench_embed(s, model, type));
+    BV_TRY(bench_loss(s, model, type));
+    return type == BV_F32 ? bench_adamw(s, model) : BV_OK;
+}
+
+static bv_status run(suite *s, int64_t threads) {
+    static const bv_dtype types[] = {BV_F32, BV_BF16};
+    BV_TRY(bv_compute_open(threads, &s->compute));
+    s->times = bv_calloc(RUNS_MAX, sizeof *s->times);
+    if (!s->times) return bv_fail_memory("a benchmark");
+    BV_TRY(bv_compute_limits(&s->compute, &s->limits));
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (size_t t = 0; t < 2; t++) BV_TRY(bench_model(s, &models[m], types[t]));
+    if (!s->list) return BV_OK;
+    json_t *list = s->list;
+    s->list = NULL;
+    return bv_cli_json(json_pack("{ss si s{sfsfsf} so}", "level", s->compute.kernels->level,
+                                 "threads", s->compute.threads, "limits", "f32_gflops",
+                                 s->limits.f32_gflops, "bf16_gflops", s->limits.bf16_gflops,
+                                 "read_gbps", s->limits.read_gbps, "kernels", list));
+}
+
+bv_status bv_bench_kernels(int argc, char **argv) {
+    bv_flags *flags;
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    suite s = {.filter = bv_flags_string(flags, "filter"),
+               .seconds = bv_flags_double(flags, "seconds")};
+    const bool as_json = bv_flags_bool(flags, "json");
+    if (as_json) s.list = json_array();
+    bv_error *error =
+        as_json && !s.list ? bv_fail_memory("JSON") : run(&s, bv_flags_int(flags, "threads"));
+    json_decref(s.list);
+    bv_free(s.times);
+    bv_compute_close(&s.compute);
+    bv_flags_free(&flags);
+    return error;
+}
