@@ -51,7 +51,9 @@ expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 # ---- bench ----
 expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
 expect 2 "try: beaver bench train" beaver bench trian
-for name in limits kernels train; do expect 0 "usage: beaver bench $name" beaver bench $name --help; done
+for name in limits kernels train; do
+    expect 0 "usage: beaver bench $name" beaver bench $name --help
+done
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
     beaver bench limits --seconds 0.05 --threads 3 --json
 expect 2 "--seconds" beaver bench limits --seconds 0
