@@ -6,6 +6,7 @@
 #include "cli/compute.h"
 #include "cli/settings_flags.h"
 #include "model/gpt_train.h"
+#include "report/estimate.h"
 #include "report/machine.h"
 #include "report/units.h"
 #include "train/settings.h"
@@ -96,6 +97,19 @@ static bv_status read_settings(const bv_flags *flags, bench *b) {
     else if (s->batch > LARGE_BATCH)
         s->batch = s->micro_batch;
     return bv_settings_check(s);
+}
+
+/* A model that does not fit is refused before the machine begins to swap. */
+static bv_status check_memory(const bench *b) {
+    bv_estimate needed;
+    BV_TRY(bv_estimate_memory(&b->settings, b->compute.kernels, b->compute.pool, &needed));
+    bv_machine machine;
+    bv_machine_read(&machine);
+    if (machine.memory_available == 0 || needed.total <= machine.memory_available) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_MEMORY, "%s needs %s of memory, %s are available", b->preset,
+                          bv_human_bytes((double)needed.total).text,
+                          bv_human_bytes((double)machine.memory_available).text),
+                  "--batch 1, --set recompute=true, or a smaller preset");
 }
 
 /* ---- steps ---- */
@@ -207,6 +221,7 @@ static bv_status run(const bv_flags *flags, bench *b) {
     b->as_json = bv_flags_bool(flags, "json");
     BV_TRY(read_settings(flags, b));
     BV_TRY(bv_compute_open(bv_flags_int(flags, "threads"), &b->compute));
+    BV_TRY(check_memory(b));
     BV_TRY(create(b));
     run_steps(b);
     return report(b);

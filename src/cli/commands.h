@@ -12,6 +12,7 @@
     X(version, "print the version of this program")                                                \
     X(doctor, "say what this machine is, what it can reach, and what slows it down")               \
     X(bench, "measure this machine's limits, the kernels, and training")                           \
+    X(explain, "say what a training consists of, needs, and how long it would take here")          \
     X(plot, "draw the loss of a run")
 /* clang-format on */
 

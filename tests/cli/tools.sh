@@ -79,6 +79,36 @@ expect 2 'no setting is named "layer"' train --set layer=3
 expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
+expect 1 "are available" beaver bench train --preset gpt3-175b
+
+# ---- explain ----
+expect 0 "h.0..11.attn.c_attn.weight" beaver explain gpt2
+expect 0 "[2304, 768]" beaver explain gpt2
+expect 0 "assuming 30% of this machine's measured bf16 peak" beaver explain gpt2 --share 0.3
+expect 0 "MORE than" beaver explain gpt3-175b
+json 'j["parameter_count"] == 124439808 and len(j["parameters"]) == 148 and
+    {"name": "ln_f.weight", "shape": [768], "kind": "vector", "init": "ones"} in j["parameters"]
+    and j["tokens"] == 20000 * 512 * 1024 and j["memory"]["optimizer"] == 8 * 124439808 and
+    j["kv_bytes_per_token"] == 2 * 2 * 12 * 768 and 2.4e8 < j["weight_bytes_per_token"] < 2.6e8 and
+    abs(j["seconds"] * j["peak_gflops"] * 1e9 * 0.5 / j["training_flops"] - 1) < 1e-9 and
+    j["settings"]["vocab_size"] == 50257' beaver explain gpt2 --json
+json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 100 and
+    sum(__import__("math").prod(p["shape"]) for p in j["parameters"]) == j["parameter_count"]' \
+    beaver explain demo --set layers=3 --vocab 100 --json
+echo '{"layers": 2, "width": 64, "heads": 2}' >"$folder/config.json"
+json 'j["settings"]["layers"] == 2' beaver explain "$folder/config.json" --json
+json 'j["settings"]["width"] == 64' beaver explain "$folder" --json
+printf '{"layers": 2,\n "widht": 64}' >"$folder/typo.json"
+expect 2 "typo.json:2" beaver explain "$folder/typo.json"
+expect 2 "try: width" beaver explain "$folder/typo.json"
+echo '{"layers": ' >"$folder/half.json"
+expect 1 "half.json" beaver explain "$folder/half.json"
+expect 1 "absent.json" beaver explain "$folder/absent.json"
+expect 2 'no preset is named "gpt5"' beaver explain gpt5
+expect 1 "is no run" beaver explain "$XDG_CACHE_HOME"
+expect 2 "not a multiple of heads" beaver explain tiny --set width=33
+expect 2 "--share" beaver explain tiny --share 2
+expect 2 "WHAT" beaver explain
 
 # ---- plot ----
 mkdir "$folder/run"
