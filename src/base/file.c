@@ -90,7 +90,9 @@ bool bv_dir_exists(const char *path) {
 
 static bv_status make_one(const char *path) {
     const bool made = allowed("mkdir", path) && mkdir(path, 0777) == 0;
+    const int cause = errno;
     if (made || bv_dir_exists(path)) return BV_OK;
+    errno = cause;
     return bv_fail_errno("cannot make the folder %s", path);
 }
 

@@ -1,16 +1,42 @@
 #include "base/json.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+/* jansson drops what it has no memory for without a word when values are put together, so the
+ * failure is kept here until the value is written. */
+static _Thread_local bool lost;
+
+static void *allocate(size_t size) {
+    void *pointer = bv_malloc(size);
+    if (!pointer) lost = true;
+    return pointer;
+}
+
+void bv_json_begin(void) {
+    json_set_alloc_funcs(allocate, bv_free);
+}
+
+static bool take_loss(void) {
+    const bool was = lost;
+    lost = false;
+    return was;
+}
+
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
     json_error_t where;
+    lost = false;
     *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
+    if (take_loss()) {
+        json_decref(*out);
+        *out = NULL;
+        return bv_fail_memory("JSON");
+    }
     if (*out) return BV_OK;
-    if (json_error_code(&where) == json_error_out_of_memory) return bv_fail_memory("JSON");
     return bv_fail(BV_CODE_INPUT, "%s:%d:%d: not JSON: %s", origin, where.line, where.column,
                    where.text);
 }
@@ -79,7 +105,8 @@ static bool put(const json_t *value, int indent, int depth, bv_buffer *out) {
 }
 
 bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out) {
-    if (!value || !put(value, indent, 0, out)) return bv_fail_memory("JSON");
+    const bool ok = value && put(value, indent, 0, out);
+    if (take_loss() || !ok) return bv_fail_memory("JSON");
     return bv_buffer_error(out);
 }
 

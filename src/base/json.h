@@ -11,6 +11,10 @@
 #include <jansson.h>
 #include <stdint.h>
 
+/* Once, before all else: jansson then allocates through memory.h, and a value of which a part was
+ * lost for want of memory is refused when it is written (on the thread that made it). */
+void bv_json_begin(void);
+
 /* Rejects duplicate keys; an error names line and column. */
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);

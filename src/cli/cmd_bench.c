@@ -1,26 +1,260 @@
-#include "cli/bench.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cli/bench_kernels.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "cli/settings_flags.h"
+#include "model/gpt_train.h"
+#include "report/limits_cache.h"
+#include "report/machine.h"
+#include "report/units.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-static const bv_subcommand table[] = {
-    {"limits", "measure this machine's peaks and its memory bandwidth", bv_bench_limits},
-    {"kernels", "measure each kernel in the shapes that models use", bv_bench_kernels},
-    {"train", "measure training steps of a preset on random tokens", bv_bench_train},
+#define LIMITS_SECONDS 1.5
+#define WARM_UP_STEPS 2
+
+/* ---- limits ---- */
+
+static const bv_flag limits_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
+static const bv_command limits_command = {
+    .name = "bench limits",
+    .summary = "Measures this machine's limits: multiply-adds from registers alone, and reads of "
+               "memory, on one thread and on all.",
+    .example = "beaver bench limits --json",
+    .flags = limits_flags,
+    .flag_count = sizeof limits_flags / sizeof *limits_flags,
 };
+
+static bv_status measure(const bv_kernels *kernels, int threads, json_t *list) {
+    bv_pool *pool;
+    bv_limits l;
+    BV_TRY(bv_pool_create(threads, &pool));
+    threads = bv_pool_threads(pool);
+    bv_error *error = bv_limits_measure(kernels, pool, LIMITS_SECONDS, &l);
+    bv_pool_destroy(&pool);
+    if (error) return error;
+    bv_cli_say("%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  memory %.1f GB/s\n", threads,
+               threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.read_gbps);
+    json_array_append_new(list,
+                          json_pack("{si sf sf sf}", "threads", threads, "f32_gflops", l.f32_gflops,
+                                    "bf16_gflops", l.bf16_gflops, "read_gbps", l.read_gbps));
+    return BV_OK;
+}
+
+static bv_status run_limits(int argc, char **argv) {
+    bv_flags *flags;
+    bv_machine_use use = {0};
+    BV_TRY(bv_flags_parse(&limits_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    json_t *list = json_array();
+    bv_error *error = bv_machine_begin(flags, &use);
+    const int threads = bv_pool_threads(use.pool);
+    if (!error) error = measure(use.kernels, 1, list);
+    if (!error && threads > 1) error = measure(use.kernels, threads, list);
+    if (!error && bv_flags_bool(flags, "json"))
+        error = bv_cli_json(json_pack("{ss sO}", "level", use.kernels->level, "limits", list));
+    json_decref(list);
+    bv_machine_end(&use);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- kernels ---- */
+
+static const bv_command kernels_command = {
+    .name = "bench kernels",
+    .summary = "Measures each kernel on the shapes of GPT-2 124M (4 x 1024 tokens) and of a small "
+               "model, beside this machine's limit: medians, and shares of the limit.",
+    .example = "beaver bench kernels --threads 2",
+    .flags = limits_flags,
+    .flag_count = sizeof limits_flags / sizeof *limits_flags,
+};
+
+static bv_status run_kernels(int argc, char **argv) {
+    bv_flags *flags;
+    bv_machine_use use = {0};
+    BV_TRY(bv_flags_parse(&kernels_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    json_t *rows = json_array();
+    bv_error *error = bv_machine_begin(flags, &use);
+    if (!error) error = bv_bench_kernels(use.kernels, use.pool, rows);
+    if (!error && bv_flags_bool(flags, "json"))
+        error = bv_cli_json(json_pack("{ss si sO}", "level", use.kernels->level, "threads",
+                                      bv_pool_threads(use.pool), "kernels", rows));
+    json_decref(rows);
+    bv_machine_end(&use);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- train ---- */
+
+static const bv_flag train_flags[] = {
+    BV_SETTINGS_FLAGS,
+    {.name = "batch",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e6,
+     .help = "sequences of a step (default: the preset's, or 4 where that is more than 64)"},
+    {.name = "context",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e6,
+     .help = "tokens of a sequence (default: the preset's)"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+static const bv_command train_command = {
+    .name = "bench train",
+    .summary = "Measures training on random tokens: --steps of them after two to warm up (default "
+               "10); the median counts. Nothing is saved.",
+    .example = "beaver bench train --preset gpt2 --batch 4 --steps 5\n"
+               "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
+    .flags = train_flags,
+    .flag_count = sizeof train_flags / sizeof *train_flags,
+};
+
+typedef struct train_bench {
+    bv_settings settings;
+    bv_machine_use use;
+    bv_gpt_trainer *trainer;
+    uint32_t *inputs, *targets;
+    double *seconds;
+    size_t steps;
+} train_bench;
+
+static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
+    bv_settings *s = &b->settings;
+    bv_settings_default(s);
+    BV_TRY(bv_settings_from_flags(flags, s));
+    b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
+    if (b->steps == 0) return bv_fail(BV_CODE_USAGE, "--steps must be at least 1");
+    if (bv_flags_given(flags, "batch"))
+        s->batch = (size_t)bv_flags_int(flags, "batch");
+    else if (s->batch > 64)
+        s->batch = 4;
+    if (bv_flags_given(flags, "context")) s->model.context = (size_t)bv_flags_int(flags, "context");
+    const char *preset = bv_flags_string(flags, "preset");
+    const bool published = preset && !strncmp(preset, "gpt", 3);
+    if (s->model.vocab_size == 0) s->model.vocab_size = published ? 50257 : 65;
+    s->grains = 1;
+    return bv_settings_check(s);
+}
+
+static bv_status prepare(train_bench *b) {
+    const bv_settings *s = &b->settings;
+    const bv_gpt_trainer_options options = {.config = s->model,
+                                            .numerics = s->numerics,
+                                            .kernels = b->use.kernels,
+                                            .pool = b->use.pool,
+                                            .batch_max = s->batch,
+                                            .micro_batch = s->micro_batch,
+                                            .context = s->model.context,
+                                            .grains = 1,
+                                            .recompute = s->recompute,
+                                            .unfused = !s->fuse,
+                                            .seed = s->seed,
+                                            .optimizer = s->optimizer};
+    const size_t rows = s->batch * s->model.context;
+    b->inputs = bv_calloc(rows, sizeof *b->inputs);
+    b->targets = bv_calloc(rows, sizeof *b->targets);
+    b->seconds = bv_calloc(b->steps, sizeof *b->seconds);
+    if (!b->inputs || !b->targets || !b->seconds) return bv_fail_memory("a batch");
+    for (size_t i = 0; i < rows; i++) {
+        const bv_random4 r = bv_random(s->seed, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0);
+        b->inputs[i] = r.v[0] % (uint32_t)s->model.vocab_size;
+        b->targets[i] = r.v[1] % (uint32_t)s->model.vocab_size;
+    }
+    return bv_gpt_trainer_create(&options, &b->trainer);
+}
+
+static void one_step(train_bench *b, uint32_t step) {
+    const bv_settings *s = &b->settings;
+    const size_t context = s->model.context;
+    double loss, norm;
+    bv_gpt_trainer_step_begin(b->trainer, step, s->batch * context);
+    bv_gpt_trainer_grain_begin(b->trainer);
+    for (size_t i = 0; i < s->batch; i += s->micro_batch) {
+        const size_t left = s->batch - i, n = left < s->micro_batch ? left : s->micro_batch;
+        bv_gpt_trainer_micro(b->trainer, b->inputs + i * context, b->targets + i * context, NULL, n,
+                             i);
+    }
+    bv_gpt_trainer_grain_end(b->trainer);
+    bv_gpt_trainer_gradient(b->trainer, &loss, &norm);
+    bv_gpt_trainer_apply(b->trainer, &(bv_optimizer_step){.lr = 1e-5,
+                                                          .beta1 = s->beta1,
+                                                          .beta2 = s->beta2,
+                                                          .eps = s->eps,
+                                                          .muon_lr = 1e-5,
+                                                          .muon_momentum = s->muon_momentum,
+                                                          .gradient_scale = norm > 1 ? 1 / norm : 1,
+                                                          .step = step + 1});
+}
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
+    return x < y ? -1 : x > y;
 }
 
-double bv_bench_median(double *values, size_t count) {
-    BV_ASSERT(count > 0);
-    qsort(values, count, sizeof *values, ascending);
-    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+static bv_status tell(const bv_flags *flags, train_bench *b) {
+    const bv_settings *s = &b->settings;
+    qsort(b->seconds, b->steps, sizeof *b->seconds, ascending);
+    const double median = b->seconds[b->steps / 2], tokens = (double)(s->batch * s->model.context);
+    bv_limits limits;
+    BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS / 3, &limits));
+    const bool half = s->numerics == BV_NUMERICS_BF16;
+    const double peak = 1e9 * (half ? limits.bf16_gflops : limits.f32_gflops);
+    const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / peak;
+    const char *preset = bv_flags_string(flags, "preset");
+    bv_cli_say("%s: %zu x %zu tokens in %.1f ms (median of %zu; %.1f to %.1f): %.0f tokens/s, %s "
+               "of the limit\n",
+               preset ? preset : "defaults", s->batch, s->model.context, median * 1e3, b->steps,
+               b->seconds[0] * 1e3, b->seconds[b->steps - 1] * 1e3, tokens / median,
+               bv_human_share(mfu).text);
+    if (!bv_flags_bool(flags, "json")) return BV_OK;
+    return bv_cli_json(json_pack(
+        "{ss ss sI sI sI si ss sI sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
+        half ? "bf16" : "f32", "parameters", (json_int_t)bv_gpt_parameter_count(&s->model), "batch",
+        (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
+        bv_pool_threads(b->use.pool), "level", b->use.kernels->level, "steps", (json_int_t)b->steps,
+        "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "mfu", mfu, "peak_gflops",
+        peak / 1e9, "peak_memory", (json_int_t)bv_machine_peak_memory()));
+}
+
+static bv_status run_train(int argc, char **argv) {
+    bv_flags *flags;
+    train_bench b = {0};
+    BV_TRY(bv_flags_parse(&train_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = choose_settings(flags, &b);
+    if (!error) error = bv_machine_begin(flags, &b.use);
+    if (!error) error = prepare(&b);
+    for (size_t i = 0; !error && i < WARM_UP_STEPS + b.steps; i++) {
+        const double begin = bv_clock_seconds();
+        one_step(&b, (uint32_t)i);
+        if (i >= WARM_UP_STEPS) b.seconds[i - WARM_UP_STEPS] = bv_clock_seconds() - begin;
+    }
+    if (!error) error = tell(flags, &b);
+    bv_gpt_trainer_destroy(&b.trainer);
+    bv_free(b.inputs);
+    bv_free(b.targets);
+    bv_free(b.seconds);
+    bv_machine_end(&b.use);
+    bv_flags_free(&flags);
+    return error;
 }
 
 bv_status bv_cmd_bench(int argc, char **argv) {
-    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_subcommand table[] = {
+        {"limits", "this machine's limits", run_limits},
+        {"kernels", "each kernel's share of the limit", run_kernels},
+        {"train", "training steps of a preset", run_train},
+    };
+    return bv_cli_dispatch("beaver bench", table, 3, argc, argv);
 }

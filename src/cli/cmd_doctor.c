@@ -1,14 +1,17 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/compute.h"
+#include "cli/machine_flags.h"
 #include "report/advice.h"
+#include "report/limits_cache.h"
 #include "report/units.h"
 #include "version.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static const bv_flag flag_table[] = {BV_FLAG_THREADS, BV_FLAG_JSON};
+#define MEASURE_SECONDS 1.5
+
+static const bv_flag flag_table[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
 
 static const bv_command command = {
     .name = "doctor",
@@ -57,15 +60,16 @@ static void say_machine(const bv_machine *m) {
                bv_human_bytes((double)m->memory_available).text);
 }
 
-static void say_kernels(const bv_compute *compute) {
+static void say_kernels(const bv_machine_use *use) {
     size_t count;
     const bv_kernels *const *all = bv_kernels_all(&count);
     bv_cli_say("kernels    ");
     for (size_t i = 0; i < count; i++)
         bv_cli_say("%s%s%s", i ? ", " : "", all[i]->level,
                    bv_kernels_usable(all[i]) ? "" : " (not on this CPU)");
-    bv_cli_say("; will use %s%s with %d thread%s\n", compute->kernels->level,
-               forced() ? " (BEAVER_CPU)" : "", compute->threads, compute->threads == 1 ? "" : "s");
+    bv_cli_say("; will use %s%s with %d thread%s\n", use->kernels->level,
+               forced() ? " (BEAVER_CPU)" : "", bv_pool_threads(use->pool),
+               bv_pool_threads(use->pool) == 1 ? "" : "s");
 }
 
 static void say_limits(const bv_limits *limits) {
@@ -119,35 +123,37 @@ static json_t *advice_json(const bv_advice_list *advice) {
     return list;
 }
 
-static json_t *report_json(const bv_machine *m, const bv_compute *compute, const bv_limits *limits,
+static json_t *report_json(const bv_machine *m, const bv_machine_use *use, const bv_limits *limits,
                            const bv_advice_list *advice) {
     return json_pack(
         "{ssssss ss so sisisf so sIsI ss sb si so s{sfsfsf} so}", "version", BV_VERSION, "revision",
         BV_REVISION, "cpu", m->cpu, "architecture", m->architecture, "features", features_json(m),
         "cores_online", m->cores_online, "cores_usable", m->cores_usable, "cores_quota",
         m->cores_quota, "caches", caches_json(m), "memory_total", (json_int_t)m->memory_total,
-        "memory_available", (json_int_t)m->memory_available, "level", compute->kernels->level,
-        "forced", (int)forced(), "threads", compute->threads, "levels", levels_json(), "limits",
+        "memory_available", (json_int_t)m->memory_available, "level", use->kernels->level, "forced",
+        (int)forced(), "threads", bv_pool_threads(use->pool), "levels", levels_json(), "limits",
         "f32_gflops", limits->f32_gflops, "bf16_gflops", limits->bf16_gflops, "read_gbps",
         limits->read_gbps, "warnings", advice_json(advice));
 }
 
-static bv_status examine(const bv_compute *compute, bool as_json) {
+static bv_status examine(const bv_machine_use *use, bool as_json) {
     bv_surroundings around;
     bv_surroundings_read(&around); /* before measuring, which is load itself */
-    around.threads = compute->threads;
-    around.level = compute->kernels->level;
+    around.threads = bv_pool_threads(use->pool);
+    around.level = use->kernels->level;
     around.best_level = best_level();
     if (!as_json) {
         say_machine(&around.machine);
-        say_kernels(compute);
+        say_kernels(use);
     }
-    bv_limits limits, kept;
-    BV_TRY(bv_compute_measure(compute, 1.5, &limits));
-    around.limits_kept = bv_limits_cached(compute->threads, compute->kernels->level, &kept);
+    bv_limits limits;
+    BV_TRY(bv_limits_measure(use->kernels, use->pool, MEASURE_SECONDS, &limits));
+    bv_error *error = bv_limits_remember(bv_pool_threads(use->pool), around.level, &limits);
+    around.limits_kept = error == BV_OK;
+    bv_error_free(&error);
     bv_advice_list advice;
     bv_advise(&around, &advice);
-    if (as_json) return bv_cli_json(report_json(&around.machine, compute, &limits, &advice));
+    if (as_json) return bv_cli_json(report_json(&around.machine, use, &limits, &advice));
     say_limits(&limits);
     say_advice(&advice);
     return BV_OK;
@@ -157,12 +163,10 @@ bv_status bv_cmd_doctor(int argc, char **argv) {
     bv_flags *flags;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    const bool as_json = bv_flags_bool(flags, "json");
-    const int64_t threads = bv_flags_int(flags, "threads");
+    bv_machine_use use;
+    bv_error *error = bv_machine_begin(flags, &use);
+    if (!error) error = examine(&use, bv_flags_bool(flags, "json"));
+    bv_machine_end(&use);
     bv_flags_free(&flags);
-    bv_compute compute;
-    BV_TRY(bv_compute_open(threads, &compute));
-    bv_error *error = examine(&compute, as_json);
-    bv_compute_close(&compute);
     return error;
 }

@@ -2,75 +2,83 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/compute.h"
+#include "cli/machine_flags.h"
 #include "report/curves.h"
-#include "report/terminal_plot.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-static const bv_argument argument_table[] = {{.name = "RUN", .help = "the run's folder"}};
 static const bv_flag flag_table[] = {
     {.name = "out",
-     .value = "FILE.svg",
+     .value = "FILE",
      .type = BV_FLAG_STRING,
-     .help = "where the picture goes; else RUN/loss.svg"},
-    BV_FLAG_THREADS,
-    BV_FLAG_JSON,
+     .help = "where to draw the picture (default: RUN/loss.svg)"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
 };
+
+static const bv_argument arguments[] = {{.name = "RUN", .help = "a run's folder"}};
 
 static const bv_command command = {
     .name = "plot",
-    .summary = "Draws the training and validation loss of a run from its metrics.jsonl: as an SVG "
-               "picture, and on the terminal. A run that is still training can be drawn too.",
-    .example = "beaver plot runs/demo\n"
-               "beaver plot runs/demo --out loss.svg --json",
-    .arguments = argument_table,
+    .summary = "Draws the loss curve of a run, as SVG and on the terminal.",
+    .example = "beaver plot run --out loss.svg",
+    .arguments = arguments,
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
 };
 
-/* As large as the terminal, or 80 x 20. */
-static bv_terminal_plot_options terminal_options(void) {
-    bv_terminal_plot_options options = {.columns = 80, .rows = 20, .unicode = bv_locale_is_utf8()};
-    struct winsize size;
-    if (!isatty(STDERR_FILENO)) return options;
-    options.color = true;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return options;
-    options.columns = size.ws_col < 120 ? size.ws_col : 120;
-    options.rows = size.ws_row > 30 ? 24 : size.ws_row > 12 ? size.ws_row - 4u : 8;
-    return options;
+/* Does the terminal show Unicode? As the C library decides: LC_ALL, LC_CTYPE, LANG. */
+static bool shows_unicode(void) {
+    static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+    for (int i = 0; i < 3; i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value) return strstr(value, "UTF-8") || strstr(value, "utf8");
+    }
+    return false;
 }
 
-static bv_status say_json(const char *run, const char *path) {
-    char *metrics = bv_path_join(run, "metrics.jsonl");
-    bv_curves curves = {0};
-    bv_error *error = metrics ? bv_curves_read(metrics, &curves) : bv_fail_memory("a path");
-    bv_free(metrics);
-    if (error) return error;
-    const bv_curve *loss = &curves.loss, *val = &curves.val_loss;
-    json_t *value = json_pack("{ss sI sI}", "svg", path, "loss_points", (json_int_t)loss->count,
-                              "val_loss_points", (json_int_t)val->count);
-    /* json_real refuses what is not finite: then the member is absent. */
-    if (loss->count) json_object_set_new(value, "loss", json_real(loss->y[loss->count - 1]));
-    if (val->count) json_object_set_new(value, "val_loss", json_real(val->y[val->count - 1]));
-    bv_curves_free(&curves);
-    return bv_cli_json(value);
-}
-
-static bv_status draw(const char *run, const char *path, bool as_json) {
-    const bv_terminal_plot_options options = terminal_options();
+static bv_status show(const bv_curves *curves, const char *run) {
+    struct winsize size = {0};
+    const bool terminal = isatty(STDERR_FILENO);
+    if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size.ws_col = 80;
+    const bv_terminal_plot_options options = {.columns = size.ws_col < 100 ? size.ws_col : 100,
+                                              .rows = 18,
+                                              .unicode = shows_unicode(),
+                                              .color = terminal && !getenv("NO_COLOR")};
     bv_buffer text = {0};
-    bv_error *error = BV_OK;
-    if (!bv_dir_exists(run))
-        error =
-            bv_try(bv_fail(BV_CODE_INPUT, "%s: no such folder", run), "beaver train --out %s", run);
-    if (!error) error = bv_curves_report(run, path, &options, &text);
-    if (!error && as_json) error = say_json(run, path);
-    if (!error && !as_json) bv_cli_say("%s%s\n", text.data, path);
+    bv_error *error = bv_curves_text(curves, run, &options, &text);
+    if (!error) bv_cli_say("%s", text.data);
     bv_buffer_free(&text);
+    return error;
+}
+
+static bv_status draw(const bv_curves *curves, const char *run, const char *out) {
+    bv_buffer svg = {0};
+    bv_error *error = bv_curves_svg(curves, run, &svg);
+    if (!error) error = bv_file_write(out, svg.data, svg.size);
+    bv_buffer_free(&svg);
+    return error;
+}
+
+static bv_status plot(const bv_flags *flags, const char *metrics, const char *out) {
+    const char *run = bv_flags_argument(flags, 0);
+    bv_curves curves;
+    if (!bv_dir_exists(run) || !bv_file_exists(metrics))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
+                      "beaver train --data DIR --out %s", run);
+    BV_TRY(bv_curves_read(metrics, &curves));
+    bv_error *error = show(&curves, run);
+    if (!error) error = draw(&curves, run, out);
+    if (!error) bv_cli_say("drawn as %s\n", out);
+    if (!error && bv_flags_bool(flags, "json"))
+        error = bv_cli_json(json_pack("{ss sI sI}", "out", out, "train_points",
+                                      (json_int_t)curves.train.count, "val_points",
+                                      (json_int_t)curves.val.count));
+    bv_curves_free(&curves);
     return error;
 }
 
@@ -78,12 +86,12 @@ bv_status bv_cmd_plot(int argc, char **argv) {
     bv_flags *flags;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    const char *run = bv_flags_argument(flags, 0), *out = bv_flags_string(flags, "out");
-    const bool as_json = bv_flags_bool(flags, "json");
+    const char *run = bv_flags_argument(flags, 0), *given = bv_flags_string(flags, "out");
+    char *metrics = bv_path_join(run, "metrics.jsonl");
+    char *out = given ? bv_strdup(given) : bv_path_join(run, "loss.svg");
+    bv_error *error = metrics && out ? plot(flags, metrics, out) : bv_fail_memory("a path");
+    bv_free(metrics);
+    bv_free(out);
     bv_flags_free(&flags);
-    char *own = bv_path_join(run, "loss.svg");
-    if (!own) return bv_fail_memory("a path");
-    bv_error *error = draw(run, out ? out : own, as_json);
-    bv_free(own);
     return error;
 }

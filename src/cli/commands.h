@@ -9,11 +9,16 @@
 
 /* clang-format off */
 #define BV_COMMANDS(X)                                                                             \
-    X(version, "print the version of this program")                                                \
-    X(doctor, "say what this machine is, what it can reach, and what slows it down")               \
-    X(bench, "measure this machine's limits, the kernels, and training")                           \
-    X(explain, "say what a training consists of, needs, and how long it would take here")          \
-    X(plot, "draw the loss of a run")
+    X(doctor, "what this machine is, and what Beaver will use")                                    \
+    X(data, "turn text into data to train on")                                                     \
+    X(tokenizer, "train, use and inspect tokenizers")                                              \
+    X(train, "train a GPT")                                                                        \
+    X(generate, "write text with a model")                                                         \
+    X(eval, "measure a model on a text")                                                           \
+    X(explain, "what a model is made of, needs, and how long it would take")                       \
+    X(plot, "draw the loss curve of a run")                                                        \
+    X(bench, "this machine's limits, and Beaver's share of them")                                  \
+    X(version, "print the version of this program")
 /* clang-format on */
 
 #define BV_COMMAND_DECLARE(name, help) bv_status bv_cmd_##name(int argc, char **argv);

@@ -17,7 +17,7 @@ int main(int argc, char **argv) {
     /* A closed pipe and a file that may not grow are errors of the write, not deaths. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
-    json_set_alloc_funcs(bv_malloc, bv_free);
+    bv_json_begin();
     static char version[] = "version";
     if (argc == 2 && !strcmp(argv[1], "--version")) argv[1] = version;
     bv_error *error = bv_cli_dispatch("beaver", table, sizeof table / sizeof *table, argc, argv);

@@ -3,27 +3,26 @@
 #include <stdio.h>
 #include <string.h>
 
-bv_status bv_settings_set_all(bv_settings *settings, const bv_flags *flags) {
-    size_t count;
-    const char *const *list = bv_flags_list(flags, "set", &count);
-    for (size_t i = 0; i < count; i++) {
-        char key[64];
-        const char *equals = strchr(list[i], '=');
-        if (!equals || equals == list[i] || (size_t)(equals - list[i]) >= sizeof key)
-            return bv_try(bv_fail(BV_CODE_USAGE, "--set %s: not KEY=VALUE", list[i]),
-                          "--set layers=6");
-        snprintf(key, sizeof key, "%.*s", (int)(equals - list[i]), list[i]);
-        BV_TRY(bv_settings_set(settings, key, equals + 1));
-    }
-    return BV_OK;
+static bv_status apply_pair(bv_settings *settings, const char *pair) {
+    char key[64];
+    const char *equals = strchr(pair, '=');
+    if (!equals || equals == pair || (size_t)(equals - pair) >= sizeof key)
+        return bv_try(bv_fail(BV_CODE_USAGE, "--set needs KEY=VALUE, not \"%s\"", pair),
+                      "--set lr=0.001");
+    snprintf(key, sizeof key, "%.*s", (int)(equals - pair), pair);
+    return bv_settings_set(settings, key, equals + 1);
 }
 
-bool bv_settings_vocabulary(bv_settings *settings, const char *preset) {
-    size_t *size = &settings->model.vocab_size;
-    if (*size > 0) return false;
-    if (!strncmp(preset, "gpt2", 4) || !strncmp(preset, "gpt3", 4))
-        *size = 50257;
-    else
-        *size = strcmp(preset, "nanogpt-char-cpu") ? 4096 : 65;
-    return true;
+bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
+    const char *preset = bv_flags_string(flags, "preset"),
+               *config = bv_flags_string(flags, "config");
+    if (preset) BV_TRY(bv_settings_preset(settings, preset));
+    if (config) BV_TRY(bv_settings_load(settings, config));
+    size_t count;
+    const char *const *pairs = bv_flags_list(flags, "set", &count);
+    for (size_t i = 0; i < count; i++) BV_TRY(apply_pair(settings, pairs[i]));
+    if (bv_flags_given(flags, "steps")) settings->steps = (size_t)bv_flags_int(flags, "steps");
+    if (bv_flags_given(flags, "seed")) settings->seed = (size_t)bv_flags_int(flags, "seed");
+    const char *dtype = bv_flags_string(flags, "dtype");
+    return dtype ? bv_settings_set(settings, "dtype", dtype) : BV_OK;
 }

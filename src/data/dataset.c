@@ -162,9 +162,8 @@ static uint64_t permute(uint64_t index, uint64_t count, uint64_t seed, uint32_t 
     return x;
 }
 
-/* Where the n-th sequence of a run begins. */
-static uint64_t offset_of(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t n,
-                          size_t context) {
+uint64_t bv_dataset_offset(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t n,
+                           size_t context) {
     const uint64_t tokens = d->splits[BV_SPLIT_TRAIN].tokens;
     if (order == BV_ORDER_RANDOM) {
         const bv_random4 r =
@@ -179,7 +178,7 @@ static uint64_t offset_of(const bv_dataset *d, bv_order order, uint64_t seed, ui
 void bv_dataset_batch(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t first,
                       size_t batch, size_t context, uint32_t *inputs, uint32_t *targets) {
     for (size_t i = 0; i < batch; i++) {
-        const uint64_t offset = offset_of(d, order, seed, first + i, context);
+        const uint64_t offset = bv_dataset_offset(d, order, seed, first + i, context);
         bv_dataset_read(d, BV_SPLIT_TRAIN, offset, context, inputs + i * context);
         bv_dataset_read(d, BV_SPLIT_TRAIN, offset + 1, context, targets + i * context);
     }

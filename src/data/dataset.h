@@ -30,6 +30,10 @@ typedef enum bv_order {
 /* BV_CODE_INPUT, with both numbers, when the training text is shorter than context + 1. */
 bv_status bv_dataset_check_context(const bv_dataset *dataset, size_t context);
 
+/* Token of the training text at which the n-th sequence of a run begins. */
+uint64_t bv_dataset_offset(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t n,
+                           size_t context);
+
 /* Batch `index`: inputs and targets (the next tokens), [batch, context]. `first` is the number of
  * sequences drawn before it (batch sizes may change), which is what the order counts. */
 void bv_dataset_batch(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t first,

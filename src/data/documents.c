@@ -7,7 +7,7 @@ struct bv_documents {
     char **paths;
     size_t count, capacity;
     uint64_t bytes;
-    const char *separator;
+    char *separator;
     size_t separator_size;
     size_t next; /* file to open next */
     bv_map map;
@@ -62,9 +62,9 @@ bv_status bv_documents_open(const char *const *paths, size_t count, const char *
     *out = NULL;
     bv_documents *d = bv_calloc(1, sizeof *d);
     if (!d) return bv_fail_memory("documents");
-    d->separator = separator;
+    d->separator = separator ? bv_strdup(separator) : NULL;
     d->separator_size = separator ? strlen(separator) : 0;
-    bv_error *error = BV_OK;
+    bv_error *error = d->separator || !separator ? BV_OK : bv_fail_memory("documents");
     for (size_t i = 0; !error && i < count; i++) error = add_path(d, paths[i], 0);
     if (!error && d->bytes == 0)
         error = bv_try(bv_fail(BV_CODE_INPUT, "there is no text: %zu files, 0 bytes", d->count),
@@ -80,6 +80,7 @@ void bv_documents_close(bv_documents **documents) {
     bv_map_close(&d->map);
     for (size_t i = 0; i < d->count; i++) bv_free(d->paths[i]);
     bv_free(d->paths);
+    bv_free(d->separator);
     bv_free(d);
     *documents = NULL;
 }

@@ -1,6 +1,5 @@
 #include "model/gpt_train.h"
 
-#include "model/gpt_score.h"
 #include "tensor/autograd.h"
 #include <math.h>
 #include <string.h>
@@ -15,7 +14,7 @@ struct bv_gpt_trainer {
     bv_gradients *gradients;
     bv_optimizer *optimizer;
     bv_named_tensor *parameters, *state;
-    size_t state_count;
+    size_t parameter_count, state_count;
     /* of one micro-batch */
     uint32_t *positions, *row_ids;
     bv_sequence *sequences;
@@ -33,7 +32,8 @@ static bv_status create_plans(bv_gpt_trainer *t) {
     BV_TRY(bv_graph_differentiate(t->learn.graph, t->learn.losses, o->recompute, &t->learn_losses));
     BV_TRY(bv_weights_create(o->kernels, o->pool, t->learn.graph, &t->weights));
     BV_TRY(bv_gradients_create(o->kernels, o->pool, t->learn.graph, o->grains, &t->gradients));
-    BV_TRY(bv_optimizer_create(o->kernels, o->pool, t->weights, o->optimizer, &t->optimizer));
+    BV_TRY(bv_optimizer_create(o->kernels, o->pool, t->weights, o->optimizer, o->numerics,
+                               &t->optimizer));
     const bv_plan_options plan = {.kernels = o->kernels,
                                   .pool = o->pool,
                                   .weights = t->weights,
@@ -57,29 +57,17 @@ static bv_status create_plans(bv_gpt_trainer *t) {
     return bv_gpt_scorer_create(&score, &t->scorer);
 }
 
-static bv_named_tensor named(const char *name, const bv_parameter *p, bv_dtype dtype, void *data) {
-    bv_named_tensor n = {.name = name, .dtype = dtype, .rank = p->rank, .data = data};
-    n.shape[0] = p->rank == 1 ? p->cols : p->rows;
-    n.shape[1] = p->rank == 1 ? 0 : p->cols;
-    return n;
-}
-
 static bv_status list_tensors(bv_gpt_trainer *t) {
     const bv_dtype real = t->options.kernels->real;
-    const size_t count = bv_weights_count(t->weights);
+    t->parameters = bv_name_weights(t->weights, real, &t->parameter_count);
     t->state_count = bv_optimizer_state_count(t->optimizer);
-    t->parameters = bv_calloc(count, sizeof *t->parameters);
     t->state = bv_calloc(t->state_count, sizeof *t->state);
     if (!t->parameters || !t->state) return bv_fail_memory("a trainer");
-    for (size_t i = 0; i < count; i++) {
-        const bv_parameter *p = bv_weights_parameter(t->weights, i);
-        t->parameters[i] = named(p->name, p, real, bv_weights_data(t->weights, p));
-    }
     for (size_t i = 0; i < t->state_count; i++) {
         const char *name;
         const bv_parameter *p;
         void *data = bv_optimizer_state(t->optimizer, i, &name, &p);
-        t->state[i] = named(name, p, real, data);
+        t->state[i] = bv_name_tensor(name, p, real, data);
     }
     return BV_OK;
 }
@@ -138,7 +126,7 @@ void bv_gpt_trainer_destroy(bv_gpt_trainer **trainer) {
 }
 
 const bv_named_tensor *bv_gpt_trainer_parameters(bv_gpt_trainer *t, size_t *count) {
-    *count = bv_weights_count(t->weights);
+    *count = t->parameter_count;
     return t->parameters;
 }
 
@@ -149,6 +137,15 @@ const bv_named_tensor *bv_gpt_trainer_optimizer_state(bv_gpt_trainer *t, size_t 
 
 void bv_gpt_trainer_changed(bv_gpt_trainer *t) {
     bv_weights_changed(t->weights);
+}
+
+void bv_gpt_trainer_reset(bv_gpt_trainer *t) {
+    const size_t element = bv_dtype_size(t->options.kernels->real);
+    for (size_t i = 0; i < t->state_count; i++) {
+        const bv_named_tensor *s = &t->state[i];
+        memset(s->data, 0, s->shape[0] * (s->rank == 1 ? 1 : s->shape[1]) * element);
+    }
+    bv_weights_initialize(t->weights, t->options.seed);
 }
 
 void bv_gpt_trainer_step_begin(bv_gpt_trainer *t, uint32_t step, uint64_t targets) {
@@ -220,6 +217,18 @@ void bv_gpt_trainer_losses(bv_gpt_trainer *t, const uint32_t *inputs, const uint
                            const uint32_t *first_visible, size_t sequences, void *losses) {
     bv_gpt_scorer_losses(t->scorer, inputs, targets, first_visible, sequences, t->options.context,
                          losses);
+}
+
+bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *t) {
+    return t->weights;
+}
+
+bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *t) {
+    return t->scorer;
+}
+
+const void *bv_gpt_trainer_row_losses(const bv_gpt_trainer *t) {
+    return t->losses;
 }
 
 const char *bv_gpt_trainer_first_nonfinite(bv_gpt_trainer *t) {

@@ -8,18 +8,10 @@
 #ifndef BV_MODEL_GPT_TRAIN_H
 #define BV_MODEL_GPT_TRAIN_H
 
-#include "model/gpt.h"
+#include "model/gpt_score.h"
+#include "model/named_tensor.h"
 #include "nn/optimizer.h"
 #include "tensor/plan.h"
-
-/* A named tensor in canonical layout, borrowed. */
-typedef struct bv_named_tensor {
-    const char *name;
-    bv_dtype dtype;
-    int rank;
-    size_t shape[4];
-    void *data;
-} bv_named_tensor;
 
 typedef struct bv_gpt_trainer_options {
     bv_gpt_config config; /* checked */
@@ -45,6 +37,9 @@ const bv_named_tensor *bv_gpt_trainer_parameters(bv_gpt_trainer *trainer, size_t
 const bv_named_tensor *bv_gpt_trainer_optimizer_state(bv_gpt_trainer *trainer, size_t *count);
 void bv_gpt_trainer_changed(bv_gpt_trainer *trainer);
 
+/* Back to the beginning: fresh weights of the seed, optimizer state zero. */
+void bv_gpt_trainer_reset(bv_gpt_trainer *trainer);
+
 /* step: of the run, keys dropout. targets: number of real targets in the whole global batch. */
 void bv_gpt_trainer_step_begin(bv_gpt_trainer *trainer, uint32_t step, uint64_t targets);
 void bv_gpt_trainer_grain_begin(bv_gpt_trainer *trainer);
@@ -61,6 +56,12 @@ void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step
  * number of sequences: they are cut into micro-batches. */
 void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
                            const uint32_t *first_visible, size_t sequences, void *losses);
+
+bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *trainer);
+/* What scores without learning, with the same weights; sequences_max is micro_batch. */
+bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *trainer);
+/* -log p of each target of the last step's batch, [sequences, context] real. */
+const void *bv_gpt_trainer_row_losses(const bv_gpt_trainer *trainer);
 
 /* The first parameter, in the order of the model, whose gradient is not finite; NULL: none. */
 const char *bv_gpt_trainer_first_nonfinite(bv_gpt_trainer *trainer);

@@ -7,7 +7,7 @@
 #define BV_MODEL_SAFETENSORS_H
 
 #include "base/hash.h"
-#include "model/gpt_train.h"
+#include "model/named_tensor.h"
 
 /* Streams the tensors (f32) into `path`, all or nothing; sha256 of the file into text. */
 bv_status bv_safetensors_write(const char *path, const bv_named_tensor *list, size_t count,

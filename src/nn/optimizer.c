@@ -18,8 +18,9 @@ struct bv_optimizer {
     size_t count;
     state *states;
     size_t bytes;
-    /* Muon: matrices of Newton-Schulz, and the matmul's scratch */
-    void *x, *gram, *poly, *next, *scratch;
+    /* Muon: matrices of Newton-Schulz, a bf16 copy of a left operand, and the matmul's scratch */
+    bv_dtype type; /* of Newton-Schulz' products */
+    void *x, *gram, *poly, *next, *half, *scratch;
 };
 
 static size_t elements_of(const bv_parameter *p) {
@@ -50,14 +51,15 @@ static bv_status create_state(bv_optimizer *o, size_t i, bool muon) {
     return BV_OK;
 }
 
-/* C [m, n] = A [m, k] B [k, n] over canonical matrices; B by strides. */
+/* C [m, n] = A [m, k] B [k, n] over canonical matrices; B by strides. At bf16 `multiply` rounds A,
+ * and packing rounds B. */
 static bv_matmul_args product(const bv_optimizer *o, size_t m, size_t n, size_t k, const void *a,
                               const void *b, size_t b_row, size_t b_col, void *c) {
     const bv_dtype real = o->kernels->real;
     return (bv_matmul_args){.m = m,
                             .n = n,
                             .k = k,
-                            .type = real,
+                            .type = o->type,
                             .a = a,
                             .lda = k,
                             .b_source = {b, real, b_row, b_col, k, n},
@@ -88,21 +90,23 @@ static bv_status create_muon(bv_optimizer *o) {
     o->next = bv_malloc_aligned(largest * element);
     o->gram = bv_malloc_aligned(small * element);
     o->poly = bv_malloc_aligned(small * element);
+    o->half = bv_malloc_aligned(largest * 2);
     o->scratch = bv_malloc_aligned(scratch);
-    if (!o->x || !o->next || !o->gram || !o->poly || !o->scratch)
+    if (!o->x || !o->next || !o->gram || !o->poly || !o->half || !o->scratch)
         return bv_fail_memory("the optimizer");
-    o->bytes += (2 * largest + 2 * small) * element + scratch;
+    o->bytes += (2 * largest + 2 * small) * element + 2 * largest + scratch;
     return BV_OK;
 }
 
 bv_status bv_optimizer_create(const bv_kernels *kernels, bv_pool *pool, bv_weights *weights,
-                              bv_optimizer_kind kind, bv_optimizer **out) {
+                              bv_optimizer_kind kind, bv_numerics numerics, bv_optimizer **out) {
     *out = NULL;
     bv_optimizer *o = bv_calloc(1, sizeof *o);
     if (!o) return bv_fail_memory("the optimizer");
     o->kernels = kernels;
     o->pool = pool;
     o->weights = weights;
+    o->type = numerics == BV_NUMERICS_BF16 ? BV_BF16 : kernels->real;
     o->count = bv_weights_count(weights);
     o->states = bv_calloc(o->count, sizeof *o->states);
     bv_error *error = o->states ? BV_OK : bv_fail_memory("the optimizer");
@@ -128,6 +132,7 @@ void bv_optimizer_destroy(bv_optimizer **optimizer) {
     bv_free(o->states);
     bv_free_aligned(o->x);
     bv_free_aligned(o->next);
+    bv_free_aligned(o->half);
     bv_free_aligned(o->gram);
     bv_free_aligned(o->poly);
     bv_free_aligned(o->scratch);
@@ -144,7 +149,7 @@ typedef struct range_task {
     const bv_optimizer_step *step;
     void *m, *out, *parameter;
     const void *gradient;
-    double lr;
+    double lr, weight_decay; /* of Muon */
 } range_task;
 
 static void adamw_part(void *context, int part, int parts) {
@@ -169,8 +174,8 @@ static void descend_part(void *context, int part, int parts) {
     size_t begin, end;
     bv_pool_range(task->elements, 64, part, parts, &begin, &end);
     if (begin < end)
-        task->kernels->optimizer->descend(task->parameter, task->out, task->lr,
-                                          task->step->weight_decay, NULL, begin, end);
+        task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
+                                          NULL, begin, end);
 }
 
 static double power(double base, uint64_t exponent) {
@@ -216,35 +221,54 @@ static double square_sum(bv_optimizer *o, const void *x, size_t count) {
     return total;
 }
 
-/* y = a * s + b * t, elementwise over n; b may be NULL; y may be a, not b. */
+typedef struct add_task {
+    const bv_kernels *kernels;
+    bv_add_args args;
+    size_t elements;
+} add_task;
+
+static void add_part(void *context, int part, int parts) {
+    const add_task *task = context;
+    size_t begin, end;
+    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
+    if (begin < end) task->kernels->elementwise->add(&task->args, begin, end);
+}
+
+/* y = (a + b) * scale over n elements of real; b may be NULL. */
+static void add(bv_optimizer *o, const void *a, const void *b, double scale, void *y,
+                bv_dtype y_type, size_t n) {
+    const bv_dtype real = o->kernels->real;
+    add_task task = {
+        o->kernels,
+        {.a = a, .b = b, .y = y, .a_type = real, .b_type = real, .y_type = y_type, .scale = scale},
+        n};
+    bv_pool_run(o->pool, add_part, &task);
+}
+
+/* y = (a * (s / t) + b) * t, rounded after each operation as written; y may be a, not b. */
 static void combine(bv_optimizer *o, const void *a, double s, const void *b, double t, void *y,
                     size_t n) {
-    const bv_dtype real = o->kernels->real;
-    bv_add_args scaled = {
-        .a = a, .y = y, .a_type = real, .b_type = real, .y_type = real, .scale = s};
-    if (b) {
-        /* (a * s/t + b) * t needs two passes that round as written here, at every level. */
-        scaled.scale = s / t;
-        o->kernels->elementwise->add(&scaled, 0, n);
-        scaled.a = y;
-        scaled.b = b;
-        scaled.scale = t;
+    add(o, a, NULL, s / t, y, o->kernels->real, n);
+    add(o, y, b, t, y, o->kernels->real, n);
+}
+
+static void multiply(bv_optimizer *o, bv_matmul_args args) {
+    if (o->type == BV_BF16) {
+        add(o, args.a, NULL, 1, o->half, BV_BF16, args.m * args.k);
+        args.a = o->half;
     }
-    o->kernels->elementwise->add(&scaled, 0, n);
+    bv_matmul_run(o->kernels, o->pool, &args, o->scratch);
 }
 
 /* x: [r, c] with r <= c, in place (Jordan et al. 2024: a 3.4445, b -4.7750, c 2.0315). */
 static void orthogonalize(bv_optimizer *o, size_t r, size_t c) {
     const double norm = sqrt(square_sum(o, o->x, r * c));
-    combine(o, o->x, 1 / (norm + 1e-7), NULL, 0, o->x, r * c);
+    add(o, o->x, NULL, 1 / (norm + 1e-7), o->x, o->kernels->real, r * c);
     for (int i = 0; i < 5; i++) {
-        const bv_matmul_args gram = product(o, r, r, c, o->x, o->x, 1, c, o->gram);
-        bv_matmul_run(o->kernels, o->pool, &gram, o->scratch); /* A = X X^T */
-        const bv_matmul_args square = product(o, r, r, r, o->gram, o->gram, r, 1, o->poly);
-        bv_matmul_run(o->kernels, o->pool, &square, o->scratch);
+        multiply(o, product(o, r, r, c, o->x, o->x, 1, c, o->gram)); /* A = X X^T */
+        multiply(o, product(o, r, r, r, o->gram, o->gram, r, 1, o->poly));
         combine(o, o->poly, 2.0315, o->gram, -4.7750, o->poly, r * r); /* B = bA + cA^2 */
-        const bv_matmul_args next = product(o, r, c, r, o->poly, o->x, c, 1, o->next);
-        bv_matmul_run(o->kernels, o->pool, &next, o->scratch);
+        multiply(o, product(o, r, c, r, o->poly, o->x, c, 1, o->next));
         combine(o, o->x, 3.4445, o->next, 1, o->x, r * c); /* X = aX + BX */
     }
 }
@@ -274,7 +298,9 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     orthogonalize(o, tall ? p->cols : p->rows, tall ? p->rows : p->cols);
     if (tall) transpose(o, o->x, o->next, p->cols, p->rows);
     const double aspect = (double)p->rows / (double)p->cols;
-    task.lr = step->muon_lr * (aspect > 1 ? sqrt(aspect) : 1);
+    const double scale = aspect > 1 ? sqrt(aspect) : 1;
+    task.lr = step->muon_lr * scale;
+    task.weight_decay = step->weight_decay / scale; /* only the update is scaled, not the decay */
     bv_pool_run(o->pool, descend_part, &task);
 }
 

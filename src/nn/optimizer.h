@@ -12,8 +12,9 @@ typedef enum bv_optimizer_kind { BV_OPTIMIZER_ADAMW, BV_OPTIMIZER_MUON } bv_opti
 
 typedef struct bv_optimizer bv_optimizer;
 
+/* numerics: at bf16 Muon's products take operands rounded to bf16, as its authors' do. */
 bv_status bv_optimizer_create(const bv_kernels *kernels, bv_pool *pool, bv_weights *weights,
-                              bv_optimizer_kind kind, bv_optimizer **out);
+                              bv_optimizer_kind kind, bv_numerics numerics, bv_optimizer **out);
 void bv_optimizer_destroy(bv_optimizer **optimizer);
 
 typedef struct bv_optimizer_step {

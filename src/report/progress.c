@@ -105,6 +105,11 @@ static void show(bv_progress *p, double now) {
 }
 
 static void follow_rate(bv_progress *p, double now) {
+    /* What came before the first step (an evaluation) is no part of the rate. */
+    if (isnan(p->seconds_per_step) && p->rate_step == p->options.first) {
+        p->rate_at = now;
+        p->rate_step = p->state.step;
+    }
     const double passed = now - p->rate_at;
     if (passed < LIVE_PERIOD || p->state.step <= p->rate_step) return;
     const double fresh = passed / (double)(p->state.step - p->rate_step);

@@ -160,6 +160,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
         const size_t bytes = t->op->scratch ? t->op->scratch(t, &plan->run) : 0;
         if (bytes > plan->scratch_bytes) plan->scratch_bytes = bytes;
     }
+    if (!plan->options.weights) return BV_OK;
     plan->arena = bv_malloc_aligned(plan->arena_bytes + 64);
     plan->scratch = bv_malloc_aligned(plan->scratch_bytes + 64);
     if (!plan->arena || !plan->scratch)
@@ -202,7 +203,7 @@ bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_pla
         .context_max = options->context_max};
     bv_error *error = choose_steps(plan);
     if (!error) error = lay_out_memory(plan);
-    if (!error) error = require_forms(plan);
+    if (!error && options->weights) error = require_forms(plan);
     if (error) bv_plan_destroy(&plan);
     *out = plan;
     return error;

@@ -15,7 +15,7 @@
 typedef struct bv_plan_options {
     const bv_kernels *kernels;
     bv_pool *pool;
-    bv_weights *weights;
+    bv_weights *weights; /* NULL: the plan is only measured (bv_plan_bytes); it cannot run */
     bv_numerics numerics;
     size_t rows_max, outputs_max;      /* of the free sizes */
     size_t sequences_max, context_max; /* of the layout     */

@@ -2,21 +2,20 @@
 
 #include "base/memory.h"
 #include "text/pair_table.h"
-#include "text/pieces.h"
+#include "text/piece_counts.h"
 #include <string.h>
 
-/* A distinct piece: its tokens stand in one long array and shrink in place. */
-typedef struct word {
-    uint64_t count;
-    size_t begin;
-    uint32_t size;
-    uint32_t seen; /* the merge that last rewrote it, plus 1 */
-} word;
+#define SPAN_BYTES ((size_t)64 << 10)
+#define BATCH_BYTES ((size_t)4 << 20)
+
+typedef struct span {
+    size_t begin, end;
+} span;
 
 /* A pair, how often it occurs, and the words that have had it (some no longer do). */
 typedef struct pair_record {
     bv_pair pair;
-    uint64_t count;
+    uint64_t count, offered; /* offered: the largest count that stands in the heap */
     uint32_t *words;
     size_t word_count, word_capacity;
 } pair_record;
@@ -28,13 +27,15 @@ typedef struct candidate {
 
 struct bv_bpe_trainer {
     char pattern[16];
-    bv_splitter *splitter;
-    word *words;
-    size_t word_count, word_capacity;
-    uint32_t *tokens;
-    size_t token_count, token_capacity;
-    uint32_t *slots; /* hash of pieces -> word + 1 */
-    size_t slot_count;
+    bv_pool *pool;
+    int threads;
+    bv_piece_counts **counts; /* one a thread; the first holds all in the end */
+    bool *failed;             /* one a thread */
+    /* texts that wait to be counted */
+    bv_buffer batch;
+    const char *counted;
+    span *spans;
+    size_t span_count, span_capacity;
     bv_pair_table *table; /* pair -> record */
     pair_record *records;
     size_t record_count, record_capacity;
@@ -42,25 +43,20 @@ struct bv_bpe_trainer {
     size_t heap_count, heap_capacity;
 };
 
-/* Room for one more element; false without memory. */
-static bool grow(void **list, size_t count, size_t *capacity, size_t element) {
-    if (count < *capacity) return true;
-    const size_t wanted = *capacity ? 2 * *capacity : 16;
-    void *larger = bv_realloc(*list, wanted * element);
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
-}
-
-bv_status bv_bpe_trainer_create(const char *pattern, bv_bpe_trainer **out) {
-    *out = bv_calloc(1, sizeof **out);
-    if (!*out) return bv_fail_memory("learning byte pairs");
-    bv_error *error = bv_splitter_create(pattern, &(*out)->splitter);
+bv_status bv_bpe_trainer_create(const char *pattern, bv_pool *pool, bv_bpe_trainer **out) {
+    bv_bpe_trainer *t = *out = bv_calloc(1, sizeof *t);
+    if (!t) return bv_fail_memory("learning byte pairs");
+    t->pool = pool;
+    t->threads = bv_pool_threads(pool);
+    t->counts = bv_calloc((size_t)t->threads, sizeof(bv_piece_counts *));
+    t->failed = bv_calloc((size_t)t->threads, sizeof *t->failed);
+    bv_error *error = t->counts && t->failed ? BV_OK : bv_fail_memory("learning byte pairs");
+    for (int i = 0; !error && i < t->threads; i++)
+        error = bv_piece_counts_create(pattern, &t->counts[i]);
     if (error)
         bv_bpe_trainer_destroy(out);
     else
-        memcpy((*out)->pattern, pattern, strlen(pattern) + 1);
+        memcpy(t->pattern, pattern, strlen(pattern) + 1);
     return error;
 }
 
@@ -68,71 +64,90 @@ void bv_bpe_trainer_destroy(bv_bpe_trainer **trainer) {
     bv_bpe_trainer *t = *trainer;
     if (!t) return;
     for (size_t i = 0; i < t->record_count; i++) bv_free(t->records[i].words);
-    bv_splitter_destroy(&t->splitter);
+    for (int i = 0; t->counts && i < t->threads; i++) bv_piece_counts_destroy(&t->counts[i]);
     bv_pair_table_destroy(&t->table);
-    bv_free(t->words);
-    bv_free(t->tokens);
-    bv_free(t->slots);
+    bv_buffer_free(&t->batch);
+    bv_free(t->counts);
+    bv_free(t->failed);
+    bv_free(t->spans);
     bv_free(t->records);
     bv_free(t->heap);
     bv_free(t);
     *trainer = NULL;
 }
 
-/* ---- counting pieces ---- */
+/* ---- counting pieces, on all threads ---- */
 
-static uint64_t hash_piece(const uint32_t *tokens, size_t size) {
-    uint64_t h = 1469598103934665603u;
-    for (size_t i = 0; i < size; i++) h = (h ^ tokens[i]) * 1099511628211u;
-    return h ^ h >> 32;
+/* May a text be cut here without changing its pieces? Between a letter and a blank that a letter
+ * follows: there a piece ends and another begins, in both patterns. */
+static bool is_letter(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static bool rehash(bv_bpe_trainer *t) {
-    const size_t wanted = t->slot_count ? 2 * t->slot_count : 4096;
-    uint32_t *slots = bv_calloc(wanted, sizeof *slots);
-    if (!slots) return false;
-    for (size_t w = 0; w < t->word_count; w++) {
-        size_t i = hash_piece(t->tokens + t->words[w].begin, t->words[w].size) & (wanted - 1);
-        while (slots[i]) i = (i + 1) & (wanted - 1);
-        slots[i] = (uint32_t)w + 1;
-    }
-    bv_free(t->slots);
-    t->slots = slots;
-    t->slot_count = wanted;
-    return true;
+static size_t span_end(const char *text, size_t begin, size_t size) {
+    if (size - begin <= SPAN_BYTES) return size;
+    for (size_t i = begin + SPAN_BYTES; i + 1 < size; i++)
+        if (text[i] == ' ' && is_letter(text[i - 1]) && is_letter(text[i + 1])) return i;
+    return size;
 }
 
-/* Counts the piece whose tokens stand at the end of the long array; a known one is dropped there.
- */
-static bool count_piece(bv_bpe_trainer *t, const unsigned char *piece, size_t size) {
-    if (2 * t->word_count >= t->slot_count && !rehash(t)) return false;
-    for (size_t i = 0; i < size; i++) {
-        if (!grow((void **)&t->tokens, t->token_count + i, &t->token_capacity, sizeof(uint32_t)))
+static bool add_spans(bv_bpe_trainer *t, size_t offset, const char *text, size_t size) {
+    for (size_t begin = 0, end; begin < size; begin = end) {
+        end = span_end(text, begin, size);
+        if (!bv_list_grow((void **)&t->spans, t->span_count, &t->span_capacity, sizeof(span)))
             return false;
-        t->tokens[t->token_count + i] = piece[i];
+        t->spans[t->span_count++] = (span){offset + begin, offset + end};
     }
-    const uint32_t *tokens = t->tokens + t->token_count;
-    size_t i = hash_piece(tokens, size) & (t->slot_count - 1);
-    for (; t->slots[i]; i = (i + 1) & (t->slot_count - 1)) {
-        word *w = &t->words[t->slots[i] - 1];
-        if (w->size != size || memcmp(t->tokens + w->begin, tokens, size * sizeof *tokens))
-            continue;
-        w->count++;
-        return true;
-    }
-    if (!grow((void **)&t->words, t->word_count, &t->word_capacity, sizeof(word))) return false;
-    t->words[t->word_count] = (word){.count = 1, .begin = t->token_count, .size = (uint32_t)size};
-    t->slots[i] = (uint32_t)++t->word_count;
-    t->token_count += size;
     return true;
+}
+
+static void count_part(void *context, int part, int parts) {
+    bv_bpe_trainer *t = context;
+    size_t begin, end;
+    bv_pool_range(t->span_count, 1, part, parts, &begin, &end);
+    for (size_t i = begin; i < end; i++) {
+        const span s = t->spans[i];
+        if (!bv_piece_counts_add(t->counts[part], t->counted + s.begin, s.end - s.begin))
+            t->failed[part] = true;
+    }
+}
+
+static bv_status count_spans(bv_bpe_trainer *t, const char *text) {
+    t->counted = text;
+    bv_pool_run(t->pool, count_part, t);
+    t->span_count = 0;
+    for (int i = 0; i < t->threads; i++)
+        if (t->failed[i]) return bv_fail_memory("learning byte pairs");
+    return BV_OK;
+}
+
+/* Counts the small texts that were gathered. */
+static bv_status flush(bv_bpe_trainer *t) {
+    if (t->span_count) BV_TRY(count_spans(t, t->batch.data));
+    bv_buffer_clear(&t->batch);
+    return BV_OK;
 }
 
 bv_status bv_bpe_trainer_add(bv_bpe_trainer *t, const void *text, size_t size) {
-    const unsigned char *piece;
-    size_t length;
-    bv_splitter_text(t->splitter, text, size);
-    while (bv_splitter_next(t->splitter, &piece, &length))
-        if (!count_piece(t, piece, length)) return bv_fail_memory("learning byte pairs");
+    if (t->batch.size + size > BATCH_BYTES) BV_TRY(flush(t));
+    if (size > BATCH_BYTES) {
+        if (!add_spans(t, 0, text, size)) return bv_fail_memory("learning byte pairs");
+        return count_spans(t, text);
+    }
+    const size_t offset = t->batch.size;
+    bv_buffer_append(&t->batch, text, size);
+    BV_TRY(bv_buffer_error(&t->batch));
+    return add_spans(t, offset, text, size) ? BV_OK : bv_fail_memory("learning byte pairs");
+}
+
+static bv_status gather(bv_bpe_trainer *t) {
+    BV_TRY(flush(t));
+    for (int i = 1; i < t->threads; i++) {
+        if (!bv_piece_counts_merge(t->counts[0], t->counts[i]))
+            return bv_fail_memory("learning byte pairs");
+        bv_piece_counts_destroy(&t->counts[i]);
+    }
+    t->threads = 1;
     return BV_OK;
 }
 
@@ -145,7 +160,7 @@ static bool before(const candidate *a, const candidate *b) {
 }
 
 static bool push(bv_bpe_trainer *t, candidate c) {
-    if (!grow((void **)&t->heap, t->heap_count, &t->heap_capacity, sizeof c)) return false;
+    if (!bv_list_grow((void **)&t->heap, t->heap_count, &t->heap_capacity, sizeof c)) return false;
     size_t i = t->heap_count++;
     for (; i > 0 && before(&c, &t->heap[(i - 1) / 2]); i = (i - 1) / 2)
         t->heap[i] = t->heap[(i - 1) / 2];
@@ -170,7 +185,8 @@ static candidate pop(bv_bpe_trainer *t) {
 static pair_record *record_of(bv_bpe_trainer *t, bv_pair pair) {
     const uint32_t known = bv_pair_table_get(t->table, pair, BV_NO_TOKEN);
     if (known != BV_NO_TOKEN) return &t->records[known];
-    if (!grow((void **)&t->records, t->record_count, &t->record_capacity, sizeof(pair_record)))
+    if (!bv_list_grow((void **)&t->records, t->record_count, &t->record_capacity,
+                      sizeof(pair_record)))
         return NULL;
     bv_error *error = bv_pair_table_set(t->table, pair, (uint32_t)t->record_count);
     if (error) {
@@ -183,9 +199,10 @@ static pair_record *record_of(bv_bpe_trainer *t, bv_pair pair) {
 
 /* Adds or takes away the pairs of a word. */
 static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
-    const word *w = &t->words[index];
+    const bv_piece *w = &t->counts[0]->pieces[index];
     for (uint32_t i = 0; i + 1 < w->size; i++) {
-        const bv_pair pair = {t->tokens[w->begin + i], t->tokens[w->begin + i + 1]};
+        const bv_pair pair = {t->counts[0]->tokens[w->begin + i],
+                              t->counts[0]->tokens[w->begin + i + 1]};
         pair_record *r = record_of(t, pair);
         if (!r) return false;
         if (!add) {
@@ -194,7 +211,8 @@ static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
         }
         r->count += w->count;
         if (r->word_count == 0 || r->words[r->word_count - 1] != index) {
-            if (!grow((void **)&r->words, r->word_count, &r->word_capacity, sizeof *r->words))
+            if (!bv_list_grow((void **)&r->words, r->word_count, &r->word_capacity,
+                              sizeof *r->words))
                 return false;
             r->words[r->word_count++] = (uint32_t)index;
         }
@@ -202,19 +220,22 @@ static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
     return true;
 }
 
-/* Pushes what a word's pairs count now. */
+/* Pushes what a word's pairs count now, where the heap has nothing as large. */
 static bool offer_pairs(bv_bpe_trainer *t, size_t index) {
-    const word *w = &t->words[index];
+    const bv_piece *w = &t->counts[0]->pieces[index];
     for (uint32_t i = 0; i + 1 < w->size; i++) {
-        const bv_pair pair = {t->tokens[w->begin + i], t->tokens[w->begin + i + 1]};
-        const pair_record *r = record_of(t, pair);
-        if (!r || !push(t, (candidate){r->count, pair})) return false;
+        const bv_pair pair = {t->counts[0]->tokens[w->begin + i],
+                              t->counts[0]->tokens[w->begin + i + 1]};
+        pair_record *r = record_of(t, pair);
+        if (!r) return false;
+        if (r->count > r->offered && !push(t, (candidate){r->offered = r->count, pair}))
+            return false;
     }
     return true;
 }
 
-static void rewrite_word(bv_bpe_trainer *t, word *w, bv_pair pair, uint32_t token) {
-    uint32_t *tokens = t->tokens + w->begin, kept = 0;
+static void rewrite_word(bv_bpe_trainer *t, bv_piece *w, bv_pair pair, uint32_t token) {
+    uint32_t *tokens = t->counts[0]->tokens + w->begin, kept = 0;
     for (uint32_t i = 0; i < w->size; i++) {
         const bool here = i + 1 < w->size && tokens[i] == pair.left && tokens[i + 1] == pair.right;
         tokens[kept++] = here ? token : tokens[i];
@@ -229,7 +250,7 @@ static bool merge(bv_bpe_trainer *t, size_t record, uint32_t token) {
     const size_t count = t->records[record].word_count;
     for (size_t i = 0; i < count; i++) {
         const size_t index = t->records[record].words[i];
-        word *w = &t->words[index];
+        bv_piece *w = &t->counts[0]->pieces[index];
         if (w->seen == token + 1) continue;
         w->seen = token + 1;
         if (!count_pairs(t, index, false)) return false;
@@ -247,10 +268,12 @@ static bool start(bv_bpe_trainer *t) {
         bv_error_free(&error);
         return false;
     }
-    for (size_t w = 0; w < t->word_count; w++)
+    for (size_t w = 0; w < t->counts[0]->count; w++)
         if (!count_pairs(t, w, true)) return false;
-    for (size_t r = 0; r < t->record_count; r++)
+    for (size_t r = 0; r < t->record_count; r++) {
+        t->records[r].offered = t->records[r].count;
         if (!push(t, (candidate){t->records[r].count, t->records[r].pair})) return false;
+    }
     return true;
 }
 
@@ -259,6 +282,7 @@ bv_status bv_bpe_trainer_learn(bv_bpe_trainer *t, size_t vocab_size, bv_tokenize
     if (vocab_size < 257)
         return bv_try(bv_fail(BV_CODE_USAGE, "a vocabulary of %zu is too small", vocab_size),
                       "at least 257: all bytes and the end of text");
+    BV_TRY(gather(t));
     const size_t wanted = vocab_size - 257;
     bv_pair *merges = bv_calloc(wanted + 1, sizeof *merges);
     bool ok = merges && start(t);
@@ -268,6 +292,7 @@ bv_status bv_bpe_trainer_learn(bv_bpe_trainer *t, size_t vocab_size, bv_tokenize
         const uint32_t record = bv_pair_table_get(t->table, c.pair, BV_NO_TOKEN);
         const uint64_t now = t->records[record].count;
         if (now != c.count) { /* it shrank since it was pushed */
+            t->records[record].offered = now;
             ok = now < 2 || now > c.count || push(t, (candidate){now, c.pair});
             continue;
         }

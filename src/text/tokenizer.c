@@ -3,27 +3,13 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "text/pair_table.h"
 #include "text/pieces.h"
+#include "text/scored.h"
+#include "text/tokenizer_struct.h"
 #include <string.h>
 
 #define FORMAT "beaver-tokenizer/1"
 #define CODE_POINTS 0x110000u
-
-struct bv_tokenizer {
-    bv_tokenizer_kind kind;
-    size_t vocab_size;
-    /* char */
-    uint32_t *code_points; /* by token */
-    uint32_t *token_of;    /* by code point */
-    /* bpe */
-    char pattern[16];
-    bv_pair *merges;
-    size_t merge_count;
-    bv_pair_table *table; /* pair -> merge index */
-    uint32_t *offsets;    /* bytes of token t: bytes[offsets[t] .. offsets[t + 1]) */
-    unsigned char *bytes;
-};
 
 void bv_tokenizer_destroy(bv_tokenizer **tokenizer) {
     bv_tokenizer *t = *tokenizer;
@@ -34,6 +20,7 @@ void bv_tokenizer_destroy(bv_tokenizer **tokenizer) {
     bv_pair_table_destroy(&t->table);
     bv_free(t->offsets);
     bv_free(t->bytes);
+    bv_free(t->scores);
     bv_free(t);
     *tokenizer = NULL;
 }
@@ -261,7 +248,7 @@ bv_tokenizer_kind bv_tokenizer_kind_of(const bv_tokenizer *t) {
 }
 
 const char *bv_tokenizer_kind_name(const bv_tokenizer *t) {
-    static const char *const names[] = {"byte", "char", "bpe"};
+    static const char *const names[] = {"byte", "char", "bpe", "scored"};
     return names[t->kind];
 }
 
@@ -369,11 +356,13 @@ static bv_status encode_characters(bv_encoder *e, const unsigned char *text, siz
 
 bv_status bv_encoder_encode(bv_encoder *e, const void *text, size_t size, const uint32_t **tokens,
                             size_t *count) {
-    if (size > e->capacity) { /* no token is shorter than a byte */
-        uint32_t *larger = bv_realloc(e->tokens, size * sizeof *larger);
+    const size_t most =
+        size + 1; /* no token is shorter than a byte; `scored` puts a blank before */
+    if (most > e->capacity) {
+        uint32_t *larger = bv_realloc(e->tokens, most * sizeof *larger);
         if (!larger) return bv_fail_memory("tokens");
         e->tokens = larger;
-        e->capacity = size;
+        e->capacity = most;
     }
     e->count = 0;
     bv_error *error = BV_OK;
@@ -382,6 +371,8 @@ bv_status bv_encoder_encode(bv_encoder *e, const void *text, size_t size, const 
         encode_pieces(e, text, size);
     else if (e->tokenizer->kind == BV_TOKENIZER_CHAR)
         error = encode_characters(e, bytes, size);
+    else if (e->tokenizer->kind == BV_TOKENIZER_SCORED)
+        e->count = bv_scored_encode(e->tokenizer, bytes, size, e->tokens);
     else
         for (; e->count < size; e->count++) e->tokens[e->count] = bytes[e->count];
     *tokens = e->tokens;

@@ -1,8 +1,8 @@
 /*
- * Tokenizers: bytes to tokens and back. Three kinds: `byte` (256 tokens), `char` (one token a
+ * Tokenizers: bytes to tokens and back. Kinds: `byte` (256 tokens), `char` (one token a
  * Unicode character of the text it was made from), and `bpe` (byte-level byte-pair encoding,
  * Sennrich et al. 2016 and Radford et al. 2019: the text is cut into pieces by a pattern, then
- * merges of known pairs apply inside a piece, the earliest learned first).
+ * merges of known pairs apply inside a piece, the earliest learned first), and `scored` (scored.h).
  *
  * decode(encode(x)) is x for byte and bpe, whatever the bytes. Tokenizers are read-only after they
  * are made and may be used by many threads; an encoder belongs to one.
@@ -21,6 +21,7 @@ typedef enum bv_tokenizer_kind {
     BV_TOKENIZER_BYTE,
     BV_TOKENIZER_CHAR,
     BV_TOKENIZER_BPE,
+    BV_TOKENIZER_SCORED, /* scored.h */
 } bv_tokenizer_kind;
 
 #define BV_NO_TOKEN UINT32_MAX

@@ -40,6 +40,7 @@ static const setting table[] = {
     {"logit_soft_cap", DOUBLE, AT(model.logit_soft_cap), 0, 1e6, {0}},
     {"band", SIZE, AT(model.band), 0, 1e6, {0}},
     {"dropout", DOUBLE, AT(model.dropout), 0, 0.99, {0}},
+    {"document_mask", BOOL, AT(model.document_mask), 0, 0, {0}},
     {"batch", SIZE, AT(batch), 1, 1e6, {0}},
     {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
     {"grains", SIZE, AT(grains), 1, 4096, {0}},
@@ -65,6 +66,7 @@ static const setting table[] = {
     {"eval_windows", SIZE, AT(eval_windows), 0, 1e9, {0}},
     {"checkpoint_every", SIZE, AT(checkpoint_every), 0, 1e9, {0}},
     {"keep", SIZE, AT(keep), 1, 1e6, {0}},
+    {"guard_limit", DOUBLE, AT(guard_limit), 0, 1e6, {0}},
     {"recompute", BOOL, AT(recompute), 0, 0, {0}},
     {"fuse", BOOL, AT(fuse), 0, 0, {0}},
 };
@@ -98,6 +100,7 @@ void bv_settings_default(bv_settings *s) {
                        .eval_every = 250,
                        .checkpoint_every = 500,
                        .keep = 2,
+                       .guard_limit = 8,
                        .fuse = true};
 }
 
@@ -195,6 +198,17 @@ static bv_status set_json(bv_settings *settings, const char *key, const json_t *
     return bv_settings_set(settings, key, text);
 }
 
+static bv_status set_all(bv_settings *settings, const json_t *object, const char *path,
+                         const char *text) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        bv_error *error = set_json(settings, key, value);
+        if (error) return bv_while(error, "reading %s:%zu", path, line_of(text, key));
+    }
+    return BV_OK;
+}
+
 bv_status bv_settings_load(bv_settings *settings, const char *path) {
     bv_buffer text = {0};
     json_t *object = NULL;
@@ -202,14 +216,9 @@ bv_status bv_settings_load(bv_settings *settings, const char *path) {
     if (!error) error = bv_json_parse(text.data ? text.data : "", text.size, path, &object);
     if (!error && !json_is_object(object))
         error = bv_fail(BV_CODE_USAGE, "%s is no JSON object of settings", path);
-    const char *key;
-    json_t *value;
-    if (!error) json_object_foreach(object, key, value) {
-            error = set_json(settings, key, value);
-            if (!error) continue;
-            error = bv_while(error, "reading %s:%zu", path, line_of(text.data, key));
-            break;
-        }
+    /* A run's config.json holds its settings beside other things. */
+    const json_t *inner = json_object_get(object, "settings");
+    if (!error) error = set_all(settings, inner ? inner : object, path, text.data);
     json_decref(object);
     bv_buffer_free(&text);
     return error;
@@ -240,6 +249,45 @@ json_t *bv_settings_json(const bv_settings *settings) {
         json_object_set_new(object, s->name, value);
     }
     return object;
+}
+
+static void print_value(const bv_settings *settings, const setting *s, char *text, size_t size) {
+    const void *at = (const char *)settings + s->offset;
+    int choice;
+    switch (s->type) {
+    case SIZE:
+        snprintf(text, size, "%zu", *(const size_t *)at);
+        break;
+    case DOUBLE:
+        snprintf(text, size, "%g", *(const double *)at);
+        break;
+    case BOOL:
+        snprintf(text, size, "%s", *(const bool *)at ? "true" : "false");
+        break;
+    case CHOICE:
+        memcpy(&choice, at, sizeof choice);
+        snprintf(text, size, "%s", s->choices[choice]);
+        break;
+    }
+}
+
+static bool is_free(const char *name, const char *const *names) {
+    for (; names && *names; names++)
+        if (!strcmp(*names, name)) return true;
+    return false;
+}
+
+bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
+                           const char *const *free_names) {
+    for (size_t i = 0; i < COUNT; i++) {
+        char has[64], asked[64];
+        if (is_free(table[i].name, free_names)) continue;
+        print_value(kept, &table[i], has, sizeof has);
+        print_value(wanted, &table[i], asked, sizeof asked);
+        if (strcmp(has, asked))
+            return bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked);
+    }
+    return BV_OK;
 }
 
 bv_status bv_settings_check(bv_settings *s) {

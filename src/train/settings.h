@@ -29,6 +29,7 @@ typedef struct bv_settings {
     size_t eval_every;   /* steps; 0: never */
     size_t eval_windows; /* 0: the whole validation text */
     size_t checkpoint_every, keep;
+    double guard_limit; /* standard deviations; 0: only what is not finite is bad (guard.h) */
     bool recompute, fuse;
 } bv_settings;
 
@@ -43,6 +44,10 @@ bv_status bv_settings_load(bv_settings *settings, const char *path);
 json_t *bv_settings_json(const bv_settings *settings); /* all of them; NULL without memory */
 /* Fills what is derived and refuses what does not fit together. */
 bv_status bv_settings_check(bv_settings *settings);
+/* BV_CODE_USAGE naming both values of the first setting that differs; those that the list (NULL at
+ * its end, or NULL) names may differ. */
+bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
+                           const char *const *free_names);
 /* Learning rate of a step (0-based) as a factor of its peak. */
 double bv_settings_schedule(const bv_settings *settings, size_t step);
 /* Sequences of a step's batch: a multiple of grains. */

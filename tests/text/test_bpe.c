@@ -68,7 +68,7 @@ static void test_training_equals_reference(void **state) {
         const size_t count = slow_merges(text, size, 20, merges);
         bv_bpe_trainer *trainer;
         bv_tokenizer *learned, *expected;
-        assert_ok(bv_bpe_trainer_create("gpt2", &trainer));
+        assert_ok(bv_bpe_trainer_create("gpt2", NULL, &trainer));
         assert_ok(bv_bpe_trainer_add(trainer, text, size));
         assert_ok(bv_bpe_trainer_learn(trainer, 257 + 20, &learned));
         assert_ok(bv_tokenizer_bpe("gpt2", merges, count, &expected));
@@ -115,7 +115,7 @@ static void test_any_bytes_come_back(void **state) {
             bv_bpe_trainer *trainer;
             bv_tokenizer *t;
             size_t size = random_text(100 + seed, text, 10);
-            assert_ok(bv_bpe_trainer_create(patterns[p], &trainer));
+            assert_ok(bv_bpe_trainer_create(patterns[p], NULL, &trainer));
             assert_ok(bv_bpe_trainer_add(trainer, text, size));
             assert_ok(bv_bpe_trainer_learn(trainer, 300, &t));
             check_round_trip(t, text, size);
@@ -124,6 +124,47 @@ static void test_any_bytes_come_back(void **state) {
             bv_tokenizer_destroy(&t);
             bv_bpe_trainer_destroy(&trainer);
         }
+}
+
+/* Texts cut into spans and divided among threads give the same merges as one after another. */
+static void test_threads_do_not_matter(void **state) {
+    (void)state;
+    bv_buffer text = {0};
+    for (uint32_t i = 0; i < 120000; i++) {
+        const uint32_t word = bv_random(8, BV_RANDOM_TEST, 0, 0, i, 0).v[0];
+        bv_buffer_printf(&text, "w%c%co%u don't%s", 'a' + word % 26, 'a' + word / 26 % 9,
+                         word / 300 % 40, word % 11 ? " " : "\n  ");
+    }
+    bv_tokenizer *tokenizers[4];
+    for (int threads = 0; threads < 4; threads++) {
+        bv_pool *pool = NULL;
+        bv_bpe_trainer *trainer;
+        if (threads) assert_ok(bv_pool_create(threads, &pool));
+        assert_ok(bv_bpe_trainer_create("gpt2", pool, &trainer));
+        assert_ok(bv_bpe_trainer_add(trainer, text.data, text.size));
+        for (size_t at = 0; at < 200000; at += 1000)
+            assert_ok(bv_bpe_trainer_add(trainer, text.data + at, 1000));
+        assert_ok(bv_bpe_trainer_learn(trainer, 600, &tokenizers[threads]));
+        bv_bpe_trainer_destroy(&trainer);
+        bv_pool_destroy(&pool);
+    }
+    for (int i = 0; i < 4; i++) {
+        const uint32_t *tokens;
+        size_t count;
+        bv_buffer back = {0};
+        bv_encoder *encoder;
+        assert_ok(bv_encoder_create(tokenizers[i], &encoder));
+        assert_ok(bv_encoder_encode(encoder, text.data, 5000, &tokens, &count));
+        assert_ok(bv_tokenizer_decode(tokenizers[0], tokens, count, &back));
+        assert_int_equal(bv_tokenizer_vocab_size(tokenizers[i]),
+                         bv_tokenizer_vocab_size(tokenizers[0]));
+        assert_memory_equal(back.data, text.data, 5000);
+        assert_true(count < 2500); /* something was learned */
+        bv_buffer_free(&back);
+        bv_encoder_destroy(&encoder);
+    }
+    for (int i = 0; i < 4; i++) bv_tokenizer_destroy(&tokenizers[i]);
+    bv_buffer_free(&text);
 }
 
 static void test_gpt2_pieces(void **state) {
@@ -191,6 +232,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_equals_reference),
         cmocka_unit_test(test_any_bytes_come_back),
+        cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_gpt2_pieces),
         cmocka_unit_test(test_characters),
         cmocka_unit_test(test_mutated_files),

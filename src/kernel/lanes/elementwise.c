@@ -10,21 +10,21 @@
 
 /* ---- activations ---- */
 
-#define GELU_A ((real)0.7978845608028654) /* sqrt(2 / pi) */
+/* 0.5 (1 + tanh(u)) = sigmoid(2u), so gelu(x) = x sigmoid(A x (1 + B x^2)), A = 2 sqrt(2 / pi): one
+ * exponential and one division. */
+#define GELU_A ((real)1.5957691216057308)
 #define GELU_B ((real)0.044715)
 
 BV_INLINE vreal gelu(vreal x) {
-    const vreal u = v_mul(v_set(GELU_A), v_fma(v_mul(v_mul(x, x), x), v_set(GELU_B), x));
-    return v_mul(v_mul(v_set((real)0.5), x), v_add(v_set(1), v_tanh(u)));
+    const vreal inner = v_fma(v_mul(x, x), v_set(GELU_A * GELU_B), v_set(GELU_A));
+    return v_mul(x, v_sigmoid(v_mul(x, inner)));
 }
 
 BV_INLINE vreal gelu_slope(vreal x) {
     const vreal x2 = v_mul(x, x);
-    const vreal t = v_tanh(v_mul(v_set(GELU_A), v_fma(v_mul(x2, x), v_set(GELU_B), x)));
-    const vreal du = v_mul(v_set(GELU_A), v_fma(x2, v_set(3 * GELU_B), v_set(1)));
-    const vreal sech2 = v_sub(v_set(1), v_mul(t, t));
-    const vreal half = v_set((real)0.5);
-    return v_fma(v_mul(v_mul(half, x), sech2), du, v_mul(half, v_add(v_set(1), t)));
+    const vreal s = v_sigmoid(v_mul(x, v_fma(x2, v_set(GELU_A * GELU_B), v_set(GELU_A))));
+    const vreal du = v_fma(x2, v_set(3 * GELU_A * GELU_B), v_set(GELU_A));
+    return v_fma(v_mul(v_mul(x, du), s), v_sub(v_set(1), s), s);
 }
 
 BV_INLINE vreal silu_slope(vreal x) {

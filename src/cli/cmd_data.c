@@ -1,0 +1,161 @@
+#include "base/clock.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "cli/make_tokenizer.h"
+#include "data/prepare.h"
+#include "report/units.h"
+
+#include <unistd.h>
+
+static const bv_flag flag_table[] = {
+    {.name = "out",
+     .value = "DIR",
+     .type = BV_FLAG_STRING,
+     .required = true,
+     .help = "folder of the data, made by this command"},
+    {.name = "tokenizer",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "tokenizer.json, or char or byte"},
+    {.name = "vocab",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 257,
+     .max = 1e7,
+     .help = "instead of --tokenizer: train a byte-level BPE tokenizer of N tokens on the text"},
+    {.name = "val-fraction",
+     .value = "F",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0,
+     .max = 0.9,
+     .fallback = "0.1",
+     .help = "part of the documents that is kept for validation; of a single document its end"},
+    {.name = "separator",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .help = "what stands between the documents of a file (\\n and \\t are understood); without it "
+             "a file is one document"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+
+static const bv_argument arguments[] = {
+    {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
+
+static const bv_command command = {
+    .name = "data prepare",
+    .summary = "Turns text into tokens in memory-mapped shards, split into training and "
+               "validation, with a manifest of counts and hashes.",
+    .example = "beaver data prepare book.txt --out data --vocab 2048\n"
+               "beaver data prepare shakespeare.txt --out chars --tokenizer char",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+/* Understands \n, \t and \\; the result is not longer. */
+static void unescape(const char *from, char *to) {
+    for (; *from; from++) {
+        const char next = *from == '\\' ? from[1] : 0;
+        if (next == 'n')
+            *to++ = '\n', from++;
+        else if (next == 't')
+            *to++ = '\t', from++;
+        else if (next == '\\')
+            *to++ = '\\', from++;
+        else
+            *to++ = *from;
+    }
+    *to = 0;
+}
+
+static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
+    const size_t count = bv_flags_argument_count(flags);
+    const char **paths = bv_calloc(count, sizeof *paths);
+    const char *separator = bv_flags_string(flags, "separator");
+    char *plain = separator ? bv_strdup(separator) : NULL;
+    bv_error *error = paths && (plain || !separator) ? BV_OK : bv_fail_memory("a list of files");
+    for (size_t i = 0; !error && i < count; i++) paths[i] = bv_flags_argument(flags, i);
+    if (!error && plain) unescape(separator, plain);
+    if (!error) error = bv_documents_open(paths, count, plain, out);
+    bv_free(paths);
+    bv_free(plain);
+    return error;
+}
+
+static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents,
+                                bv_tokenizer **out) {
+    const char *name = bv_flags_string(flags, "tokenizer");
+    const size_t vocab = (size_t)bv_flags_int(flags, "vocab");
+    if (!name == !vocab)
+        return bv_try(bv_fail(BV_CODE_USAGE, "one of --tokenizer and --vocab is needed"),
+                      "--vocab 2048, or --tokenizer char");
+    if (name) return bv_make_named_tokenizer(documents, name, out);
+    bv_cli_say("learning %zu tokens ...\n", vocab);
+    bv_pool *pool;
+    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
+    bv_error *error = bv_make_bpe_tokenizer(documents, "gpt2", vocab, pool, out);
+    bv_pool_destroy(&pool);
+    return error;
+}
+
+typedef struct telling {
+    double told;
+} telling;
+
+static void tell(void *context, uint64_t bytes, uint64_t total) {
+    telling *t = context;
+    const double now = bv_clock_seconds();
+    if (now - t->told < (isatty(STDERR_FILENO) ? 0.2 : 10)) return;
+    t->told = now;
+    bv_cli_say("%sprepared %s of %s%s", isatty(STDERR_FILENO) ? "\r" : "",
+               bv_human_bytes((double)bytes).text, bv_human_bytes((double)total).text,
+               isatty(STDERR_FILENO) ? "\033[K" : "\n");
+}
+
+static bv_status prepare(const bv_flags *flags, bv_documents *documents,
+                         const bv_tokenizer *tokenizer) {
+    telling told = {bv_clock_seconds()};
+    const bv_prepare_options options = {.out = bv_flags_string(flags, "out"),
+                                        .val_fraction = bv_flags_double(flags, "val-fraction"),
+                                        .progress = tell,
+                                        .context = &told};
+    bv_prepare_result r;
+    BV_TRY(bv_data_prepare(documents, tokenizer, &options, &r));
+    bv_cli_say(
+        "%s%s: %s of text are %s tokens (%zu in the vocabulary) to train on, %s to validate\n",
+        isatty(STDERR_FILENO) ? "\r\033[K" : "", options.out,
+        bv_human_bytes((double)(r.bytes[0] + r.bytes[1])).text,
+        bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
+        bv_human_count((double)r.tokens[1]).text);
+    if (!bv_flags_bool(flags, "json")) return BV_OK;
+    return bv_cli_json(json_pack("{ss sI s{sI sI sI} s{sI sI sI}}", "out", options.out,
+                                 "vocab_size", (json_int_t)bv_tokenizer_vocab_size(tokenizer),
+                                 "train", "documents", (json_int_t)r.documents[0], "tokens",
+                                 (json_int_t)r.tokens[0], "bytes", (json_int_t)r.bytes[0], "val",
+                                 "documents", (json_int_t)r.documents[1], "tokens",
+                                 (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
+}
+
+static bv_status run_prepare(int argc, char **argv) {
+    bv_flags *flags;
+    bv_documents *documents = NULL;
+    bv_tokenizer *tokenizer = NULL;
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = open_documents(flags, &documents);
+    if (!error) error = make_tokenizer(flags, documents, &tokenizer);
+    if (!error) error = prepare(flags, documents, tokenizer);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_documents_close(&documents);
+    bv_flags_free(&flags);
+    return error;
+}
+
+bv_status bv_cmd_data(int argc, char **argv) {
+    static const bv_subcommand table[] = {{"prepare", "text to memory-mapped tokens", run_prepare}};
+    return bv_cli_dispatch("beaver data", table, 1, argc, argv);
+}

@@ -1,0 +1,194 @@
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "kernel/real_host.h"
+#include "train/evaluate.h"
+#include "train/saved_model.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define BATCH_TOKENS 4096 /* scored together, about */
+
+static const bv_flag flag_table[] = {
+    {.name = "logprobs",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .help = "instead of a file: log p of each token of this text, with all its bits"},
+    {.name = "tokenizer",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "instead of the run's own"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+
+static const bv_argument arguments[] = {
+    {.name = "RUN", .help = "a run's folder, or a model file of llama2.c"},
+    {.name = "FILE", .help = "text to predict", .optional = true}};
+
+static const bv_command command = {
+    .name = "eval",
+    .summary = "Measures how well a model predicts a text: loss in nats a token, perplexity, bits "
+               "a byte, over consecutive windows of the model's context, each token predicted "
+               "once.",
+    .example = "beaver eval run book.txt --json\n"
+               "beaver eval run --logprobs 'Once upon a time' --json",
+    .arguments = arguments,
+    .argument_count = 2,
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+/* The tokens of a text, the start token before them if the model has one. */
+typedef struct token_list {
+    uint32_t *tokens;
+    size_t count;
+    size_t start; /* 1 with a start token */
+} token_list;
+
+static bv_status encode(const bv_saved_model *m, const char *text, size_t size, token_list *list) {
+    bv_encoder *encoder;
+    const uint32_t *tokens;
+    size_t count;
+    *list = (token_list){.start = m->start_token != BV_NO_TOKEN};
+    BV_TRY(bv_encoder_create(m->tokenizer, &encoder));
+    bv_error *error = bv_encoder_encode(encoder, text, size, &tokens, &count);
+    if (!error) {
+        list->count = count + list->start;
+        list->tokens = bv_calloc(list->count + 1, sizeof *list->tokens);
+        if (!list->tokens) error = bv_fail_memory("the tokens of a text");
+    }
+    if (!error) {
+        list->tokens[0] = m->start_token;
+        memcpy(list->tokens + list->start, tokens, count * sizeof *tokens);
+    }
+    bv_encoder_destroy(&encoder);
+    return error;
+}
+
+static bv_status create_scorer(const bv_saved_model *m, const bv_machine_use *use, size_t windows,
+                               bv_gpt_scorer **out) {
+    const bv_gpt_scorer_options options = {.config = m->config,
+                                           .numerics = m->numerics,
+                                           .kernels = use->kernels,
+                                           .pool = use->pool,
+                                           .weights = m->weights,
+                                           .sequences_max = windows,
+                                           .context = m->config.context};
+    return bv_gpt_scorer_create(&options, out);
+}
+
+/* ---- a file ---- */
+
+static void read_tokens(const void *context, uint64_t offset, size_t count, uint32_t *tokens) {
+    memcpy(tokens, (const uint32_t *)context + offset, count * sizeof *tokens);
+}
+
+static bv_status tell(const bv_evaluation *e, size_t bytes, bool as_json) {
+    const double loss = e->nats / (double)e->tokens, perplexity = bv_exp(loss);
+    const double bits = e->nats / 0.69314718055994530942 / (double)(bytes ? bytes : 1);
+    bv_cli_say("loss %.4f  perplexity %.2f  bits a byte %.4f  over %llu tokens\n", loss, perplexity,
+               bits, (unsigned long long)e->tokens);
+    if (!as_json) return BV_OK;
+    return bv_cli_json(json_pack("{sf sf sf sI}", "loss", loss, "perplexity", perplexity,
+                                 "bits_per_byte", bits, "tokens", (json_int_t)e->tokens));
+}
+
+static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
+                           const bv_machine_use *use) {
+    const char *path = bv_flags_argument(flags, 1);
+    bv_map map;
+    token_list list = {0};
+    bv_gpt_scorer *scorer = NULL;
+    size_t windows = BATCH_TOKENS / m->config.context;
+    if (windows == 0) windows = 1;
+    BV_TRY(bv_map_open(path, &map));
+    bv_error *error = encode(m, (const char *)map.data, map.size, &list);
+    if (!error) error = create_scorer(m, use, windows, &scorer);
+    const bv_token_source source = {read_tokens, list.tokens, list.count};
+    const bv_evaluate_options options = {.context = m->config.context, .batch = windows};
+    bv_evaluation result;
+    if (!error) error = bv_evaluate(scorer, &source, &options, &result);
+    if (!error) error = tell(&result, map.size, bv_flags_bool(flags, "json"));
+    bv_gpt_scorer_destroy(&scorer);
+    bv_free(list.tokens);
+    bv_map_close(&map);
+    return bv_while(error, "evaluating on %s", path);
+}
+
+/* ---- log-probabilities ---- */
+
+static json_t *hex_float(double value) {
+    char text[64];
+    snprintf(text, sizeof text, "%a", value);
+    return json_string(text);
+}
+
+static bv_status print_logprobs(const token_list *list, const float *losses, bool as_json) {
+    json_t *tokens = json_array(), *logprobs = json_array();
+    for (size_t i = list->start; i < list->count; i++) {
+        json_array_append_new(tokens, json_integer((json_int_t)list->tokens[i]));
+        json_array_append_new(logprobs, i ? hex_float(-(double)losses[i - 1]) : json_null());
+        if (as_json) continue;
+        char line[96];
+        const int n = i ? snprintf(line, sizeof line, "%u %a %.6f\n", list->tokens[i],
+                                   -(double)losses[i - 1], -(double)losses[i - 1])
+                        : snprintf(line, sizeof line, "%u -\n", list->tokens[i]);
+        bv_error *error = bv_cli_print(line, (size_t)n);
+        if (!error) continue;
+        json_decref(tokens);
+        json_decref(logprobs);
+        return error;
+    }
+    json_t *all = json_pack("{so so}", "tokens", tokens, "logprobs", logprobs);
+    if (as_json) return bv_cli_json(all);
+    json_decref(all);
+    return BV_OK;
+}
+
+static bv_status eval_logprobs(const bv_flags *flags, const bv_saved_model *m,
+                               const bv_machine_use *use) {
+    const char *text = bv_flags_string(flags, "logprobs");
+    token_list list = {0};
+    bv_gpt_scorer *scorer = NULL;
+    float *losses = NULL;
+    bv_error *error = encode(m, text, strlen(text), &list);
+    if (!error && list.count > m->config.context + 1)
+        error = bv_fail(BV_CODE_INPUT, "the text has %zu tokens, the model's context %zu",
+                        list.count - list.start, m->config.context);
+    if (!error) error = create_scorer(m, use, 1, &scorer);
+    if (!error && !(losses = bv_calloc(list.count + 1, sizeof *losses)))
+        error = bv_fail_memory("log-probabilities");
+    if (!error && list.count > 1)
+        bv_gpt_scorer_losses(scorer, list.tokens, list.tokens + 1, NULL, 1, list.count - 1, losses);
+    if (!error) error = print_logprobs(&list, losses, bv_flags_bool(flags, "json"));
+    bv_free(losses);
+    bv_free(list.tokens);
+    bv_gpt_scorer_destroy(&scorer);
+    return error;
+}
+
+bv_status bv_cmd_eval(int argc, char **argv) {
+    bv_flags *flags;
+    bv_saved_model model = {0};
+    bv_machine_use use = {0};
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    const bool file = bv_flags_argument(flags, 1) != NULL;
+    bv_error *error = BV_OK;
+    if (file == bv_flags_given(flags, "logprobs"))
+        error = bv_fail(BV_CODE_USAGE, "one of FILE and --logprobs TEXT is needed");
+    if (!error) error = bv_machine_begin(flags, &use);
+    if (!error)
+        error =
+            bv_saved_model_open(bv_flags_argument(flags, 0), bv_flags_string(flags, "tokenizer"),
+                                use.kernels, use.pool, &model);
+    if (!error) error = file ? eval_file(flags, &model, &use) : eval_logprobs(flags, &model, &use);
+    bv_saved_model_close(&model);
+    bv_machine_end(&use);
+    bv_flags_free(&flags);
+    return error;
+}

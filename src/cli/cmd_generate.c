@@ -1,0 +1,405 @@
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/machine_flags.h"
+#include "engine/engine.h"
+#include "engine/sampler.h"
+#include "engine/text_stream.h"
+#include "train/saved_model.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const bv_flag flag_table[] = {
+    {.name = "prompt",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .fallback = "",
+     .help = "what the text begins with"},
+    {.name = "tokens",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 1e9,
+     .fallback = "200",
+     .help = "tokens to write at most; beyond the model's context the older half is forgotten"},
+    {.name = "temperature",
+     .value = "T",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0,
+     .max = 100,
+     .fallback = "0.8",
+     .help = "0 always takes the likeliest token"},
+    {.name = "top-k",
+     .value = "K",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 1e7,
+     .fallback = "0",
+     .help = "draw from the K likeliest tokens; 0: from all"},
+    {.name = "top-p",
+     .value = "P",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0,
+     .max = 1,
+     .fallback = "1",
+     .help = "draw from the likeliest tokens that together have probability P"},
+    {.name = "min-p",
+     .value = "P",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0,
+     .max = 1,
+     .fallback = "0",
+     .help = "leave out tokens less likely than P times the likeliest"},
+    {.name = "seed",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 1e15,
+     .fallback = "0",
+     .help = "of the draws: the same seed writes the same text"},
+    {.name = "stop", .value = "TEXT", .type = BV_FLAG_LIST, .help = "end before this text"},
+    {.name = "n",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1024,
+     .fallback = "1",
+     .help = "how many texts to write, side by side"},
+    {.name = "interactive", .help = "read prompts from standard input, one a line, until it ends"},
+    {.name = "suffix",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .fallback = "",
+     .help = "with --interactive: comes after each line"},
+    {.name = "logprobs",
+     .help = "print each token with its log-probability, with all its bits, in place of the text"},
+    {.name = "tokenizer",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "instead of the run's own; needed by a model file of llama2.c"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+
+static const bv_argument arguments[] = {
+    {.name = "RUN", .help = "a run's folder, or a model file of llama2.c"}};
+
+static const bv_command command = {
+    .name = "generate",
+    .summary = "Writes text with a model, as it comes. Ends at the model's end of text, a stop "
+               "text, or --tokens.",
+    .example = "beaver generate run --prompt 'Once upon a time' --tokens 100 --temperature 0.7\n"
+               "beaver generate stories260K.bin --tokenizer tok512.bin --temperature 0",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+/* One text in the making. */
+typedef struct sample {
+    uint32_t *tokens; /* what the model sees: start token, prompt, continuation */
+    float *logprobs;  /* of tokens[i]; of the first without meaning             */
+    size_t count, prompt_count;
+    bv_text_stream stream;
+    const char *finish; /* "stop" or "length"; NULL: not finished */
+} sample;
+
+typedef struct generation {
+    const bv_flags *flags;
+    bv_machine_use use;
+    bv_saved_model model;
+    bv_engine *engine;
+    bv_sampler *sampler;
+    bv_encoder *encoder;
+    const volatile sig_atomic_t *signal;
+    size_t n, limit;
+    sample *samples;
+    size_t *live; /* indices of unfinished samples, in the order of the last step */
+    uint32_t *next;
+    size_t live_count;
+} generation;
+
+/* ---- before the first token ---- */
+
+static bv_status create_engine(generation *g) {
+    const bv_flags *flags = g->flags;
+    const bv_engine_options options = {.config = g->model.config,
+                                       .numerics = g->model.numerics,
+                                       .kernels = g->use.kernels,
+                                       .pool = g->use.pool,
+                                       .weights = g->model.weights,
+                                       .rows_max = g->n > 128 ? g->n : 128,
+                                       .sequences_max = g->n};
+    const bv_sampler_options sampling = {.temperature = bv_flags_double(flags, "temperature"),
+                                         .top_k = (size_t)bv_flags_int(flags, "top-k"),
+                                         .top_p = bv_flags_double(flags, "top-p"),
+                                         .min_p = bv_flags_double(flags, "min-p"),
+                                         .seed = (uint64_t)bv_flags_int(flags, "seed")};
+    BV_TRY(bv_encoder_create(g->model.tokenizer, &g->encoder));
+    BV_TRY(bv_sampler_create(&sampling, bv_tokenizer_vocab_size(g->model.tokenizer), &g->sampler));
+    return bv_engine_create(&options, &g->engine);
+}
+
+static void clear_samples(generation *g) {
+    for (size_t i = 0; g->samples && i < g->n; i++) {
+        bv_free(g->samples[i].tokens);
+        bv_free(g->samples[i].logprobs);
+        bv_buffer_free(&g->samples[i].stream.text);
+        g->samples[i] = (sample){0};
+    }
+}
+
+/* Every sample begins with the start token and the prompt. */
+static bv_status begin_samples(generation *g, const char *prompt) {
+    const uint32_t *tokens, newline = 0;
+    size_t count;
+    BV_TRY(bv_encoder_encode(g->encoder, prompt, strlen(prompt), &tokens, &count));
+    const bool start = g->model.start_token != BV_NO_TOKEN;
+    if (count == 0 && !start) tokens = &newline, count = 1; /* something must come first */
+    const size_t all = count + start;
+    for (size_t i = 0; i < g->n; i++) {
+        sample *s = &g->samples[i];
+        s->tokens = bv_calloc(all + g->limit + 1, sizeof *s->tokens);
+        s->logprobs = bv_calloc(all + g->limit + 1, sizeof *s->logprobs);
+        if (!s->tokens || !s->logprobs) return bv_fail_memory("a text");
+        s->tokens[0] = g->model.start_token;
+        memcpy(s->tokens + start, tokens, count * sizeof *tokens);
+        s->count = s->prompt_count = all;
+        s->stream = (bv_text_stream){.tokenizer = g->model.tokenizer};
+        s->stream.stops = bv_flags_list(g->flags, "stop", &s->stream.stop_count);
+    }
+    return BV_OK;
+}
+
+/* Feeds the prompt; token by token when its log-probabilities are asked for. */
+static bv_status feed_prompt(generation *g) {
+    sample *s = &g->samples[0];
+    bv_engine_reset(g->engine, 0);
+    if (!bv_flags_bool(g->flags, "logprobs"))
+        return bv_engine_feed(g->engine, 0, s->tokens, s->count);
+    for (size_t i = 0; i < s->count; i++) {
+        if (i) s->logprobs[i] = bv_engine_logprob(g->engine, 0, s->tokens[i]);
+        BV_TRY(bv_engine_feed(g->engine, 0, s->tokens + i, 1));
+    }
+    return BV_OK;
+}
+
+/* ---- one token for each live sample ---- */
+
+/* Takes what the sampler picks from row `row` of the last step's logits. */
+static bv_status take_token(generation *g, size_t index, size_t row) {
+    sample *s = &g->samples[index];
+    const uint32_t token = bv_sampler_pick(g->sampler, bv_engine_logits(g->engine, row),
+                                           (uint32_t)index, (uint32_t)s->count);
+    if (token == g->model.end_token) {
+        s->finish = "stop";
+        return BV_OK;
+    }
+    s->logprobs[s->count] = bv_engine_logprob(g->engine, row, token);
+    s->tokens[s->count++] = token;
+    BV_TRY(bv_text_stream_add(&s->stream, token));
+    /* The blank that such tokenizers put before a text is not part of it. */
+    if (bv_tokenizer_kind_of(g->model.tokenizer) == BV_TOKENIZER_SCORED && s->count == 2 &&
+        s->stream.text.data && s->stream.text.data[0] == ' ')
+        s->stream.shown = 1;
+    if (s->stream.stopped)
+        s->finish = "stop";
+    else if (s->count - s->prompt_count >= g->limit)
+        s->finish = "length";
+    return BV_OK;
+}
+
+/* A full context forgets its older half: the newer one is fed again from position 0. */
+static bv_status make_room(generation *g, size_t index) {
+    const size_t context = g->model.config.context;
+    const sample *s = &g->samples[index];
+    if (bv_engine_position(g->engine, index) < context) return BV_OK;
+    bv_engine_reset(g->engine, index);
+    const size_t keep = context / 2;
+    return keep > 1 ? bv_engine_feed(g->engine, index, s->tokens + s->count - keep, keep - 1)
+                    : BV_OK;
+}
+
+static bv_status step(generation *g) {
+    for (size_t i = 0; i < g->live_count; i++) {
+        const sample *s = &g->samples[g->live[i]];
+        BV_TRY(make_room(g, g->live[i]));
+        g->next[i] = s->tokens[s->count - 1];
+    }
+    BV_TRY(bv_engine_step(g->engine, g->live, g->next, g->live_count));
+    for (size_t i = 0; i < g->live_count; i++) BV_TRY(take_token(g, g->live[i], i));
+    return BV_OK;
+}
+
+static void drop_finished(generation *g) {
+    size_t kept = 0;
+    for (size_t i = 0; i < g->live_count; i++)
+        if (!g->samples[g->live[i]].finish) g->live[kept++] = g->live[i];
+    g->live_count = kept;
+}
+
+/* ---- showing ---- */
+
+static bv_status show_text(sample *s, bool last) {
+    size_t size;
+    const char *text = bv_text_stream_take(&s->stream, last, &size);
+    return size ? bv_cli_print(text, size) : BV_OK;
+}
+
+static bool shows_text(const generation *g) {
+    return !bv_flags_bool(g->flags, "json") && !bv_flags_bool(g->flags, "logprobs");
+}
+
+static json_t *logprob_list(const sample *s, size_t from, size_t to) {
+    json_t *list = json_array();
+    for (size_t i = from; i < to; i++) {
+        char text[64];
+        snprintf(text, sizeof text, "%a", (double)s->logprobs[i]);
+        json_array_append_new(list, i ? json_string(text) : json_null());
+    }
+    return list;
+}
+
+static json_t *token_list(const sample *s, size_t from, size_t to) {
+    json_t *list = json_array();
+    for (size_t i = from; i < to; i++)
+        json_array_append_new(list, json_integer((json_int_t)s->tokens[i]));
+    return list;
+}
+
+static bv_status show_json(const generation *g, sample *s, const char *prompt) {
+    size_t size;
+    const size_t start = g->model.start_token != BV_NO_TOKEN;
+    const char *bytes = bv_text_stream_take(&s->stream, true, &size);
+    json_t *text = json_stringn(bytes, size);
+    if (!text) { /* the end of a character is missing: what is whole */
+        while (size && !(text = json_stringn(bytes, size))) size--;
+        if (!text) text = json_string("");
+    }
+    json_t *line = json_pack("{ss so so ss}", "prompt", prompt, "text", text, "tokens",
+                             token_list(s, s->prompt_count, s->count), "finish_reason", s->finish);
+    if (line && bv_flags_bool(g->flags, "logprobs")) {
+        json_object_set_new(line, "prompt_tokens", token_list(s, start, s->prompt_count));
+        json_object_set_new(line, "prompt_logprobs", logprob_list(s, start, s->prompt_count));
+        json_object_set_new(line, "logprobs", logprob_list(s, s->prompt_count, s->count));
+    }
+    return bv_cli_json(line);
+}
+
+static bv_status show_logprobs(const generation *g, const sample *s) {
+    for (size_t i = g->model.start_token != BV_NO_TOKEN; i < s->count; i++) {
+        char line[96];
+        const double p = (double)s->logprobs[i];
+        const int n = i ? snprintf(line, sizeof line, "%u %a %.6f\n", s->tokens[i], p, p)
+                        : snprintf(line, sizeof line, "%u -\n", s->tokens[i]);
+        BV_TRY(bv_cli_print(line, (size_t)n));
+    }
+    return BV_OK;
+}
+
+/* After all samples are finished: what was not streamed. */
+static bv_status show_rest(generation *g, const char *prompt) {
+    for (size_t i = 0; i < g->n; i++) {
+        sample *s = &g->samples[i];
+        if (bv_flags_bool(g->flags, "json"))
+            BV_TRY(show_json(g, s, prompt));
+        else if (bv_flags_bool(g->flags, "logprobs"))
+            BV_TRY(show_logprobs(g, s));
+        if (!shows_text(g)) continue;
+        if (i) BV_TRY(bv_cli_print(prompt, strlen(prompt)));
+        BV_TRY(show_text(s, true));
+        if (i + 1 < g->n) BV_TRY(bv_cli_print("\n---\n", 5));
+    }
+    if (shows_text(g) && isatty(STDOUT_FILENO)) return bv_cli_print("\n", 1);
+    return BV_OK;
+}
+
+/* ---- all of it ---- */
+
+static bv_status write_texts(generation *g, const char *prompt) {
+    BV_TRY(begin_samples(g, prompt));
+    BV_TRY(feed_prompt(g));
+    for (size_t i = 1; i < g->n; i++) BV_TRY(bv_engine_copy(g->engine, 0, i));
+    if (shows_text(g)) BV_TRY(bv_cli_print(prompt, strlen(prompt)));
+    g->live_count = g->n;
+    for (size_t i = 0; i < g->n; i++) {
+        g->live[i] = i;
+        if (g->limit == 0)
+            g->samples[i].finish = "length";
+        else
+            BV_TRY(take_token(g, i, 0));
+    }
+    for (drop_finished(g);; drop_finished(g)) {
+        if (shows_text(g)) BV_TRY(show_text(&g->samples[0], false));
+        if (*g->signal) return bv_fail_interrupted(*g->signal, "interrupted");
+        if (g->live_count == 0) return show_rest(g, prompt);
+        BV_TRY(step(g));
+    }
+}
+
+static bv_status converse(generation *g) {
+    const bool terminal = isatty(STDIN_FILENO);
+    const char *suffix = bv_flags_string(g->flags, "suffix");
+    char line[4096], prompt[8192];
+    for (;;) {
+        if (terminal) bv_cli_say("> ");
+        if (!fgets(line, sizeof line, stdin)) break;
+        line[strcspn(line, "\r\n")] = 0;
+        if (!*line) continue;
+        snprintf(prompt, sizeof prompt, "%s%s", line, suffix);
+        bv_error *error = write_texts(g, prompt);
+        clear_samples(g);
+        /* What one line did wrong is no reason to end. */
+        if (bv_error_code(error) != BV_CODE_INPUT) BV_TRY(error);
+        if (error) bv_cli_say("%s\n", bv_error_text(error));
+        bv_error_free(&error);
+        if (!isatty(STDOUT_FILENO)) BV_TRY(bv_cli_print("\n", 1));
+    }
+    if (terminal) bv_cli_say("\n");
+    return *g->signal ? bv_fail_interrupted(*g->signal, "interrupted") : BV_OK;
+}
+
+static bv_status generate(generation *g) {
+    const bv_flags *flags = g->flags;
+    g->n = (size_t)bv_flags_int(flags, "n");
+    g->limit = (size_t)bv_flags_int(flags, "tokens");
+    size_t stops;
+    const char *const *stop = bv_flags_list(flags, "stop", &stops);
+    for (size_t i = 0; i < stops; i++)
+        if (!*stop[i]) return bv_fail(BV_CODE_USAGE, "--stop needs a text that is not empty");
+    g->samples = bv_calloc(g->n, sizeof *g->samples);
+    g->live = bv_calloc(g->n, sizeof *g->live);
+    g->next = bv_calloc(g->n, sizeof *g->next);
+    if (!g->samples || !g->live || !g->next) return bv_fail_memory("texts");
+    BV_TRY(bv_machine_begin(flags, &g->use));
+    BV_TRY(bv_saved_model_open(bv_flags_argument(flags, 0), bv_flags_string(flags, "tokenizer"),
+                               g->use.kernels, g->use.pool, &g->model));
+    BV_TRY(create_engine(g));
+    g->signal = bv_interrupt_catch();
+    if (bv_flags_bool(flags, "interactive")) return converse(g);
+    return write_texts(g, bv_flags_string(flags, "prompt"));
+}
+
+bv_status bv_cmd_generate(int argc, char **argv) {
+    generation g = {0};
+    bv_flags *flags;
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    g.flags = flags;
+    bv_error *error = generate(&g);
+    clear_samples(&g);
+    bv_free(g.samples);
+    bv_free(g.live);
+    bv_free(g.next);
+    bv_sampler_destroy(&g.sampler);
+    bv_engine_destroy(&g.engine);
+    bv_encoder_destroy(&g.encoder);
+    bv_saved_model_close(&g.model);
+    bv_machine_end(&g.use);
+    bv_flags_free(&flags);
+    return error;
+}

@@ -1,0 +1,261 @@
+#include "base/file.h"
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "cli/make_tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- shared ---- */
+
+/* The file, or standard input for "-" or nothing. */
+static bv_status read_input(const char *path, bv_buffer *out) {
+    if (path && strcmp(path, "-") != 0) return bv_file_read(path, out);
+    char chunk[65536];
+    for (;;) {
+        const ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
+        if (n < 0) return bv_fail_errno("cannot read standard input");
+        if (n == 0) return bv_buffer_error(out);
+        bv_buffer_append(out, chunk, (size_t)n);
+    }
+}
+
+static bv_status load(const char *name, bv_tokenizer **out) {
+    if (!strcmp(name, "byte")) return bv_tokenizer_byte(out);
+    return bv_tokenizer_load(name, out);
+}
+
+#define TOKENIZER_ARGUMENT                                                                         \
+    { .name = "TOKENIZER", .help = "tokenizer.json, or byte" }
+
+/* ---- train ---- */
+
+static const bv_flag train_flags[] = {
+    {.name = "out",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .required = true,
+     .help = "where to write tokenizer.json"},
+    {.name = "vocab",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 257,
+     .max = 1e7,
+     .fallback = "4096",
+     .help = "tokens, the 256 bytes and the end of text among them"},
+    {.name = "kind",
+     .value = "KIND",
+     .type = BV_FLAG_STRING,
+     .fallback = "bpe",
+     .help = "bpe, or char: one token a character"},
+    {.name = "pattern",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .fallback = "gpt2",
+     .help = "how text is cut into pieces: gpt2 or cl100k"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+static const bv_argument train_arguments[] = {
+    {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
+static const bv_command train_command = {
+    .name = "tokenizer train",
+    .summary = "Learns a tokenizer from text: byte-level byte-pair encoding, or one token a "
+               "character. The same text gives the same tokenizer.",
+    .example = "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json",
+    .arguments = train_arguments,
+    .argument_count = 1,
+    .flags = train_flags,
+    .flag_count = sizeof train_flags / sizeof *train_flags,
+};
+
+static bv_status tell_info(const bv_tokenizer *t, const char *path, bool as_json) {
+    const uint32_t end = bv_tokenizer_end_of_text(t);
+    bv_cli_say("%s: %s, %zu tokens", path, bv_tokenizer_kind_name(t), bv_tokenizer_vocab_size(t));
+    if (end != BV_NO_TOKEN) bv_cli_say(", the end of text is %u", end);
+    bv_cli_say("\n");
+    if (!as_json) return BV_OK;
+    return bv_cli_json(json_pack("{ss ss sI so}", "path", path, "kind", bv_tokenizer_kind_name(t),
+                                 "vocab_size", (json_int_t)bv_tokenizer_vocab_size(t),
+                                 "end_of_text",
+                                 end == BV_NO_TOKEN ? json_null() : json_integer((json_int_t)end)));
+}
+
+static bv_status learn(const bv_flags *flags, bv_documents *documents, bv_tokenizer **out) {
+    const char *kind = bv_flags_string(flags, "kind");
+    if (!strcmp(kind, "char")) return bv_make_char_tokenizer(documents, out);
+    if (strcmp(kind, "bpe"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--kind cannot be \"%s\"", kind), "bpe or char");
+    bv_pool *pool;
+    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
+    bv_error *error = bv_make_bpe_tokenizer(documents, bv_flags_string(flags, "pattern"),
+                                            (size_t)bv_flags_int(flags, "vocab"), pool, out);
+    bv_pool_destroy(&pool);
+    return error;
+}
+
+static bv_status run_train(int argc, char **argv) {
+    bv_flags *flags;
+    bv_documents *documents = NULL;
+    bv_tokenizer *tokenizer = NULL;
+    BV_TRY(bv_flags_parse(&train_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    const size_t count = bv_flags_argument_count(flags);
+    const char **paths = bv_calloc(count, sizeof *paths), *out = bv_flags_string(flags, "out");
+    bv_error *error = paths ? BV_OK : bv_fail_memory("a list of files");
+    for (size_t i = 0; paths && i < count; i++) paths[i] = bv_flags_argument(flags, i);
+    if (!error) error = bv_documents_open(paths, count, NULL, &documents);
+    if (!error) error = learn(flags, documents, &tokenizer);
+    if (!error) error = bv_tokenizer_save(tokenizer, out);
+    if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
+    bv_free(paths);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_documents_close(&documents);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- encode ---- */
+
+static const bv_flag encode_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
+static const bv_argument encode_arguments[] = {
+    TOKENIZER_ARGUMENT,
+    {.name = "FILE", .help = "text; standard input when absent or -", .optional = true}};
+static const bv_command encode_command = {
+    .name = "tokenizer encode",
+    .summary = "Prints the tokens of a text, separated by blanks.",
+    .example = "echo hello | beaver tokenizer encode tokenizer.json",
+    .arguments = encode_arguments,
+    .argument_count = 2,
+    .flags = encode_flags,
+    .flag_count = sizeof encode_flags / sizeof *encode_flags,
+};
+
+static bv_status print_tokens(const uint32_t *tokens, size_t count, bool as_json) {
+    bv_buffer line = {0};
+    if (as_json) bv_buffer_text(&line, "{\"tokens\": [");
+    for (size_t i = 0; i < count; i++)
+        bv_buffer_printf(&line, "%s%u", i ? as_json ? ", " : " " : "", tokens[i]);
+    bv_buffer_text(&line, as_json ? "]}\n" : "\n");
+    bv_error *error = bv_buffer_error(&line);
+    if (!error) error = bv_cli_print(line.data, line.size);
+    bv_buffer_free(&line);
+    return error;
+}
+
+static bv_status run_encode(int argc, char **argv) {
+    bv_flags *flags;
+    bv_tokenizer *tokenizer = NULL;
+    bv_encoder *encoder = NULL;
+    bv_buffer text = {0};
+    const uint32_t *tokens;
+    size_t count;
+    BV_TRY(bv_flags_parse(&encode_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
+    if (!error) error = read_input(bv_flags_argument(flags, 1), &text);
+    if (!error) error = bv_encoder_create(tokenizer, &encoder);
+    if (!error)
+        error = bv_encoder_encode(encoder, text.data ? text.data : "", text.size, &tokens, &count);
+    if (!error) error = print_tokens(tokens, count, bv_flags_bool(flags, "json"));
+    bv_buffer_free(&text);
+    bv_encoder_destroy(&encoder);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- decode ---- */
+
+static const bv_flag decode_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
+static const bv_argument decode_arguments[] = {
+    TOKENIZER_ARGUMENT,
+    {.name = "FILE",
+     .help = "token numbers, separated by blanks; standard input when absent or -",
+     .optional = true}};
+static const bv_command decode_command = {
+    .name = "tokenizer decode",
+    .summary = "Prints the text of tokens.",
+    .example = "echo 104 105 | beaver tokenizer decode byte",
+    .arguments = decode_arguments,
+    .argument_count = 2,
+    .flags = decode_flags,
+    .flag_count = sizeof decode_flags / sizeof *decode_flags,
+};
+
+static bv_status decode_numbers(const bv_tokenizer *tokenizer, const char *text, bv_buffer *out) {
+    const char *const blanks = " \t\r\n,[]";
+    for (const char *p = text + strspn(text, blanks); *p; p += strspn(p, blanks)) {
+        char *end;
+        const unsigned long long number = strtoull(p, &end, 10);
+        if (end == p || *p == '-') return bv_fail(BV_CODE_INPUT, "\"%.20s\" is no token number", p);
+        const uint32_t token = number > UINT32_MAX ? BV_NO_TOKEN : (uint32_t)number;
+        BV_TRY(bv_tokenizer_decode(tokenizer, &token, 1, out));
+        p = end;
+    }
+    return bv_buffer_error(out);
+}
+
+static bv_status print_text(const bv_buffer *text, bool as_json) {
+    if (!as_json) return bv_cli_print(text->data ? text->data : "", text->size);
+    json_t *value = json_stringn(text->data ? text->data : "", text->size);
+    if (!value)
+        return bv_try(bv_fail(BV_CODE_INPUT, "the bytes are not valid UTF-8: no JSON string"),
+                      "the same without --json");
+    return bv_cli_json(json_pack("{so}", "text", value));
+}
+
+static bv_status run_decode(int argc, char **argv) {
+    bv_flags *flags;
+    bv_tokenizer *tokenizer = NULL;
+    bv_buffer numbers = {0}, text = {0};
+    BV_TRY(bv_flags_parse(&decode_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
+    if (!error) error = read_input(bv_flags_argument(flags, 1), &numbers);
+    if (!error) error = decode_numbers(tokenizer, numbers.data ? numbers.data : "", &text);
+    if (!error) error = print_text(&text, bv_flags_bool(flags, "json"));
+    bv_buffer_free(&numbers);
+    bv_buffer_free(&text);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- info ---- */
+
+static const bv_flag info_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
+static const bv_argument info_arguments[] = {TOKENIZER_ARGUMENT};
+static const bv_command info_command = {
+    .name = "tokenizer info",
+    .summary = "Says what a tokenizer is.",
+    .example = "beaver tokenizer info run/tokenizer.json --json",
+    .arguments = info_arguments,
+    .argument_count = 1,
+    .flags = info_flags,
+    .flag_count = sizeof info_flags / sizeof *info_flags,
+};
+
+static bv_status run_info(int argc, char **argv) {
+    bv_flags *flags;
+    bv_tokenizer *tokenizer = NULL;
+    BV_TRY(bv_flags_parse(&info_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    const char *path = bv_flags_argument(flags, 0);
+    bv_error *error = load(path, &tokenizer);
+    if (!error) error = tell_info(tokenizer, path, bv_flags_bool(flags, "json"));
+    bv_tokenizer_destroy(&tokenizer);
+    bv_flags_free(&flags);
+    return error;
+}
+
+bv_status bv_cmd_tokenizer(int argc, char **argv) {
+    static const bv_subcommand table[] = {{"train", "learn a tokenizer from text", run_train},
+                                          {"encode", "text to tokens", run_encode},
+                                          {"decode", "tokens to text", run_decode},
+                                          {"info", "what a tokenizer is", run_info}};
+    return bv_cli_dispatch("beaver tokenizer", table, 4, argc, argv);
+}

@@ -1,0 +1,285 @@
+#include "base/memory.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/machine_flags.h"
+#include "cli/settings_flags.h"
+#include "report/limits_cache.h"
+#include "report/progress.h"
+#include "report/units.h"
+#include "text/tokenizer.h"
+#include "train/checkpoint.h"
+#include "train/loop.h"
+#include "train/run_folder.h"
+#include "version.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#define MEASURE_SECONDS 1.6 /* of --minutes, on a scratch copy */
+
+static const bv_flag flag_table[] = {
+    {.name = "data",
+     .value = "DIR",
+     .type = BV_FLAG_STRING,
+     .help = "data made by beaver data prepare; with --resume the run knows it"},
+    {.name = "out",
+     .value = "RUN",
+     .type = BV_FLAG_STRING,
+     .required = true,
+     .help = "folder of the run, made by this command"},
+    BV_SETTINGS_FLAGS,
+    {.name = "minutes",
+     .value = "M",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.001,
+     .max = 1e6,
+     .help = "choose the number of steps so that training takes about so long here"},
+    {.name = "resume", .help = "go on with RUN, by its own settings"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+
+static const bv_command command = {
+    .name = "train",
+    .summary = "Trains a GPT on prepared data. Ctrl-C saves a checkpoint and says how to go on. "
+               "beaver explain lists all settings of a preset.",
+    .example = "beaver data prepare book.txt --out data --vocab 2048\n"
+               "beaver train --data data --out run --preset nano --minutes 5\n"
+               "beaver train --out run --resume",
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+typedef struct training {
+    const bv_flags *flags;
+    const char *out;
+    bv_machine_use machine;
+    bv_run_config config;
+    bv_dataset *data;
+    bv_lock *lock;
+    bv_progress *progress;
+    double flops_per_token, peak; /* peak 0: not measured yet */
+    bv_step_report last;
+} training;
+
+/* ---- a new run ---- */
+
+static bv_status fit_vocabulary(training *t) {
+    size_t *vocab = &t->config.settings.model.vocab_size;
+    const size_t tokens = bv_dataset_vocab_size(t->data);
+    if (*vocab == 0) *vocab = tokens;
+    if (*vocab < tokens)
+        return bv_fail(BV_CODE_USAGE, "vocab_size %zu is less than the %zu of the data's tokenizer",
+                       *vocab, tokens);
+    return BV_OK;
+}
+
+static void fill_options(const training *t, bv_train_options *o) {
+    *o = (bv_train_options){.run = t->out,
+                            .settings = &t->config.settings,
+                            .data = t->data,
+                            .kernels = t->machine.kernels,
+                            .pool = t->machine.pool,
+                            .version = BV_VERSION " " BV_REVISION};
+}
+
+/* --minutes: from here on only steps count. */
+static bv_status choose_steps(training *t) {
+    bv_settings *s = &t->config.settings;
+    bv_train_options options;
+    bv_train_speed speed;
+    t->config.minutes = bv_flags_double(t->flags, "minutes");
+    fill_options(t, &options);
+    BV_TRY(bv_train_measure(&options, MEASURE_SECONDS, &speed));
+    s->steps = bv_train_plan_steps(s, t->data, &speed, t->config.minutes * 60);
+    if (s->warmup > s->steps / 10) s->warmup = s->steps / 10;
+    bv_cli_say("%zu steps take about %s here\n", s->steps,
+               bv_human_time(t->config.minutes * 60).text);
+    return BV_OK;
+}
+
+static bv_status begin_run(training *t) {
+    const char *data = bv_flags_string(t->flags, "data");
+    if (!data) return bv_fail(BV_CODE_USAGE, "--data DIR is missing");
+    if (bv_flags_given(t->flags, "minutes") && bv_flags_given(t->flags, "steps"))
+        return bv_fail(BV_CODE_USAGE, "--minutes and --steps exclude each other");
+    if (bv_run_folder_exists(t->out))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", t->out),
+                      "--resume, or another --out");
+    bv_settings_default(&t->config.settings);
+    BV_TRY(bv_settings_from_flags(t->flags, &t->config.settings));
+    BV_TRY(bv_dataset_open(data, &t->data));
+    BV_TRY(bv_run_config_set_data(&t->config, data));
+    BV_TRY(fit_vocabulary(t));
+    BV_TRY(bv_settings_check(&t->config.settings));
+    BV_TRY(bv_dataset_check_context(t->data, t->config.settings.model.context));
+    if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
+    BV_TRY(bv_run_folder_create(t->out, &t->config));
+    return bv_run_folder_lock(t->out, &t->lock);
+}
+
+/* ---- an older run ---- */
+
+/* More steps are only allowed while the schedule has not bent yet. */
+static bv_status check_growth(const bv_settings *kept, const bv_settings *wanted, int64_t done) {
+    if (wanted->steps == kept->steps) return BV_OK;
+    const double bend = (1 - kept->decay) * (double)kept->steps;
+    const bool straight = kept->schedule == BV_SCHEDULE_CONSTANT ||
+                          (kept->schedule == BV_SCHEDULE_WSD && (double)done <= bend);
+    if (straight && wanted->steps > kept->steps) return BV_OK;
+    return bv_try(
+        bv_fail(BV_CODE_USAGE, "the run has steps=%zu, not %zu", kept->steps, wanted->steps),
+        "a new run (steps may grow under a constant or not yet decaying schedule)");
+}
+
+static bv_status compare_flags(training *t, int64_t done) {
+    static const char *const always[] = {"steps", NULL};
+    static const char *const planned[] = {"steps", "warmup", NULL};
+    bv_settings *kept = &t->config.settings, wanted = *kept;
+    BV_TRY(bv_settings_from_flags(t->flags, &wanted));
+    if (wanted.model.vocab_size == 0) wanted.model.vocab_size = kept->model.vocab_size;
+    BV_TRY(bv_settings_check(&wanted));
+    BV_TRY(bv_settings_same(kept, &wanted, t->config.minutes > 0 ? planned : always));
+    const double minutes = bv_flags_double(t->flags, "minutes");
+    if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
+        return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
+    if (!bv_flags_given(t->flags, "steps")) return BV_OK;
+    BV_TRY(check_growth(kept, &wanted, done));
+    kept->steps = wanted.steps;
+    return BV_OK;
+}
+
+static bv_status compare_data(const training *t) {
+    const char *data = bv_flags_string(t->flags, "data");
+    if (!data) return BV_OK;
+    bv_run_config given = {0};
+    BV_TRY(bv_run_config_set_data(&given, data));
+    if (!strcmp(given.data_sha256, t->config.data_sha256)) return BV_OK;
+    return bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data, given.data);
+}
+
+static bv_status continue_run(training *t) {
+    int64_t done;
+    BV_TRY(bv_run_folder_load(t->out, &t->config));
+    BV_TRY(bv_run_folder_lock(t->out, &t->lock));
+    BV_TRY(bv_checkpoint_find(t->out, BV_CHECKPOINT_LATEST, &done));
+    const size_t steps = t->config.settings.steps;
+    BV_TRY(compare_flags(t, done));
+    BV_TRY(compare_data(t));
+    BV_TRY(bv_run_config_check_data(&t->config));
+    if (t->config.settings.steps != steps) BV_TRY(bv_run_folder_save(t->out, &t->config));
+    return bv_dataset_open(t->config.data, &t->data);
+}
+
+/* ---- telling ---- */
+
+static void write_error_output(void *context, const char *text, size_t size) {
+    (void)context;
+    bv_cli_say("%.*s", (int)size, text);
+}
+
+static void on_step(void *context, const bv_step_report *r) {
+    training *t = context;
+    const double rate = r->tokens_per_s;
+    t->last = *r;
+    bv_progress_step(t->progress, &(bv_progress_state){
+                                      .step = r->step,
+                                      .loss = r->loss,
+                                      .val_loss = r->val_loss,
+                                      .tokens_per_s = rate,
+                                      .share_of_limit =
+                                          t->peak > 0 ? rate * t->flops_per_token / t->peak : NAN});
+}
+
+static void on_note(void *context, const char *text) {
+    training *t = context;
+    bv_progress_note(t->progress, "%s", text);
+}
+
+static bv_status begin_progress(training *t) {
+    const bv_settings *s = &t->config.settings;
+    const bool terminal = isatty(STDERR_FILENO);
+    struct winsize size = {0};
+    if (terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size.ws_col = 0;
+    bv_limits limits;
+    if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
+        t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
+    t->flops_per_token = 3 * bv_gpt_forward_flops(&s->model);
+    t->last = (bv_step_report){.loss = NAN, .val_loss = NAN};
+    bv_cli_say("%s parameters, %zu steps of %s tokens, %d threads, %s, %s\n",
+               bv_human_count((double)bv_gpt_parameter_count(&s->model)).text, s->steps,
+               bv_human_count((double)(s->batch * s->model.context)).text,
+               bv_pool_threads(t->machine.pool), t->machine.kernels->level,
+               bv_numerics_name(s->numerics));
+    const bv_progress_options options = {.write = write_error_output,
+                                         .terminal = terminal,
+                                         .columns = size.ws_col,
+                                         .total = s->steps};
+    return bv_progress_create(&options, &t->progress);
+}
+
+static bv_status tell_result(const training *t) {
+    const bv_step_report *r = &t->last;
+    if (!r->step)
+        bv_cli_say("%s is finished: all %zu steps\n", t->out, t->config.settings.steps);
+    else
+        bv_cli_say("saved %s\n", t->out);
+    bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);
+    if (!bv_flags_bool(t->flags, "json")) return BV_OK;
+    json_t *loss = isfinite(r->loss) ? json_real(r->loss) : json_null();
+    json_t *val_loss = isfinite(r->val_loss) ? json_real(r->val_loss) : json_null();
+    return bv_cli_json(json_pack("{ss sI so so sf}", "run", t->out, "step",
+                                 (json_int_t)t->config.settings.steps, "loss", loss, "val_loss",
+                                 val_loss, "tokens_per_s", r->tokens_per_s));
+}
+
+static bv_status end_of_text(const training *t, uint32_t *token) {
+    char *path = bv_path_join(t->out, "tokenizer.json");
+    bv_tokenizer *tokenizer = NULL;
+    bv_error *error = path ? bv_tokenizer_load(path, &tokenizer) : bv_fail_memory("a path");
+    if (!error) *token = bv_tokenizer_end_of_text(tokenizer);
+    if (!error && bv_tokenizer_vocab_size(tokenizer) != bv_dataset_vocab_size(t->data))
+        error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the data %zu", path,
+                        bv_tokenizer_vocab_size(tokenizer), bv_dataset_vocab_size(t->data));
+    bv_tokenizer_destroy(&tokenizer);
+    bv_free(path);
+    return error;
+}
+
+static bv_status train(training *t) {
+    bv_train_options options;
+    BV_TRY(bv_machine_begin(t->flags, &t->machine));
+    BV_TRY(bv_flags_bool(t->flags, "resume") ? continue_run(t) : begin_run(t));
+    fill_options(t, &options);
+    BV_TRY(end_of_text(t, &options.end_of_text));
+    BV_TRY(begin_progress(t));
+    options.signal = bv_interrupt_catch();
+    options.events = (bv_train_events){.step = on_step, .note = on_note, .context = t};
+    bv_error *error = bv_train(&options);
+    bv_progress_finish(&t->progress);
+    return error ? error : tell_result(t);
+}
+
+bv_status bv_cmd_train(int argc, char **argv) {
+    bv_flags *flags;
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    training *t = bv_calloc(1, sizeof *t);
+    if (t) {
+        t->flags = flags;
+        t->out = bv_flags_string(flags, "out");
+    }
+    bv_error *error = t ? train(t) : bv_fail_memory("training");
+    if (t) {
+        bv_dataset_close(&t->data);
+        bv_lock_release(&t->lock);
+        bv_machine_end(&t->machine);
+    }
+    bv_free(t);
+    bv_flags_free(&flags);
+    return error;
+}

@@ -1,0 +1,11 @@
+/* Ctrl-C and SIGTERM: the first asks long work to stop at its next step, the second ends at once.
+ */
+#ifndef BV_CLI_INTERRUPT_H
+#define BV_CLI_INTERRUPT_H
+
+#include <signal.h>
+
+/* From now on the first SIGINT or SIGTERM is only noted. Returns where: 0 until one came. */
+const volatile sig_atomic_t *bv_interrupt_catch(void);
+
+#endif

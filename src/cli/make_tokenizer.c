@@ -1,0 +1,51 @@
+#include "cli/make_tokenizer.h"
+
+#include "text/bpe_train.h"
+#include <string.h>
+
+/* Appends each character of a text once. */
+static bv_status add_characters(const char *text, size_t size, bv_buffer *characters) {
+    bv_tokenizer *tokenizer;
+    BV_TRY(bv_tokenizer_char(text, size, &tokenizer));
+    bv_error *error = BV_OK;
+    for (uint32_t i = 0; !error && i < bv_tokenizer_vocab_size(tokenizer); i++)
+        if (i != bv_tokenizer_end_of_text(tokenizer))
+            error = bv_tokenizer_decode(tokenizer, &i, 1, characters);
+    bv_tokenizer_destroy(&tokenizer);
+    return error;
+}
+
+bv_status bv_make_char_tokenizer(bv_documents *documents, bv_tokenizer **out) {
+    bv_buffer characters = {0};
+    const char *text;
+    size_t size;
+    bv_error *error;
+    while (!(error = bv_documents_next(documents, &text, &size)) && text)
+        if ((error = add_characters(text, size, &characters))) break;
+    if (!error) error = bv_buffer_error(&characters);
+    if (!error) error = bv_tokenizer_char(characters.data, characters.size, out);
+    bv_buffer_free(&characters);
+    bv_documents_rewind(documents);
+    return error;
+}
+
+bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, size_t vocab_size,
+                                bv_pool *pool, bv_tokenizer **out) {
+    bv_bpe_trainer *trainer;
+    const char *text;
+    size_t size;
+    BV_TRY(bv_bpe_trainer_create(pattern, pool, &trainer));
+    bv_error *error;
+    while (!(error = bv_documents_next(documents, &text, &size)) && text)
+        if ((error = bv_bpe_trainer_add(trainer, text, size))) break;
+    if (!error) error = bv_bpe_trainer_learn(trainer, vocab_size, out);
+    bv_bpe_trainer_destroy(&trainer);
+    bv_documents_rewind(documents);
+    return error;
+}
+
+bv_status bv_make_named_tokenizer(bv_documents *documents, const char *name, bv_tokenizer **out) {
+    if (!strcmp(name, "byte")) return bv_tokenizer_byte(out);
+    if (!strcmp(name, "char")) return bv_make_char_tokenizer(documents, out);
+    return bv_tokenizer_load(name, out);
+}

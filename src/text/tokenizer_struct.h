@@ -1,0 +1,25 @@
+/* The inside of a tokenizer, for the files of this room only. */
+#ifndef BV_TEXT_TOKENIZER_STRUCT_H
+#define BV_TEXT_TOKENIZER_STRUCT_H
+
+#include "text/pair_table.h"
+#include "text/tokenizer.h"
+
+struct bv_tokenizer {
+    bv_tokenizer_kind kind;
+    size_t vocab_size;
+    /* char */
+    uint32_t *code_points; /* by token */
+    uint32_t *token_of;    /* by code point */
+    /* bpe, scored */
+    char pattern[16];
+    bv_pair *merges;
+    size_t merge_count;
+    bv_pair_table *table; /* pair -> merge index (bpe), merged token (scored) */
+    uint32_t *offsets;    /* bytes of token t: bytes[offsets[t] .. offsets[t + 1]) */
+    unsigned char *bytes;
+    /* scored */
+    float *scores; /* by token */
+};
+
+#endif

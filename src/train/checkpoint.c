@@ -1,0 +1,330 @@
+#include "train/checkpoint.h"
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "model/safetensors.h"
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PATH_SIZE 4096
+
+/* RUN/checkpoints/NAME/FILE; empty parts are left out. */
+static bv_status path_of(char path[PATH_SIZE], const char *run, const char *name,
+                         const char *file) {
+    const int n = snprintf(path, PATH_SIZE, "%s/checkpoints%s%s%s%s", run, *name ? "/" : "", name,
+                           *file ? "/" : "", file);
+    if (n < 0 || n >= PATH_SIZE) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);
+    return BV_OK;
+}
+
+static void name_of(char name[32], uint64_t step) {
+    snprintf(name, 32, "%llu", (unsigned long long)step);
+}
+
+/* ---- manifest ---- */
+
+static json_t *left_out_json(const bv_progress_of_run *p) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < p->left_out_count; i++)
+        json_array_append_new(list, json_pack("[I,I]", (json_int_t)p->left_out[i].begin,
+                                              (json_int_t)p->left_out[i].end));
+    return list;
+}
+
+static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_about *about,
+                             const char *model, const char *optimizer) {
+    json_t *val_loss = isfinite(p->val_loss) ? json_real(p->val_loss) : json_null();
+    return json_pack("{ss sb sI sI sI sI sI sI so ss ss ss si s{ss ss} so so}", "format",
+                     "beaver-checkpoint/1", "regular", (int)about->regular, "step",
+                     (json_int_t)p->step, "applied", (json_int_t)p->applied, "sequence",
+                     (json_int_t)p->sequence, "tokens", (json_int_t)p->tokens, "trouble_began",
+                     (json_int_t)p->trouble_began, "seed", (json_int_t)about->seed, "val_loss",
+                     val_loss, "numerics", about->numerics, "level", about->level, "version",
+                     about->version, "threads", about->threads, "sha256", "model.safetensors",
+                     model, "optimizer.safetensors", optimizer, "left_out", left_out_json(p),
+                     "guard", bv_guard_json(&p->guard));
+}
+
+static bv_status load_manifest(const char *run, const char *name, json_t **out) {
+    char path[PATH_SIZE];
+    const char *format = "";
+    *out = NULL;
+    BV_TRY(path_of(path, run, name, "manifest.json"));
+    BV_TRY(bv_json_load(path, out));
+    bv_error *error = bv_json_get_string(*out, "format", &format);
+    if (!error && strcmp(format, "beaver-checkpoint/1"))
+        error =
+            bv_fail(BV_CODE_INPUT, "%s: format \"%s\" is not beaver-checkpoint/1", path, format);
+    if (!error) return BV_OK;
+    json_decref(*out);
+    *out = NULL;
+    return error;
+}
+
+static bv_status get_count(const json_t *manifest, const char *key, uint64_t *out) {
+    int64_t value;
+    BV_TRY(bv_json_get_int(manifest, key, &value));
+    if (value < 0) return bv_fail(BV_CODE_INPUT, "\"%s\" is negative", key);
+    *out = (uint64_t)value;
+    return BV_OK;
+}
+
+static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
+    *p = (bv_progress_of_run){.val_loss = NAN};
+    BV_TRY(get_count(m, "step", &p->step));
+    BV_TRY(get_count(m, "applied", &p->applied));
+    BV_TRY(get_count(m, "sequence", &p->sequence));
+    BV_TRY(get_count(m, "tokens", &p->tokens));
+    BV_TRY(get_count(m, "trouble_began", &p->trouble_began));
+    const json_t *val_loss = json_object_get(m, "val_loss"), *list = json_object_get(m, "left_out");
+    if (json_is_number(val_loss)) p->val_loss = json_number_value(val_loss);
+    p->left_out_count = json_array_size(list);
+    if (p->left_out_count > BV_GUARD_RETURNS)
+        return bv_fail(BV_CODE_INPUT, "\"left_out\" is longer than %d", BV_GUARD_RETURNS);
+    for (size_t i = 0; i < p->left_out_count; i++) {
+        const json_t *pair = json_array_get(list, i);
+        p->left_out[i].begin = (uint64_t)json_integer_value(json_array_get(pair, 0));
+        p->left_out[i].end = (uint64_t)json_integer_value(json_array_get(pair, 1));
+    }
+    return bv_guard_parse(&p->guard, json_object_get(m, "guard"));
+}
+
+/* ---- writing ---- */
+
+static bv_status write_files(const char *run, const char *name,
+                             const bv_checkpoint_tensors *tensors,
+                             const bv_progress_of_run *progress, const bv_checkpoint_about *about) {
+    char path[PATH_SIZE], model[BV_SHA256_TEXT_SIZE], optimizer[BV_SHA256_TEXT_SIZE];
+    BV_TRY(path_of(path, run, name, ""));
+    BV_TRY(bv_dir_remove(path)); /* left by one that was killed */
+    BV_TRY(bv_dir_make(path));
+    BV_TRY(path_of(path, run, name, "model.safetensors"));
+    BV_TRY(bv_safetensors_write(path, tensors->parameters, tensors->parameter_count, model));
+    BV_TRY(path_of(path, run, name, "optimizer.safetensors"));
+    BV_TRY(bv_safetensors_write(path, tensors->state, tensors->state_count, optimizer));
+    BV_TRY(path_of(path, run, name, "manifest.json"));
+    json_t *manifest = manifest_json(progress, about, model, optimizer);
+    bv_error *error = bv_json_save(path, manifest);
+    json_decref(manifest);
+    return error;
+}
+
+/* Points `latest` at a step: a new link, renamed over the old one. */
+static bv_status point_latest(const char *run, const char *name) {
+    char link[PATH_SIZE], fresh[PATH_SIZE];
+    BV_TRY(path_of(link, run, "latest", ""));
+    BV_TRY(path_of(fresh, run, ".latest", ""));
+    if (unlink(fresh) != 0 && errno != ENOENT) return bv_fail_errno("cannot remove %s", fresh);
+    if (symlink(name, fresh) != 0) return bv_fail_errno("cannot make the link %s", fresh);
+    return bv_path_rename(fresh, link);
+}
+
+bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tensors,
+                              const bv_progress_of_run *progress,
+                              const bv_checkpoint_about *about) {
+    char name[32], temporary[40], from[PATH_SIZE], to[PATH_SIZE];
+    name_of(name, progress->step);
+    snprintf(temporary, sizeof temporary, ".%s", name);
+    BV_TRY(path_of(from, run, temporary, ""));
+    BV_TRY(path_of(to, run, name, ""));
+    if (bv_dir_exists(to)) return point_latest(run, name);
+    bv_error *error = write_files(run, temporary, tensors, progress, about);
+    if (!error) error = bv_path_rename(from, to);
+    if (error) { /* make room again; the cause is what counts */
+        bv_error *second = bv_dir_remove(from);
+        bv_error_free(&second);
+    }
+    if (!error) error = point_latest(run, name);
+    return bv_while(error, "saving the checkpoint of step %s (those before it are intact)", name);
+}
+
+/* ---- the list of checkpoints ---- */
+
+static int ascending(const void *a, const void *b) {
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+/* Steps of all checkpoints, ascending; free with bv_free. */
+static bv_status list_steps(const char *run, uint64_t **steps, size_t *count) {
+    char path[PATH_SIZE], **names = NULL;
+    size_t n = 0;
+    *steps = NULL;
+    *count = 0;
+    BV_TRY(path_of(path, run, "", ""));
+    if (!bv_dir_exists(path)) return BV_OK;
+    BV_TRY(bv_dir_list(path, &names, &n));
+    *steps = bv_calloc(n + 1, sizeof **steps);
+    for (size_t i = 0; i < n; i++) {
+        char *end;
+        errno = 0;
+        const uint64_t step = strtoull(names[i], &end, 10);
+        const bool number = names[i][0] >= '0' && names[i][0] <= '9' && !*end && !errno;
+        if (*steps && number) (*steps)[(*count)++] = step;
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    if (!*steps) return bv_fail_memory("a list of checkpoints");
+    qsort(*steps, *count, sizeof **steps, ascending);
+    return BV_OK;
+}
+
+static bool is_regular(const char *run, uint64_t step) {
+    char name[32];
+    json_t *manifest;
+    name_of(name, step);
+    bv_error *error = load_manifest(run, name, &manifest);
+    const bool regular = !error && json_is_true(json_object_get(manifest, "regular"));
+    json_decref(manifest);
+    bv_error_free(&error);
+    return regular;
+}
+
+/* Where `latest` points, if it names one of the steps. */
+static bool read_latest(const char *run, const uint64_t *steps, size_t count, int64_t *step) {
+    char path[PATH_SIZE], target[32] = "";
+    bv_error *error = path_of(path, run, "latest", "");
+    const ssize_t n = error ? -1 : readlink(path, target, sizeof target - 1);
+    bv_error_free(&error);
+    for (size_t i = 0; n > 0 && i < count; i++) {
+        char name[32];
+        name_of(name, steps[i]);
+        if (strcmp(name, target)) continue;
+        *step = (int64_t)steps[i];
+        return true;
+    }
+    return false;
+}
+
+bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step) {
+    uint64_t *steps;
+    size_t count;
+    *step = -1;
+    BV_TRY(list_steps(run, &steps, &count));
+    if (which == BV_CHECKPOINT_LATEST) {
+        /* Without the link (it was removed, or its target was) the last one counts. */
+        if (!read_latest(run, steps, count, step) && count) *step = (int64_t)steps[count - 1];
+    } else {
+        for (size_t i = count; i-- > 0 && *step < 0;)
+            if (is_regular(run, steps[i])) *step = (int64_t)steps[i];
+    }
+    bv_free(steps);
+    return BV_OK;
+}
+
+/* ---- reading ---- */
+
+static bv_status check_hash(const char *run, const char *name, const json_t *manifest,
+                            const char *file) {
+    char path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    const char *wanted = "";
+    BV_TRY(path_of(path, run, name, file));
+    BV_TRY(bv_json_get_string(json_object_get(manifest, "sha256"), file, &wanted));
+    BV_TRY(bv_sha256_file(path, hash));
+    if (!strcmp(hash, wanted)) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "%s is damaged: its SHA-256 is not what its manifest says", path);
+}
+
+static bv_status read_all(const char *run, const char *name, const bv_checkpoint_tensors *t,
+                          const json_t *manifest, bv_progress_of_run *progress) {
+    char path[PATH_SIZE];
+    bv_progress_of_run parsed;
+    BV_TRY(parse_progress(manifest, &parsed));
+    BV_TRY(check_hash(run, name, manifest, "model.safetensors"));
+    if (t->state_count) BV_TRY(check_hash(run, name, manifest, "optimizer.safetensors"));
+    BV_TRY(path_of(path, run, name, "model.safetensors"));
+    BV_TRY(bv_safetensors_read(path, t->parameters, t->parameter_count));
+    BV_TRY(path_of(path, run, name, "optimizer.safetensors"));
+    if (t->state_count) BV_TRY(bv_safetensors_read(path, t->state, t->state_count));
+    if (progress) *progress = parsed;
+    return BV_OK;
+}
+
+bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
+                             bv_progress_of_run *progress) {
+    char name[32];
+    json_t *manifest = NULL;
+    name_of(name, step);
+    bv_error *error = load_manifest(run, name, &manifest);
+    if (!error) error = read_all(run, name, tensors, manifest, progress);
+    json_decref(manifest);
+    if (!error) return BV_OK;
+    return bv_try(bv_while(error, "loading the checkpoint of step %s", name),
+                  "remove %s/checkpoints/%s: the one before it is used then", run, name);
+}
+
+bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress) {
+    char name[32], path[PATH_SIZE];
+    json_t *manifest = NULL;
+    name_of(name, step);
+    BV_TRY(path_of(path, run, name, "manifest.json"));
+    bv_error *error = load_manifest(run, name, &manifest);
+    if (!error) {
+        json_object_set_new(manifest, "left_out", left_out_json(progress));
+        json_object_set_new(manifest, "guard", bv_guard_json(&progress->guard));
+        error = bv_json_save(path, manifest);
+    }
+    json_decref(manifest);
+    return error;
+}
+
+/* ---- removing ---- */
+
+static bv_status remove_step(const char *run, uint64_t step) {
+    char name[32], path[PATH_SIZE];
+    name_of(name, step);
+    BV_TRY(path_of(path, run, name, ""));
+    return bv_dir_remove(path);
+}
+
+bv_status bv_checkpoint_forget_after(const char *run, uint64_t step) {
+    uint64_t *steps;
+    size_t count;
+    char name[32];
+    name_of(name, step);
+    BV_TRY(list_steps(run, &steps, &count));
+    bv_error *error = point_latest(run, name);
+    for (size_t i = 0; !error && i < count; i++)
+        if (steps[i] > step) error = remove_step(run, steps[i]);
+    bv_free(steps);
+    return error;
+}
+
+/* Index of the checkpoint with the least validation loss; count when none has one. */
+static size_t find_best(const char *run, const uint64_t *steps, size_t count) {
+    size_t best = count;
+    double least = HUGE_VAL;
+    for (size_t i = 0; i < count; i++) {
+        char name[32];
+        json_t *manifest;
+        name_of(name, steps[i]);
+        bv_error *error = load_manifest(run, name, &manifest);
+        const json_t *loss = json_object_get(manifest, "val_loss");
+        if (!error && json_is_number(loss) && json_number_value(loss) < least) {
+            least = json_number_value(loss);
+            best = i;
+        }
+        json_decref(manifest);
+        bv_error_free(&error);
+    }
+    return best;
+}
+
+bv_status bv_checkpoint_prune(const char *run, size_t keep) {
+    uint64_t *steps;
+    size_t count;
+    int64_t regular;
+    BV_TRY(list_steps(run, &steps, &count));
+    const size_t best = find_best(run, steps, count);
+    bv_error *error = bv_checkpoint_find(run, BV_CHECKPOINT_REGULAR, &regular);
+    for (size_t i = 0; !error && i + keep < count; i++)
+        if (i != best && (int64_t)steps[i] != regular) error = remove_step(run, steps[i]);
+    bv_free(steps);
+    return bv_while(error, "removing old checkpoints");
+}

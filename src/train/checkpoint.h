@@ -1,0 +1,67 @@
+/*
+ * Checkpoints of a run: RUN/checkpoints/STEP/ with model.safetensors, optimizer.safetensors and
+ * manifest.json, and the link `latest`. A checkpoint appears whole (temporary folder, synced,
+ * renamed) or not at all; the safetensors hold state only, so their SHA-256 is the proof of equal
+ * bits, and the manifest holds those, checked at load. One process at a time writes (run.h locks).
+ */
+#ifndef BV_TRAIN_CHECKPOINT_H
+#define BV_TRAIN_CHECKPOINT_H
+
+#include "base/json.h"
+#include "model/named_tensor.h"
+#include "train/guard.h"
+
+/* What a run knows beside weights and optimizer state. */
+typedef struct bv_left_out {
+    uint64_t begin, end; /* sequences of the data's order */
+} bv_left_out;
+
+typedef struct bv_progress_of_run {
+    uint64_t step;          /* steps done                                                  */
+    uint64_t applied;       /* of them, changed the weights                                */
+    uint64_t sequence;      /* next sequence of the data's order                           */
+    uint64_t tokens;        /* learned from                                                */
+    double val_loss;        /* last one; NAN: none                                         */
+    uint64_t trouble_began; /* first sequence of the bad steps just now                    */
+    bv_guard guard;
+    bv_left_out left_out[BV_GUARD_RETURNS]; /* data that the guard leaves out, ascending   */
+    size_t left_out_count;
+} bv_progress_of_run;
+
+/* How it came to be: for the reader of a manifest, not part of the state. */
+typedef struct bv_checkpoint_about {
+    bool regular;  /* false: made by an interruption; the guard never returns to it */
+    uint64_t seed; /* all random numbers are functions of it and of the position    */
+    const char *numerics, *level, *version;
+    int threads;
+} bv_checkpoint_about;
+
+/* Tensors to write, or to read into. */
+typedef struct bv_checkpoint_tensors {
+    const bv_named_tensor *parameters, *state;
+    size_t parameter_count, state_count; /* no state: only the model is read */
+} bv_checkpoint_tensors;
+
+/* Writes step progress->step and points `latest` at it. One that exists already is kept as it is.
+ */
+bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tensors,
+                              const bv_progress_of_run *progress, const bv_checkpoint_about *about);
+
+typedef enum bv_checkpoint_which {
+    BV_CHECKPOINT_LATEST,
+    BV_CHECKPOINT_REGULAR
+} bv_checkpoint_which;
+
+/* Step of a checkpoint, or -1 when the run has none. */
+bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step);
+/* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
+bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
+                             bv_progress_of_run *progress);
+/* Replaces what the manifest says of the guard: its decisions are remembered there. */
+bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
+/* Removes all checkpoints later than `step`. */
+bv_status bv_checkpoint_forget_after(const char *run, uint64_t step);
+/* Removes all but the last `keep`, the last regular one and the one of the least val_loss. */
+bv_status bv_checkpoint_prune(const char *run, size_t keep);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * The training loop of one run: steps, evaluation, checkpoints, metrics and the guard's decisions.
+ * It prints nothing: who calls it is told by `events`. One thread at a time; the run is locked and
+ * made by the caller (run_folder.h).
+ */
+#ifndef BV_TRAIN_LOOP_H
+#define BV_TRAIN_LOOP_H
+
+#include "data/dataset.h"
+#include "model/gpt_train.h"
+#include "train/settings.h"
+#include <signal.h>
+
+/* After each step, and once more when it was evaluated. */
+typedef struct bv_step_report {
+    uint64_t step, steps;
+    double loss, val_loss, grad_norm, lr; /* val_loss: the last one; NAN: none yet */
+    double tokens_per_s;
+} bv_step_report;
+
+typedef struct bv_train_events {
+    void (*step)(void *context, const bv_step_report *report);
+    void (*note)(void *context, const char *text); /* one line worth reading, without newline */
+    /* For tests only, or NULL: after a gradient has been made and before it is judged. */
+    void (*disturb)(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss);
+    void *context;
+} bv_train_events;
+
+typedef struct bv_train_options {
+    const char *run;
+    const bv_settings *settings; /* checked */
+    const bv_dataset *data;
+    uint32_t end_of_text; /* for document masks */
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    const char *version;                 /* of the program, for manifests */
+    const volatile sig_atomic_t *signal; /* a signal that asks to stop, 0: none */
+    bv_train_events events;
+} bv_train_options;
+
+/* Trains from the latest checkpoint, or from the beginning, to the last step. A signal saves a
+ * checkpoint and is BV_CODE_INTERRUPTED; a fault that the guard cannot go round BV_CODE_FAULT. */
+bv_status bv_train(const bv_train_options *options);
+
+/* How long a step and an evaluated window take, measured in about `seconds` on a scratch copy. */
+typedef struct bv_train_speed {
+    double seconds_per_sequence, seconds_per_window;
+} bv_train_speed;
+bv_status bv_train_measure(const bv_train_options *options, double seconds, bv_train_speed *speed);
+/* The number of steps that takes about `seconds`, evaluations counted; at least 1. */
+size_t bv_train_plan_steps(const bv_settings *settings, const bv_dataset *data,
+                           const bv_train_speed *speed, double seconds);
+
+#endif

@@ -1,0 +1,130 @@
+#include "train/run_folder.h"
+
+#include "base/memory.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bv_status hash_data(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
+    char *path = bv_path_join(data, "manifest.json");
+    if (!path) return bv_fail_memory("a path");
+    bv_error *error = bv_sha256_file(path, hash);
+    bv_free(path);
+    return bv_try(error, "beaver data prepare TEXT --out %s", data);
+}
+
+bv_status bv_run_config_set_data(bv_run_config *config, const char *data) {
+    BV_TRY(hash_data(data, config->data_sha256));
+    if (!realpath(data, config->data)) return bv_fail_errno("cannot find %s", data);
+    return BV_OK;
+}
+
+bv_status bv_run_config_check_data(const bv_run_config *config) {
+    char hash[BV_SHA256_TEXT_SIZE];
+    BV_TRY(hash_data(config->data, hash));
+    if (!strcmp(hash, config->data_sha256)) return BV_OK;
+    return bv_try(
+        bv_fail(BV_CODE_INPUT, "the data in %s is not what the run began with", config->data),
+        "prepare it again as it was, or begin a new run");
+}
+
+/* ---- making ---- */
+
+static bv_status copy_tokenizer(const char *data, const char *folder) {
+    char *from = bv_path_join(data, "tokenizer.json"), *to = bv_path_join(folder, "tokenizer.json");
+    bv_buffer text = {0};
+    bv_error *error = from && to ? bv_file_read(from, &text) : bv_fail_memory("a path");
+    if (!error) error = bv_file_write(to, text.data ? text.data : "", text.size);
+    bv_buffer_free(&text);
+    bv_free(from);
+    bv_free(to);
+    return error;
+}
+
+bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
+    char *path = bv_path_join(folder, "config.json");
+    if (!path) return bv_fail_memory("a path");
+    json_t *value = json_pack("{ss so sf s{ss ss}}", "format", "beaver-run/1", "settings",
+                              bv_settings_json(&c->settings), "minutes", c->minutes, "data", "path",
+                              c->data, "sha256", c->data_sha256);
+    bv_error *error = bv_json_save(path, value);
+    json_decref(value);
+    bv_free(path);
+    return error;
+}
+
+bool bv_run_folder_exists(const char *run) {
+    char *path = bv_path_join(run, "config.json");
+    const bool exists = path && bv_file_exists(path);
+    bv_free(path);
+    return exists;
+}
+
+bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
+    if (bv_run_folder_exists(run))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", run),
+                      "--resume, or another --out");
+    if (bv_file_exists(run) || bv_dir_exists(run))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
+    char partial[4096];
+    size_t length = strlen(run);
+    while (length > 1 && run[length - 1] == '/') length--;
+    const int n = snprintf(partial, sizeof partial, "%.*s.partial", (int)length, run);
+    if (n >= (int)sizeof partial) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);
+    bv_error *error = bv_dir_remove(partial); /* left by one that was killed */
+    if (!error) error = bv_dir_make(partial);
+    if (!error) error = copy_tokenizer(config->data, partial);
+    if (!error) error = bv_run_folder_save(partial, config);
+    if (!error) {
+        partial[length] = 0;
+        char *whole = bv_strdup(partial);
+        partial[length] = '.';
+        error = whole ? bv_path_rename(partial, whole) : bv_fail_memory("a path");
+        bv_free(whole);
+    }
+    if (error) {
+        bv_error *second = bv_dir_remove(partial);
+        bv_error_free(&second);
+    }
+    return bv_while(error, "making the run %s", run);
+}
+
+/* ---- loading ---- */
+
+static bv_status parse_config(const json_t *value, const char *path, bv_run_config *c) {
+    const char *format = "", *data = "", *hash = "";
+    BV_TRY(bv_json_get_string(value, "format", &format));
+    if (strcmp(format, "beaver-run/1"))
+        return bv_fail(BV_CODE_INPUT, "format \"%s\" is not beaver-run/1", format);
+    const json_t *where = json_object_get(value, "data");
+    BV_TRY(bv_json_get_string(where, "path", &data));
+    BV_TRY(bv_json_get_string(where, "sha256", &hash));
+    BV_TRY(bv_json_get_double(value, "minutes", &c->minutes));
+    snprintf(c->data, sizeof c->data, "%s", data);
+    snprintf(c->data_sha256, sizeof c->data_sha256, "%s", hash);
+    BV_TRY(bv_settings_load(&c->settings, path));
+    return bv_settings_check(&c->settings);
+}
+
+bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
+    if (!bv_run_folder_exists(run))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
+                      "beaver train --data DIR --out %s", run);
+    char *path = bv_path_join(run, "config.json");
+    json_t *value = NULL;
+    *config = (bv_run_config){0};
+    bv_settings_default(&config->settings);
+    bv_error *error = path ? bv_json_load(path, &value) : bv_fail_memory("a path");
+    if (!error) error = bv_while(parse_config(value, path, config), "reading %s", path);
+    json_decref(value);
+    bv_free(path);
+    return error;
+}
+
+bv_status bv_run_folder_lock(const char *run, bv_lock **lock) {
+    char *path = bv_path_join(run, ".lock");
+    if (!path) return bv_fail_memory("a path");
+    bv_error *error = bv_lock_take(path, lock);
+    bv_free(path);
+    return error;
+}

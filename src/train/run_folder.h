@@ -1,0 +1,35 @@
+/*
+ * RUN, the folder of a run: config.json (settings, data, planned minutes), tokenizer.json,
+ * metrics.jsonl, checkpoints/ (checkpoint.h). Made whole or not at all; locked while it is trained.
+ */
+#ifndef BV_TRAIN_RUN_FOLDER_H
+#define BV_TRAIN_RUN_FOLDER_H
+
+#include "base/file.h"
+#include "base/hash.h"
+#include "train/settings.h"
+
+typedef struct bv_run_config {
+    bv_settings settings;
+    double minutes;  /* that the number of steps was chosen for; 0: it was given */
+    char data[4096]; /* absolute: PATH_MAX */
+    char data_sha256[BV_SHA256_TEXT_SIZE]; /* of the data's manifest */
+} bv_run_config;
+
+/* data: a folder made by `beaver data prepare`; its path is made absolute. */
+bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
+
+/* BV_CODE_USAGE when `run` exists. Copies the data's tokenizer.json. */
+bv_status bv_run_folder_create(const char *run, const bv_run_config *config);
+/* Replaces config.json: for a run whose number of steps grows. */
+bv_status bv_run_folder_save(const char *run, const bv_run_config *config);
+/* BV_CODE_USAGE when `run` is no run. */
+bv_status bv_run_folder_load(const char *run, bv_run_config *config);
+/* Is there a run? */
+bool bv_run_folder_exists(const char *run);
+/* Held until bv_lock_release; BV_CODE_USAGE when another process trains it. */
+bv_status bv_run_folder_lock(const char *run, bv_lock **lock);
+/* The data must be what the run began with. */
+bv_status bv_run_config_check_data(const bv_run_config *config);
+
+#endif

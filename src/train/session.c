@@ -1,0 +1,164 @@
+#include "train/session.h"
+
+#include "base/memory.h"
+#include "train/evaluate.h"
+#include "train/metrics.h"
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static bv_status create_trainer(bv_session *s) {
+    const bv_settings *o = s->settings;
+    const bv_gpt_trainer_options options = {.config = o->model,
+                                            .numerics = o->numerics,
+                                            .kernels = s->options->kernels,
+                                            .pool = s->options->pool,
+                                            .batch_max = o->batch,
+                                            .micro_batch = o->micro_batch,
+                                            .context = o->model.context,
+                                            .grains = o->grains,
+                                            .recompute = o->recompute,
+                                            .unfused = !o->fuse,
+                                            .seed = o->seed,
+                                            .optimizer = o->optimizer};
+    return bv_gpt_trainer_create(&options, &s->trainer);
+}
+
+bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
+    *s = (bv_session){.options = options, .settings = options->settings};
+    s->progress.val_loss = NAN;
+    const size_t rows = s->settings->batch * s->settings->model.context;
+    s->inputs = bv_calloc(rows, sizeof *s->inputs);
+    s->targets = bv_calloc(rows, sizeof *s->targets);
+    s->visible = bv_calloc(rows, sizeof *s->visible);
+    s->sequences = bv_calloc(s->settings->batch, sizeof *s->sequences);
+    const bool fine = s->inputs && s->targets && s->visible && s->sequences;
+    bv_error *error = fine ? create_trainer(s) : bv_fail_memory("a batch");
+    if (error) bv_session_destroy(s);
+    return error;
+}
+
+void bv_session_destroy(bv_session *s) {
+    bv_error *error = bv_append_close(&s->metrics); /* nothing depends on the sync any more */
+    bv_error_free(&error);
+    bv_gpt_trainer_destroy(&s->trainer);
+    bv_free(s->inputs);
+    bv_free(s->targets);
+    bv_free(s->visible);
+    bv_free(s->sequences);
+    *s = (bv_session){0};
+}
+
+/* The next sequence that the guard has not left out. */
+static uint64_t next_sequence(bv_progress_of_run *p) {
+    for (size_t i = 0; i < p->left_out_count; i++)
+        if (p->sequence >= p->left_out[i].begin && p->sequence < p->left_out[i].end)
+            p->sequence = p->left_out[i].end;
+    return p->sequence++;
+}
+
+void bv_session_read_batch(bv_session *s) {
+    const bv_settings *o = s->settings;
+    const size_t context = o->model.context;
+    s->batch = bv_settings_batch_at(o, s->progress.step);
+    for (size_t i = 0; i < s->batch; i++) {
+        s->sequences[i] = next_sequence(&s->progress);
+        bv_dataset_batch(s->options->data, o->order, o->seed, s->sequences[i], 1, context,
+                         s->inputs + i * context, s->targets + i * context);
+    }
+    if (o->model.document_mask)
+        bv_first_visible(s->inputs, s->batch, context, s->options->end_of_text, s->visible);
+}
+
+void bv_session_gradient(bv_session *s, double *loss, double *norm) {
+    const bv_settings *o = s->settings;
+    const size_t context = o->model.context, grain = s->batch / o->grains;
+    bv_gpt_trainer_step_begin(s->trainer, (uint32_t)s->progress.step, s->batch * context);
+    for (size_t begin = 0; begin < s->batch; begin += grain) {
+        bv_gpt_trainer_grain_begin(s->trainer);
+        for (size_t i = begin; i < begin + grain; i += o->micro_batch) {
+            const size_t left = begin + grain - i,
+                         n = left < o->micro_batch ? left : o->micro_batch;
+            bv_gpt_trainer_micro(s->trainer, s->inputs + i * context, s->targets + i * context,
+                                 o->model.document_mask ? s->visible + i * context : NULL, n, i);
+        }
+        bv_gpt_trainer_grain_end(s->trainer);
+    }
+    bv_gpt_trainer_gradient(s->trainer, loss, norm);
+    const bv_train_events *events = &s->options->events;
+    if (events->disturb) events->disturb(events->context, s->trainer, s->progress.step, loss);
+}
+
+void bv_session_apply(bv_session *s, double norm) {
+    const bv_settings *o = s->settings;
+    const double factor = bv_settings_schedule(o, s->progress.step);
+    const bool clipped = o->grad_clip > 0 && norm > o->grad_clip;
+    const bv_optimizer_step step = {.lr = o->lr * factor,
+                                    .beta1 = o->beta1,
+                                    .beta2 = o->beta2,
+                                    .eps = o->eps,
+                                    .weight_decay = o->weight_decay,
+                                    .muon_lr = o->muon_lr * factor,
+                                    .muon_momentum = o->muon_momentum,
+                                    .gradient_scale = clipped ? o->grad_clip / norm : 1,
+                                    .step = ++s->progress.applied};
+    bv_gpt_trainer_apply(s->trainer, &step);
+}
+
+static void read_val(const void *context, uint64_t offset, size_t count, uint32_t *tokens) {
+    bv_dataset_read(context, BV_SPLIT_VAL, offset, count, tokens);
+}
+
+bv_status bv_session_evaluate(bv_session *s, double *loss) {
+    const bv_dataset *data = s->options->data;
+    const bv_token_source source = {read_val, data, bv_dataset_tokens(data, BV_SPLIT_VAL)};
+    *loss = NAN;
+    if (source.count < 2) return BV_OK;
+    const bv_evaluate_options options = {.context = s->settings->model.context,
+                                         .batch = s->settings->micro_batch,
+                                         .windows_max = s->settings->eval_windows,
+                                         .document_mask = s->settings->model.document_mask,
+                                         .end_of_text = s->options->end_of_text};
+    bv_evaluation result;
+    BV_TRY(bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result));
+    *loss = result.nats / (double)result.tokens;
+    return BV_OK;
+}
+
+bv_checkpoint_tensors bv_session_tensors(bv_session *s) {
+    bv_checkpoint_tensors t = {0};
+    t.parameters = bv_gpt_trainer_parameters(s->trainer, &t.parameter_count);
+    t.state = bv_gpt_trainer_optimizer_state(s->trainer, &t.state_count);
+    return t;
+}
+
+bv_status bv_session_save(bv_session *s, bool regular) {
+    const bv_checkpoint_tensors tensors = bv_session_tensors(s);
+    const bv_checkpoint_about about = {.regular = regular,
+                                       .seed = s->settings->seed,
+                                       .numerics = bv_numerics_name(s->settings->numerics),
+                                       .level = s->options->kernels->level,
+                                       .version = s->options->version,
+                                       .threads = bv_pool_threads(s->options->pool)};
+    return bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
+}
+
+bv_status bv_session_open_metrics(bv_session *s) {
+    char *path = bv_path_join(s->options->run, "metrics.jsonl");
+    if (!path) return bv_fail_memory("a path");
+    bv_error *error = bv_append_close(&s->metrics);
+    if (!error) error = bv_metrics_cut(path, s->progress.step);
+    if (!error) error = bv_append_open(path, &s->metrics);
+    bv_free(path);
+    return error;
+}
+
+void bv_session_note(const bv_session *s, const char *format, ...) {
+    char text[640];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    if (s->options->events.note) s->options->events.note(s->options->events.context, text);
+}

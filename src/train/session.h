@@ -1,0 +1,41 @@
+/* What one run of the training loop owns: trainer, buffers of a batch, metrics. For src/train. */
+#ifndef BV_TRAIN_SESSION_H
+#define BV_TRAIN_SESSION_H
+
+#include "base/file.h"
+#include "train/checkpoint.h"
+#include "train/loop.h"
+
+typedef struct bv_session {
+    const bv_train_options *options;
+    const bv_settings *settings;
+    bv_gpt_trainer *trainer;
+    bv_progress_of_run progress;
+    bv_append *metrics;
+    /* the batch of one step: [batch, context] */
+    uint32_t *inputs, *targets, *visible;
+    uint64_t *sequences; /* which of the data's order */
+    size_t batch;
+    bv_step_report report; /* of the last applied step */
+} bv_session;
+
+bv_status bv_session_create(const bv_train_options *options, bv_session *session);
+void bv_session_destroy(bv_session *session);
+
+/* Reads the next batch; moves progress.sequence on. */
+void bv_session_read_batch(bv_session *session);
+/* The gradient of the batch that was read: mean loss and norm. */
+void bv_session_gradient(bv_session *session, double *loss, double *norm);
+/* Changes the weights. */
+void bv_session_apply(bv_session *session, double norm);
+/* Mean validation loss; NAN when there is no validation text. */
+bv_status bv_session_evaluate(bv_session *session, double *loss);
+bv_checkpoint_tensors bv_session_tensors(bv_session *session);
+/* Writes a checkpoint of where the session stands. */
+bv_status bv_session_save(bv_session *session, bool regular);
+/* Opens metrics.jsonl for appending, cut back to where the session stands. */
+bv_status bv_session_open_metrics(bv_session *session);
+void bv_session_note(const bv_session *session, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+#endif

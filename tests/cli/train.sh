@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# From text to a model and back, as a user would: prepare, train, resume, generate, eval; and what
+# the program says when something is wrong.
+set -u
+beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
+failures=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$@" >out 2>err </dev/null
+    local got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$text" out err; then
+        fail "$* : exit $got instead of $code, or no \"$text\" in:"
+        cat out err
+    fi
+}
+# value KEY: of the one line of JSON on standard input.
+value() { python3 -c "import json,sys; print(json.load(sys.stdin)['$1'])"; }
+
+python3 - >text.txt <<'P'
+beasts, things = "beaver otter heron badger marten".split(), "dam nest burrow lodge raft".split()
+for i in range(400):
+    print(f"the old {beasts[i % 5]} builds {things[i * 7 % 11 % 5]} {i % 17} of river {i % 13}.")
+P
+tiny=(--preset tiny --set layers=1 --set width=16 --set context=16 --set batch=4
+    --set warmup=2 --set eval_every=10 --set checkpoint_every=10)
+
+# ---- preparing ----
+prepare() { beaver data prepare "$@"; }
+expect 0 '"vocab_size": 300' prepare text.txt --out data --vocab 300 --json
+expect 0 "" prepare text.txt --out chars --tokenizer char
+expect 2 "one of --tokenizer and --vocab" prepare text.txt --out x
+expect 1 "No such file" prepare missing.txt --out x --tokenizer byte
+: >empty.txt
+expect 1 "there is no text" prepare empty.txt --out x --tokenizer byte
+head -c 1000 /dev/zero >binary.bin
+expect 1 "is not text" prepare binary.bin --out x --tokenizer byte
+printf 'fine \377 not' >invalid.txt
+expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
+expect 0 "" prepare invalid.txt --out bytes --tokenizer byte
+expect 2 "exists" prepare text.txt --out data --tokenizer byte
+[ ! -e x ] || fail "a failed prepare left something"
+
+# ---- tokenizers ----
+expect 0 '"kind": "bpe"' beaver tokenizer train text.txt --vocab 300 --out tok.json --json
+expect 0 '"vocab_size": 300' beaver tokenizer info tok.json --json
+beaver tokenizer encode tok.json text.txt | beaver tokenizer decode tok.json >back.txt
+cmp text.txt back.txt || fail "decode(encode(text)) is not the text"
+head -c 3000 /dev/urandom >random.bin
+beaver tokenizer encode tok.json random.bin | beaver tokenizer decode tok.json >back.bin
+cmp random.bin back.bin || fail "decode(encode(bytes)) are not the bytes"
+echo 300 >numbers
+expect 1 "not below the vocabulary" beaver tokenizer decode tok.json numbers
+expect 1 "not JSON" beaver tokenizer info text.txt
+
+# ---- training ----
+expect 2 "--out RUN is missing" beaver train --data data
+expect 2 "try: --preset" beaver train --data data --out run --presett tiny
+expect 2 "no preset is named" beaver train --data data --out run --preset tinny
+expect 2 'try: lr' beaver train --data data --out run --set lrr=1
+expect 2 "is not a multiple" beaver train --data data --out run --set width=130 --set heads=4
+printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
+expect 2 "config.json:3" beaver train --data data --out run --config config.json
+expect 2 'try: layers' beaver train --data data --out run --config config.json
+expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
+expect 1 "beaver data prepare" beaver train --data nothing --out run
+[ ! -e run ] || fail "a failed train left something"
+expect 0 '"step": 20' beaver train --data data --out run "${tiny[@]}" --steps 20 --json
+for file in config.json metrics.jsonl tokenizer.json checkpoints/latest/model.safetensors \
+    checkpoints/latest/optimizer.safetensors checkpoints/latest/manifest.json; do
+    [ -s "run/$file" ] || fail "run/$file is missing"
+done
+expect 2 "is a run already" beaver train --data data --out run "${tiny[@]}"
+expect 0 "is finished" beaver train --out run --resume
+expect 2 "the run has seed=1337, not 3" beaver train --out run --resume --seed 3
+expect 2 "the run has steps=20, not 30" beaver train --out run --resume --steps 30
+expect 2 "is no run" beaver train --out nowhere --resume
+expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
+expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
+
+# ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
+whole=$(sha256sum <run/checkpoints/20/model.safetensors)
+${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out late "${tiny[@]}" --steps 20000 2>err &
+pid=$!
+for _ in $(seq 300); do
+    [ -s late/metrics.jsonl ] && break
+    sleep 0.1
+done
+expect 2 "is in use by process" beaver train --out late --resume
+kill -INT $pid
+wait $pid
+code=$?
+[ $code = 130 ] || fail "SIGINT: exit $code instead of 130"
+grep -q "train --out late --resume" err || fail "SIGINT: not said how to go on"
+[ -s late/checkpoints/latest/model.safetensors ] || fail "SIGINT: no checkpoint"
+BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --threads 3 2>err
+again=$(sha256sum <plain/checkpoints/20/model.safetensors)
+[ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
+expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
+expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
+expect 2 "BEAVER_CPU" env BEAVER_CPU=z80 "$BEAVER" train --data data --out y "${tiny[@]}"
+
+# ---- what a model says ----
+expect 0 "the old" beaver generate run --prompt "the old" --tokens 5
+one=$(beaver generate run --prompt "the old" --tokens 9 --seed 4 --threads 1)
+two=$(beaver generate run --prompt "the old" --tokens 9 --seed 4 --threads 3)
+[ "$one" = "$two" ] || fail "threads change what is written"
+expect 0 '"finish_reason": "length"' beaver generate run --prompt "the" --tokens 40 --n 3 --json
+[ "$(wc -l <out)" = 3 ] || fail "--n 3 gave other than three lines"
+expect 1 "do not fit the model's context" beaver generate run --prompt "$(cat text.txt)"
+expect 2 "is no run" beaver generate nowhere --prompt x
+expect 0 "" beaver train --data chars --out cr "${tiny[@]}" --steps 2
+expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
+printf 'the\nold\n' >lines
+beaver generate run --interactive --tokens 3 <lines >out 2>err || fail "--interactive"
+[ "$(wc -l <out)" -ge 2 ] || fail "--interactive answered fewer than two lines"
+
+# Log-probabilities: the same bits by eval at once and by generate token after token.
+beaver generate run --prompt "the old" --tokens 6 --logprobs --json >generated.json || fail generate
+text=$(value text <generated.json)
+beaver eval run --logprobs "the old$text" --json >evaluated.json || fail "eval --logprobs"
+python3 - <<'P' || fail "eval and generate disagree"
+import json
+g, e = json.load(open("generated.json")), json.load(open("evaluated.json"))
+tokens = g["prompt_tokens"] + g["tokens"]
+if tokens == e["tokens"]:  # the text may be cut into other tokens than were written
+    assert g["prompt_logprobs"] + g["logprobs"] == e["logprobs"], (g, e)
+n = len(g["prompt_tokens"])
+assert g["prompt_logprobs"] == e["logprobs"][:n] or g["prompt_tokens"] != e["tokens"][:n], (g, e)
+P
+expect 0 '"bits_per_byte": ' beaver eval run text.txt --json
+expect 1 "at least 2 are needed" beaver eval cr empty.txt
+expect 2 "one of FILE and --logprobs" beaver eval run
+
+# ---- a full disk, a folder that may not be written ----
+(
+    ulimit -f 8
+    beaver train --data data --out full "${tiny[@]}" --set width=64 --steps 20 2>err
+) && fail "a limit of 8 kB on files: no error"
+grep -q "File too large" err || fail "a limit on files: $(cat err)"
+if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
+    mkdir closed && chmod 755 . closed
+    expect 1 "Permission denied" setpriv --reuid=65534 --regid=65534 --clear-groups "$BEAVER" \
+        train --data data --out closed/run "${tiny[@]}" --steps 2
+fi
+exit $((failures > 0))

@@ -1,0 +1,253 @@
+/*
+ * Everything that parses bytes, given bytes that are nearly right: files of a tiny run and of
+ * llama2.c with bits flipped, pieces cut out, doubled or replaced. Each loader must either refuse
+ * with an error or succeed; the sanitizers see to the rest. The mutations are a function of the
+ * printed seed.
+ */
+#include "support/check.h"
+
+#include "model/llama2c.h"
+#include "model/safetensors.h"
+#include "report/curves.h"
+#include "support/tiny_run.h"
+#include "text/scored.h"
+#include "train/metrics.h"
+#include "train/saved_model.h"
+
+#define SEED 11u
+#define TIMES 150 /* mutations of each file */
+
+static tiny_run t;
+static const bv_kernels *kernels;
+
+static uint32_t word(uint32_t file, uint32_t n, uint32_t i) {
+    return bv_random(SEED, BV_RANDOM_TEST, file, n, i, 0).v[0];
+}
+
+/* One to four changes of a copy of `from`. */
+static void mangle(const bv_buffer *from, uint32_t file, uint32_t n, bv_buffer *to) {
+    bv_buffer_clear(to);
+    bv_buffer_append(to, from->data, from->size);
+    const uint32_t changes = 1 + word(file, n, 0) % 4;
+    for (uint32_t c = 0; c < changes && to->size; c++) {
+        const size_t at = word(file, n, 4 * c + 1) % to->size;
+        const size_t length = 1 + word(file, n, 4 * c + 2) % 16;
+        const size_t end = at + length < to->size ? at + length : to->size;
+        switch (word(file, n, 4 * c + 3) % 5) {
+        case 0:
+            to->data[at] ^= (char)(1 << word(file, n, 4 * c + 4) % 8);
+            break;
+        case 1:
+            to->size = at;
+            break;
+        case 2: /* cut out */
+            memmove(to->data + at, to->data + end, to->size - end);
+            to->size -= end - at;
+            break;
+        case 3:
+            memset(to->data + at, (int)word(file, n, 4 * c + 4), end - at);
+            break;
+        case 4:
+            bv_buffer_append(to, from->data, length < from->size ? length : from->size);
+            break;
+        }
+    }
+}
+
+/* Mangles a file again and again, calls `load`, and puts it back. */
+static void each(const char *path, uint32_t file, bv_error *(*load)(void)) {
+    bv_buffer good = {0}, bad = {0};
+    size_t refused = 0;
+    assert_ok(bv_file_read(path, &good));
+    assert_ok(load());
+    for (uint32_t n = 0; n < TIMES; n++) {
+        mangle(&good, file, n, &bad);
+        assert_ok(bv_file_write(path, bad.data ? bad.data : "", bad.size));
+        bv_error *error = load();
+        if (error) {
+            if (bv_error_code(error) >= BV_CODE_FAULT)
+                fail_msg("%s, mutation %u: %s", path, n, bv_error_text(error));
+            refused++;
+        }
+        bv_error_free(&error);
+    }
+    assert_ok(bv_file_write(path, good.data, good.size));
+    assert_true(refused > 0);
+    bv_buffer_free(&good);
+    bv_buffer_free(&bad);
+}
+
+static char *in_run(const char *name) {
+    static char path[400];
+    snprintf(path, sizeof path, "%s/%s", t.run, name);
+    return path;
+}
+
+static char *in_folder(const char *name) {
+    static char path[400];
+    snprintf(path, sizeof path, "%s/%s", t.folder, name);
+    return path;
+}
+
+/* ---- loaders ---- */
+
+static bv_error *load_config(void) {
+    bv_run_config config;
+    return bv_run_folder_load(t.run, &config);
+}
+
+static bv_error *load_model(void) {
+    bv_saved_model model;
+    bv_error *error = bv_saved_model_open(t.run, NULL, kernels, NULL, &model);
+    if (!error) bv_saved_model_close(&model);
+    return error;
+}
+
+/* Without the hash that usually stands before it. */
+static bv_error *load_tensors(void) {
+    bv_weights *weights;
+    size_t count;
+    BV_TRY(bv_gpt_weights_create(&t.config.settings.model, kernels, NULL, &weights));
+    bv_named_tensor *list = bv_name_weights(weights, BV_F32, &count);
+    bv_error *error = bv_safetensors_read(in_run("checkpoints/2/model.safetensors"), list, count);
+    bv_free(list);
+    bv_weights_destroy(&weights);
+    return error;
+}
+
+static bv_error *load_tokenizer(void) {
+    bv_tokenizer *tokenizer = NULL;
+    bv_error *error = bv_tokenizer_load(in_folder("tok.json"), &tokenizer);
+    bv_tokenizer_destroy(&tokenizer);
+    return error;
+}
+
+static bv_error *load_data(void) {
+    bv_dataset *data = NULL;
+    bv_error *error = bv_dataset_open(t.data, &data);
+    uint32_t inputs[16], targets[16];
+    if (!error) error = bv_dataset_check_context(data, 16);
+    if (!error) bv_dataset_batch(data, BV_ORDER_EPOCH, 1, 5, 1, 16, inputs, targets);
+    bv_dataset_close(&data);
+    return error;
+}
+
+static bv_error *load_curves(void) {
+    bv_curves curves;
+    bv_error *error = bv_curves_read(in_run("metrics.jsonl"), &curves);
+    bv_buffer text = {0};
+    const bv_terminal_plot_options options = {.columns = 60, .rows = 10};
+    if (!error) error = bv_curves_text(&curves, "x", &options, &text);
+    if (!error) error = bv_curves_svg(&curves, "x", &text);
+    if (!error) bv_curves_free(&curves);
+    bv_buffer_free(&text);
+    return error;
+}
+
+static bv_error *cut_metrics(void) {
+    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1));
+    return load_curves();
+}
+
+static bv_error *load_llama2c(void) {
+    bv_gpt_config config;
+    bv_weights *weights = NULL;
+    bv_error *error = bv_llama2c_load(in_folder("model.bin"), kernels, NULL, &config, &weights);
+    bv_weights_destroy(&weights);
+    return error;
+}
+
+static bv_error *load_scored(void) {
+    bv_tokenizer *tokenizer = NULL;
+    bv_error *error = bv_tokenizer_load_scored(in_folder("tok.bin"), 300, &tokenizer);
+    bv_encoder *encoder = NULL;
+    const uint32_t *tokens;
+    size_t count;
+    if (!error) error = bv_encoder_create(tokenizer, &encoder);
+    if (!error) error = bv_encoder_encode(encoder, "ab\xff xyz", 7, &tokens, &count);
+    bv_buffer text = {0};
+    if (!error) error = bv_tokenizer_decode(tokenizer, tokens, count, &text);
+    bv_buffer_free(&text);
+    bv_encoder_destroy(&encoder);
+    bv_tokenizer_destroy(&tokenizer);
+    return error;
+}
+
+/* ---- tests ---- */
+
+static void test_files_of_a_run(void **state) {
+    (void)state;
+    each(in_run("config.json"), 1, load_config);
+    each(in_run("tokenizer.json"), 2, load_model);
+    each(in_run("checkpoints/2/manifest.json"), 3, load_model);
+    each(in_run("checkpoints/2/model.safetensors"), 4, load_tensors);
+    each(in_run("metrics.jsonl"), 5, cut_metrics);
+}
+
+static void test_data_and_tokenizers(void **state) {
+    (void)state;
+    char path[400];
+    snprintf(path, sizeof path, "%s/manifest.json", t.data);
+    each(path, 6, load_data);
+    snprintf(path, sizeof path, "%s/train-00000.bin", t.data);
+    each(path, 7, load_data);
+    const bv_pair merges[] = {{97, 98}, {256, 99}, {100, 256}};
+    bv_tokenizer *tokenizer;
+    assert_ok(bv_tokenizer_bpe("gpt2", merges, 3, &tokenizer));
+    assert_ok(bv_tokenizer_save(tokenizer, in_folder("tok.json")));
+    bv_tokenizer_destroy(&tokenizer);
+    each(in_folder("tok.json"), 8, load_tokenizer);
+}
+
+static void put_i32(bv_buffer *b, int32_t value) {
+    bv_buffer_append(b, &value, sizeof value);
+}
+
+static void test_files_of_llama2c(void **state) {
+    (void)state;
+    bv_buffer b = {0};
+    const int32_t header[] = {8, 12, 1, 2, 1, 20, 6};
+    for (int i = 0; i < 7; i++) put_i32(&b, header[i]);
+    const size_t numbers = 20 * 8 + 8 + 8 * (8 + 4 + 4) + 64 + 8 + 3 * 96 + 8 + 6 * 4;
+    for (size_t i = 0; i < numbers; i++) put_i32(&b, 0x3dcccccd); /* 0.1 */
+    assert_ok(bv_file_write(in_folder("model.bin"), b.data, b.size));
+    each(in_folder("model.bin"), 9, load_llama2c);
+    bv_buffer_clear(&b);
+    put_i32(&b, 6);
+    for (int i = 0; i < 300; i++) {
+        char piece[8];
+        const int n = i < 259
+                          ? snprintf(piece, sizeof piece, "<%d>", i)
+                          : snprintf(piece, sizeof piece, "%c%s", ' ' + i % 64, i % 3 ? "" : "b");
+        put_i32(&b, 0);
+        put_i32(&b, n);
+        bv_buffer_append(&b, piece, (size_t)n);
+    }
+    assert_ok(bv_file_write(in_folder("tok.bin"), b.data, b.size));
+    each(in_folder("tok.bin"), 10, load_scored);
+    bv_buffer_free(&b);
+}
+
+static int begin(void **state) {
+    (void)state;
+    print_message("seed %u\n", SEED);
+    assert_ok(bv_kernels_pick(&kernels));
+    tiny_begin(&t, "steps=2 eval_every=1 checkpoint_every=2", 0, 1);
+    assert_ok(bv_train(&t.options));
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    tiny_end(&t);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_files_of_a_run),
+        cmocka_unit_test(test_data_and_tokenizers),
+        cmocka_unit_test(test_files_of_llama2c),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

@@ -1,0 +1,134 @@
+/* The guard against planted trouble: bad data, a bad learning rate, flipped bits. */
+#include "support/check.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "support/tiny_run.h"
+#include "train/guard.h"
+#include <math.h>
+
+static char said[65536]; /* all notes of one run */
+
+static void on_note(void *context, const char *text) {
+    (void)context;
+    const size_t used = strlen(said);
+    snprintf(said + used, sizeof said - used, "%s\n", text);
+}
+
+static bv_error *train(tiny_run *t, void (*disturb)(void *, bv_gpt_trainer *, uint64_t, double *)) {
+    said[0] = 0;
+    t->options.events = (bv_train_events){.note = on_note, .disturb = disturb};
+    return bv_train(&t->options);
+}
+
+static void test_judging(void **state) {
+    (void)state;
+    bv_guard g = {0};
+    assert_false(bv_guard_judge(&g, 8, 1e9, 1e9).bad); /* nothing to compare with yet */
+    assert_true(bv_guard_judge(&g, 8, NAN, 1).bad);
+    assert_true(bv_guard_judge(&g, 0, 1, INFINITY).bad);
+    for (int i = 0; i < 100; i++) bv_guard_accept(&g, 3 + 0.05 * (i % 5), 1 + 0.1 * (i % 3));
+    assert_false(bv_guard_judge(&g, 8, 3.4, 1.5).bad);
+    assert_false(bv_guard_judge(&g, 8, 0.1, 0.01).bad); /* good news is no trouble */
+    assert_true(bv_guard_judge(&g, 8, 4.5, 1).bad);
+    assert_true(bv_guard_judge(&g, 8, 3, 50).bad);
+    assert_false(bv_guard_judge(&g, 0, 4.5, 50).bad);
+    json_t *value = bv_guard_json(&g);
+    bv_guard copy;
+    assert_ok(bv_guard_parse(&copy, value));
+    assert_memory_equal(&copy, &g, sizeof g);
+    json_object_set_new(value, "accepted", json_integer(3));
+    assert_fails(bv_guard_parse(&copy, value), BV_CODE_INPUT, "window");
+    json_decref(value);
+}
+
+static void test_bad_data_is_skipped(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=150 batch=1 lr=0.01 eval_every=0 guard_limit=5 checkpoint_every=50", 160,
+               2);
+    assert_ok(train(&t, NULL));
+    assert_non_null(strstr(said, "skipped: the loss"));
+    assert_non_null(strstr(said, "all layers are in range"));
+    /* It says where: 120 sentences come before the nonsense. */
+    const char *at = strstr(said, "begins at token ");
+    assert_non_null(at);
+    const long token = strtol(at + strlen("begins at token "), NULL, 10);
+    bv_buffer text = {0};
+    char path[400];
+    snprintf(path, sizeof path, "%s/text.txt", t.folder);
+    assert_ok(bv_file_read(path, &text));
+    const char *after = memmem(text.data, text.size, "a 0 old", 7);
+    assert_in_range(token, after - text.data - 160 - 16, after - text.data);
+    bv_buffer_free(&text);
+    tiny_end(&t);
+}
+
+/* Flips the highest exponent bit of a weight once: from then on every step is bad. */
+static void flip_weight(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
+    (void)context, (void)loss;
+    static bool done;
+    if (step != 50 || done) return;
+    done = true;
+    size_t count;
+    const bv_named_tensor *list = bv_gpt_trainer_parameters(trainer, &count);
+    uint32_t *bits = list[0].data;
+    for (int i = 0; i < 1000; i++) bits[i] ^= 0x40000000u;
+    bv_gpt_trainer_changed(trainer);
+}
+
+static void test_flipped_weights_go_back(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
+    assert_ok(train(&t, flip_weight));
+    assert_non_null(strstr(said, "first out of range: "));
+    assert_non_null(strstr(said, "Back to step 40"));
+    assert_non_null(strstr(said, "return 1 of 3"));
+    char path[400];
+    bv_buffer text = {0};
+    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t.run);
+    assert_ok(bv_file_read(path, &text));
+    assert_non_null(strstr(text.data, "\"returns\": 1"));
+    assert_null(strstr(text.data, "\"left_out\": []"));
+    bv_buffer_free(&text);
+    tiny_end(&t);
+}
+
+/* From step 45 on the gradient comes out different each time it is computed. */
+static void unsteady(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
+    (void)context, (void)trainer;
+    static int calls;
+    if (step >= 45) *loss = 1000 + ++calls;
+}
+
+static void test_unsteady_hardware_stops(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=60 eval_every=0", 0, 1);
+    assert_fails(train(&t, unsteady), BV_CODE_FAULT, "faulty hardware");
+    tiny_end(&t);
+}
+
+static void test_bad_learning_rate_stops(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t,
+               "steps=400 lr=1000 warmup=0 grad_clip=0 eval_every=0 checkpoint_every=20 "
+               "schedule=constant beta2=0.5 eps=0 weight_decay=10",
+               0, 1);
+    assert_fails(train(&t, NULL), BV_CODE_FAULT, "lower --set lr");
+    assert_non_null(strstr(said, "return 3 of 3"));
+    tiny_end(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_judging),
+        cmocka_unit_test(test_bad_data_is_skipped),
+        cmocka_unit_test(test_flipped_weights_go_back),
+        cmocka_unit_test(test_unsteady_hardware_stops),
+        cmocka_unit_test(test_bad_learning_rate_stops),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,198 @@
+/* A run that was interrupted or killed, and goes on, ends with the same bits. */
+#include "support/check.h"
+
+#include "base/memory.h"
+#include "base/random.h"
+#include "support/tiny_run.h"
+#include "train/checkpoint.h"
+#include <signal.h>
+#include <sys/wait.h>
+
+/* Stops the loop after a step: by a signal as the user would, or by killing the process. */
+typedef struct stopper {
+    volatile sig_atomic_t signal;
+    uint64_t at;
+    bool kill;
+} stopper;
+
+static void on_step(void *context, const bv_step_report *report) {
+    stopper *s = context;
+    if (report->step != s->at) return;
+    if (s->kill) kill(getpid(), SIGKILL);
+    s->signal = SIGINT;
+}
+
+static tiny_proof straight(const char *settings, int threads) {
+    tiny_run t;
+    tiny_begin(&t, settings, 0, threads);
+    assert_ok(bv_train(&t.options));
+    const tiny_proof proof = tiny_hash(&t);
+    tiny_end(&t);
+    return proof;
+}
+
+static tiny_proof interrupted(const char *settings, uint64_t at, int threads) {
+    tiny_run t;
+    tiny_begin(&t, settings, 0, threads);
+    stopper s = {.at = at};
+    t.options.signal = &s.signal;
+    t.options.events = (bv_train_events){.step = on_step, .context = &s};
+    bv_error *error = bv_train(&t.options);
+    assert_int_equal(bv_error_exit_code(error), 130);
+    assert_non_null(strstr(bv_error_text(error), "--resume"));
+    bv_error_free(&error);
+    int64_t step;
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, (int64_t)at);
+    s = (stopper){0};
+    assert_ok(bv_train(&t.options));
+    const tiny_proof proof = tiny_hash(&t);
+    tiny_end(&t);
+    return proof;
+}
+
+/* Trains in a child that dies at a step; nothing is flushed, nothing is cleaned up. */
+static void train_and_die(tiny_run *t, uint64_t at) {
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        stopper s = {.at = at, .kill = true};
+        bv_pool *pool;
+        if (bv_pool_create(2, &pool)) _exit(3); /* threads do not survive a fork */
+        t->options.pool = pool;
+        t->options.events = (bv_train_events){.step = on_step, .context = &s};
+        bv_error *error = bv_train(&t->options);
+        _exit(error ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+static tiny_proof killed(const char *settings, uint64_t at) {
+    tiny_run t;
+    tiny_begin(&t, settings, 0, 1);
+    train_and_die(&t, at);
+    assert_ok(bv_train(&t.options));
+    const tiny_proof proof = tiny_hash(&t);
+    tiny_end(&t);
+    return proof;
+}
+
+static void check_same(tiny_proof a, tiny_proof b) {
+    assert_string_equal(a.text, b.text);
+}
+
+static void test_interrupted_anywhere(void **state) {
+    (void)state;
+    const tiny_proof whole = straight("", 1);
+    for (uint64_t at = 1; at < 12; at++) check_same(interrupted("", at, 1 + (int)at % 3), whole);
+}
+
+static void test_killed(void **state) {
+    (void)state;
+    const tiny_proof whole = straight("", 1);
+    for (uint64_t at = 1; at < 12; at += 2) check_same(killed("", at), whole);
+}
+
+static void test_settings(void **state) {
+    (void)state;
+    static const char *const all[] = {
+        "dtype=bf16 optimizer=muon rms_norm=true position=rope bias=false",
+        "dropout=0.1 grains=2 micro_batch=1 document_mask=true",
+        "batch=8 batch_ramp=6 order=random schedule=wsd recompute=true",
+    };
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const tiny_proof whole = straight(all[i], 2);
+        check_same(interrupted(all[i], 5, 1), whole);
+        check_same(killed(all[i], 7), whole);
+    }
+}
+
+static void test_metrics_are_cut(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400];
+    bv_buffer text = {0};
+    tiny_begin(&t, "", 0, 1);
+    train_and_die(&t, 6); /* its last checkpoint is step 4 */
+    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
+    FILE *file = fopen(path, "a");
+    assert_non_null(file);
+    fputs("{\"step\": 7, \"lo", file); /* a line that was cut off */
+    fclose(file);
+    assert_ok(bv_train(&t.options));
+    assert_ok(bv_file_read(path, &text));
+    uint64_t expected = 0;
+    size_t losses = 0, evaluations = 0;
+    for (char *line = text.data; line < text.data + text.size; line = strchr(line, '\n') + 1) {
+        json_t *value;
+        int64_t step;
+        assert_ok(bv_json_parse(line, strcspn(line, "\n"), "metrics", &value));
+        assert_ok(bv_json_get_int(value, "step", &step));
+        if (json_object_get(value, "loss"))
+            assert_int_equal(step, ++expected), losses++;
+        else
+            evaluations++;
+        json_decref(value);
+    }
+    assert_int_equal(losses, 12);
+    assert_int_equal(evaluations, 4); /* 0, 4, 8, 12 */
+    bv_buffer_free(&text);
+    tiny_end(&t);
+}
+
+static void test_damage_is_found(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400];
+    bv_buffer bytes = {0};
+    tiny_begin(&t, "steps=8", 0, 1);
+    assert_ok(bv_train(&t.options));
+    snprintf(path, sizeof path, "%s/checkpoints/8/model.safetensors", t.run);
+    assert_ok(bv_file_read(path, &bytes));
+    bytes.data[bytes.size / 2] ^= 1;
+    assert_ok(bv_file_write(path, bytes.data, bytes.size));
+    assert_fails(bv_train(&t.options), BV_CODE_INPUT, "damaged");
+    assert_ok(bv_file_write(path, bytes.data, bytes.size / 3));
+    assert_fails(bv_train(&t.options), BV_CODE_INPUT, "remove");
+    /* The remedy helps: the one before it is used. */
+    snprintf(path, sizeof path, "%s/checkpoints/8", t.run);
+    assert_ok(bv_dir_remove(path));
+    int64_t step;
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, 4);
+    assert_ok(bv_train(&t.options));
+    bv_buffer_free(&bytes);
+    tiny_end(&t);
+}
+
+static void test_old_ones_go_and_the_best_stays(void **state) {
+    (void)state;
+    tiny_run t;
+    char **names;
+    size_t count;
+    tiny_begin(&t, "steps=24 checkpoint_every=2 eval_every=2 keep=2 lr=0.3 warmup=0", 0, 1);
+    assert_ok(bv_train(&t.options));
+    char path[400];
+    snprintf(path, sizeof path, "%s/checkpoints", t.run);
+    assert_ok(bv_dir_list(path, &names, &count));
+    /* The last two, the best (maybe one of them), the link. */
+    assert_in_range(count, 3, 4);
+    assert_string_equal(names[count - 1], "latest");
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    tiny_end(&t);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_interrupted_anywhere),
+        cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_metrics_are_cut),
+        cmocka_unit_test(test_damage_is_found),
+        cmocka_unit_test(test_old_ones_go_and_the_best_stays),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
