@@ -7,6 +7,7 @@
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
 #include "model/gpt_train.h"
+#include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
@@ -37,6 +38,9 @@ static bv_status measure(const bv_kernels *kernels, int threads, json_t *list) {
     bv_error *error = bv_limits_measure(kernels, pool, LIMITS_SECONDS, &l);
     bv_pool_destroy(&pool);
     if (error) return error;
+    /* For explain and for training; without a folder to keep them they are only printed. */
+    error = bv_limits_remember(threads, kernels->level, &l);
+    bv_error_free(&error);
     bv_cli_say("%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  memory %.1f GB/s\n", threads,
                threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.read_gbps);
     json_array_append_new(list,
@@ -147,6 +151,14 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     return bv_settings_check(s);
 }
 
+/* A model that does not fit is refused before the machine begins to swap. */
+static bv_status check_memory(const bv_flags *flags, const train_bench *b) {
+    const char *preset = bv_flags_string(flags, "preset");
+    bv_estimate estimate;
+    BV_TRY(bv_estimate_memory(&b->settings, b->use.kernels, b->use.pool, &estimate));
+    return bv_estimate_fits(&estimate, preset ? preset : "this model");
+}
+
 static bv_status prepare(train_bench *b) {
     const bv_settings *s = &b->settings;
     const bv_gpt_trainer_options options = {.config = s->model,
@@ -234,6 +246,7 @@ static bv_status run_train(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_error *error = choose_settings(flags, &b);
     if (!error) error = bv_machine_begin(flags, &b.use);
+    if (!error) error = check_memory(flags, &b);
     if (!error) error = prepare(&b);
     for (size_t i = 0; !error && i < WARM_UP_STEPS + b.steps; i++) {
         const double begin = bv_clock_seconds();

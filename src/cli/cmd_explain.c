@@ -4,6 +4,7 @@
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
 #include "model/gpt.h"
+#include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/units.h"
 #include "train/run_folder.h"
@@ -52,7 +53,7 @@ typedef struct explanation {
     size_t parameters, tokens_per_step;
     double tokens;         /* of the whole training */
     double flops, traffic; /* of a token: training; bytes of weights read and written */
-    double weights, gradients, optimizer, activations;
+    bv_estimate memory;
     double seconds; /* 0: this machine's limits are not known */
 } explanation;
 
@@ -74,48 +75,26 @@ static bv_status find_settings(const bv_flags *flags, bv_settings *s) {
     return bv_settings_check(s);
 }
 
-/* Elements of the parameters of one kind. */
-static double count_kind(const bv_graph *g, bool matrices_only) {
-    double sum = 0;
-    for (size_t i = 0; i < g->parameter_count; i++) {
-        const bv_parameter *p = g->parameters[i];
-        if (!matrices_only || p->kind == BV_PARAMETER_MATRIX)
-            sum += (double)(p->rows ? p->rows : 1) * (double)p->cols;
-    }
-    return sum;
-}
-
 static void find_costs(explanation *e) {
     const bv_settings *s = &e->settings;
-    const double n = count_kind(e->gpt.graph, false), matrices = count_kind(e->gpt.graph, true);
-    const double packed = s->numerics == BV_NUMERICS_BF16 ? 2 : 4;
-    size_t levels = 0; /* of the binary tree that sums grains */
-    while (((size_t)1 << levels) < s->grains) levels++;
-    e->parameters = (size_t)n;
+    e->parameters = bv_gpt_parameter_count(&s->model);
     e->tokens_per_step = s->batch * s->model.context;
     e->tokens = (double)bv_settings_sequences_before(s, s->steps) * (double)s->model.context;
     e->flops = 3 * bv_gpt_forward_flops(&s->model);
-    /* Master weights, and packed forms for forward and backward. */
-    e->weights = 4 * n + 2 * packed * n;
-    e->gradients = 4 * n * (double)(1 + levels);
-    e->optimizer = 4 * (s->optimizer == BV_OPTIMIZER_MUON ? matrices + 2 * (n - matrices) : 2 * n);
-    /* A step reads the packed forms for each micro-batch, and reads and writes all else once. */
-    const double micro = (double)(s->batch / s->micro_batch);
-    e->traffic = (2 * packed * n * micro + 2 * (4 * n + e->gradients + e->optimizer)) /
-                 (double)e->tokens_per_step;
+    /* A step reads the weights' two packed forms for each micro-batch, and reads and writes master
+     * weights, gradients and state once. */
+    const double packed = s->numerics == BV_NUMERICS_BF16 ? 2 : 4, n = (double)e->parameters;
+    const double micro = (double)s->batch / (double)s->micro_batch;
+    const double once = 4 * n + (double)e->memory.gradients + (double)e->memory.optimizer;
+    e->traffic = (2 * packed * n * micro + 2 * once) / (double)e->tokens_per_step;
 }
 
-static bv_status find_memory_and_time(explanation *e, const bv_machine_use *use) {
-    const bv_settings *s = &e->settings;
-    size_t bytes;
+static void find_time(explanation *e, const bv_machine_use *use) {
     bv_limits limits;
-    BV_TRY(bv_gpt_activation_bytes(&s->model, use->kernels, use->pool, s->numerics, s->micro_batch,
-                                   s->recompute, &bytes));
-    e->activations = (double)bytes;
-    if (!bv_limits_cached(bv_pool_threads(use->pool), use->kernels->level, &limits)) return BV_OK;
-    const double peak = s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops;
+    if (!bv_limits_cached(bv_pool_threads(use->pool), use->kernels->level, &limits)) return;
+    const bool half = e->settings.numerics == BV_NUMERICS_BF16;
+    const double peak = half ? limits.bf16_gflops : limits.f32_gflops;
     e->seconds = e->tokens * e->flops / (peak * 1e9 * SHARE_OF_PEAK);
-    return BV_OK;
 }
 
 /* ---- telling ---- */
@@ -134,6 +113,16 @@ static void init_of(const bv_parameter *p, char text[48]) {
         snprintf(text, 48, "%s", p->init == BV_INIT_ONE ? "ones" : "zeros");
 }
 
+static void tell_memory(const bv_estimate *m) {
+    bv_cli_say("memory      weights %s, gradients %s, optimizer %s, activations %s: %s together\n",
+               bv_human_bytes((double)m->weights).text, bv_human_bytes((double)m->gradients).text,
+               bv_human_bytes((double)m->optimizer).text,
+               bv_human_bytes((double)m->activations).text, bv_human_bytes((double)m->total).text);
+    bv_error *error = bv_estimate_fits(m, "! it does not fit: training");
+    if (error) bv_cli_say("%s\n", bv_error_text(error));
+    bv_error_free(&error);
+}
+
 static void tell(const explanation *e) {
     const bv_settings *s = &e->settings;
     for (size_t i = 0; i < e->gpt.graph->parameter_count; i++) {
@@ -147,10 +136,7 @@ static void tell(const explanation *e) {
     bv_cli_say("a token     %s FLOP to train, %s to read it; %s of weights and state moved\n",
                bv_human_count(e->flops).text, bv_human_count(e->flops / 3).text,
                bv_human_bytes(e->traffic).text);
-    bv_cli_say("memory      weights %s, gradients %s, optimizer %s, activations %s: %s together\n",
-               bv_human_bytes(e->weights).text, bv_human_bytes(e->gradients).text,
-               bv_human_bytes(e->optimizer).text, bv_human_bytes(e->activations).text,
-               bv_human_bytes(e->weights + e->gradients + e->optimizer + e->activations).text);
+    tell_memory(&e->memory);
     bv_cli_say("training    %zu steps of %s tokens: %s tokens\n", s->steps,
                bv_human_count((double)e->tokens_per_step).text, bv_human_count(e->tokens).text);
     if (e->seconds > 0)
@@ -173,10 +159,11 @@ static bv_status print_json(const explanation *e) {
     }
     json_t *seconds = e->seconds > 0 ? json_real(e->seconds) : json_null();
     return bv_cli_json(json_pack(
-        "{sI sf sf sf s{sf sf sf sf} so sf so so}", "parameter_count", (json_int_t)e->parameters,
+        "{sI sf sf sf s{sI sI sI sI} so sf so so}", "parameter_count", (json_int_t)e->parameters,
         "train_flops_per_token", e->flops, "forward_flops_per_token", e->flops / 3,
-        "bytes_per_token", e->traffic, "memory", "weights", e->weights, "gradients", e->gradients,
-        "optimizer", e->optimizer, "activations", e->activations, "seconds_here", seconds, "tokens",
+        "bytes_per_token", e->traffic, "memory", "weights", (json_int_t)e->memory.weights,
+        "gradients", (json_int_t)e->memory.gradients, "optimizer", (json_int_t)e->memory.optimizer,
+        "activations", (json_int_t)e->memory.activations, "seconds_here", seconds, "tokens",
         e->tokens, "settings", bv_settings_json(&e->settings), "parameters", list));
 }
 
@@ -184,9 +171,12 @@ static bv_status explain(const bv_flags *flags, explanation *e) {
     bv_machine_use use;
     BV_TRY(find_settings(flags, &e->settings));
     BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
-    find_costs(e);
     BV_TRY(bv_machine_begin(flags, &use));
-    bv_error *error = find_memory_and_time(e, &use);
+    bv_error *error = bv_estimate_memory(&e->settings, use.kernels, use.pool, &e->memory);
+    if (!error) {
+        find_costs(e);
+        find_time(e, &use);
+    }
     bv_machine_end(&use);
     if (error) return error;
     tell(e);

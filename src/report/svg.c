@@ -1,6 +1,8 @@
 #include "report/svg.h"
 
+#include "base/text.h"
 #include <math.h>
+#include <string.h>
 
 #define WIDTH 800.0
 #define HEIGHT 420.0
@@ -35,6 +37,19 @@ typedef struct picture {
     bv_buffer *out;
 } picture;
 
+/* Appends a character of several bytes, or "?" for one that is no UTF-8 (a path may be anything,
+ * but a picture that is no XML shows nothing); returns how many bytes it took. */
+static size_t wide(bv_buffer *out, const char *p) {
+    const unsigned char c = (unsigned char)*p;
+    const size_t length = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+    if (strnlen(p, length) == length && bv_utf8_valid_prefix(p, length) == length) {
+        bv_buffer_append(out, p, length);
+        return length;
+    }
+    bv_buffer_text(out, "?");
+    return 1;
+}
+
 static void escaped(bv_buffer *out, const char *text) {
     for (const char *p = text ? text : ""; *p; p++) {
         const unsigned char c = (unsigned char)*p;
@@ -46,6 +61,8 @@ static void escaped(bv_buffer *out, const char *text) {
             bv_buffer_text(out, "&gt;");
         else if (c == '"')
             bv_buffer_text(out, "&quot;");
+        else if (c >= 0x80)
+            p += wide(out, p) - 1;
         else if (c >= 0x20)
             bv_buffer_append(out, p, 1);
     }

@@ -54,6 +54,7 @@ expect 2 "try: beaver bench train" beaver bench trian
 for name in limits train; do expect 0 "usage: beaver bench $name" beaver bench $name --help; done
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
     beaver bench limits --threads 3 --json
+json 'j["seconds_here"] > 0' beaver explain tiny --threads 3 --json # the limits are remembered
 train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
 expect 0 "tokens/s" train
 json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["mfu"] > 0 and j["batch"] == 8 and
@@ -69,10 +70,12 @@ expect 2 'no setting is named "layer"' train --set layer=3
 expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
+expect 1 "gpt3-175b needs 3.6 TB of memory" beaver bench train --preset gpt3-175b
 
 # ---- explain ----
 json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.weight" and
     j["parameters"][0]["shape"] == [50257, 768] and j["memory"]["activations"] > 1e8 and
+    j["memory"]["optimizer"] == 8 * 124439808 and
     j["seconds_here"] is None and j["settings"]["layers"] == 12' \
     with XDG_CACHE_HOME="$folder/none" beaver explain gpt2 --json
 json 'j["parameter_count"] > 174e9 and j["train_flops_per_token"] > 1e12' \
@@ -81,6 +84,7 @@ expect 0 "[8192, 2048]" beaver explain gpt3-xl
 echo '{"layers": 3, "width": 48, "heads": 4}' >"$folder/c.json"
 json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 70' \
     beaver explain "$folder/c.json" --vocab 70 --json
+expect 0 "does not fit" beaver explain gpt3-175b
 expect 2 "no preset is named" beaver explain gpt-2
 
 # ---- plot ----

@@ -227,11 +227,22 @@ static void test_many_points(void **state) {
     bv_buffer_free(&svg);
 }
 
+/* A title may be any path: what is no UTF-8 must not spoil the XML. */
+static void test_title_bytes(void **state) {
+    (void)state;
+    bv_plot plot = {.title = "gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xff \xc3( \x01 \xe2\x82"};
+    bv_buffer svg = svg_of(&plot);
+    assert_non_null(strstr(svg.data, "<title>gr\xc3\xbc\xc3\x9f \xe2\x82\xac ? ?(  ?"
+                                     "?</title>"));
+    bv_buffer_free(&svg);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),    cmocka_unit_test(test_log_axis),
-        cmocka_unit_test(test_ranges),  cmocka_unit_test(test_known_points),
-        cmocka_unit_test(test_braille), cmocka_unit_test(test_odd_points),
-        cmocka_unit_test(test_gaps),    cmocka_unit_test(test_many_points)};
+        cmocka_unit_test(test_axes),       cmocka_unit_test(test_log_axis),
+        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_known_points),
+        cmocka_unit_test(test_braille),    cmocka_unit_test(test_odd_points),
+        cmocka_unit_test(test_gaps),       cmocka_unit_test(test_many_points),
+        cmocka_unit_test(test_title_bytes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,145 @@
+#include "report/estimate.h"
+
+#include "base/memory.h"
+#include "model/gpt.h"
+#include "report/machine.h"
+#include "report/units.h"
+#include "tensor/autograd.h"
+#include "tensor/op.h"
+#include "tensor/plan.h"
+
+typedef struct estimator {
+    const bv_settings *settings;
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    unsigned *forms; /* by parameter: bits of bv_weight_form that some step reads */
+} estimator;
+
+/* Makes a plan that is only measured. */
+static bv_status measure_plan(const estimator *e, const bv_gpt *gpt, bv_tensor *losses,
+                              bool gradients, size_t *bytes) {
+    const bv_settings *s = e->settings;
+    const bv_plan_options options = {.kernels = e->kernels,
+                                     .pool = e->pool,
+                                     .numerics = s->numerics,
+                                     .rows_max = s->micro_batch * s->model.context,
+                                     .sequences_max = s->micro_batch,
+                                     .context_max = s->model.context,
+                                     .gradients = gradients,
+                                     .unfused = !s->fuse,
+                                     .outputs = &losses,
+                                     .output_count = 1};
+    bv_plan *plan;
+    BV_TRY(bv_plan_create(gpt->graph, &options, &plan));
+    *bytes += bv_plan_bytes(plan);
+    for (size_t i = 0; i < bv_plan_steps(plan); i++) {
+        const bv_tensor *t = bv_plan_step(plan, i);
+        if (t->op->forms) e->forms[t->inputs[1]->parameter->index] |= t->op->forms;
+    }
+    bv_plan_destroy(&plan);
+    return BV_OK;
+}
+
+static size_t elements_of(const bv_parameter *p) {
+    return p->rows * p->cols;
+}
+
+static size_t weight_bytes(const estimator *e, const bv_parameter *p) {
+    const bv_dtype type = bv_numerics_type(e->settings->numerics, BV_ROLE_OPERAND);
+    const unsigned forms = e->forms[p->index];
+    size_t bytes = elements_of(p) * bv_dtype_size(e->kernels->real);
+    if (forms & 1u << BV_FORM_FORWARD)
+        bytes += bv_matmul_packed_bytes(e->kernels, type, p->cols, p->rows);
+    if (forms & 1u << BV_FORM_BACKWARD)
+        bytes += bv_matmul_packed_bytes(e->kernels, type, p->rows, p->cols);
+    if (forms & 1u << BV_FORM_TABLE && type != e->kernels->real)
+        bytes += elements_of(p) * bv_dtype_size(type);
+    return bytes;
+}
+
+/* An accumulator a use, and a sum for each level of the tree over grains. */
+static size_t gradient_bytes(const estimator *e, const bv_parameter *p) {
+    const size_t real = bv_dtype_size(e->kernels->real), uses = p->uses ? p->uses : 1;
+    const size_t one = (elements_of(p) * real + 63) / 64 * 64;
+    size_t levels = 0;
+    for (size_t n = e->settings->grains; n > 1; n = (n + 1) / 2) levels++;
+    return (elements_of(p) * uses * real + 63) / 64 * 64 + levels * one;
+}
+
+static size_t product_scratch(const estimator *e, size_t m, size_t n, size_t k) {
+    const bool bf16 = e->settings->numerics == BV_NUMERICS_BF16;
+    const bv_matmul_args args = {.m = m,
+                                 .n = n,
+                                 .k = k,
+                                 .type = bf16 ? BV_BF16 : e->kernels->real,
+                                 .lda = k,
+                                 .ldc = n,
+                                 .c_type = e->kernels->real};
+    return bv_matmul_scratch_bytes(e->kernels, bv_pool_threads(e->pool), &args);
+}
+
+/* Muon's workspace is as large as the largest matrix asks for. */
+static size_t muon_bytes(const estimator *e, const bv_graph *g) {
+    size_t largest = 0, square = 0, scratch = 0;
+    for (size_t i = 0; i < g->parameter_count; i++) {
+        const bv_parameter *p = g->parameters[i];
+        if (p->kind != BV_PARAMETER_MATRIX) continue;
+        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = elements_of(p) / r;
+        const size_t a = product_scratch(e, r, r, c), b = product_scratch(e, r, c, r);
+        if (elements_of(p) > largest) largest = elements_of(p);
+        if (r * r > square) square = r * r;
+        if (a > scratch) scratch = a;
+        if (b > scratch) scratch = b;
+    }
+    const size_t real = bv_dtype_size(e->kernels->real);
+    return largest ? 2 * (largest + square) * real + 2 * largest + scratch : 0;
+}
+
+static void count_parameters(const estimator *e, const bv_graph *g, bv_estimate *out) {
+    const bool muon = e->settings->optimizer == BV_OPTIMIZER_MUON;
+    for (size_t i = 0; i < g->parameter_count; i++) {
+        const bv_parameter *p = g->parameters[i];
+        const size_t states = muon && p->kind == BV_PARAMETER_MATRIX ? 1 : 2;
+        out->weights += weight_bytes(e, p);
+        out->gradients += gradient_bytes(e, p);
+        out->optimizer += states * elements_of(p) * bv_dtype_size(e->kernels->real);
+    }
+    if (muon) out->optimizer += muon_bytes(e, g);
+    out->total = out->weights + out->gradients + out->optimizer + out->activations;
+}
+
+static bv_status measure(estimator *e, bv_gpt *learn, bv_gpt *score, bv_estimate *out) {
+    const bv_settings *s = e->settings;
+    bv_tensor *losses;
+    BV_TRY(bv_gpt_create(&s->model, BV_GPT_LOSS, true, learn));
+    BV_TRY(bv_gpt_create(&s->model, BV_GPT_LOSS, false, score));
+    BV_TRY(bv_graph_differentiate(learn->graph, learn->losses, s->recompute, &losses));
+    e->forms = bv_calloc(learn->graph->parameter_count, sizeof *e->forms);
+    if (!e->forms) return bv_fail_memory("an estimate");
+    BV_TRY(measure_plan(e, learn, losses, true, &out->activations));
+    BV_TRY(measure_plan(e, score, score->losses, false, &out->activations));
+    count_parameters(e, learn->graph, out);
+    return BV_OK;
+}
+
+bv_status bv_estimate_memory(const bv_settings *settings, const bv_kernels *kernels, bv_pool *pool,
+                             bv_estimate *out) {
+    *out = (bv_estimate){0};
+    estimator e = {.settings = settings, .kernels = kernels, .pool = pool};
+    bv_gpt learn = {0}, score = {0};
+    bv_error *error = measure(&e, &learn, &score, out);
+    bv_free(e.forms);
+    bv_gpt_destroy(&learn);
+    bv_gpt_destroy(&score);
+    return error;
+}
+
+bv_status bv_estimate_fits(const bv_estimate *estimate, const char *what) {
+    bv_machine machine;
+    bv_machine_read(&machine);
+    if (machine.memory_available == 0 || estimate->total <= machine.memory_available) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_MEMORY, "%s needs %s of memory, %s are available", what,
+                          bv_human_bytes((double)estimate->total).text,
+                          bv_human_bytes((double)machine.memory_available).text),
+                  "a smaller --set micro_batch=N, --set recompute=true, or a smaller model");
+}

@@ -1,0 +1,139 @@
+/* Curves: what is read from a metrics.jsonl, and what becomes of it. */
+#include "report/curves.h"
+
+#include "base/memory.h"
+#include "support/check.h"
+#include "support/faults.h"
+
+static char folder[4096], metrics[4200];
+
+static int set_up(void **state) {
+    (void)state;
+    snprintf(folder, sizeof folder, "%s", make_folder());
+    snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", folder);
+    return 0;
+}
+
+static int tear_down(void **state) {
+    (void)state;
+    remove_folder(folder);
+    return 0;
+}
+
+static void write_metrics(const char *text) {
+    assert_ok(bv_file_write(metrics, text, strlen(text)));
+}
+
+static void test_read(void **state) {
+    (void)state;
+    write_metrics("{\"step\":1,\"loss\":4.5,\"lr\":0.1,\"tokens\":10}\n"
+                  "{\"step\":2,\"loss\":null}\n"
+                  "\n"
+                  "rubbish\n"
+                  "[1, 2]\n"
+                  "{\"loss\":1}\n"
+                  "{\"step\":2,\"val_loss\":4.25}\n"
+                  "{\"step\":3,\"event\":\"skipped\",\"loss\":900}\n"
+                  "{\"step\":3,\"loss\":3,\"val_loss\":3.5}\n"
+                  "{\"step\":4,\"loss\":7}"); /* still being written */
+    bv_curves curves;
+    assert_ok(bv_curves_read(metrics, &curves));
+    assert_int_equal(curves.train.count, 2);
+    assert_true(curves.train.step[0] == 1 && curves.train.loss[0] == 4.5);
+    assert_true(curves.train.step[1] == 3 && curves.train.loss[1] == 3);
+    assert_int_equal(curves.val.count, 2);
+    assert_true(curves.val.step[0] == 2 && curves.val.loss[0] == 4.25);
+    assert_true(curves.val.step[1] == 3 && curves.val.loss[1] == 3.5);
+    bv_curves_free(&curves);
+    bv_curves_free(&curves);
+}
+
+static void test_bad(void **state) {
+    (void)state;
+    bv_curves curves;
+    assert_fails(bv_curves_read(metrics, &curves), BV_CODE_IO, "metrics.jsonl");
+    static const char *const texts[] = {"", "\n\n", "{\"step\":1,\"lr\":1}\n", "\xff\n",
+                                        "{\"step\":\"1\",\"loss\":\"2\"}\n"};
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        write_metrics(texts[i]);
+        assert_fails(bv_curves_read(metrics, &curves), BV_CODE_INPUT, "has no losses yet");
+        assert_null(curves.train.step);
+    }
+}
+
+/* Many steps become no more points than a picture shows, and the mean stays. */
+static void test_many(void **state) {
+    (void)state;
+    bv_buffer text = {0}, svg = {0}, again = {0};
+    for (int i = 1; i <= 15600; i++)
+        bv_buffer_printf(&text, "{\"step\":%d,\"loss\":%d}\n", i, i % 2 ? 3 : 1);
+    bv_buffer_text(&text, "{\"step\":15600,\"val_loss\":2.5}\n{\"step\":15600,\"val_loss\":1.5}\n");
+    assert_ok(bv_file_write(metrics, text.data, text.size));
+    bv_curves curves;
+    assert_ok(bv_curves_read(metrics, &curves));
+    assert_int_equal(curves.train.count, 15600);
+    assert_ok(bv_curves_svg(&curves, "many", &svg));
+    assert_in_range(svg.size, 1000, 20000);
+    /* From 1.5 to 2.5 the mean of 3 and 1 lies in the middle: y 206 of 44 .. 368. */
+    const char *line = strstr(svg.data, "class=\"line c0\" d=\"");
+    assert_non_null(line);
+    size_t points = 0;
+    for (const char *p = strchr(line, 'M') + 1; *p != '"'; points++) {
+        double x, y;
+        int used;
+        assert_int_equal(sscanf(p, "%lf %lf %n", &x, &y, &used), 2);
+        assert_true(y > 203 && y < 209);
+        p += used;
+    }
+    assert_in_range(points, 200, 500);
+    assert_ok(bv_curves_svg(&curves, "many", &again));
+    assert_string_equal(svg.data, again.data);
+    bv_curves_free(&curves);
+    bv_buffer_free(&text);
+    bv_buffer_free(&svg);
+    bv_buffer_free(&again);
+}
+
+static bv_status all_at_once(void) {
+    bv_curves curves;
+    BV_TRY(bv_curves_read(metrics, &curves));
+    bv_buffer svg = {0}, text = {0};
+    const bv_terminal_plot_options options = {.columns = 60, .rows = 10};
+    bv_error *error = bv_curves_svg(&curves, NULL, &svg);
+    if (!error) error = bv_curves_text(&curves, NULL, &options, &text);
+    bv_buffer_free(&svg);
+    bv_buffer_free(&text);
+    bv_curves_free(&curves);
+    return error;
+}
+
+/* Every allocation fails once. */
+static void test_no_memory(void **state) {
+    (void)state;
+    bv_buffer text = {0};
+    for (int i = 1; i <= 300; i++) /* so that a curve grows */
+        bv_buffer_printf(&text, "{\"step\":%d,\"loss\":1,\"val_loss\":2}\n", i);
+    assert_ok(bv_file_write(metrics, text.data, text.size));
+    bv_buffer_free(&text);
+    int n = 0;
+    for (;; n++) {
+        faults_allocation(n);
+        bv_error *error = all_at_once();
+        if (!faults_off()) {
+            assert_ok(error);
+            break;
+        }
+        assert_int_equal(bv_error_code(error), BV_CODE_MEMORY);
+        bv_error_free(&error);
+    }
+    assert_true(n > 10);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_read, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_bad, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

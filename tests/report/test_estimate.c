@@ -1,0 +1,100 @@
+/* Estimates of memory against what a trainer really takes. */
+#include "report/estimate.h"
+
+#include "model/gpt_train.h"
+#include "support/check.h"
+
+static bv_settings settings_of(const char *const *pairs) {
+    bv_settings s;
+    bv_settings_default(&s);
+    assert_ok(bv_settings_preset(&s, "tiny"));
+    assert_ok(bv_settings_set(&s, "vocab_size", "300"));
+    for (; *pairs; pairs += 2) assert_ok(bv_settings_set(&s, pairs[0], pairs[1]));
+    assert_ok(bv_settings_check(&s));
+    return s;
+}
+
+static void check(const char *const *pairs, int threads) {
+    const bv_settings s = settings_of(pairs);
+    const bv_kernels *kernels;
+    bv_pool *pool;
+    assert_ok(bv_kernels_pick(&kernels));
+    assert_ok(bv_pool_create(threads, &pool));
+    bv_estimate e;
+    assert_ok(bv_estimate_memory(&s, kernels, pool, &e));
+    bv_gpt_trainer *trainer;
+    assert_ok(bv_gpt_trainer_create(&(bv_gpt_trainer_options){.config = s.model,
+                                                              .numerics = s.numerics,
+                                                              .kernels = kernels,
+                                                              .pool = pool,
+                                                              .batch_max = s.batch,
+                                                              .micro_batch = s.micro_batch,
+                                                              .context = s.model.context,
+                                                              .grains = s.grains,
+                                                              .recompute = s.recompute,
+                                                              .unfused = !s.fuse,
+                                                              .optimizer = s.optimizer},
+                                    &trainer));
+    const bv_gpt_trainer_memory m = bv_gpt_trainer_memory_used(trainer);
+    assert_int_equal(e.weights, m.weights);
+    assert_int_equal(e.gradients, m.gradients);
+    assert_int_equal(e.optimizer, m.optimizer);
+    assert_int_equal(e.activations, m.activations);
+    assert_int_equal(e.total, e.weights + e.gradients + e.optimizer + e.activations);
+    bv_gpt_trainer_destroy(&trainer);
+    bv_pool_destroy(&pool);
+}
+
+static void test_against_trainer(void **state) {
+    (void)state;
+    check((const char *const[]){NULL}, 1);
+    check((const char *const[]){"dtype", "bf16", NULL}, 2);
+    check((const char *const[]){"recompute", "true", "layers", "6", NULL}, 2);
+    check((const char *const[]){"fuse", "false", "dropout", "0.1", NULL}, 3);
+    check((const char *const[]){"optimizer", "muon", "grains", "8", "dtype", "bf16", NULL}, 2);
+    check((const char *const[]){"grains", "2", "micro_batch", "3", "tied", "false", NULL}, 1);
+    check((const char *const[]){"activation", "swiglu", "rms_norm", "true", "position", "rope",
+                                "bias", "false", "kv_heads", "1", "context", "200", NULL},
+          2);
+}
+
+static size_t activations(const char *key, const char *value) {
+    const bv_settings s = settings_of((const char *const[]){"layers", "8", key, value, NULL});
+    const bv_kernels *kernels;
+    assert_ok(bv_kernels_pick(&kernels));
+    bv_estimate e;
+    assert_ok(bv_estimate_memory(&s, kernels, NULL, &e));
+    return e.activations;
+}
+
+static void test_settings_matter(void **state) {
+    (void)state;
+    const size_t all = activations("micro_batch", "8");
+    assert_true(activations("micro_batch", "4") < all);
+    assert_true(activations("recompute", "true") < all);
+}
+
+/* A model that no machine here could hold is still estimated: weights, gradients and AdamW in f32
+ * and two packed copies of the matrices in bf16 are at least 20 bytes a parameter. */
+static void test_gpt3(void **state) {
+    (void)state;
+    bv_settings s;
+    bv_settings_default(&s);
+    assert_ok(bv_settings_preset(&s, "gpt3-175b"));
+    s.model.vocab_size = 50257;
+    assert_ok(bv_settings_check(&s));
+    const bv_kernels *kernels;
+    assert_ok(bv_kernels_pick(&kernels));
+    bv_estimate e;
+    assert_ok(bv_estimate_memory(&s, kernels, NULL, &e));
+    assert_true((double)e.total > 20 * 174e9 && (double)e.total < 30 * 176e9);
+    assert_fails(bv_estimate_fits(&e, "gpt3-175b"), BV_CODE_MEMORY, "gpt3-175b needs 3.6 TB");
+    assert_ok(bv_estimate_fits(&(bv_estimate){.total = 1}, "nothing"));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_trainer),
+                                       cmocka_unit_test(test_settings_matter),
+                                       cmocka_unit_test(test_gpt3)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
