@@ -1,8 +1,6 @@
 /* The model, in the order of its mathematics. Rows are tokens. */
 #include "model/gpt.h"
 
-#include "tensor/autograd.h"
-#include "tensor/plan.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -126,30 +124,6 @@ bv_status bv_gpt_create(const bv_gpt_config *config, bv_gpt_head head, bool trai
 void bv_gpt_destroy(bv_gpt *gpt) {
     bv_graph_destroy(&gpt->graph);
     *gpt = (bv_gpt){0};
-}
-
-bv_status bv_gpt_activation_bytes(const bv_gpt_config *config, const bv_kernels *kernels,
-                                  bv_pool *pool, bv_numerics numerics, size_t micro_batch,
-                                  bool recompute, size_t *bytes) {
-    bv_gpt gpt;
-    bv_tensor *losses;
-    bv_plan *plan = NULL;
-    BV_TRY(bv_gpt_create(config, BV_GPT_LOSS, true, &gpt));
-    bv_error *error = bv_graph_differentiate(gpt.graph, gpt.losses, recompute, &losses);
-    const bv_plan_options options = {.kernels = kernels,
-                                     .pool = pool,
-                                     .numerics = numerics,
-                                     .rows_max = micro_batch * config->context,
-                                     .sequences_max = micro_batch,
-                                     .context_max = config->context,
-                                     .gradients = true,
-                                     .outputs = &losses,
-                                     .output_count = 1};
-    if (!error) error = bv_plan_create(gpt.graph, &options, &plan);
-    if (!error) *bytes = bv_plan_bytes(plan);
-    bv_plan_destroy(&plan);
-    bv_gpt_destroy(&gpt);
-    return error;
 }
 
 double bv_gpt_forward_flops(const bv_gpt_config *c) {

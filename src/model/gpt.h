@@ -7,7 +7,6 @@
 
 #include "model/config.h"
 #include "tensor/graph.h"
-#include "tensor/run.h"
 
 typedef enum bv_gpt_head {
     BV_GPT_LOSS,   /* row losses of given targets                       */
@@ -29,12 +28,6 @@ typedef struct bv_gpt {
 /* config must have passed bv_gpt_config_check. dropout: as configured, or none (not training). */
 bv_status bv_gpt_create(const bv_gpt_config *config, bv_gpt_head head, bool training, bv_gpt *out);
 void bv_gpt_destroy(bv_gpt *gpt);
-
-/* Bytes of activations and scratch that a training step of `micro_batch` sequences needs, as its
- * plan lays them out; nothing of that size is allocated. */
-bv_status bv_gpt_activation_bytes(const bv_gpt_config *config, const struct bv_kernels *kernels,
-                                  bv_pool *pool, bv_numerics numerics, size_t micro_batch,
-                                  bool recompute, size_t *bytes);
 
 /* Floating-point operations of the forward pass for one token of a sequence of the full context,
  * causal attention counted as it is computed (half); training takes three times as many. */

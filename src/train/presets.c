@@ -7,7 +7,7 @@
 static const struct {
     const char *name, *text;
 } presets[] = {
-    {"demo", "layers=4 heads=4 width=192 context=64 batch=24 rms_norm=true position=rope "
+    {"demo", "layers=4 heads=4 width=128 context=64 batch=32 rms_norm=true position=rope "
              "qk_norm=true activation=relu2 bias=false optimizer=muon lr=3e-3 min_lr=0 "
              "schedule=wsd decay=0.4 warmup=20 dtype=bf16 steps=1200 eval_every=100 "
              "checkpoint_every=200 weight_decay=0 eval_windows=200"},
@@ -17,7 +17,8 @@ static const struct {
     {"mini", "layers=6 heads=6 width=384 context=256 batch=16 lr=1e-3 steps=5000 dtype=bf16"},
     {"nanogpt-char-cpu",
      "layers=4 heads=4 width=128 context=64 batch=12 steps=2000 lr=1e-3 min_lr=1e-4 warmup=100 "
-     "beta2=0.99 weight_decay=0.1 bias=false order=random eval_every=250 checkpoint_every=500"},
+     "beta2=0.99 weight_decay=0.1 bias=false order=random eval_every=250 checkpoint_every=500 "
+     "dtype=bf16"},
     {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=4 lr=6e-4 "
              "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16"},
     {"gpt2-medium", "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=4 lr=3e-4 "
