@@ -17,10 +17,19 @@
 /*
  * A run bumps `epoch`; workers wait for it to move, do their part, and count themselves out in
  * `pending`. Waiting spins first, if every thread can have a core of its own: a spinning thread
- * that keeps another from running would be fatal. Then it sleeps on a futex.
+ * that keeps another from running would be fatal. Then it sleeps on a futex. So does one that finds
+ * itself on the core of another thread of the pool: when it is woken the scheduler finds it a core
+ * that is free. (Threads are not pinned: two programs would pin theirs to the same cores.)
  */
 
 #define SPINS 20000
+#define LOOK_ROUND 64 /* spins between two looks at who is on which core */
+
+typedef struct place {
+    _Alignas(64) _Atomic int core; /* where a thread was last seen */
+} place;
+
+static _Thread_local int self; /* this thread's part: 0 for a caller */
 
 typedef struct worker {
     bv_pool *pool;
@@ -34,6 +43,7 @@ struct bv_pool {
     bv_pool_task *task;
     void *context;
     worker *workers;
+    place *places; /* one a part */
     int started;
     bool stop;
     _Alignas(64) _Atomic uint32_t epoch;
@@ -52,9 +62,22 @@ static void pause_briefly(void) {
 #endif
 }
 
+/* Says where this thread is, and whether another one of the pool was last seen there. */
+static bool shares_core(bv_pool *pool) {
+    const int core = sched_getcpu();
+    bool shared = false;
+    atomic_store_explicit(&pool->places[self].core, core, memory_order_relaxed);
+    for (int i = 0; i < pool->threads; i++) {
+        const int other = atomic_load_explicit(&pool->places[i].core, memory_order_relaxed);
+        if (i != self && other == core && core >= 0) shared = true;
+    }
+    return shared;
+}
+
 static void wait_while(bv_pool *pool, _Atomic uint32_t *word, uint32_t value) {
     for (int i = 0; i < pool->spins; i++) {
         if (atomic_load_explicit(word, memory_order_acquire) != value) return;
+        if (i % LOOK_ROUND == LOOK_ROUND - 1 && shares_core(pool)) break;
         pause_briefly();
     }
     /* Counted before the kernel compares the word: whoever moves the word and then sees no sleeper
@@ -73,14 +96,15 @@ static void wake_all(bv_pool *pool, _Atomic uint32_t *word) {
 }
 
 static void *work(void *argument) {
-    const worker *self = argument;
-    bv_pool *pool = self->pool;
+    const worker *w = argument;
+    bv_pool *pool = w->pool;
     uint32_t seen = 0;
+    self = w->part;
     for (;;) {
         wait_while(pool, &pool->epoch, seen);
         seen++;
         if (pool->stop) return NULL;
-        pool->task(pool->context, self->part, pool->threads);
+        pool->task(pool->context, self, pool->threads);
         if (atomic_fetch_sub(&pool->pending, 1) == 1) wake_all(pool, &pool->pending);
     }
 }
@@ -90,22 +114,6 @@ static int usable_cores(void) {
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
     return cores > 0 ? (int)cores : 1;
-}
-
-/* Each thread on a core of its own: otherwise the scheduler may put a waking worker on the
- * caller's. */
-static void pin(pthread_t thread, int part) {
-    const char *wish = getenv("BEAVER_PIN");
-    if (wish && !strcmp(wish, "0")) return;
-    cpu_set_t usable, one;
-    if (sched_getaffinity(0, sizeof usable, &usable) != 0) return;
-    for (int core = 0, left = part; core < CPU_SETSIZE; core++) {
-        if (!CPU_ISSET(core, &usable) || left-- > 0) continue;
-        CPU_ZERO(&one);
-        CPU_SET(core, &one);
-        pthread_setaffinity_np(thread, sizeof one, &one);
-        return;
-    }
 }
 
 static bool start_worker(bv_pool *pool, int part) {
@@ -123,7 +131,6 @@ static bool start_worker(bv_pool *pool, int part) {
     const int failed = pthread_create(&w->thread, NULL, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) return false;
-    if (pool->spins) pin(w->thread, part);
     pool->started++;
     return true;
 }
@@ -137,9 +144,12 @@ bv_status bv_pool_create(int threads, bv_pool **out) {
     pool->threads = threads;
     pool->spins = threads <= cores ? SPINS : 0;
     pool->workers = bv_calloc((size_t)threads, sizeof *pool->workers);
-    for (int part = 1; pool->workers && part < threads; part++)
+    pool->places = bv_malloc_aligned((size_t)threads * sizeof *pool->places);
+    for (int part = 0; pool->places && part < threads; part++)
+        atomic_init(&pool->places[part].core, -1);
+    for (int part = 1; pool->workers && pool->places && part < threads; part++)
         if (!start_worker(pool, part)) break;
-    if (!pool->workers || pool->started != threads - 1) {
+    if (!pool->workers || !pool->places || pool->started != threads - 1) {
         bv_pool_destroy(&pool);
         return bv_try(bv_fail(BV_CODE_MEMORY, "cannot start %d threads", threads),
                       "fewer --threads");
@@ -156,6 +166,7 @@ void bv_pool_destroy(bv_pool **pool) {
     wake_all(p, &p->epoch);
     for (int i = 0; i < p->started; i++) pthread_join(p->workers[i].thread, NULL);
     bv_free(p->workers);
+    bv_free_aligned(p->places);
     bv_free_aligned(p);
     *pool = NULL;
 }
