@@ -1,285 +1,505 @@
+/*
+ * The kernels, each by itself, in the shapes that a GPT-2 124M and a small model give them. The
+ * limit of a kernel is the longer of two times: its operations at the measured peak, its operands
+ * (each once) at the measured bandwidth of memory; the share is that over the median of its runs.
+ * Operands of small shapes stay in the caches, so a share of memory may exceed 100 %.
+ */
 #include "cli/bench_kernels.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "report/limits_cache.h"
+#include "report/units.h"
 
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define CASE_SECONDS 0.3
-#define RUNS_MAX 200
-
-typedef enum family {
-    MATMUL,    /* [rows, inner] x [inner, cols], weights packed before */
-    MATMUL_DW, /* both operands are activations                        */
-    NORM,
-    ACTIVATION,
-    CROSS_ENTROPY,
-    ADAMW,
-    ATTENTION,
-    ATTENTION_BACKWARD,
-} family;
-
-/* Of GPT-2 124M with 4 x 1024 tokens, and of a model of width 128 with 12 x 64. For attention rows
- * is a sequence, cols heads, inner sequences; d_head is 64 or 32. */
-static const struct {
+typedef struct shapes {
     const char *name;
-    family family;
-    bv_dtype type;
-    size_t rows, cols, inner;
-} cases[] = {
-    {"matmul qkv", MATMUL, BV_F32, 4096, 2304, 768},
-    {"matmul qkv", MATMUL, BV_BF16, 4096, 2304, 768},
-    {"matmul mlp up", MATMUL, BV_BF16, 4096, 3072, 768},
-    {"matmul mlp down", MATMUL, BV_BF16, 4096, 768, 3072},
-    {"matmul dW mlp up", MATMUL_DW, BV_BF16, 3072, 768, 4096},
-    {"matmul small up", MATMUL, BV_F32, 768, 512, 128},
-    {"matmul small up", MATMUL, BV_BF16, 768, 512, 128},
-    {"matmul small dW", MATMUL_DW, BV_F32, 512, 128, 768},
-    {"matmul small dW", MATMUL_DW, BV_BF16, 512, 128, 768},
-    {"layer norm", NORM, BV_F32, 4096, 768, 0},
-    {"gelu", ACTIVATION, BV_F32, 4096, 3072, 0},
-    {"cross-entropy", CROSS_ENTROPY, BV_F32, 256, 50257, 0},
-    {"adamw", ADAMW, BV_F32, 768, 3072, 0},
-    {"attention", ATTENTION, BV_F32, 1024, 12, 4},
-    {"attention", ATTENTION, BV_BF16, 1024, 12, 4},
-    {"attention backward", ATTENTION_BACKWARD, BV_F32, 1024, 12, 4},
-    {"attention backward", ATTENTION_BACKWARD, BV_BF16, 1024, 12, 4},
-    {"attention small", ATTENTION, BV_F32, 64, 4, 12},
-    {"attention small backward", ATTENTION_BACKWARD, BV_F32, 64, 4, 12},
+    size_t sequences, context, width, heads, vocab;
+} shapes;
+
+static const shapes models[] = {
+    {"gpt2", 4, 1024, 768, 12, 50257}, /* a micro-batch of preset gpt2 */
+    {"small", 12, 64, 128, 4, 65},     /* preset nanogpt-char-cpu     */
 };
-#define COUNT (sizeof cases / sizeof *cases)
 
-/* One case, with memory for its operands. */
-typedef struct bench {
-    const bv_kernels *kernels;
-    bv_pool *pool;
-    size_t index;
-    char *arena, *at;
-    bv_matmul_args matmul;
-    bv_norm_args norm;
-    bv_activation_args activation;
-    bv_loss_args loss;
-    bv_adamw_args adamw;
-    bv_attention_args attention;
+#define BUFFERS_MAX 8
+#define RUNS_MAX 2000
+
+/* One kernel that is measured: what it is called and costs, and its operands. */
+typedef struct job {
+    const bv_machine_use *use;
+    const shapes *model;
+    const char *kernel;
+    size_t shape[4], rank;
+    bv_dtype type;
+    double flops, bytes;
+    void *buffers[BUFFERS_MAX];
+    size_t buffer_count;
+    bool failed;
+    size_t rows; /* for kernels by ranges: how many, and borders are multiples of `unit` */
+    size_t unit;
+    char *scratch;
+    size_t scratch_bytes; /* of a thread */
+    union {
+        bv_matmul_args matmul;
+        bv_attention_args attention;
+        bv_norm_args norm;
+        bv_activation_args activation;
+        bv_add_args add;
+        bv_embed_args embed;
+        bv_loss_args loss;
+        bv_adamw_args adamw;
+    } args;
     bv_attention_sequence sequences[16];
-    const void *tiles[16][2][16];
-    void *scratch;
-    size_t scratch_bytes; /* of one thread */
-    double flops, bytes;  /* of one run; the limit is the larger of both times */
-} bench;
+    const void *tiles[16][2][64];
+} job;
 
-#define ARENA_BYTES ((size_t)512 << 20)
+typedef struct suite {
+    const bv_machine_use *use;
+    const bv_bench_kernels_options *options;
+    bv_limits limits;
+    json_t *rows;
+    double *times;
+} suite;
 
-static void *take(bench *b, size_t bytes) {
-    char *p = b->at;
-    b->at += (bytes + 63) / 64 * 64;
-    BV_ASSERT((size_t)(b->at - b->arena) <= ARENA_BYTES);
-    return p;
+/* ---- operands ---- */
+
+/* Zeroed memory that the job frees at its end. */
+static void *take(job *j, size_t bytes) {
+    BV_ASSERT(j->buffer_count < BUFFERS_MAX);
+    void *memory = bv_malloc_aligned(bytes + 64);
+    if (!memory) j->failed = true;
+    j->buffers[j->buffer_count++] = memory;
+    return memory;
 }
 
-/* ---- preparing ---- */
-
-static void prepare_matmul(bench *b) {
-    const size_t m = cases[b->index].rows, n = cases[b->index].cols, k = cases[b->index].inner;
-    const bv_dtype type = cases[b->index].type;
-    const size_t element = bv_dtype_size(type);
-    const bool dw = cases[b->index].family == MATMUL_DW;
-    b->matmul = (bv_matmul_args){.m = m,
-                                 .n = n,
-                                 .k = k,
-                                 .type = type,
-                                 .a = take(b, m * k * element),
-                                 .lda = dw ? m : k,
-                                 .a_transposed = dw,
-                                 .c = take(b, m * n * 4),
-                                 .ldc = n,
-                                 .c_type = BV_F32,
-                                 .accumulate = dw};
-    b->matmul.b_source =
-        (bv_matmul_source){take(b, k * n * 4), dw ? type : BV_F32, dw ? n : 1, dw ? 1 : k, k, n};
-    if (!dw) {
-        void *packed = take(b, bv_matmul_packed_bytes(b->kernels, type, k, n));
-        bv_matmul_pack(b->kernels, b->pool, type, &b->matmul.b_source, packed);
-        b->matmul.b = packed;
-    }
-    b->scratch =
-        take(b, bv_matmul_scratch_bytes(b->kernels, bv_pool_threads(b->pool), &b->matmul) + 64);
-    b->flops = 2 * (double)m * (double)n * (double)k;
-}
-
-static void prepare_attention(bench *b) {
-    const size_t rows = cases[b->index].rows, heads = cases[b->index].cols;
-    const size_t count = cases[b->index].inner, d = rows > 64 ? 64 : 32, width = heads * d;
-    const bv_dtype type = cases[b->index].type;
-    const size_t element = bv_dtype_size(type), all = count * rows;
-    const bool backward = cases[b->index].family == ATTENTION_BACKWARD;
-    char *qkv = take(b, all * 3 * width * element), *dqkv = take(b, all * 3 * width * element);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j * BV_ATTENTION_TILE < rows; j++) {
-            char *k = qkv + ((i * rows + j * BV_ATTENTION_TILE) * 3 + 1) * width * element;
-            b->tiles[i][0][j] = k;
-            b->tiles[i][1][j] = k + width * element;
-        }
-        b->sequences[i] =
-            (bv_attention_sequence){i * rows, rows, 0, b->tiles[i][0], b->tiles[i][1], (uint32_t)i};
-    }
-    b->attention = (bv_attention_args){.heads = heads,
-                                       .kv_heads = heads,
-                                       .d_head = d,
-                                       .scale = 1 / sqrt((double)d),
-                                       .type = type,
-                                       .sequences = b->sequences,
-                                       .sequence_count = count,
-                                       .q = qkv,
-                                       .q_stride = 3 * width,
-                                       .kv_stride = 3 * width,
-                                       .out = take(b, all * width * element),
-                                       .out_stride = width,
-                                       .lse = take(b, all * heads * 4),
-                                       .dout = take(b, all * width * element),
-                                       .dq = dqkv,
-                                       .dk = dqkv + width * element,
-                                       .dv = dqkv + 2 * width * element};
-    b->scratch_bytes = (b->kernels->attention->scratch_bytes(&b->attention, backward) + 63) & ~63u;
-    b->scratch = take(b, b->scratch_bytes * (size_t)bv_pool_threads(b->pool));
-    const double keys = (double)rows / 2;
-    b->flops = (backward ? 10 : 4) * (double)all * keys * (double)width;
-}
-
-static void prepare_rows(bench *b) {
-    const size_t rows = cases[b->index].rows, cols = cases[b->index].cols, n = rows * cols;
-    void *x = take(b, n * 4), *y = take(b, n * 4);
-    b->norm = (bv_norm_args){.cols = cols, .eps = 1e-5, .x = x, .y = y};
-    b->norm.mean = take(b, rows * 4);
-    b->norm.rstd = take(b, rows * 4);
-    b->activation = (bv_activation_args){.kind = BV_GELU_TANH, .cols = cols, .x = x, .y = y};
-    b->loss = (bv_loss_args){.classes = cols,
-                             .stride = cols,
-                             .logits = x,
-                             .targets = take(b, rows * 4),
-                             .losses = take(b, rows * 4),
-                             .scale = 1,
-                             .dlogits = x};
-    b->adamw = (bv_adamw_args){.parameter = x,
-                               .m = y,
-                               .v = take(b, n * 4),
-                               .gradient = take(b, n * 4),
-                               .gradient_scale = 1,
-                               .lr = 1e-4,
-                               .beta1 = 0.9,
-                               .beta2 = 0.95,
-                               .eps = 1e-8,
-                               .correction1 = 1,
-                               .correction2 = 1};
-    b->bytes = (double)n * (cases[b->index].family == ADAMW ? 28 : 8);
-}
-
-/* ---- running ---- */
-
-static void part(void *context, int index, int parts) {
-    bench *b = context;
-    size_t begin, end;
-    const family f = cases[b->index].family;
-    const size_t n = cases[b->index].rows * (f == ADAMW ? cases[b->index].cols : 1);
-    bv_pool_range(n, f == ADAMW ? 64 : 1, index, parts, &begin, &end);
-    const bv_kernels *k = b->kernels;
-    if (f == NORM)
-        k->norm->forward(&b->norm, begin, end);
-    else if (f == ACTIVATION)
-        k->elementwise->activation(&b->activation, begin, end);
-    else if (f == CROSS_ENTROPY)
-        k->loss->cross_entropy(&b->loss, begin, end);
-    else
-        k->optimizer->adamw(&b->adamw, begin, end);
-}
-
-static void attention_part(void *context, int index, int parts) {
-    bench *b = context;
-    (void)parts;
-    const bv_attention_kernels *k = b->kernels->attention;
-    const bool backward = cases[b->index].family == ATTENTION_BACKWARD;
-    const size_t items =
-        backward ? k->backward_items(&b->attention) : k->forward_items(&b->attention);
-    void *scratch = (char *)b->scratch + (size_t)index * b->scratch_bytes;
-    for (size_t item; (item = bv_pool_next(b->pool)) < items;)
-        if (backward)
-            k->backward(&b->attention, item, scratch);
+/* Numbers of both signs around 0.1: no denormal, nothing that grows. */
+static void *take_filled(job *j, bv_dtype type, size_t count) {
+    char *memory = take(j, count * bv_dtype_size(type));
+    for (size_t i = 0; memory && i < count; i++) {
+        const uint32_t hash = (uint32_t)i * 2654435761u,
+                       word = 0x3d800000u | (hash >> 7 & 0xffffffu);
+        const uint32_t bits = word | (hash & 1) << 31;
+        if (type == BV_BF16)
+            ((uint16_t *)memory)[i] = (uint16_t)(bits >> 16);
         else
-            k->forward(&b->attention, item, scratch);
+            ((uint32_t *)memory)[i] = bits;
+    }
+    return memory;
 }
 
-static bool is_matmul(const bench *b) {
-    return cases[b->index].family == MATMUL || cases[b->index].family == MATMUL_DW;
+static uint32_t *take_indices(job *j, size_t count, size_t limit) {
+    uint32_t *list = take(j, count * sizeof *list);
+    for (size_t i = 0; list && i < count; i++) list[i] = (uint32_t)(i * 2654435761u % limit);
+    return list;
 }
 
-static bool is_attention(const bench *b) {
-    return cases[b->index].family == ATTENTION || cases[b->index].family == ATTENTION_BACKWARD;
+/* ---- measuring ---- */
+
+/* "4096 x 768 x 3072" */
+static void shape_text(const job *j, char text[64]) {
+    size_t used = 0;
+    for (size_t i = 0; i < j->rank; i++)
+        used += (size_t)snprintf(text + used, 64 - used, i ? " x %zu" : "%zu", j->shape[i]);
 }
 
-static void run(bench *b) {
-    if (is_matmul(b))
-        bv_matmul_run(b->kernels, b->pool, &b->matmul, b->scratch);
-    else
-        bv_pool_run(b->pool, is_attention(b) ? attention_part : part, b);
+static const char *dtype_of(const job *j) {
+    return j->type == BV_BF16 ? "bf16" : "f32";
+}
+
+static void record(suite *s, const job *j, double seconds) {
+    const double peak = j->type == BV_BF16 ? s->limits.bf16_gflops : s->limits.f32_gflops;
+    const double compute = j->flops * 1e-9 / peak, memory = j->bytes * 1e-9 / s->limits.read_gbps;
+    const char *limit = compute > memory ? "compute" : "memory";
+    const double share = (compute > memory ? compute : memory) / seconds;
+    const double gflops = j->flops * 1e-9 / seconds, gbps = j->bytes * 1e-9 / seconds;
+    char shape[64];
+    shape_text(j, shape);
+    bv_cli_say("%-18s %-5s %-18s %-4s %9.3f ms  %7.1f %s  %4s of %s\n", j->kernel, j->model->name,
+               shape, dtype_of(j), 1e3 * seconds, j->flops > 0 ? gflops : gbps,
+               j->flops > 0 ? "GFLOP/s" : "GB/s   ", bv_human_share(share).text, limit);
+    json_t *dims = json_array();
+    for (size_t i = 0; i < j->rank; i++)
+        json_array_append_new(dims, json_integer((json_int_t)j->shape[i]));
+    json_array_append_new(s->rows, json_pack("{ss ss ss so sf sf sf sf ss}", "kernel", j->kernel,
+                                             "model", j->model->name, "dtype", dtype_of(j), "shape",
+                                             dims, "ms", 1e3 * seconds, "gflops", gflops, "gbps",
+                                             gbps, "share", share, "limit", limit));
+}
+
+static bool wanted(const suite *s, const job *j) {
+    char line[160], shape[64];
+    shape_text(j, shape);
+    snprintf(line, sizeof line, "%s %s %s %s", j->kernel, j->model->name, shape, dtype_of(j));
+    return !s->options->filter || strstr(line, s->options->filter);
 }
 
 static int ascending(const void *a, const void *b) {
     const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
+    return (x > y) - (x < y);
 }
 
-static double median_seconds(bench *b) {
-    double times[RUNS_MAX];
-    size_t count = 0;
-    run(b); /* warms up */
-    const double until = bv_clock_seconds() + CASE_SECONDS;
-    do {
-        const double begin = bv_clock_seconds();
-        run(b);
-        times[count++] = bv_clock_seconds() - begin;
-    } while (count < RUNS_MAX && (count < 3 || bv_clock_seconds() < until));
-    qsort(times, count, sizeof *times, ascending);
-    return times[count / 2];
-}
-
-static void tell(const bench *b, double seconds, const bv_limits *l, json_t *rows) {
-    const bool half = cases[b->index].type == BV_BF16;
-    const double peak = 1e9 * (half ? l->bf16_gflops : l->f32_gflops);
-    const double least = fmax(b->flops / peak, b->bytes / (1e9 * l->read_gbps));
-    const double rate = (b->flops > 0 ? b->flops : b->bytes) / seconds / 1e9;
-    bv_cli_say("%-26s %-4s %5zu x %5zu x %4zu  %9.3f ms  %7.1f %s  %3.0f%% of the limit\n",
-               cases[b->index].name, half ? "bf16" : "f32", cases[b->index].rows,
-               cases[b->index].cols, cases[b->index].inner, seconds * 1e3, rate,
-               b->flops > 0 ? "GFLOP/s" : "GB/s   ", 100 * least / seconds);
-    json_array_append_new(
-        rows, json_pack("{ss ss s[III] sf sf sf sf}", "kernel", cases[b->index].name, "dtype",
-                        half ? "bf16" : "f32", "shape", (json_int_t)cases[b->index].rows,
-                        (json_int_t)cases[b->index].cols, (json_int_t)cases[b->index].inner, "ms",
-                        seconds * 1e3, "gflops", b->flops / seconds / 1e9, "gbps",
-                        b->bytes / seconds / 1e9, "share", least / seconds));
-}
-
-bv_status bv_bench_kernels(const bv_kernels *kernels, bv_pool *pool, json_t *rows) {
-    bv_limits limits;
-    BV_TRY(bv_limits_measure(kernels, pool, 1, &limits));
-    bench *b = bv_calloc(1, sizeof *b);
-    char *arena = bv_malloc_aligned(ARENA_BYTES);
-    bv_error *error = b && arena ? BV_OK : bv_fail_memory("operands");
-    for (size_t i = 0; !error && i < COUNT; i++) {
-        *b = (bench){.kernels = kernels, .pool = pool, .index = i, .arena = arena, .at = arena};
-        if (is_matmul(b))
-            prepare_matmul(b);
-        else if (is_attention(b))
-            prepare_attention(b);
-        else
-            prepare_rows(b);
-        tell(b, median_seconds(b), &limits, rows);
+/* Runs what was made, records it, frees its operands. */
+static bv_status finish(suite *s, job *j, void (*run)(job *)) {
+    bv_error *error = j->failed ? bv_fail_memory("a benchmark's operands") : BV_OK;
+    if (!error) {
+        const unsigned saved = bv_float_enter();
+        run(j); /* warms up */
+        size_t count = 0;
+        for (const double end = bv_clock_seconds() + s->options->seconds;
+             count < 3 || (count < RUNS_MAX && bv_clock_seconds() < end); count++) {
+            const double begin = bv_clock_seconds();
+            run(j);
+            s->times[count] = bv_clock_seconds() - begin;
+        }
+        bv_float_leave(saved);
+        qsort(s->times, count, sizeof *s->times, ascending);
+        record(s, j, s->times[count / 2]);
     }
-    bv_free_aligned(arena);
-    bv_free(b);
+    for (size_t i = 0; i < j->buffer_count; i++) bv_free_aligned(j->buffers[i]);
+    return error;
+}
+
+static job start(const suite *s, const shapes *model, const char *kernel, bv_dtype type) {
+    return (job){.use = s->use, .model = model, .kernel = kernel, .type = type, .unit = 1};
+}
+
+static void set_shape(job *j, size_t rank, const size_t shape[4]) {
+    j->rank = rank;
+    memcpy(j->shape, shape, 4 * sizeof *shape);
+}
+
+/* ---- matmul ---- */
+
+static void run_matmul(job *j) {
+    bv_matmul_run(j->use->kernels, j->use->pool, &j->args.matmul, j->scratch);
+}
+
+static void cost_matmul(job *j, size_t m, size_t n, size_t k, size_t c_bytes) {
+    const double size = (double)bv_dtype_size(j->type);
+    set_shape(j, 3, (size_t[4]){m, n, k});
+    j->flops = 2.0 * (double)m * (double)n * (double)k;
+    j->bytes = size * (double)(m * k + k * n) + (double)(c_bytes * m * n);
+}
+
+static void take_matmul_scratch(job *j) {
+    j->scratch = take(j, bv_matmul_scratch_bytes(j->use->kernels, bv_pool_threads(j->use->pool),
+                                                 &j->args.matmul));
+}
+
+/* y [m, n] = x [m, k] times packed weights. */
+static bv_status bench_linear(suite *s, const shapes *model, bv_dtype type, const char *kernel,
+                              size_t m, size_t n, size_t k) {
+    job j = start(s, model, kernel, type);
+    cost_matmul(&j, m, n, k, bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    void *weights = take_filled(&j, BV_F32, n * k);
+    void *packed = take(&j, bv_matmul_packed_bytes(s->use->kernels, type, k, n));
+    const bv_matmul_source source = {weights, BV_F32, 1, k, k, n};
+    if (!j.failed) bv_matmul_pack(s->use->kernels, s->use->pool, type, &source, packed);
+    j.args.matmul = (bv_matmul_args){.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .type = type,
+                                     .a = take_filled(&j, type, m * k),
+                                     .lda = k,
+                                     .b = packed,
+                                     .c = take(&j, m * n * bv_dtype_size(type)),
+                                     .ldc = n,
+                                     .c_type = type};
+    take_matmul_scratch(&j);
+    return finish(s, &j, run_matmul);
+}
+
+/* dW [out, in] += dy^T [out, rows] x [rows, in]. */
+static bv_status bench_weight_gradient(suite *s, const shapes *model, bv_dtype type, size_t rows,
+                                       size_t out, size_t in) {
+    job j = start(s, model, "matmul gradient", type);
+    cost_matmul(&j, out, in, rows, 2 * sizeof(float));
+    if (!wanted(s, &j)) return BV_OK;
+    const void *x = take_filled(&j, type, rows * in);
+    j.args.matmul = (bv_matmul_args){.m = out,
+                                     .n = in,
+                                     .k = rows,
+                                     .type = type,
+                                     .a = take_filled(&j, type, rows * out),
+                                     .lda = out,
+                                     .a_transposed = true,
+                                     .b_source = {x, type, in, 1, rows, in},
+                                     .c = take(&j, out * in * sizeof(float)),
+                                     .ldc = in,
+                                     .c_type = BV_F32,
+                                     .accumulate = true};
+    take_matmul_scratch(&j);
+    return finish(s, &j, run_matmul);
+}
+
+static bv_status bench_matmuls(suite *s, const shapes *model, bv_dtype type) {
+    const size_t rows = model->sequences * model->context, w = model->width;
+    BV_TRY(bench_linear(s, model, type, "matmul qkv", rows, 3 * w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul out", rows, w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul up", rows, 4 * w, w));
+    BV_TRY(bench_linear(s, model, type, "matmul down", rows, w, 4 * w));
+    BV_TRY(bench_linear(s, model, type, "matmul head", 256, model->vocab, w));
+    BV_TRY(bench_linear(s, model, type, "matmul decode", 1, 4 * w, w));
+    BV_TRY(bench_weight_gradient(s, model, type, rows, 4 * w, w));
+    return bench_weight_gradient(s, model, type, rows, w, 4 * w);
+}
+
+/* ---- attention ---- */
+
+static void attention_part(void *context, int part, int parts) {
+    (void)parts;
+    const job *j = context;
+    const bv_attention_kernels *kernels = j->use->kernels->attention;
+    const bv_attention_args *args = &j->args.attention;
+    void *scratch = j->scratch + (size_t)part * j->scratch_bytes;
+    for (size_t item; (item = bv_pool_next(j->use->pool)) < j->rows;)
+        if (args->dq)
+            kernels->backward(args, item, scratch);
+        else
+            kernels->forward(args, item, scratch);
+}
+
+static void run_attention(job *j) {
+    bv_pool_run(j->use->pool, attention_part, j);
+}
+
+static void lay_out_attention(job *j, const char *qkv, size_t stride) {
+    const shapes *m = j->model;
+    const size_t size = bv_dtype_size(j->type);
+    for (size_t i = 0; i < m->sequences; i++) {
+        for (size_t t = 0; t < (m->context + 63) / 64; t++)
+            for (size_t v = 0; v < 2; v++)
+                j->tiles[i][v][t] =
+                    qkv + ((i * m->context + 64 * t) * stride + (1 + v) * m->width) * size;
+        j->sequences[i] = (bv_attention_sequence){.row = i * m->context,
+                                                  .rows = m->context,
+                                                  .k_tiles = j->tiles[i][0],
+                                                  .v_tiles = j->tiles[i][1],
+                                                  .sample = (uint32_t)i};
+    }
+}
+
+static void make_attention(job *j) {
+    const shapes *m = j->model;
+    const size_t rows = m->sequences * m->context, stride = 3 * m->width;
+    const char *qkv = take_filled(j, j->type, rows * stride);
+    lay_out_attention(j, qkv, stride);
+    j->args.attention = (bv_attention_args){.heads = m->heads,
+                                            .kv_heads = m->heads,
+                                            .d_head = m->width / m->heads,
+                                            .scale = 0.125,
+                                            .type = j->type,
+                                            .sequences = j->sequences,
+                                            .sequence_count = m->sequences,
+                                            .q = qkv,
+                                            .q_stride = stride,
+                                            .kv_stride = stride,
+                                            .out = take_filled(j, j->type, rows * m->width),
+                                            .out_stride = m->width,
+                                            .lse = take(j, rows * m->heads * sizeof(float))};
+}
+
+static void take_attention_scratch(job *j, bool backward) {
+    const bv_attention_kernels *kernels = j->use->kernels->attention;
+    const size_t bytes = kernels->scratch_bytes(&j->args.attention, backward);
+    j->scratch_bytes = (bytes + 63) / 64 * 64;
+    j->scratch = take(j, j->scratch_bytes * (size_t)bv_pool_threads(j->use->pool));
+    j->rows = backward ? kernels->backward_items(&j->args.attention)
+                       : kernels->forward_items(&j->args.attention);
+}
+
+static bv_status bench_attention(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "attention backward" : "attention", type);
+    const size_t rows = model->sequences * model->context, size = bv_dtype_size(type);
+    set_shape(
+        &j, 4,
+        (size_t[4]){model->sequences, model->context, model->heads, model->width / model->heads});
+    /* Half of context x context, two products forward and five backward. */
+    j.flops = (backward ? 5.0 : 2.0) * (double)(rows * model->context * model->width);
+    j.bytes = (double)(rows * model->width * size * (backward ? 8 : 4));
+    if (!wanted(s, &j)) return BV_OK;
+    make_attention(&j);
+    take_attention_scratch(&j, false);
+    if (!j.failed && backward) {
+        run_attention(&j); /* backward reads what forward wrote */
+        char *gradient = take(&j, rows * 3 * model->width * size);
+        j.args.attention.dout = take_filled(&j, type, rows * model->width);
+        j.args.attention.dq = gradient;
+        j.args.attention.dk = gradient + model->width * size;
+        j.args.attention.dv = gradient + 2 * model->width * size;
+        take_attention_scratch(&j, true);
+    }
+    return finish(s, &j, run_attention);
+}
+
+/* ---- kernels by ranges of rows or elements ---- */
+
+#define BY_RANGES(NAME, CALL)                                                                      \
+    static void NAME##_part(void *context, int part, int parts) {                                  \
+        const job *j = context;                                                                    \
+        const bv_kernels *kernels = j->use->kernels;                                               \
+        size_t begin, end;                                                                         \
+        bv_pool_range(j->rows, j->unit, part, parts, &begin, &end);                                \
+        if (begin < end) CALL;                                                                     \
+    }                                                                                              \
+    static void NAME(job *j) {                                                                     \
+        bv_pool_run(j->use->pool, NAME##_part, j);                                                 \
+    }
+BY_RANGES(run_norm, kernels->norm->forward(&j->args.norm, begin, end))
+BY_RANGES(run_norm_backward, kernels->norm->backward_input(&j->args.norm, begin, end))
+BY_RANGES(run_gelu, kernels->elementwise->activation(&j->args.activation, begin, end))
+BY_RANGES(run_gelu_backward,
+          kernels->elementwise->activation_backward(&j->args.activation, begin, end))
+BY_RANGES(run_add, kernels->elementwise->add(&j->args.add, begin, end))
+BY_RANGES(run_embed, kernels->elementwise->embed(&j->args.embed, begin, end))
+BY_RANGES(run_loss, kernels->loss->cross_entropy(&j->args.loss, begin, end))
+BY_RANGES(run_adamw, kernels->optimizer->adamw(&j->args.adamw, begin, end))
+
+/* Rows x cols, and how many bytes an element costs. */
+static void cost_rows(job *j, size_t rows, size_t cols, size_t element_bytes) {
+    set_shape(j, 2, (size_t[4]){rows, cols});
+    j->rows = rows;
+    j->bytes = (double)(rows * cols * element_bytes);
+}
+
+static bv_status bench_norm(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "norm backward" : "norm", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, (backward ? 8 : 4) + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.norm = (bv_norm_args){.cols = cols,
+                                 .eps = 1e-5,
+                                 .x = take_filled(&j, BV_F32, rows * cols),
+                                 .gain = take_filled(&j, BV_F32, cols),
+                                 .y = take(&j, rows * cols * bv_dtype_size(type)),
+                                 .y_type = type,
+                                 .mean = take(&j, rows * sizeof(float)),
+                                 .rstd = take_filled(&j, BV_F32, rows)};
+    if (backward) {
+        j.args.norm.dy = take_filled(&j, type, rows * cols);
+        j.args.norm.dx = take(&j, rows * cols * sizeof(float));
+    }
+    return finish(s, &j, backward ? run_norm_backward : run_norm);
+}
+
+static bv_status bench_gelu(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "gelu backward" : "gelu", type);
+    const size_t rows = model->sequences * model->context, cols = 4 * model->width;
+    const size_t size = bv_dtype_size(type);
+    cost_rows(&j, rows, cols, (backward ? 3 : 2) * size);
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.activation = (bv_activation_args){.kind = BV_GELU_TANH,
+                                             .cols = cols,
+                                             .x = take_filled(&j, type, rows * cols),
+                                             .y = take(&j, rows * cols * size),
+                                             .x_type = type,
+                                             .y_type = type};
+    if (backward) {
+        j.args.activation.dy = take_filled(&j, type, rows * cols);
+        j.args.activation.dx = take(&j, rows * cols * size);
+    }
+    return finish(s, &j, backward ? run_gelu_backward : run_gelu);
+}
+
+static bv_status bench_embed(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "embed", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 4 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.embed = (bv_embed_args){.cols = cols,
+                                   .ids = take_indices(&j, rows, model->vocab),
+                                   .table = take_filled(&j, type, model->vocab * cols),
+                                   .table_type = type,
+                                   .y = take(&j, rows * cols * sizeof(float))};
+    return finish(s, &j, run_embed);
+}
+
+static bv_status bench_loss(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "cross-entropy", type);
+    const size_t rows = 256, cols = (model->vocab + 15) / 16 * 16;
+    cost_rows(&j, rows, model->vocab, 8 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    void *logits = take_filled(&j, BV_F32, rows * cols);
+    j.args.loss = (bv_loss_args){
+        .classes = model->vocab,
+        .stride = cols,
+        .logits = logits,
+        .targets = take_indices(&j, rows, model->vocab),
+        .losses = take(&j, rows * sizeof(float)),
+        .scale = 1.0 / (double)rows,
+        .dlogits = type == BV_BF16 ? take(&j, rows * cols * sizeof(uint16_t)) : logits,
+        .dlogits_type = type};
+    return finish(s, &j, run_loss);
+}
+
+static bv_status bench_add(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "add", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 8 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = rows * cols;
+    j.unit = 64;
+    j.args.add = (bv_add_args){.a = take_filled(&j, BV_F32, rows * cols),
+                               .b = take_filled(&j, type, rows * cols),
+                               .y = take(&j, rows * cols * sizeof(float)),
+                               .b_type = type,
+                               .scale = 1};
+    return finish(s, &j, run_add);
+}
+
+static bv_status bench_adamw(suite *s, const shapes *model) {
+    job j = start(s, model, "adamw", BV_F32);
+    const size_t count = 12 * model->width * model->width; /* the matrices of a layer */
+    cost_rows(&j, 1, count, 28);
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = count;
+    j.unit = 64;
+    j.args.adamw = (bv_adamw_args){.parameter = take_filled(&j, BV_F32, count),
+                                   .m = take(&j, count * sizeof(float)),
+                                   .v = take(&j, count * sizeof(float)),
+                                   .gradient = take_filled(&j, BV_F32, count),
+                                   .gradient_scale = 1,
+                                   .lr = 1e-6,
+                                   .beta1 = 0.9,
+                                   .beta2 = 0.95,
+                                   .eps = 1e-8,
+                                   .correction1 = 0.1,
+                                   .correction2 = 0.05};
+    return finish(s, &j, run_adamw);
+}
+
+/* ---- all of them ---- */
+
+static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
+    BV_TRY(bench_matmuls(s, model, type));
+    BV_TRY(bench_attention(s, model, type, false));
+    BV_TRY(bench_attention(s, model, type, true));
+    BV_TRY(bench_norm(s, model, type, false));
+    BV_TRY(bench_norm(s, model, type, true));
+    BV_TRY(bench_gelu(s, model, type, false));
+    BV_TRY(bench_gelu(s, model, type, true));
+    BV_TRY(bench_add(s, model, type));
+    BV_TRY(bench_embed(s, model, type));
+    BV_TRY(bench_loss(s, model, type));
+    return type == BV_F32 ? bench_adamw(s, model) : BV_OK;
+}
+
+bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_options *options,
+                           json_t *rows) {
+    static const bv_dtype types[] = {BV_F32, BV_BF16};
+    suite s = {.use = use, .options = options, .rows = rows};
+    BV_TRY(bv_limits_measure(use->kernels, use->pool, 1, &s.limits));
+    s.times = bv_calloc(RUNS_MAX, sizeof *s.times);
+    bv_error *error = s.times ? BV_OK : bv_fail_memory("a benchmark");
+    for (size_t m = 0; m < sizeof models / sizeof *models; m++)
+        for (size_t t = 0; t < 2; t++)
+            if (!error) error = bench_model(&s, &models[m], types[t]);
+    bv_free(s.times);
     return error;
 }

@@ -1,13 +1,20 @@
-/* The kernels' benchmark: one table of cases, each a kernel, a shape and what it must do at least.
+/*
+ * Benchmarks of the kernels: each family in the shapes that GPT-2 124M (4 x 1024 tokens) and a
+ * small model give it, the median of repeated runs, and its share of this machine's limit. Says a
+ * line for each on standard error, and appends an object for each to `rows`.
  */
 #ifndef BV_CLI_BENCH_KERNELS_H
 #define BV_CLI_BENCH_KERNELS_H
 
 #include "base/json.h"
-#include "base/pool.h"
-#include "kernel/kernel.h"
+#include "cli/machine_flags.h"
 
-/* Says a line for each case on standard error and appends one object for each to `rows`. */
-bv_status bv_bench_kernels(const bv_kernels *kernels, bv_pool *pool, json_t *rows);
+typedef struct bv_bench_kernels_options {
+    const char *filter; /* only those whose line contains it; NULL: all */
+    double seconds;     /* for each, about */
+} bv_bench_kernels_options;
+
+bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_options *options,
+                           json_t *rows);
 
 #endif

@@ -69,13 +69,30 @@ static bv_status run_limits(int argc, char **argv) {
 
 /* ---- kernels ---- */
 
+static const bv_flag kernels_flags[] = {
+    {.name = "filter",
+     .value = "TEXT",
+     .type = BV_FLAG_STRING,
+     .help = "only kernels whose line contains it: matmul, \"attention gpt2\", small, bf16"},
+    {.name = "seconds",
+     .value = "S",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.001,
+     .max = 60,
+     .fallback = "0.2",
+     .help = "how long to repeat each kernel"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
 static const bv_command kernels_command = {
     .name = "bench kernels",
-    .summary = "Measures each kernel on the shapes of GPT-2 124M (4 x 1024 tokens) and of a small "
-               "model, beside this machine's limit: medians, and shares of the limit.",
-    .example = "beaver bench kernels --threads 2",
-    .flags = limits_flags,
-    .flag_count = sizeof limits_flags / sizeof *limits_flags,
+    .summary = "Measures each kernel in the shapes of GPT-2 124M (4 x 1024 tokens) and of a small "
+               "model: medians, and shares of this machine's limit (arithmetic, or memory where "
+               "that takes longer; more than 100% where the operands stay in the caches).",
+    .example = "beaver bench kernels --threads 2\n"
+               "beaver bench kernels --filter \"matmul up\" --json",
+    .flags = kernels_flags,
+    .flag_count = sizeof kernels_flags / sizeof *kernels_flags,
 };
 
 static bv_status run_kernels(int argc, char **argv) {
@@ -85,7 +102,9 @@ static bv_status run_kernels(int argc, char **argv) {
     if (!flags) return BV_OK;
     json_t *rows = json_array();
     bv_error *error = bv_machine_begin(flags, &use);
-    if (!error) error = bv_bench_kernels(use.kernels, use.pool, rows);
+    const bv_bench_kernels_options options = {.filter = bv_flags_string(flags, "filter"),
+                                              .seconds = bv_flags_double(flags, "seconds")};
+    if (!error) error = bv_bench_kernels(&use, &options, rows);
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{ss si sO}", "level", use.kernels->level, "threads",
                                       bv_pool_threads(use.pool), "kernels", rows));

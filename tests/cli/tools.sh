@@ -51,10 +51,19 @@ expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 # ---- bench ----
 expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
 expect 2 "try: beaver bench train" beaver bench trian
-for name in limits train; do expect 0 "usage: beaver bench $name" beaver bench $name --help; done
+for name in limits kernels train; do
+    expect 0 "usage: beaver bench $name" beaver bench $name --help
+done
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
     beaver bench limits --threads 3 --json
 json 'j["seconds_here"] > 0' beaver explain tiny --threads 3 --json # the limits are remembered
+json 'len(j["kernels"]) > 30 and {k["model"] for k in j["kernels"]} == {"small"} and
+    all(k["share"] > 0 and k["ms"] > 0 and k["gbps"] > 0 for k in j["kernels"]) and
+    {"attention backward", "norm", "adamw", "embed"} <= {k["kernel"] for k in j["kernels"]}' \
+    beaver bench kernels --filter small --seconds 0.001 --threads 2 --json
+expect 0 "768 x 128 x 128" beaver bench kernels --filter "out small 768" --seconds 0.001
+json 'j["kernels"] == []' beaver bench kernels --filter nothing --json
+expect 2 "--seconds" beaver bench kernels --seconds 0
 train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
 expect 0 "tokens/s" train
 json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["mfu"] > 0 and j["batch"] == 8 and

@@ -104,9 +104,14 @@ static void test_time_left(void **state) {
         &(bv_progress_options){
             .write = collect, .context = &text, .plain_period = 1e-9, .first = 1000, .total = 2000},
         &p));
+    /* What comes before the first step is no part of the rate: nothing is known yet. */
+    nanosleep(&(struct timespec){.tv_nsec = 120000000}, NULL);
+    bv_progress_state s = {1001, NAN, NAN, NAN, NAN};
+    bv_progress_step(p, &s);
+    assert_null(strstr(text.data, "left"));
     nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
-    const bv_progress_state s = {1001, NAN, NAN, NAN, NAN};
-    bv_progress_step(p, &s); /* one step took at least 0.2 s, 999 are left: minutes */
+    s.step = 1002;
+    bv_progress_step(p, &s); /* this one took at least 0.2 s, 998 are left: minutes */
     assert_non_null(strstr(text.data, "m "));
     assert_non_null(strstr(text.data, "s left"));
     bv_progress_finish(&p);
