@@ -4,6 +4,7 @@
 #include "cli/interrupt.h"
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
+#include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/progress.h"
 #include "report/units.h"
@@ -102,6 +103,13 @@ static bv_status choose_steps(training *t) {
     return BV_OK;
 }
 
+/* A model that does not fit is refused before the machine begins to swap. */
+static bv_status check_memory(const training *t) {
+    bv_estimate estimate;
+    BV_TRY(bv_estimate_memory(&t->config.settings, t->machine.kernels, t->machine.pool, &estimate));
+    return bv_estimate_fits(&estimate, "this training");
+}
+
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
     if (!data) return bv_fail(BV_CODE_USAGE, "--data DIR is missing");
@@ -117,6 +125,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
     BV_TRY(bv_dataset_check_context(t->data, t->config.settings.model.context));
+    BV_TRY(check_memory(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
     BV_TRY(bv_run_folder_create(t->out, &t->config));
     return bv_run_folder_lock(t->out, &t->lock);
@@ -171,6 +180,7 @@ static bv_status continue_run(training *t) {
     BV_TRY(compare_flags(t, done));
     BV_TRY(compare_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
+    BV_TRY(check_memory(t));
     if (t->config.settings.steps != steps) BV_TRY(bv_run_folder_save(t->out, &t->config));
     return bv_dataset_open(t->config.data, &t->data);
 }

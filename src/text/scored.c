@@ -17,26 +17,30 @@ static uint32_t read_u32(const unsigned char *p) {
 static bv_status read_pieces(bv_tokenizer *t, const bv_map *map) {
     size_t at = 4;
     bv_buffer bytes = {0};
-    for (size_t i = 0; i < t->vocab_size; i++) {
-        if (map->size < 8 || at > map->size - 8 ||
-            read_u32(map->data + at + 4) > map->size - at - 8)
-            return bv_fail(BV_CODE_INPUT, "it ends at token %zu of %zu", i, t->vocab_size);
-        const uint32_t bits = read_u32(map->data + at), length = read_u32(map->data + at + 4);
+    bv_error *error = BV_OK;
+    for (size_t i = 0; !error && i < t->vocab_size; i++) {
+        const bool head = map->size >= 8 && at <= map->size - 8;
+        const uint32_t length = head ? read_u32(map->data + at + 4) : 0;
+        if (!head || length > map->size - at - 8) {
+            error = bv_fail(BV_CODE_INPUT, "it ends at token %zu of %zu", i, t->vocab_size);
+            break;
+        }
+        const uint32_t bits = read_u32(map->data + at);
         memcpy(&t->scores[i], &bits, sizeof bits);
         t->offsets[i] = (uint32_t)bytes.size;
         const unsigned char byte = (unsigned char)(i - FIRST_BYTE);
-        if (i < FIRST_BYTE)
-            at += 8; /* control tokens have no text */
-        else if (i < FIRST_BYTE + 256)
-            bv_buffer_append(&bytes, &byte, 1), at += 8;
-        else
-            bv_buffer_append(&bytes, map->data + at + 8, length), at += 8;
-        at += length;
+        /* Control tokens have no text; bytes are spelled out in the file. */
+        if (i >= FIRST_BYTE + 256)
+            bv_buffer_append(&bytes, map->data + at + 8, length);
+        else if (i >= FIRST_BYTE)
+            bv_buffer_append(&bytes, &byte, 1);
+        at += 8 + length;
     }
     t->offsets[t->vocab_size] = (uint32_t)bytes.size;
-    t->bytes = (unsigned char *)bytes.data;
-    if (at != map->size) return bv_fail(BV_CODE_INPUT, "it goes on after token %zu", t->vocab_size);
-    return bv_buffer_error(&bytes);
+    t->bytes = (unsigned char *)bytes.data; /* also after an error: destroy frees it */
+    if (!error && at != map->size)
+        error = bv_fail(BV_CODE_INPUT, "it goes on after token %zu", t->vocab_size);
+    return error ? error : bv_buffer_error(&bytes);
 }
 
 static size_t length_of(const bv_tokenizer *t, size_t token) {

@@ -71,6 +71,7 @@ expect 2 "is not a multiple" beaver train --data data --out run --set width=130 
 printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
 expect 2 "config.json:3" beaver train --data data --out run --config config.json
 expect 2 'try: layers' beaver train --data data --out run --config config.json
+expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
 expect 1 "beaver data prepare" beaver train --data nothing --out run
 [ ! -e run ] || fail "a failed train left something"
