@@ -26,14 +26,24 @@ static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_poo
     return error;
 }
 
+/* The run's own, or another one of as many tokens. */
 static bv_status load_tokenizer(const char *run, const char *given, bv_saved_model *m) {
-    char *path = given ? bv_strdup(given) : bv_path_join(run, "tokenizer.json");
+    char *path = bv_path_join(run, "tokenizer.json");
     bv_error *error = path ? bv_tokenizer_load(path, &m->tokenizer) : bv_fail_memory("a path");
     if (!error && bv_tokenizer_vocab_size(m->tokenizer) > m->config.vocab_size)
         error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model only %zu", path,
                         bv_tokenizer_vocab_size(m->tokenizer), m->config.vocab_size);
-    if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
     bv_free(path);
+    if (!error && given) {
+        const size_t own = bv_tokenizer_vocab_size(m->tokenizer);
+        bv_tokenizer_destroy(&m->tokenizer);
+        error = bv_tokenizer_load(given, &m->tokenizer);
+        if (!error && bv_tokenizer_vocab_size(m->tokenizer) != own)
+            error = bv_try(bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model's tokenizer %zu",
+                                   given, bv_tokenizer_vocab_size(m->tokenizer), own),
+                           "without --tokenizer: the run has its own");
+    }
+    if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
     return error;
 }
 

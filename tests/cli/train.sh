@@ -119,6 +119,7 @@ expect 0 '"finish_reason": "length"' beaver generate run --prompt "the" --tokens
 [ "$(wc -l <out)" = 3 ] || fail "--n 3 gave other than three lines"
 expect 1 "do not fit the model's context" beaver generate run --prompt "$(cat text.txt)"
 expect 2 "is no run" beaver generate nowhere --prompt x
+expect 1 "the model's tokenizer" beaver generate run --tokenizer chars/tokenizer.json
 expect 0 "" beaver train --data chars --out cr "${tiny[@]}" --steps 2
 expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
 printf 'the\nold\n' >lines
