@@ -388,7 +388,10 @@ static void check_values(size_t c, const char *level, const arrays *want, const 
         const size_t n = elements(spec->extent, want->s);
         const bv_dtype type = type_of(spec->role, got), wide = type_of(spec->role, want);
         double largest = 1;
-        for (size_t k = 0; k < n; k++) largest = fmax(largest, fabs(fetch(want->at[i], wide, k)));
+        for (size_t k = 0; k < n; k++) {
+            const double here = fabs(fetch(want->at[i], wide, k));
+            if (here > largest) largest = here;
+        }
         const size_t longest = want->s.rows > want->s.cols ? want->s.rows : want->s.cols;
         /* Where bf16 results are read again (backward of a norm), their rounding is an input's. */
         const double eps = want->s.half ? 0x1p-8 : 0x1p-24;
