@@ -1,3 +1,4 @@
+#define BV_STATUS_SOURCE 1
 #include "base/status.h"
 
 #include "base/memory.h"

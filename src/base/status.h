@@ -46,6 +46,17 @@ const char *bv_error_text(const bv_error *error); /* the whole chain, "" for NUL
 int bv_error_exit_code(const bv_error *error);    /* 0, 1, 2, 130 or 143                    */
 void bv_error_free(bv_error **error);             /* frees and sets NULL; NULL is legal     */
 
+#if defined(__clang_analyzer__) && !defined(BV_STATUS_SOURCE)
+/* Clang's analyzer does not know returns_nonnull. */
+static inline bv_error *bv_known_error(bv_error *error) {
+    if (!error) __builtin_trap();
+    return error;
+}
+#define bv_fail(...) bv_known_error(bv_fail(__VA_ARGS__))
+#define bv_fail_errno(...) bv_known_error(bv_fail_errno(__VA_ARGS__))
+#define bv_fail_memory(...) bv_known_error(bv_fail_memory(__VA_ARGS__))
+#endif
+
 /* Return early from a function that returns an error and owns nothing yet. */
 #define BV_TRY(expression)                                                                         \
     do {                                                                                           \

@@ -27,6 +27,7 @@ bv_status bv_text_stream_add(bv_text_stream *s, uint32_t token) {
 /* Bytes at the end that may be the beginning of a stop string. */
 static size_t held_back(const bv_text_stream *s) {
     size_t most = 0;
+    if (!s->text.data) return 0;
     for (size_t i = 0; i < s->stop_count; i++) {
         size_t n = strlen(s->stops[i]) - 1;
         if (n > s->text.size - s->shown) n = s->text.size - s->shown;

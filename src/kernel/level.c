@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)
+#include <cpuid.h>
 #include <xmmintrin.h>
 #endif
 
@@ -40,17 +41,29 @@ const bv_kernels *bv_kernels_reference(void) {
     return &bv_kernels_f64;
 }
 
+#if defined(__x86_64__)
+/* Two features that not every compiler's run-time check knows by name. */
+static bool has_f16c(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && c & 1u << 29;
+}
+
+static bool has_avx512_bf16(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 5;
+}
+#endif
+
 /* The compiler's run-time check asks cpuid and, by xgetbv, whether the system saves the registers.
  */
 bool bv_kernels_usable(const bv_kernels *kernels) {
 #if defined(__x86_64__)
     if (!strcmp(kernels->level, "avx2"))
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
     if (!strcmp(kernels->level, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
+               __builtin_cpu_supports("avx512vnni") && has_avx512_bf16();
 #else
     (void)kernels;
 #endif

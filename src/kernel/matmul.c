@@ -149,7 +149,7 @@ static void divide(const bv_matmul_kernels *kernels, const bv_matmul_args *args,
 
 static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
     const bv_matmul_kernels *kernels = k->matmul;
-    blocking b;
+    blocking b = {.parts_m = 1, .parts_n = 1};
     if (args->m * args->n * args->k < ALONE) threads = 1;
     divide(kernels, args, threads, &b);
     const size_t m = share(args->m, kernels->rows, b.parts_m);

@@ -57,7 +57,7 @@ no_memory:
 void bv_weights_destroy(bv_weights **weights) {
     bv_weights *w = *weights;
     if (!w) return;
-    for (size_t i = 0; i < w->count; i++) {
+    for (size_t i = 0; w->list && i < w->count; i++) {
         bv_free((void *)w->list[i].parameter.name);
         bv_free_aligned(w->list[i].data);
         for (int n = 0; n < NUMERICS_COUNT; n++)

@@ -121,6 +121,7 @@ static bv_status spell_tokens(bv_tokenizer *t) {
 static bv_status fill_bpe(bv_tokenizer *t, const char *pattern, const bv_pair *merges,
                           size_t count) {
     bv_splitter *splitter; /* knows the names of patterns */
+    BV_ASSERT(t && pattern);
     BV_TRY(bv_splitter_create(pattern, &splitter));
     bv_splitter_destroy(&splitter);
     memcpy(t->pattern, pattern, strlen(pattern) + 1);

@@ -218,7 +218,7 @@ bv_status bv_settings_load(bv_settings *settings, const char *path) {
         error = bv_fail(BV_CODE_USAGE, "%s is no JSON object of settings", path);
     /* A run's config.json holds its settings beside other things. */
     const json_t *inner = json_object_get(object, "settings");
-    if (!error) error = set_all(settings, inner ? inner : object, path, text.data);
+    if (!error) error = set_all(settings, inner ? inner : object, path, text.data ? text.data : "");
     json_decref(object);
     bv_buffer_free(&text);
     return error;
