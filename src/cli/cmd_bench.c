@@ -117,26 +117,15 @@ static bv_status run_kernels(int argc, char **argv) {
 /* ---- train ---- */
 
 static const bv_flag train_flags[] = {
-    BV_SETTINGS_FLAGS,
-    {.name = "batch",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .help = "sequences of a step (default: the preset's, or 4 where that is more than 64)"},
-    {.name = "context",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .help = "tokens of a sequence (default: the preset's)"},
-    BV_THREADS_FLAG,
+    BV_SETTINGS_FLAGS BV_THREADS_FLAG,
     BV_JSON_FLAG,
 };
 static const bv_command train_command = {
     .name = "bench train",
-    .summary = "Measures training on random tokens: --steps of them after two to warm up (default "
-               "10); the median counts. Nothing is saved.",
+    .summary =
+        "Measures training on random tokens: --steps of them after two to warm up (default "
+        "10); the median counts. A preset's batch of more than 64 sequences becomes 4. Nothing is "
+        "saved.",
     .example = "beaver bench train --preset gpt2 --batch 4 --steps 5\n"
                "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
     .flags = train_flags,
@@ -158,11 +147,7 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
     if (b->steps == 0) return bv_fail(BV_CODE_USAGE, "--steps must be at least 1");
-    if (bv_flags_given(flags, "batch"))
-        s->batch = (size_t)bv_flags_int(flags, "batch");
-    else if (s->batch > 64)
-        s->batch = 4;
-    if (bv_flags_given(flags, "context")) s->model.context = (size_t)bv_flags_int(flags, "context");
+    if (!bv_flags_given(flags, "batch") && s->batch > 64) s->batch = 4;
     const char *preset = bv_flags_string(flags, "preset");
     const bool published = preset && !strncmp(preset, "gpt", 3);
     if (s->model.vocab_size == 0) s->model.vocab_size = published ? 50257 : 65;

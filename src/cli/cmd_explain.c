@@ -16,13 +16,13 @@
 #define SHARE_OF_PEAK 0.5
 
 static const bv_flag flag_table[] = {
-    BV_SETTINGS_FLAGS,
-    {.name = "vocab",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
+    BV_SETTINGS_FLAGS{
+        .name = "vocab",
+        .value = "N",
+        .type = BV_FLAG_INT,
+        .min = 1,
+        .max = 1e7,
+        .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
     BV_THREADS_FLAG,
     BV_JSON_FLAG,
 };

@@ -44,9 +44,9 @@ static bv_status see_help(const bv_command *command, bv_error *error) {
 }
 
 static bv_status unknown(const bv_command *command, const char *word, size_t length) {
-    const char *names[64];
+    const char *names[128];
     size_t count = 0;
-    for (; count < command->flag_count && count < 63; count++)
+    for (; count < command->flag_count && count < 127; count++)
         names[count] = command->flags[count].name;
     names[count++] = "help";
     char name[64];
@@ -95,6 +95,16 @@ static bv_status store(bv_flags *f, size_t row, const char *value) {
     return append(&t->values, &t->count, value);
 }
 
+/* Does the word begin with the name? A dash and an underscore are one: settings have underscores.
+ */
+static bool same_name(const char *name, const char *word) {
+    for (; *name; name++, word++) {
+        const char c = *word == '-' ? '_' : *word;
+        if (c != (*name == '-' ? '_' : *name)) return false;
+    }
+    return true;
+}
+
 /* One flag at argv[*at]; moves *at past what it took. */
 static bv_status parse_flag(bv_flags *f, int argc, char **argv, int *at) {
     const char *word = argv[(*at)++];
@@ -103,7 +113,7 @@ static bv_status parse_flag(bv_flags *f, int argc, char **argv, int *at) {
     size_t row = f->command->flag_count;
     for (size_t i = 0; length > 2 && word[1] == '-' && i < f->command->flag_count; i++) {
         const char *name = f->command->flags[i].name;
-        if (strlen(name) == length - 2 && !memcmp(name, word + 2, length - 2)) row = i;
+        if (strlen(name) == length - 2 && same_name(name, word + 2)) row = i;
     }
     if (row == f->command->flag_count) return unknown(f->command, word, length);
     if (equals) return store(f, row, equals + 1);

@@ -21,8 +21,12 @@ bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
     size_t count;
     const char *const *pairs = bv_flags_list(flags, "set", &count);
     for (size_t i = 0; i < count; i++) BV_TRY(apply_pair(settings, pairs[i]));
-    if (bv_flags_given(flags, "steps")) settings->steps = (size_t)bv_flags_int(flags, "steps");
-    if (bv_flags_given(flags, "seed")) settings->seed = (size_t)bv_flags_int(flags, "seed");
-    const char *dtype = bv_flags_string(flags, "dtype");
-    return dtype ? bv_settings_set(settings, "dtype", dtype) : BV_OK;
+#define NAME(name, value, help) #name,
+    static const char *const names[] = {BV_SETTINGS_LIST(NAME)};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *value = bv_flags_string(flags, names[i]);
+        if (!value) continue;
+        BV_TRY(bv_while(bv_settings_set(settings, names[i], value), "reading --%s", names[i]));
+    }
+    return BV_OK;
 }

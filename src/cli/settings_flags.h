@@ -1,4 +1,5 @@
-/* Flags that make the settings of a run: --preset, --config, --set, and the common ones by name. */
+/* Flags that make the settings of a run: --preset, --config, --set, and each setting by its name.
+ */
 #ifndef BV_CLI_SETTINGS_FLAGS_H
 #define BV_CLI_SETTINGS_FLAGS_H
 
@@ -13,16 +14,13 @@
     {.name = "config", .value = "FILE", .type = BV_FLAG_STRING,                                    \
      .help = "a JSON object of settings; applied after --preset"},                                 \
     {.name = "set", .value = "KEY=VALUE", .type = BV_FLAG_LIST,                                    \
-     .help = "one setting; applied last"},                                                         \
-    {.name = "steps", .value = "N", .type = BV_FLAG_INT, .min = 0, .max = 1e9,                     \
-     .help = "steps to train"},                                                                    \
-    {.name = "seed", .value = "N", .type = BV_FLAG_INT, .min = 0, .max = 1e15,                     \
-     .help = "of all random numbers"},                                                             \
-    {.name = "dtype", .value = "f32|bf16", .type = BV_FLAG_STRING,                                 \
-     .help = "numerics of training: f32, or bf16 with f32 master weights and sums"}
+     .help = "one setting, as in a file"},                                                         \
+    BV_SETTINGS_LIST(BV_SETTING_FLAG)
+#define BV_SETTING_FLAG(key, placeholder, text)                                                    \
+    {.name = #key, .value = placeholder, .type = BV_FLAG_STRING, .help = text},
 /* clang-format on */
 
-/* Applies them in this order: preset, config, set, steps, seed, dtype. */
+/* Applies them in this order: preset, config, set, settings by name. */
 bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings);
 
 #endif

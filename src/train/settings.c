@@ -71,6 +71,8 @@ static const setting table[] = {
     {"fuse", BOOL, AT(fuse), 0, 0, {0}},
 };
 #define COUNT (sizeof table / sizeof *table)
+#define ONE(name, value, help) +1
+_Static_assert(COUNT == 0 BV_SETTINGS_LIST(ONE), "the table and BV_SETTINGS_LIST differ");
 
 void bv_settings_default(bv_settings *s) {
     *s = (bv_settings){.model = {.context = 256,

@@ -33,6 +33,60 @@ typedef struct bv_settings {
     bool recompute, fuse;
 } bv_settings;
 
+/* All settings: name, what stands for its value, help. The names are those of files and flags. */
+/* clang-format off */
+#define BV_SETTINGS_LIST(X)                                                                        \
+    X(vocab_size, "N", "tokens of the vocabulary; 0: as many as the data's tokenizer has")         \
+    X(context, "N", "longest sequence, tokens")                                                    \
+    X(layers, "N", "blocks")                                                                       \
+    X(heads, "N", "attention heads of a block")                                                    \
+    X(kv_heads, "N", "of keys and values, shared by groups of heads; 0: as many as heads")         \
+    X(width, "N", "of the residual stream")                                                        \
+    X(d_head, "N", "width of a head; 0: width / heads")                                            \
+    X(ff_width, "N", "hidden width of the MLP; 0: 4 x width")                                      \
+    X(position, "KIND", "learned or rope")                                                         \
+    X(rope_base, "X", "base of the rotary angles")                                                 \
+    X(rms_norm, "BOOL", "RMS norm in place of layer norm")                                         \
+    X(norm_eps, "X", "added to a norm's variance")                                                 \
+    X(bias, "BOOL", "biases on linears and layer norms")                                           \
+    X(qk_norm, "BOOL", "norm of queries and keys")                                                 \
+    X(activation, "KIND", "gelu, relu2, silu or swiglu")                                           \
+    X(tied, "BOOL", "the head is the token embedding")                                             \
+    X(logit_soft_cap, "X", "logits become cap tanh(logits / cap); 0: none")                        \
+    X(band, "N", "every second layer sees only the last N positions (GPT-3); 0: all are dense")    \
+    X(dropout, "P", "after embedding, attention weights, attention and MLP")                       \
+    X(document_mask, "BOOL", "attention does not cross the end of a document")                     \
+    X(batch, "N", "sequences of a step")                                                           \
+    X(micro_batch, "N", "sequences computed together; changes no bit; 0: all of a grain")          \
+    X(grains, "N", "parts of a batch whose gradients are summed in a fixed tree")                  \
+    X(steps, "N", "steps to train")                                                                \
+    X(seed, "N", "of all random numbers")                                                          \
+    X(dtype, "KIND", "f32, or bf16 with f32 master weights and sums")                              \
+    X(optimizer, "KIND", "adamw, or muon for hidden matrices and adamw for the rest")              \
+    X(lr, "X", "learning rate at its peak")                                                        \
+    X(min_lr, "X", "learning rate at the end")                                                     \
+    X(beta1, "X", "AdamW")                                                                         \
+    X(beta2, "X", "AdamW")                                                                         \
+    X(eps, "X", "AdamW")                                                                           \
+    X(weight_decay, "X", "on matrices and tables")                                                 \
+    X(muon_lr, "X", "Muon's learning rate at its peak")                                            \
+    X(muon_momentum, "X", "Muon")                                                                  \
+    X(grad_clip, "X", "largest gradient norm; 0: any")                                             \
+    X(schedule, "KIND", "of the learning rate: cosine, wsd (flat, then down) or constant")         \
+    X(warmup, "N", "steps until the peak")                                                         \
+    X(decay, "F", "wsd: the last part of the steps, in which it falls")                            \
+    X(batch_ramp, "N", "steps in which the batch grows to its size; 0: none")                      \
+    X(order, "KIND", "epoch: windows in a shuffled order; random: they begin anywhere")            \
+    X(eval_every, "N", "steps between evaluations; 0: never")                                      \
+    X(eval_windows, "N", "windows of an evaluation; 0: the whole validation text")                 \
+    X(checkpoint_every, "N", "steps between checkpoints; 0: only at the end")                      \
+    X(keep, "N", "checkpoints to keep, the best one beside them")                                  \
+    X(guard_limit, "X", "standard deviations at which a step is bad; 0: when it is not finite")    \
+    X(recompute, "BOOL",                                                                           \
+      "compute activations again in place of remembering them; changes no bit")                    \
+    X(fuse, "BOOL", "run rows through several steps while they are in cache; changes no bit")
+/* clang-format on */
+
 void bv_settings_default(bv_settings *settings);
 /* BV_CODE_USAGE for an unknown name, with the nearest one. */
 bv_status bv_settings_preset(bv_settings *settings, const char *name);

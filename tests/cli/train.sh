@@ -64,6 +64,9 @@ expect 1 "not JSON" beaver tokenizer info text.txt
 
 # ---- training ----
 expect 2 "--out RUN is missing" beaver train --data data
+expect 2 "reading --keep" beaver train --data data --out run --keep 0
+expect 0 '"layers": 7' beaver explain tiny --layers 7 --eval-every 3 --json
+grep -q '"eval_every": 3' out || fail "--eval-every is no setting"
 expect 2 "try: --preset" beaver train --data data --out run --presett tiny
 expect 2 "no preset is named" beaver train --data data --out run --preset tinny
 expect 2 'try: lr' beaver train --data data --out run --set lrr=1
