@@ -53,6 +53,14 @@ typedef struct job {
         bv_embed_args embed;
         bv_loss_args loss;
         bv_adamw_args adamw;
+        bv_dropout_args dropout;
+        bv_heads_args heads;
+        bv_bias_gradient_args bias;
+        struct {
+            void *m, *update, *parameter;
+            const void *gradient;
+            double *sums;
+        } elements;
     } args;
     bv_attention_sequence sequences[16];
     const void *tiles[16][2][64];
@@ -125,10 +133,15 @@ static void record(suite *s, const job *j, double seconds) {
     json_t *dims = json_array();
     for (size_t i = 0; i < j->rank; i++)
         json_array_append_new(dims, json_integer((json_int_t)j->shape[i]));
-    json_array_append_new(s->rows, json_pack("{ss ss ss so sf sf sf sf ss}", "kernel", j->kernel,
-                                             "model", j->model->name, "dtype", dtype_of(j), "shape",
-                                             dims, "ms", 1e3 * seconds, "gflops", gflops, "gbps",
-                                             gbps, "share", share, "limit", limit));
+    json_t *row =
+        json_pack("{ss ss ss si so sf sf sf ss sf sf}", "name", j->kernel, "model", j->model->name,
+                  "dtype", dtype_of(j), "threads", bv_pool_threads(s->use->pool), "shape", dims,
+                  "ms", 1e3 * seconds, "gflops", gflops, "gbps", gbps, "limit", limit,
+                  "limit_gflops", gflops / share, "share_of_limit", share);
+    static const char *const sides[] = {"m", "n", "k"};
+    for (size_t i = 0; i < 3 && strncmp(j->kernel, "matmul", 6) == 0; i++)
+        json_object_set_new(row, sides[i], json_integer((json_int_t)j->shape[i]));
+    json_array_append_new(s->rows, row);
 }
 
 static bool wanted(const suite *s, const job *j) {
@@ -360,6 +373,25 @@ BY_RANGES(run_add, kernels->elementwise->add(&j->args.add, begin, end))
 BY_RANGES(run_embed, kernels->elementwise->embed(&j->args.embed, begin, end))
 BY_RANGES(run_loss, kernels->loss->cross_entropy(&j->args.loss, begin, end))
 BY_RANGES(run_adamw, kernels->optimizer->adamw(&j->args.adamw, begin, end))
+BY_RANGES(run_dropout, kernels->elementwise->dropout(&j->args.dropout, begin, end))
+BY_RANGES(run_heads, kernels->elementwise->heads(&j->args.heads, begin, end))
+BY_RANGES(run_heads_backward, kernels->elementwise->heads_backward(&j->args.heads, begin, end))
+/* These divide columns; all rows are one chain. */
+BY_RANGES(run_norm_params, kernels->norm->backward_params(&j->args.norm, j->shape[0], begin, end))
+BY_RANGES(run_bias, kernels->elementwise->bias_gradient(&j->args.bias, j->shape[0], begin, end))
+BY_RANGES(run_embed_backward,
+          kernels->elementwise->embed_backward(&j->args.embed, j->shape[0], begin, end))
+/* Sums divide chunks. */
+BY_RANGES(run_square_sums, kernels->optimizer->square_sums(j->args.elements.gradient, j->shape[1],
+                                                           j->args.elements.sums, begin, end))
+BY_RANGES(run_sums, kernels->optimizer->sums(j->args.elements.gradient, j->shape[1],
+                                             j->args.elements.sums, begin, end))
+BY_RANGES(run_momentum,
+          kernels->optimizer->momentum(j->args.elements.m, j->args.elements.gradient,
+                                       j->args.elements.update, 0.95, 1, 1, begin, end))
+BY_RANGES(run_descend,
+          kernels->optimizer->descend(j->args.elements.parameter, j->args.elements.update, 1e-6,
+                                      0.1, NULL, begin, end))
 
 /* Rows x cols, and how many bytes an element costs. */
 static void cost_rows(job *j, size_t rows, size_t cols, size_t element_bytes) {
@@ -474,6 +506,118 @@ static bv_status bench_adamw(suite *s, const shapes *model) {
     return finish(s, &j, run_adamw);
 }
 
+static bv_status bench_dropout(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "dropout", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    const size_t size = bv_dtype_size(type);
+    cost_rows(&j, rows, cols, 2 * size);
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.dropout = (bv_dropout_args){.cols = cols,
+                                       .x = take_filled(&j, type, rows * cols),
+                                       .y = take(&j, rows * cols * size),
+                                       .x_type = type,
+                                       .y_type = type,
+                                       .p = 0.1,
+                                       .row_ids = take_indices(&j, rows, rows)};
+    return finish(s, &j, run_dropout);
+}
+
+/* QK-norm and rotary embedding. */
+static bv_status bench_heads(suite *s, const shapes *model, bv_dtype type, bool backward) {
+    job j = start(s, model, backward ? "heads backward" : "heads", type);
+    const size_t rows = model->sequences * model->context, cols = 3 * model->width;
+    const size_t size = bv_dtype_size(type), d = model->width / model->heads;
+    cost_rows(&j, rows, cols, (backward ? 3 : 2) * size);
+    if (!wanted(s, &j)) return BV_OK;
+    j.args.heads = (bv_heads_args){.heads = model->heads,
+                                   .kv_heads = model->heads,
+                                   .d_head = d,
+                                   .qk_norm = true,
+                                   .eps = 1e-5,
+                                   .cos = take_filled(&j, BV_F32, model->context * d / 2),
+                                   .sin = take_filled(&j, BV_F32, model->context * d / 2),
+                                   .positions = take_indices(&j, rows, model->context),
+                                   .x = take_filled(&j, type, rows * cols),
+                                   .y = take(&j, rows * cols * size),
+                                   .dy = take_filled(&j, type, rows * cols),
+                                   .dx = take(&j, rows * cols * size),
+                                   .type = type};
+    return finish(s, &j, backward ? run_heads_backward : run_heads);
+}
+
+/* Gradients of gains, biases and tables: a thread takes columns. */
+static bv_status bench_norm_params(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "norm parameters", type);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 4 + bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = cols;
+    j.unit = 16;
+    j.args.norm = (bv_norm_args){.cols = cols,
+                                 .eps = 1e-5,
+                                 .x = take_filled(&j, BV_F32, rows * cols),
+                                 .y_type = type,
+                                 .mean = take(&j, rows * sizeof(float)),
+                                 .rstd = take_filled(&j, BV_F32, rows),
+                                 .dy = take_filled(&j, type, rows * cols),
+                                 .dgain = take(&j, cols * sizeof(float)),
+                                 .dbias = take(&j, cols * sizeof(float))};
+    return finish(s, &j, run_norm_params);
+}
+
+static bv_status bench_bias(suite *s, const shapes *model, bv_dtype type) {
+    job j = start(s, model, "bias gradient", type);
+    const size_t rows = model->sequences * model->context, cols = 3 * model->width;
+    cost_rows(&j, rows, cols, bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = cols;
+    j.unit = 16;
+    j.args.bias = (bv_bias_gradient_args){.cols = cols,
+                                          .dy = take_filled(&j, type, rows * cols),
+                                          .dy_type = type,
+                                          .dbias = take(&j, cols * sizeof(float))};
+    return finish(s, &j, run_bias);
+}
+
+static bv_status bench_embed_backward(suite *s, const shapes *model) {
+    job j = start(s, model, "embed backward", BV_F32);
+    const size_t rows = model->sequences * model->context, cols = model->width;
+    cost_rows(&j, rows, cols, 12);
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = cols;
+    j.unit = 16;
+    j.args.embed = (bv_embed_args){.cols = cols,
+                                   .ids = take_indices(&j, rows, model->vocab),
+                                   .dy = take_filled(&j, BV_F32, rows * cols),
+                                   .dtable = take(&j, model->vocab * cols * sizeof(float))};
+    return finish(s, &j, run_embed_backward);
+}
+
+/* Sums over gradients, and Muon's elementwise steps. */
+static bv_status bench_elements(suite *s, const shapes *model, const char *kernel,
+                                size_t element_bytes, void (*run)(job *), bool chunks) {
+    job j = start(s, model, kernel, BV_F32);
+    const size_t count = 12 * model->width * model->width; /* the matrices of a layer */
+    cost_rows(&j, 1, count, element_bytes);
+    if (!wanted(s, &j)) return BV_OK;
+    j.rows = chunks ? (count + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK : count;
+    j.unit = chunks ? 1 : 64;
+    j.args.elements.gradient = take_filled(&j, BV_F32, count);
+    j.args.elements.parameter = take_filled(&j, BV_F32, count);
+    j.args.elements.update = take(&j, count * sizeof(float));
+    j.args.elements.m = take(&j, count * sizeof(float));
+    j.args.elements.sums = take(&j, (count / BV_SUM_CHUNK + 1) * sizeof(double));
+    return finish(s, &j, run);
+}
+
+static bv_status bench_optimizers(suite *s, const shapes *model) {
+    BV_TRY(bench_adamw(s, model));
+    BV_TRY(bench_elements(s, model, "square sums", 4, run_square_sums, true));
+    BV_TRY(bench_elements(s, model, "sums", 4, run_sums, true));
+    BV_TRY(bench_elements(s, model, "momentum", 16, run_momentum, false));
+    return bench_elements(s, model, "descend", 12, run_descend, false);
+}
+
 /* ---- all of them ---- */
 
 static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
@@ -487,7 +631,14 @@ static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
     BV_TRY(bench_add(s, model, type));
     BV_TRY(bench_embed(s, model, type));
     BV_TRY(bench_loss(s, model, type));
-    return type == BV_F32 ? bench_adamw(s, model) : BV_OK;
+    BV_TRY(bench_dropout(s, model, type));
+    BV_TRY(bench_heads(s, model, type, false));
+    BV_TRY(bench_heads(s, model, type, true));
+    BV_TRY(bench_norm_params(s, model, type));
+    BV_TRY(bench_bias(s, model, type));
+    if (type == BV_BF16) return BV_OK;
+    BV_TRY(bench_embed_backward(s, model));
+    return bench_optimizers(s, model);
 }
 
 bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_options *options,

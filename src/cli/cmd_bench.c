@@ -239,8 +239,8 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
         half ? "bf16" : "f32", "parameters", (json_int_t)bv_gpt_parameter_count(&s->model), "batch",
         (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
         bv_pool_threads(b->use.pool), "level", b->use.kernels->level, "steps", (json_int_t)b->steps,
-        "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "mfu", mfu, "peak_gflops",
-        peak / 1e9, "peak_memory", (json_int_t)bv_machine_peak_memory()));
+        "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "share_of_limit", mfu,
+        "peak_gflops", peak / 1e9, "peak_memory_bytes", (json_int_t)bv_machine_peak_memory()));
 }
 
 static bv_status run_train(int argc, char **argv) {

@@ -58,16 +58,20 @@ json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gfl
     beaver bench limits --threads 3 --json
 json 'j["seconds_here"] > 0' beaver explain tiny --threads 3 --json # the limits are remembered
 json 'len(j["kernels"]) > 30 and {k["model"] for k in j["kernels"]} == {"small"} and
-    all(k["share"] > 0 and k["ms"] > 0 and k["gbps"] > 0 for k in j["kernels"]) and
-    {"attention backward", "norm", "adamw", "embed"} <= {k["kernel"] for k in j["kernels"]}' \
+    all(k["share_of_limit"] > 0 and k["ms"] > 0 and k["gbps"] > 0 for k in j["kernels"]) and
+    all(abs(k["gflops"] - k["share_of_limit"] * k["limit_gflops"]) <= 1e-6 * k["gflops"]
+        and k["threads"] == 2 for k in j["kernels"]) and
+    any((k.get("m"), k.get("n"), k.get("k")) == (768, 512, 128) for k in j["kernels"]) and
+    {"attention backward", "norm", "adamw", "embed"} <= {k["name"] for k in j["kernels"]}' \
     beaver bench kernels --filter small --seconds 0.001 --threads 2 --json
 expect 0 "768 x 128 x 128" beaver bench kernels --filter "out small 768" --seconds 0.001
 json 'j["kernels"] == []' beaver bench kernels --filter nothing --json
 expect 2 "--seconds" beaver bench kernels --seconds 0
 train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
 expect 0 "tokens/s" train
-json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["mfu"] > 0 and j["batch"] == 8 and
-    j["context"] == 32 and j["threads"] == 2 and j["dtype"] == "f32" and j["peak_memory"] > 1e6 and
+json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["share_of_limit"] > 0 and
+    j["batch"] == 8 and j["context"] == 32 and j["threads"] == 2 and j["dtype"] == "f32" and
+    j["peak_memory_bytes"] > 1e6 and
     abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
 json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
     train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon

@@ -57,6 +57,10 @@ PLANTED = [
      "#endif\n", "does not compile alone"),
     ("docs", "README.md", "+`src/base/gone.c`\n", "src/base/gone.c does not exist"),
     ("docs", "docs/design.md", "+`tests/*.py`\n", "tests/*.py does not exist"),
+    ("kernels", "src/kernel/n.h", "typedef struct bv_n_kernels {\n    void (*run)(int x);\n"
+     "} bv_n_kernels;\n", "n->run has no test"),
+    ("kernels", "src/kernel/n.h", "typedef struct bv_n_kernels {\n    void (*run)(int x);\n"
+     "} bv_n_kernels;\n", "n->run has no benchmark"),
 ]
 # The same long function, with its length in the ratchet: legal only while exact.
 RATCHETED = [(75, None), (74, "has 75 lines (at most 74)"), (80, "now 75: lower it")]

@@ -252,8 +252,30 @@ def rule_docs(tree):
                 yield s.path, line_at(s.text, found.start()), f"{path} does not exist"
 
 
+def rule_kernels(tree):
+    """Every kernel of a table (src/kernel/NAME.h: bv_NAME_kernels) has a test and a benchmark: both
+    call it, or a function of its driver src/kernel/NAME.c does and they call the driver."""
+    text = {s.path: s.bare for s in tree.sources if s.is_c}
+    users = {"test": "".join(t for path, t in text.items() if path.startswith("tests/kernel/")),
+             "benchmark": "".join(t for path, t in text.items()
+                                  if path.startswith(("src/cli/bench_", "src/cli/cmd_bench")))}
+    for path, header in sorted(text.items()):
+        table = re.search(r"typedef struct bv_(\w+)_kernels \{(.*?)\} bv_\1_kernels;", header, re.S)
+        if not path.startswith("src/kernel/") or not table:
+            continue
+        name = table.group(1)
+        driver = text.get(f"src/kernel/{name}.c", "")
+        for member in re.finditer(r"\(\*(\w+)\)\(", table.group(2)):
+            call = re.compile(rf"->{member.group(1)}\b")
+            for kind, calls_made in users.items():
+                driven = call.search(driver) and f"bv_{name}_" in calls_made
+                if not driven and not call.search(calls_made):
+                    line = line_at(header, table.start(2) + member.start())
+                    yield path, line, f"{name}->{member.group(1)} has no {kind}"
+
+
 RULES = [rule_text, rule_unfinished, rule_length, rule_calls, rule_rooms, rule_dead, rule_guards,
-         rule_headers, rule_docs]
+         rule_headers, rule_docs, rule_kernels]
 
 
 class Tree:
