@@ -42,6 +42,7 @@ typedef struct job {
     bool failed;
     size_t rows; /* for kernels by ranges: how many, and borders are multiples of `unit` */
     size_t unit;
+    size_t copies, copy_bytes; /* of the weights, where one run takes them all; 0: one */
     char *scratch;
     size_t scratch_bytes; /* of a thread */
     union {
@@ -167,7 +168,7 @@ static bv_status finish(suite *s, job *j, void (*run)(job *)) {
              count < 3 || (count < RUNS_MAX && bv_clock_seconds() < end); count++) {
             const double begin = bv_clock_seconds();
             run(j);
-            s->times[count] = bv_clock_seconds() - begin;
+            s->times[count] = (bv_clock_seconds() - begin) / (double)(j->copies ? j->copies : 1);
         }
         bv_float_leave(saved);
         qsort(s->times, count, sizeof *s->times, ascending);
@@ -228,6 +229,39 @@ static bv_status bench_linear(suite *s, const shapes *model, bv_dtype type, cons
     return finish(s, &j, run_matmul);
 }
 
+/* The same with few rows and weights that no cache holds: copies of them take turns, as layers do.
+ * A job runs every copy once. */
+#define COLD_BYTES ((size_t)256 << 20)
+
+static void run_cold(job *j) {
+    bv_matmul_args args = j->args.matmul;
+    for (size_t i = 0; i < j->copies; i++) {
+        args.b = (const char *)j->args.matmul.b + i * j->copy_bytes;
+        bv_matmul_run(j->use->kernels, j->use->pool, &args, j->scratch);
+    }
+}
+
+static bv_status bench_decode(suite *s, const shapes *model, bv_dtype type, size_t m) {
+    const size_t k = model->width, n = 4 * k;
+    job j = start(s, model, "matmul decode", type);
+    cost_matmul(&j, m, n, k, bv_dtype_size(type));
+    if (!wanted(s, &j)) return BV_OK;
+    j.copy_bytes = (bv_matmul_packed_bytes(s->use->kernels, type, k, n) + 63) / 64 * 64;
+    j.copies = COLD_BYTES / j.copy_bytes + 1;
+    j.args.matmul = (bv_matmul_args){.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .type = type,
+                                     .a = take_filled(&j, type, m * k),
+                                     .lda = k,
+                                     .b = take_filled(&j, BV_F32, j.copies * j.copy_bytes / 4),
+                                     .c = take(&j, m * n * bv_dtype_size(type)),
+                                     .ldc = n,
+                                     .c_type = type};
+    take_matmul_scratch(&j);
+    return finish(s, &j, run_cold);
+}
+
 /* dW [out, in] += dy^T [out, rows] x [rows, in]. */
 static bv_status bench_weight_gradient(suite *s, const shapes *model, bv_dtype type, size_t rows,
                                        size_t out, size_t in) {
@@ -258,7 +292,7 @@ static bv_status bench_matmuls(suite *s, const shapes *model, bv_dtype type) {
     BV_TRY(bench_linear(s, model, type, "matmul up", rows, 4 * w, w));
     BV_TRY(bench_linear(s, model, type, "matmul down", rows, w, 4 * w));
     BV_TRY(bench_linear(s, model, type, "matmul head", 256, model->vocab, w));
-    BV_TRY(bench_linear(s, model, type, "matmul decode", 1, 4 * w, w));
+    for (size_t few = 1; few <= 16 && w > 512; few *= 2) BV_TRY(bench_decode(s, model, type, few));
     BV_TRY(bench_weight_gradient(s, model, type, rows, 4 * w, w));
     return bench_weight_gradient(s, model, type, rows, w, 4 * w);
 }

@@ -99,9 +99,11 @@ static bv_status reserve(bv_engine *e, size_t sequence, size_t end) {
         return bv_try(bv_fail(BV_CODE_INPUT, "%zu tokens do not fit the model's context of %zu",
                               end, e->options.config.context),
                       "a shorter prompt, or fewer --tokens");
-    for (; s->page_count * BV_PAGE_POSITIONS < end; s->page_count++)
-        if (!(s->pages[s->page_count] = bv_malloc_aligned(e->page_bytes)))
-            return bv_fail_memory("the KV cache");
+    for (; s->page_count * BV_PAGE_POSITIONS < end; s->page_count++) {
+        void *page = bv_malloc_aligned(e->page_bytes);
+        if (!page) return bv_fail_memory("the KV cache");
+        s->pages[s->page_count] = memset(page, 0, e->page_bytes); /* absent values are zeros */
+    }
     return BV_OK;
 }
 

@@ -31,8 +31,9 @@
 #define BV_ATTENTION_TILE 64
 
 /* One sequence of a run. Keys and values live in tiles of 64 positions: tile t starts at
- * k_tiles[t] / v_tiles[t] and its rows are kv_stride elements apart; KV head h starts at column
- * h * d_head. Contiguous rows are the case k_tiles[t] = k_tiles[0] + 64 * t * kv_stride. */
+ * k_tiles[t] / v_tiles[t]. While training they are rows, kv_stride elements apart, KV head h at
+ * column h * d_head. In the KV cache (`paged`) a tile holds the KV heads one after another, in the
+ * order in which they are multiplied; see bv_attention_store. */
 typedef struct bv_attention_sequence {
     size_t row;      /* first row of the queries in q, out                       */
     size_t rows;     /* number of queries                                        */
@@ -53,6 +54,7 @@ typedef struct bv_attention_args {
     size_t sequence_count;
     const void *q; /* [rows, q_stride]: head h at column h * d_head */
     size_t q_stride, kv_stride;
+    bool paged; /* forward only: tiles are those of a KV cache */
     void *out; /* [rows, out_stride] */
     size_t out_stride;
     void *lse; /* [rows, heads] real: m + log l, for backward; NULL when not needed */
@@ -69,6 +71,23 @@ typedef struct bv_attention_args {
     void *dq;         /* [rows, q_stride], overwritten */
     void *dk, *dv;    /* [rows, kv_stride] at the sequence's rows, overwritten */
 } bv_attention_args;
+
+/* Bytes of one KV head in a tile of the KV cache: its keys or its values of 64 positions. Keys are
+ * columns, [d_head, 64] reals; values rows, [64, width] with d_head rounded up to 16. At bf16 words
+ * of two elements stand in place of reals: keys' channels 2i, 2i + 1 and values' positions 2j,
+ * 2j + 1. A tile begins as zeros. */
+size_t bv_attention_key_bytes(bv_dtype type, size_t d_head);
+size_t bv_attention_value_bytes(bv_dtype type, size_t d_head);
+
+/* Writes positions begin .. end - 1 of a tile (0 <= begin < end <= 64) for one KV head from rows
+ * `stride` elements apart, in ascending order of positions; whatever stood behind `end` is lost. */
+typedef struct bv_attention_store_args {
+    bv_dtype type;
+    size_t d_head, begin, end, stride;
+    const void *k_rows, *v_rows; /* of position `begin` */
+    void *k_tile, *v_tile;       /* of this head, aligned to 64 */
+} bv_attention_store_args;
+void bv_attention_store(const bv_attention_store_args *args);
 
 typedef struct bv_attention_kernels {
     /* Work items of forward: (sequence, head, query tile), or (sequence, KV head) for a sequence of

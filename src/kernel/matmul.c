@@ -250,7 +250,7 @@ static void run_panels(const place *p) {
         locate_rows(p, &block);
         locate_sums(p, col, &block);
         block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-        if (block.m >= 4 * kernels->rows && col + 2 * kernels->cols <= p->col_end)
+        if (block.m > kernels->rows && col + 2 * kernels->cols <= p->col_end)
             block.next = (const char *)block.panel +
                          kernels->cols * steps_of(args->type, block.k) * word_size(args->type);
         if (args->type == BV_BF16)

@@ -213,6 +213,19 @@ static void attention_part(void *context, int part, int parts) {
     }
 }
 
+/* Where a layer's keys and values begin in a page; layers follow each other. */
+static char *page_keys(const bv_tensor *t, const bv_run *run, void *page) {
+    const attention_attributes *a = t->attributes;
+    const size_t one = bv_page_bytes(run->numerics, 1, a->shape.kv_heads, a->shape.d_head);
+    return (char *)page + (size_t)a->layer * one;
+}
+
+static char *page_values(const bv_tensor *t, const bv_run *run, void *page) {
+    const bv_heads_shape *s = &((const attention_attributes *)t->attributes)->shape;
+    const bv_dtype type = bv_numerics_type(run->numerics, BV_ROLE_OPERAND);
+    return page_keys(t, run, page) + s->kv_heads * bv_attention_key_bytes(type, s->d_head);
+}
+
 /* Lists the sequences for the kernel; tiles are rows of qkv, or pages of the cache. */
 static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task *task) {
     const attention_attributes *a = t->attributes;
@@ -230,10 +243,8 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
         list[i] = (bv_attention_sequence){s->row, s->rows, s->position, k, v, s->sample};
         for (size_t j = 0; j < count; j++) {
             if (s->pages) {
-                const char *page = (const char *)s->pages[j] +
-                                   (size_t)a->layer * 2 * BV_PAGE_POSITIONS * kv_cols * element;
-                k[j] = page;
-                v[j] = page + BV_PAGE_POSITIONS * kv_cols * element;
+                k[j] = page_keys(t, run, s->pages[j]);
+                v[j] = page_values(t, run, s->pages[j]);
             } else {
                 const char *row = (const char *)task->args.q +
                                   (s->row + j * BV_ATTENTION_TILE) * task->args.q_stride * element;
@@ -241,7 +252,7 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
                 v[j] = (const char *)k[j] + kv_cols * element;
             }
         }
-        if (s->pages) task->args.kv_stride = kv_cols;
+        if (s->pages) task->args.paged = true;
     }
     task->args.sequences = list;
     task->args.sequence_count = layout->count;
@@ -249,26 +260,57 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
                     align64(2 * tiles_max(run) * sizeof(void *));
 }
 
-/* Copies this run's keys and values into the pages of their sequences. */
-static void append_to_pages(const bv_tensor *t, const bv_run *run) {
-    const attention_attributes *a = t->attributes;
-    const bv_heads_shape *s = &a->shape;
-    const size_t element = bv_dtype_size(bv_numerics_type(run->numerics, BV_ROLE_OPERAND));
-    const size_t row_bytes = s->kv_heads * s->d_head * element;
-    const size_t layer = (size_t)a->layer * 2 * BV_PAGE_POSITIONS * row_bytes;
-    const char *qkv = bv_memory(run, t->inputs[0]);
-    for (size_t i = 0; i < run->layout->count; i++) {
-        const bv_sequence *q = &run->layout->sequences[i];
-        if (!q->pages) continue;
-        for (size_t r = 0; r < q->rows; r++) {
-            const size_t position = q->position + r;
-            char *page = (char *)q->pages[position / BV_PAGE_POSITIONS] + layer;
-            const char *k = qkv + ((q->row + r) * qkv_cols(s) + s->heads * s->d_head) * element;
-            char *slot = page + position % BV_PAGE_POSITIONS * row_bytes;
-            memcpy(slot, k, row_bytes);
-            memcpy(slot + BV_PAGE_POSITIONS * row_bytes, k + row_bytes, row_bytes);
-        }
+typedef struct append_task {
+    const bv_tensor *tensor;
+    const bv_run *run;
+} append_task;
+
+/* Keys and values of rows from `row` on, as many as the page takes, for one KV head. Returns how
+ * many. */
+static size_t append_page(const append_task *task, const bv_sequence *q, size_t row, size_t kv) {
+    const bv_tensor *t = task->tensor;
+    const bv_heads_shape *s = &((const attention_attributes *)t->attributes)->shape;
+    const bv_dtype type = bv_numerics_type(task->run->numerics, BV_ROLE_OPERAND);
+    const size_t element = bv_dtype_size(type), position = q->position + row;
+    const size_t begin = position % BV_PAGE_POSITIONS, left = q->rows - row;
+    const size_t room = BV_PAGE_POSITIONS - begin, count = left < room ? left : room;
+    void *page = q->pages[position / BV_PAGE_POSITIONS];
+    const char *k = (const char *)bv_memory(task->run, t->inputs[0]) +
+                    ((q->row + row) * qkv_cols(s) + (s->heads + kv) * s->d_head) * element;
+    bv_attention_store(&(bv_attention_store_args){
+        .type = type,
+        .d_head = s->d_head,
+        .begin = begin,
+        .end = begin + count,
+        .stride = qkv_cols(s),
+        .k_rows = k,
+        .v_rows = k + s->kv_heads * s->d_head * element,
+        .k_tile = page_keys(t, task->run, page) + kv * bv_attention_key_bytes(type, s->d_head),
+        .v_tile =
+            page_values(t, task->run, page) + kv * bv_attention_value_bytes(type, s->d_head)});
+    return count;
+}
+
+static void append_part(void *context, int part, int parts) {
+    const append_task *task = context;
+    const attention_attributes *a = task->tensor->attributes;
+    const size_t kv_heads = a->shape.kv_heads;
+    size_t begin, end;
+    bv_pool_range(task->run->layout->count * kv_heads, 1, part, parts, &begin, &end);
+    for (size_t item = begin; item < end; item++) {
+        const bv_sequence *q = &task->run->layout->sequences[item / kv_heads];
+        for (size_t row = 0; q->pages && row < q->rows;)
+            row += append_page(task, q, row, item % kv_heads);
     }
+}
+
+/* Writes this run's keys and values into the pages of their sequences. */
+static void append_to_pages(const bv_tensor *t, const bv_run *run) {
+    append_task task = {t, run};
+    const bv_layout *layout = run->layout;
+    if (layout->count == 0 || !layout->sequences[0].pages) return;
+    const bool few = bv_rows(run, t) < 8; /* not worth waking a thread */
+    bv_pool_run(few ? NULL : run->pool, append_part, &task);
 }
 
 static void attention_run(const bv_tensor *t, const bv_run *run) {
@@ -353,6 +395,8 @@ bv_tensor *bv_attention_at(bv_graph *g, bv_tensor *qkv, bv_heads_shape shape, si
 }
 
 size_t bv_page_bytes(bv_numerics numerics, size_t layers, size_t kv_heads, size_t d_head) {
-    const size_t element = bv_dtype_size(bv_numerics_type(numerics, BV_ROLE_OPERAND));
-    return layers * 2 * BV_PAGE_POSITIONS * kv_heads * d_head * element;
+    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
+    const size_t head =
+        bv_attention_key_bytes(type, d_head) + bv_attention_value_bytes(type, d_head);
+    return layers * kv_heads * head;
 }

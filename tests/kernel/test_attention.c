@@ -8,19 +8,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "kernel/kernel.h"
+#include "support/check.h"
+#include "support/guarded.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define SEED 20261124u
-#define GUARD 0xa5
-#define GUARD_BYTES 192
 #define SEQUENCES_MAX 4
 #define NONE SIZE_MAX
 
@@ -121,48 +113,6 @@ static double factor_of(const problem *p, size_t s, size_t head, size_t position
     return bv_uniform_f32(r.v[key % 4]) >= (float)p->dropout ? 1 / (1 - p->dropout) : 0;
 }
 
-/* ---- memory between guards ---- */
-
-typedef struct guarded {
-    unsigned char *memory;
-    void *data;
-    size_t bytes;
-} guarded;
-
-static guarded guarded_make(size_t bytes, size_t misalign) {
-    guarded g = {.memory = test_malloc(bytes + 2 * GUARD_BYTES + 256), .bytes = bytes};
-    memset(g.memory, GUARD, bytes + 2 * GUARD_BYTES + 256);
-    const uintptr_t at = (uintptr_t)g.memory + GUARD_BYTES;
-    g.data = g.memory + GUARD_BYTES + (64 - at % 64) % 64 + misalign;
-    return g;
-}
-
-static void guarded_free(guarded *g) {
-    for (const unsigned char *p = g->memory; p < (unsigned char *)g->data; p++)
-        assert_int_equal(*p, GUARD);
-    const unsigned char *end = (const unsigned char *)g->data + g->bytes;
-    for (const unsigned char *p = end; p < end + GUARD_BYTES; p++) assert_int_equal(*p, GUARD);
-    test_free(g->memory);
-}
-
-static void put(void *x, bv_dtype type, size_t at, double value) {
-    const float single = (float)value;
-    uint32_t bits;
-    memcpy(&bits, &single, 4);
-    if (type == BV_F64) ((double *)x)[at] = value;
-    if (type == BV_F32) ((float *)x)[at] = single;
-    if (type == BV_BF16) ((uint16_t *)x)[at] = (uint16_t)(bits >> 16);
-}
-
-static double get(const void *x, bv_dtype type, size_t at) {
-    if (type == BV_F64) return ((const double *)x)[at];
-    if (type == BV_F32) return ((const float *)x)[at];
-    const uint32_t bits = (uint32_t)((const uint16_t *)x)[at] << 16;
-    float single;
-    memcpy(&single, &bits, 4);
-    return single;
-}
-
 /* rows of `stride` elements, the last one `cols` long; NaN between them. */
 static guarded guarded_rows(const float *x, size_t rows, size_t cols, size_t stride,
                             bv_dtype type) {
@@ -212,24 +162,68 @@ typedef struct tiles {
     size_t count;
 } tiles;
 
-/* Pages of their own; what no query of the chunk sees is NaN in them. */
-static void make_pages(const problem *p, const chunk *c, bv_dtype type, size_t stride, tiles *t) {
-    const size_t end = p->position[c->sequence] + c->first + c->rows, cols = p->kv_heads * p->d;
+/* Rows of keys or values of one tile, NaN where no query of the chunk sees them. */
+static guarded tile_rows(const problem *p, const chunk *c, bool values, size_t begin, size_t end,
+                         bv_dtype type) {
+    const size_t cols = p->kv_heads * p->d;
+    guarded g = guarded_rows(NULL, end - begin, cols, cols, type);
+    for (size_t key = begin; key < end; key++) {
+        bool seen = false;
+        for (size_t r = 0; r < c->rows; r++)
+            seen = seen || visible(p, c->sequence, c->first + r, key);
+        const float *from = (values ? p->v : p->k) + (p->key[c->sequence] + key) * cols;
+        for (size_t e = 0; e < cols && seen; e++)
+            put(g.data, type, (key - begin) * cols + e, from[e]);
+    }
+    return g;
+}
+
+/* Stores begin .. end - 1 for every head, cut into two calls somewhere. */
+static void store_tile(const problem *p, const guarded *k, const guarded *v, size_t begin,
+                       size_t end, bv_dtype type, void *k_page, void *v_page) {
+    const size_t cols = p->kv_heads * p->d, size = bv_dtype_size(type);
+    const size_t cut = begin + random_size(0, end - begin);
+    for (size_t h = 0; h < p->kv_heads; h++)
+        for (int half = 0; half < 2; half++) {
+            const size_t from = half ? cut : begin, to = half ? end : cut;
+            if (from == to) continue;
+            const size_t at = ((from - begin) * cols + h * p->d) * size;
+            bv_attention_store(&(bv_attention_store_args){
+                .type = type,
+                .d_head = p->d,
+                .begin = from % 64,
+                .end = from % 64 + to - from,
+                .stride = cols,
+                .k_rows = (char *)k->data + at,
+                .v_rows = (char *)v->data + at,
+                .k_tile = (char *)k_page + h * bv_attention_key_bytes(type, p->d),
+                .v_tile = (char *)v_page + h * bv_attention_value_bytes(type, p->d)});
+        }
+}
+
+static guarded page_of_nan(size_t bytes, bv_dtype type) {
+    guarded g = guarded_make(bytes, 0);
+    for (size_t i = 0; i < bytes / bv_dtype_size(type); i++) put(g.data, type, i, NAN);
+    return g;
+}
+
+/* Pages of their own; what was never stored, or is seen by no query of the chunk, is NaN. */
+static void make_pages(const problem *p, const chunk *c, bv_dtype type, tiles *t) {
+    const size_t end = p->position[c->sequence] + c->first + c->rows;
     t->count = (end + 63) / 64;
     assert_true(t->count <= 16);
-    for (size_t i = 0; i < 2 * t->count; i++) {
-        guarded *g = &t->memory[i];
-        const size_t tile = i / 2;
-        *g = guarded_rows(NULL, 64, cols, stride, type);
-        for (size_t key = tile * 64; key < end && key < tile * 64 + 64; key++) {
-            bool seen = false;
-            for (size_t r = 0; r < c->rows; r++)
-                seen = seen || visible(p, c->sequence, c->first + r, key);
-            const float *from = (i % 2 ? p->v : p->k) + (p->key[c->sequence] + key) * cols;
-            for (size_t e = 0; e < cols && seen; e++)
-                put(g->data, type, key % 64 * stride + e, from[e]);
-        }
-        (i % 2 ? t->v : t->k)[tile] = g->data;
+    for (size_t tile = 0; tile < t->count; tile++) {
+        guarded *page = &t->memory[2 * tile];
+        page[0] = page_of_nan(p->kv_heads * bv_attention_key_bytes(type, p->d), type);
+        page[1] = page_of_nan(p->kv_heads * bv_attention_value_bytes(type, p->d), type);
+        const size_t begin = tile * 64, stop = end < begin + 64 ? end : begin + 64;
+        guarded k = tile_rows(p, c, false, begin, stop, type);
+        guarded v = tile_rows(p, c, true, begin, stop, type);
+        store_tile(p, &k, &v, begin, stop, type, page[0].data, page[1].data);
+        guarded_free(&k);
+        guarded_free(&v);
+        t->k[tile] = page[0].data;
+        t->v[tile] = page[1].data;
     }
 }
 
@@ -259,7 +253,7 @@ static void set_sequences(const problem *p, const chunk *list, size_t count, boo
         const size_t s = list[i].sequence;
         tiles *t = &m->tiles[i];
         t->count = 0;
-        if (pages) make_pages(p, &list[i], args->type, args->kv_stride, t);
+        if (pages) make_pages(p, &list[i], args->type, t);
         for (size_t tile = 0; !pages && tile * 64 < list[i].first + list[i].rows; tile++) {
             const size_t at = (p->key[s] + tile * 64) * args->kv_stride * bv_dtype_size(args->type);
             t->k[tile] = (char *)m->k.data + at;
@@ -295,6 +289,7 @@ static outcome run_chunks(const problem *p, const bv_kernels *kernels, const chu
                               .q = m.q.data,
                               .q_stride = stride,
                               .kv_stride = kv_stride,
+                              .paged = pages,
                               .out = m.out.data,
                               .out_stride = out_stride,
                               .lse = m.lse.data,

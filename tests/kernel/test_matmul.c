@@ -6,18 +6,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "kernel/kernel.h"
+#include "support/check.h"
+#include "support/guarded.h"
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
 
 #define SEED 20261123u
-#define GUARD 0xa5
 
 static uint32_t counter;
 
@@ -120,39 +113,9 @@ static void clear(product *p) {
     test_free(p->bias);
 }
 
-/* A block that ends (or begins) where memory ends for the product: guards on both sides are
- * checked when it is released. */
-typedef struct guarded {
-    unsigned char *memory;
-    void *data;
-    size_t bytes;
-} guarded;
-
-#define GUARD_BYTES 128
-
-static guarded guarded_make(size_t bytes, size_t misalign) {
-    guarded g = {.memory = test_malloc(bytes + 2 * GUARD_BYTES + 256), .bytes = bytes};
-    memset(g.memory, GUARD, bytes + 2 * GUARD_BYTES + 256);
-    const uintptr_t at = (uintptr_t)g.memory + GUARD_BYTES;
-    g.data = g.memory + GUARD_BYTES + ((64 - at % 64) % 64) + misalign;
-    return g;
-}
-
-static void guarded_check(const guarded *g) {
-    for (const unsigned char *p = g->memory; p < (unsigned char *)g->data; p++)
-        assert_int_equal(*p, GUARD);
-    const unsigned char *end = (const unsigned char *)g->data + g->bytes;
-    for (const unsigned char *p = end; p < end + GUARD_BYTES; p++) assert_int_equal(*p, GUARD);
-}
-
 static guarded guarded_values(const float *x, size_t count, bv_dtype type, size_t misalign) {
     guarded g = guarded_make(count * bv_dtype_size(type), misalign * bv_dtype_size(type));
-    for (size_t i = 0; i < count; i++) {
-        const uint16_t half = (uint16_t)(as_bits(x[i]) >> 16);
-        if (type == BV_F64) ((double *)g.data)[i] = x[i];
-        if (type == BV_F32) ((float *)g.data)[i] = x[i];
-        if (type == BV_BF16) memcpy((uint16_t *)g.data + i, &half, 2);
-    }
+    for (size_t i = 0; i < count; i++) put(g.data, type, i, x[i]);
     return g;
 }
 

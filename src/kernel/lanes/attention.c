@@ -105,8 +105,8 @@ static void round_tile(const view *w, const real *s, uint32_t *words) {
 }
 
 /* o = alpha o + p v. */
-static void add_values(const view *w, const forward_scratch *f, const softmax_state *state,
-                       bool first, bool finite, bool pairs) {
+static void add_values(const view *w, const forward_scratch *f, const void *v,
+                       const softmax_state *state, bool first, bool finite, bool pairs) {
     for (size_t b = 0; b < w->sight->blocks; b++) {
         const size_t i = b * BV_LANES, begin = w->first_key[b], parts = pairs ? 2 : 1;
         const tile_product t = {.m = BV_LANES,
@@ -116,14 +116,14 @@ static void add_values(const view *w, const forward_scratch *f, const softmax_st
                                            : (void *)(f->s + begin * TILE + i),
                                 .a_row = pairs ? 4 : sizeof(real),
                                 .a_step = TILE * (pairs ? 4 : sizeof(real)),
-                                .b = (real *)f->v + begin / parts * f->width,
+                                .b = (const char *)v + begin / parts * f->width * word_bytes(pairs),
                                 .b_row = f->width,
                                 .c = f->o + i * f->width,
                                 .c_row = f->width,
                                 .scale = 1,
                                 .add = !first,
                                 .factor = first ? NULL : state->alpha + i};
-        if (finite || w->whole)
+        if (finite || (w->whole && w->keys % 2 == 0))
             product(&t, pairs);
         else
             product_seen(&t, w, true, i, begin, pairs);
@@ -184,11 +184,59 @@ static void write_output(const bv_attention_args *a, const forward_scratch *f, s
             state->m[i] + state->l[i];
 }
 
+/* Where a KV head begins in a tile of keys or of values. */
+static const void *head_keys(const bv_attention_args *a, const void *tile, size_t kv) {
+    if (a->paged) return (const char *)tile + kv * bv_attention_key_bytes(a->type, a->d_head);
+    return element(tile, a->type, kv * a->d_head);
+}
+
+static const void *head_values(const bv_attention_args *a, const void *tile, size_t kv) {
+    if (a->paged) return (const char *)tile + kv * bv_attention_value_bytes(a->type, a->d_head);
+    return element(tile, a->type, kv * a->d_head);
+}
+
+/* Keys of a tile as rows of words. */
+static word_rows key_rows(const bv_attention_args *a, const forward_scratch *f, const void *keys,
+                          size_t count) {
+    const bool pairs = in_pairs(a);
+    if (a->paged) return (word_rows){keys, word_bytes(pairs), TILE * word_bytes(pairs)};
+    return read_words(f->rows, keys, a->kv_stride, count, a->d_head, pairs);
+}
+
+/* Are all of `count` words finite? A multiple of 16. */
+static bool all_finite(const void *words, size_t count, bool pairs) {
+    vreal probe = v_zero();
+    uint32_t bad = 0;
+    for (size_t i = 0; !pairs && i < count; i += BV_LANES)
+        probe = v_fma(v_load((const real *)words + i), v_zero(), probe);
+    for (size_t i = 0; pairs && i < count; i++) {
+        const uint32_t word = ((const uint32_t *)words)[i];
+        bad |= (uint32_t)((word & 0x7f80u) == 0x7f80u) |
+               (uint32_t)((word & 0x7f800000u) == 0x7f800000u);
+    }
+    const real sum = v_sum(probe);
+    return sum == sum && bad == 0;
+}
+
+/* Values of a tile as packed rows; finite: are they, as far as it matters? Behind an odd last key
+ * a page may hold a later one. */
+static const void *value_rows(const bv_attention_args *a, const forward_scratch *f, const view *w,
+                              const void *values, bool *finite) {
+    const bool pairs = in_pairs(a);
+    if (!a->paged) {
+        *finite = pack_rows(f->v, values, a->kv_stride, 0, w->keys, a->d_head, pairs);
+        return f->v;
+    }
+    const bool all = w->whole && w->keys % 2 == 0;
+    *finite = all || all_finite(values, steps(w->keys, pairs) * f->width, pairs);
+    return values;
+}
+
 static void forward_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
                          size_t query, void *scratch) {
     const bool pairs = in_pairs(a);
     const size_t q_at = (s->row + query) * a->q_stride + head * a->d_head;
-    const size_t kv = head / (a->heads / a->kv_heads) * a->d_head;
+    const size_t kv = head / (a->heads / a->kv_heads);
     const forward_scratch f = place(a, scratch);
     sight seen;
     softmax_state state;
@@ -199,15 +247,14 @@ static void forward_tile(const bv_attention_args *a, const bv_attention_sequence
     for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++) {
         view w;
         make_view(&seen, tile, &w);
-        const void *v = element(s->v_tiles[tile], a->type, kv);
-        const word_rows k = read_words(f.rows, element(s->k_tiles[tile], a->type, kv), a->kv_stride,
-                                       w.keys, a->d_head, pairs);
+        const word_rows k = key_rows(a, &f, head_keys(a, s->k_tiles[tile], kv), w.keys);
         score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs);
         softmax_tile(&w, f.s, &state);
         if (a->dropout > 0) drop_tile(a, s, head, query, &w, f.s);
         if (pairs) round_tile(&w, f.s, f.p);
-        const bool finite = pack_rows(f.v, v, a->kv_stride, 0, w.keys, a->d_head, pairs);
-        add_values(&w, &f, &state, tile == seen.lowest / TILE, finite, pairs);
+        bool finite;
+        const void *v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
+        add_values(&w, &f, v, &state, tile == seen.lowest / TILE, finite, pairs);
     }
     write_output(a, &f, s->row + query, 1, head, 0, seen.queries, &state);
 }
@@ -258,12 +305,60 @@ static void drop_row(const bv_attention_args *a, const bv_attention_sequence *s,
     }
 }
 
-/* Rows of a tile lie far apart, where no hardware looks ahead. */
-static void fetch_tile(const bv_attention_args *a, const void *rows, size_t count) {
+/* Fetches the keys or values of a head that come next: rows of a tile lie far apart, and a page is
+ * too short for the hardware to look ahead. */
+static void fetch_head(const bv_attention_args *a, const void *head, size_t count,
+                       size_t paged_bytes) {
     const size_t unit = bv_dtype_size(a->type);
-    for (size_t r = 0; r < count; r++) {
-        const char *row = (const char *)rows + r * a->kv_stride * unit;
+    for (size_t at = 0; a->paged && at < paged_bytes; at += 64)
+        __builtin_prefetch((const char *)head + at, 0, 2);
+    for (size_t r = 0; !a->paged && r < count; r++) {
+        const char *row = (const char *)head + r * a->kv_stride * unit;
         for (size_t at = 0; at < a->d_head * unit; at += 64) __builtin_prefetch(row + at, 0, 2);
+    }
+}
+
+/* Keys of a tile as columns. */
+static const void *key_columns(const bv_attention_args *a, const forward_scratch *f,
+                               const void *keys, size_t count) {
+    if (a->paged) return keys;
+    pack_columns(f->columns, keys, a->kv_stride * bv_dtype_size(a->type), count, a->d_head,
+                 in_pairs(a));
+    return f->columns;
+}
+
+/* Values of a tile for a row: the steps from the one with key seen.begin on, and the distance from
+ * step to step. A pair of which only the odd key is seen is copied without the other. */
+static const void *value_steps(const bv_attention_args *a, const forward_scratch *f,
+                               const void *values, stretch seen, size_t *stride) {
+    const bool pairs = in_pairs(a), cut = pairs && seen.begin % 2;
+    const size_t first = seen.begin / (pairs ? 2 : 1), count = steps(seen.end, pairs) - first;
+    const size_t row_bytes = f->width * word_bytes(pairs);
+    *stride = f->width;
+    if (a->paged && !cut) return (const char *)values + first * row_bytes;
+    if (a->paged) {
+        memcpy(f->v, (const char *)values + first * row_bytes, count * row_bytes);
+        for (size_t c = 0; c < f->width; c++) ((uint32_t *)f->v)[c] &= 0xffff0000u;
+        return f->v;
+    }
+    if (!pairs && a->d_head % BV_LANES == 0) {
+        *stride = a->kv_stride;
+        return (const real *)values + first * a->kv_stride;
+    }
+    pack_rows(f->v, values, a->kv_stride, seen.begin, seen.end, a->d_head, pairs);
+    return (const char *)f->v + first * row_bytes;
+}
+
+/* Law 2 for one tile of `count` queries whose scores are in f->s: [count, TILE]. */
+static void row_probabilities(const bv_attention_args *a, const bv_attention_sequence *s,
+                              size_t head, size_t count, size_t base, stretch seen,
+                              const forward_scratch *f, softmax_state *state) {
+    for (size_t i = 0; i < count; i++) {
+        real *p = f->s + i * TILE;
+        softmax_row(p, seen, &state->m[i], &state->l[i], &state->alpha[i]);
+        if (a->dropout > 0) drop_row(a, s, head + i, base, seen.end, p);
+        for (size_t j = 0; in_pairs(a) && j < round_up(seen.end, BV_LANES); j += BV_LANES)
+            v_store_bf16((uint16_t *)f->p + i * TILE + j, v_load(p + j));
     }
 }
 
@@ -272,54 +367,44 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
                      size_t count, word_rows q, size_t tile, const forward_scratch *f,
                      softmax_state *state, bool first) {
     const bool pairs = in_pairs(a);
-    const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads) * d, base = tile * TILE;
-    const size_t low = first_key(a, s, 0), parts = pairs ? 2 : 1;
+    const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads), base = tile * TILE;
+    const size_t low = first_key(a, s, 0), next = base + TILE;
     const stretch seen = {low > base ? low - base : 0, smaller(s->position + 1 - base, TILE)};
-    const void *k = element(s->k_tiles[tile], a->type, kv);
-    const char *v = element(s->v_tiles[tile], a->type, kv);
-    fetch_tile(a, v, seen.end);
-    pack_columns(f->columns, k, a->kv_stride * bv_dtype_size(a->type), seen.end, d, pairs);
-    const tile_product scores = {.m = count,
-                                 .n = round_up(seen.end, BV_LANES),
-                                 .k = steps(d, pairs),
-                                 .a = q.rows,
-                                 .a_row = q.stride,
-                                 .a_step = pairs ? 4 : sizeof(real),
-                                 .b = f->columns,
-                                 .b_row = TILE,
-                                 .c = f->s,
-                                 .c_row = TILE,
-                                 .scale = (real)a->scale};
-    product(&scores, pairs);
-    for (size_t i = 0; i < count; i++) {
-        real *p = f->s + i * TILE;
-        softmax_row(p, seen, &state->m[i], &state->l[i], &state->alpha[i]);
-        if (a->dropout > 0) drop_row(a, s, head + i, base, seen.end, p);
-        if (!pairs) continue;
-        for (size_t j = 0; j < round_up(seen.end, BV_LANES); j += BV_LANES)
-            v_store_bf16((uint16_t *)f->p + i * TILE + j, v_load(p + j));
-    }
-    const size_t next = base + TILE;
-    if (next <= s->position)
-        fetch_tile(a, element(s->k_tiles[tile + 1], a->type, kv),
-                   smaller(s->position + 1 - next, TILE));
-    const bool direct = !pairs && d % BV_LANES == 0;
-    if (!direct) pack_rows(f->v, v, a->kv_stride, seen.begin, seen.end, d, pairs);
-    const size_t b_row = direct ? a->kv_stride : f->width, begin = seen.begin / parts;
-    const tile_product values = {
+    const void *v = head_values(a, s->v_tiles[tile], kv);
+    fetch_head(a, v, seen.end, steps(seen.end, pairs) * f->width * word_bytes(pairs));
+    const tile_product scores = {
         .m = count,
-        .n = f->width,
-        .k = steps(seen.end, pairs) - begin,
-        .a = pairs ? (void *)((uint16_t *)f->p + begin * 2) : (void *)(f->s + begin),
-        .a_row = TILE * (pairs ? 2 : sizeof(real)),
-        .a_step = pairs ? 4 : sizeof(real),
-        .b = (direct ? (const real *)(const void *)v : (const real *)f->v) + begin * b_row,
-        .b_row = b_row,
-        .c = f->o,
-        .c_row = f->width,
-        .scale = 1,
-        .add = !first,
-        .factor = first ? NULL : state->alpha};
+        .n = round_up(seen.end, BV_LANES),
+        .k = steps(d, pairs),
+        .a = q.rows,
+        .a_row = q.stride,
+        .a_step = q.step,
+        .b = key_columns(a, f, head_keys(a, s->k_tiles[tile], kv), seen.end),
+        .b_row = TILE,
+        .c = f->s,
+        .c_row = TILE,
+        .scale = (real)a->scale};
+    product(&scores, pairs);
+    row_probabilities(a, s, head, count, base, seen, f, state);
+    if (next <= s->position)
+        fetch_head(a, head_keys(a, s->k_tiles[tile + 1], kv), smaller(s->position + 1 - next, TILE),
+                   bv_attention_key_bytes(a->type, d));
+    size_t b_row;
+    const size_t begin = seen.begin / (pairs ? 2 : 1);
+    const tile_product values = {.m = count,
+                                 .n = f->width,
+                                 .k = steps(seen.end, pairs) - begin,
+                                 .a = pairs ? (void *)((uint16_t *)f->p + begin * 2)
+                                            : (void *)(f->s + begin),
+                                 .a_row = TILE * (pairs ? 2 : sizeof(real)),
+                                 .a_step = word_bytes(pairs),
+                                 .b = value_steps(a, f, v, seen, &b_row),
+                                 .b_row = b_row,
+                                 .c = f->o,
+                                 .c_row = f->width,
+                                 .scale = 1,
+                                 .add = !first,
+                                 .factor = first ? NULL : state->alpha};
     product(&values, pairs);
 }
 

@@ -309,18 +309,23 @@ BV_INLINE bool pack_rows(void *out, const void *x, size_t stride, size_t begin, 
 /* Rows that can be read in words: bf16 rows of odd length are copied and padded. */
 typedef struct word_rows {
     const void *rows;
-    size_t stride; /* bytes */
+    size_t stride, step; /* bytes from row to row, and from word to word of a row */
 } word_rows;
+
+BV_INLINE size_t word_bytes(bool pairs) {
+    return pairs ? sizeof(uint32_t) : sizeof(real);
+}
 
 static word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size_t d,
                             bool pairs) {
-    if (!pairs || d % 2 == 0) return (word_rows){x, stride * (pairs ? 2 : sizeof(real))};
+    const size_t step = word_bytes(pairs);
+    if (!pairs || d % 2 == 0) return (word_rows){x, stride * (pairs ? 2 : sizeof(real)), step};
     uint16_t *to = copy;
     for (size_t r = 0; r < rows; r++) {
         memcpy(to + r * (d + 1), (const uint16_t *)x + r * stride, 2 * d);
         to[r * (d + 1) + d] = 0;
     }
-    return (word_rows){copy, 2 * (d + 1)};
+    return (word_rows){copy, 2 * (d + 1), step};
 }
 
 BV_INLINE size_t steps(size_t n, bool pairs) {
@@ -488,8 +493,8 @@ static void score_tile(const view *w, word_rows rows, const void *columns, size_
                                 .k = steps(d, pairs),
                                 .a = (const char *)rows.rows + key * rows.stride,
                                 .a_row = rows.stride,
-                                .a_step = pairs ? 4 : sizeof(real),
-                                .b = (const char *)columns + begin * (pairs ? 4 : sizeof(real)),
+                                .a_step = rows.step,
+                                .b = (const char *)columns + begin * word_bytes(pairs),
                                 .b_row = TILE,
                                 .c = out + key * TILE + begin,
                                 .c_row = TILE,

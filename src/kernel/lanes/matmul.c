@@ -66,12 +66,28 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
         tile_store(t, row, acc, rows, vecs, BV_REAL_TYPE);
 }
 
-/* While a panel is used tile after tile, each tile fetches its share of the next one: sixteen bytes
- * a step, so that twelve tiles of the widest panel fetch all of it. */
-BV_INLINE const char *tile_fetch(const bv_matmul_block *t, size_t row, size_t steps, int vecs) {
-    const size_t bytes = steps * (size_t)vecs * BV_LANES * 4, share = row / ROWS * steps * 16;
-    if (!t->next || share >= bytes) return t->panel;
-    return (const char *)t->next + share;
+/* While a panel is used tile after tile, each tile fetches its share of the next one, `stride`
+ * bytes a step: the fewer tiles, the more. (A panel for one tile is a stream that the hardware
+ * fetches better alone.) */
+typedef struct fetch {
+    const char *at;
+    size_t stride;
+} fetch;
+
+BV_INLINE fetch tile_fetch(const bv_matmul_block *t, size_t row, size_t steps, int vecs) {
+    const size_t width = (size_t)vecs * BV_LANES * 4, tiles = (t->m + ROWS - 1) / ROWS;
+    const size_t stride = tiles * 16 >= width ? 16 : (width + tiles - 1) / tiles;
+    const size_t share = row / ROWS * steps * stride;
+    if (!t->next || share >= steps * width) return (fetch){t->panel, 0};
+    return (fetch){(const char *)t->next + share, stride};
+}
+
+BV_INLINE void fetch_step(const fetch *f, size_t step) {
+    const char *at = f->at + step * f->stride;
+    __builtin_prefetch(at, 0, 2);
+    if (f->stride <= 64) return;
+    __builtin_prefetch(at + 64, 0, 2);
+    if (f->stride > 128) __builtin_prefetch(at + 128, 0, 2);
 }
 
 BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
@@ -90,7 +106,7 @@ BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
                           int vecs) {
     const size_t steps = t->k, a_row = t->a_row, a_step = t->a_step;
     const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
-    const char *fetch = tile_fetch(t, row, steps, vecs);
+    const fetch next = tile_fetch(t, row, steps, vecs);
     const real *b = t->panel;
     for (size_t step = 0; step < steps; step++) {
         vreal panel[VECS];
@@ -101,7 +117,7 @@ BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
             const vreal word = v_set(x);
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
         }
-        __builtin_prefetch(fetch + step * 16, 0, 2);
+        fetch_step(&next, step);
         a[0] += a_step;
         a[1] += a_step;
         b += vecs * BV_LANES;
@@ -159,11 +175,11 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
     const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
     const size_t a_row = t->a_row, a_step = t->a_step;
     const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
-    const char *fetch = tile_fetch(t, row, whole, vecs);
+    const fetch next = tile_fetch(t, row, whole, vecs);
     const uint32_t *b = t->panel;
     for (size_t step = 0; step < whole; step++) {
         pair_step(a, a_row, b, acc, rows, vecs);
-        __builtin_prefetch(fetch + step * 16, 0, 2);
+        fetch_step(&next, step);
         a[0] += a_step;
         a[1] += a_step;
         b += vecs * BV_LANES;

@@ -1,0 +1,60 @@
+/*
+ * Memory between guards for tests of kernels, and its elements of any type as doubles. One thread;
+ * cmocka's allocator, so that what is forgotten is found.
+ */
+#ifndef BV_TESTS_SUPPORT_GUARDED_H
+#define BV_TESTS_SUPPORT_GUARDED_H
+
+#include "kernel/dtype.h"
+#include "support/check.h"
+
+#define GUARD 0xa5
+#define GUARD_BYTES 192
+
+typedef struct guarded {
+    unsigned char *memory;
+    void *data; /* aligned to 64, and `misalign` bytes further */
+    size_t bytes;
+} guarded;
+
+static inline guarded guarded_make(size_t bytes, size_t misalign) {
+    guarded g = {.memory = test_malloc(bytes + 2 * GUARD_BYTES + 256), .bytes = bytes};
+    memset(g.memory, GUARD, bytes + 2 * GUARD_BYTES + 256);
+    const uintptr_t at = (uintptr_t)g.memory + GUARD_BYTES;
+    g.data = g.memory + GUARD_BYTES + (64 - at % 64) % 64 + misalign;
+    return g;
+}
+
+static inline void guarded_check(const guarded *g) {
+    for (const unsigned char *p = g->memory; p < (unsigned char *)g->data; p++)
+        assert_int_equal(*p, GUARD);
+    const unsigned char *end = (const unsigned char *)g->data + g->bytes;
+    for (const unsigned char *p = end; p < end + GUARD_BYTES; p++) assert_int_equal(*p, GUARD);
+}
+
+static inline void guarded_free(guarded *g) {
+    guarded_check(g);
+    test_free(g->memory);
+}
+
+/* Element `at`; bf16 is cut off, not rounded. */
+static inline void put(void *x, bv_dtype type, size_t at, double value) {
+    const float single = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &single, 4);
+    const uint16_t half = (uint16_t)(bits >> 16);
+    if (type == BV_F64) ((double *)x)[at] = value;
+    if (type == BV_F32) ((float *)x)[at] = single;
+    if (type == BV_BF16) memcpy((uint16_t *)x + at, &half, 2);
+}
+
+static inline double get(const void *x, bv_dtype type, size_t at) {
+    if (type == BV_F64) return ((const double *)x)[at];
+    if (type == BV_F32) return ((const float *)x)[at];
+    const uint32_t bits = (uint32_t)((const uint16_t *)x)[at] << 16;
+    float single;
+    memcpy(&single, &bits, 4);
+    return single;
+}
+
+#endif
