@@ -51,7 +51,7 @@ expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 # ---- bench ----
 expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
 expect 2 "try: beaver bench train" beaver bench trian
-for name in limits kernels train; do
+for name in limits kernels train generate; do
     expect 0 "usage: beaver bench $name" beaver bench $name --help
 done
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
@@ -84,6 +84,12 @@ expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
 expect 1 "gpt3-175b needs 3.6 TB of memory" beaver bench train --preset gpt3-175b
+
+generate() { beaver bench generate --preset tiny --set vocab_size=50 --threads 2 "$@"; }
+json 'j["tokens_per_s"] > 0 and j["share_of_limit"] > 0 and j["prompt_share_of_limit"] > 0 and
+    j["together_tokens_per_s"] > 0 and j["sequences"] == 3 and j["dtype"] == "bf16"' \
+    generate --json --prompt 20 --tokens 5 --sequences 3 --dtype bf16
+expect 2 "do not fit the context of 32" generate --prompt 30 --tokens 5
 
 # ---- explain ----
 json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.weight" and

@@ -305,19 +305,6 @@ static void drop_row(const bv_attention_args *a, const bv_attention_sequence *s,
     }
 }
 
-/* Fetches the keys or values of a head that come next: rows of a tile lie far apart, and a page is
- * too short for the hardware to look ahead. */
-static void fetch_head(const bv_attention_args *a, const void *head, size_t count,
-                       size_t paged_bytes) {
-    const size_t unit = bv_dtype_size(a->type);
-    for (size_t at = 0; a->paged && at < paged_bytes; at += 64)
-        __builtin_prefetch((const char *)head + at, 0, 2);
-    for (size_t r = 0; !a->paged && r < count; r++) {
-        const char *row = (const char *)head + r * a->kv_stride * unit;
-        for (size_t at = 0; at < a->d_head * unit; at += 64) __builtin_prefetch(row + at, 0, 2);
-    }
-}
-
 /* Keys of a tile as columns. */
 static const void *key_columns(const bv_attention_args *a, const forward_scratch *f,
                                const void *keys, size_t count) {
@@ -368,10 +355,10 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
                      softmax_state *state, bool first) {
     const bool pairs = in_pairs(a);
     const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads), base = tile * TILE;
-    const size_t low = first_key(a, s, 0), next = base + TILE;
+    const size_t low = first_key(a, s, 0);
     const stretch seen = {low > base ? low - base : 0, smaller(s->position + 1 - base, TILE)};
     const void *v = head_values(a, s->v_tiles[tile], kv);
-    fetch_head(a, v, seen.end, steps(seen.end, pairs) * f->width * word_bytes(pairs));
+    const bool last = !a->paged || (tile + 1) * TILE > s->position;
     const tile_product scores = {
         .m = count,
         .n = round_up(seen.end, BV_LANES),
@@ -383,12 +370,10 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
         .b_row = TILE,
         .c = f->s,
         .c_row = TILE,
-        .scale = (real)a->scale};
+        .scale = (real)a->scale,
+        .fetch = last ? NULL : head_keys(a, s->k_tiles[tile + 1], kv)};
     product(&scores, pairs);
     row_probabilities(a, s, head, count, base, seen, f, state);
-    if (next <= s->position)
-        fetch_head(a, head_keys(a, s->k_tiles[tile + 1], kv), smaller(s->position + 1 - next, TILE),
-                   bv_attention_key_bytes(a->type, d));
     size_t b_row;
     const size_t begin = seen.begin / (pairs ? 2 : 1);
     const tile_product values = {.m = count,
@@ -404,7 +389,8 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
                                  .c_row = f->width,
                                  .scale = 1,
                                  .add = !first,
-                                 .factor = first ? NULL : state->alpha};
+                                 .factor = first ? NULL : state->alpha,
+                                 .fetch = last ? NULL : head_values(a, s->v_tiles[tile + 1], kv)};
     product(&values, pairs);
 }
 

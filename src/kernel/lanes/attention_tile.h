@@ -70,6 +70,7 @@ typedef struct tile_product {
     bool add; /* C += A B; otherwise C = scale (A B) */
     real scale;
     const real *factor; /* with add: row i of C is multiplied by factor[i] before */
+    const void *fetch;  /* with m = 1: what follows B in time, fetched at the pace of B; or NULL */
 } tile_product;
 
 BV_INLINE void product_start(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
@@ -94,12 +95,20 @@ BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[
         v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
 }
 
+/* All at once would fill the queue of misses, and nothing would be computed meanwhile. */
+BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs, size_t word) {
+    const char *row = (const char *)t->fetch + (k * t->b_row + j) * word;
+    UNROLL for (int v = 0; v < vecs; v++)
+        __builtin_prefetch(row + (size_t)(v * BV_LANES) * word, 0, 2);
+}
+
 BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
                           vreal acc[][BLOCK_VECS], int rows, int vecs) {
     const real *b = (const real *)t->b + j;
     for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
         vreal column[BLOCK_VECS];
         UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
+        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(real));
         UNROLL for (int r = 0; r < rows; r++) {
             real x;
             memcpy(&x, a[r] + at, sizeof x);
@@ -115,6 +124,7 @@ BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
     for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
         vpair column[BLOCK_VECS];
         UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
+        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(uint32_t));
         UNROLL for (int r = 0; r < rows; r++) {
             uint32_t x;
             memcpy(&x, a[r] + at, sizeof x);
