@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_tokenizer.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
@@ -272,6 +273,7 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"limits", "this machine's limits", run_limits},
         {"kernels", "each kernel's share of the limit", run_kernels},
         {"train", "training steps of a preset", run_train},
+        {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
     };
-    return bv_cli_dispatch("beaver bench", table, 3, argc, argv);
+    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
 }

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "text/unicode_class.h"
+#include "text/word.h"
 #include <string.h>
 
 struct bv_splitter {
@@ -14,15 +15,6 @@ struct bv_splitter {
 /* ---- runs of a class ---- */
 
 #define EACH_BYTE 0x0101010101010101u
-
-static inline uint64_t load(const unsigned char *p) {
-    uint64_t x;
-    memcpy(&x, p, sizeof x);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    x = __builtin_bswap64(x);
-#endif
-    return x;
-}
 
 /* The high bit of each byte that is no ASCII letter. */
 static inline uint64_t no_letters(uint64_t x) {
@@ -52,7 +44,7 @@ static inline bv_char_class class_of(const unsigned char *t, size_t at, size_t s
 static inline size_t letters(const unsigned char *t, size_t at, size_t size) {
     for (;;) {
         uint64_t others = 0;
-        while (size - at >= 8 && !(others = no_letters(load(t + at)))) at += 8;
+        while (size - at >= 8 && !(others = no_letters(bv_load_word(t + at)))) at += 8;
         if (others) {
             at += (size_t)__builtin_ctzll(others) / 8;
             if (t[at] < 0x80) return at;
