@@ -68,8 +68,7 @@ typedef struct bench {
     /* what is measured */
     bv_pool *pool;
     bv_parallel_encoder *encoder;
-    const bv_token_run *runs;
-    size_t run_count;
+    bv_encoded encoded;
     bv_buffer *decoded; /* one a thread */
 } bench;
 
@@ -125,19 +124,20 @@ static bv_status repeat(bench *b, bench_task *task, double *mbps) {
 }
 
 static bv_status encode(bench *b) {
-    return bv_parallel_encode(b->encoder, b->text, b->size, &b->runs, &b->run_count);
+    const bv_text text = {b->text, b->size};
+    return bv_parallel_encode(b->encoder, &text, 1, NULL, &b->encoded);
 }
 
 static void decode_part(void *context, int part, int parts) {
     bench *b = context;
     size_t begin, end;
-    bv_pool_range(b->run_count, 1, part, parts, &begin, &end);
+    bv_pool_range(b->encoded.run_count, 1, part, parts, &begin, &end);
     bv_buffer *out = &b->decoded[part];
     bv_buffer_clear(out);
     for (size_t i = begin; i < end; i++) {
         /* An error stays in the buffer, or the size is not that of the text. */
-        bv_error *error =
-            bv_tokenizer_decode(b->tokenizer, b->runs[i].tokens, b->runs[i].count, out);
+        bv_error *error = bv_tokenizer_decode(b->tokenizer, b->encoded.runs[i].tokens,
+                                              b->encoded.runs[i].count, out);
         bv_error_free(&error);
     }
 }
@@ -154,6 +154,7 @@ static void end_codec(bench *b) {
     for (int i = 0; b->decoded && i < bv_pool_threads(b->pool); i++) bv_buffer_free(&b->decoded[i]);
     bv_free(b->decoded);
     b->decoded = NULL;
+    bv_encoded_free(&b->encoded);
     bv_parallel_encoder_destroy(&b->encoder);
     bv_pool_destroy(&b->pool);
 }
@@ -167,8 +168,9 @@ static bv_status measure_codec(bench *b, int threads, json_t *rows) {
     if (!error) error = bv_parallel_encoder_create(b->tokenizer, b->pool, &b->encoder);
     if (!error) error = repeat(b, encode, &encode_mbps);
     if (!error) error = repeat(b, decode, &decode_mbps);
-    b->tokens = 0;
-    for (size_t i = 0; !error && i < b->run_count; i++) b->tokens += b->runs[i].count;
+    b->tokens = 0; /* before they are freed */
+    for (size_t i = 0; !error && i < b->encoded.run_count; i++)
+        b->tokens += b->encoded.runs[i].count;
     end_codec(b);
     if (error) return error;
     bv_cli_say("%d thread%s  encode %7.1f MB/s  decode %7.1f MB/s\n", threads,

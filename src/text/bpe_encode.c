@@ -6,13 +6,13 @@
 #include "text/tokenizer_struct.h"
 #include "text/word.h"
 
-#define BATCH 128                       /* pieces between looking up and asking for memory */
-#define BUCKETS ((size_t)1 << 16)       /* of two slots, a cache line */
-#define RING ((uint64_t)1 << 17)        /* words */
-#define KEY_BYTES 15                    /* of a piece that stands in its key */
-#define CACHED_BYTES 255                /* of a piece in the ring */
-#define INLINE_TOKENS 3                 /* in a slot; more stand in the ring */
-#define WORTH_A_CACHE ((size_t)1 << 12) /* bytes of text; a prompt goes without */
+#define BATCH 128                         /* pieces between looking up and asking for memory */
+#define BUCKETS ((size_t)1 << 16)         /* of two slots, a cache line */
+#define RING ((uint64_t)1 << 17)          /* words */
+#define KEY_BYTES 15                      /* of a piece that stands in its key */
+#define CACHED_BYTES 255                  /* of a piece in the ring */
+#define INLINE_TOKENS 3                   /* in a slot; more stand in the ring */
+#define WORTH_A_CACHE ((uint64_t)1 << 12) /* bytes of text so far; a prompt goes without */
 
 /* A piece of up to 15 bytes is its own key: its bytes, zeros, its length. A longer one has a hash
  * and 0xff there, and its bytes in the ring, before its tokens. A key of zeros is an empty slot. */
@@ -39,6 +39,7 @@ struct bv_bpe_encoder {
     slot *slots;
     uint32_t *ring;
     uint64_t written;
+    uint64_t encoded; /* bytes of text */
 };
 
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out) {
@@ -190,7 +191,8 @@ bv_status bv_bpe_encode(bv_bpe_encoder *e, const void *text, size_t size, uint32
     size_t ends[BATCH], at = 0, n;
     probe probes[BATCH];
     *count = 0;
-    if (size >= WORTH_A_CACHE && !open_cache(e)) return bv_fail_memory("an encoder");
+    e->encoded += size;
+    if (e->encoded >= WORTH_A_CACHE && !open_cache(e)) return bv_fail_memory("an encoder");
     bv_splitter_text(e->splitter, text, size);
     while ((n = bv_splitter_ends(e->splitter, ends, BATCH))) {
         ask(e, bytes, size, at, ends, n, probes);

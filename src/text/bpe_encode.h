@@ -11,9 +11,7 @@ typedef struct bv_bpe_encoder bv_bpe_encoder; /* of one thread */
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out);
 void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder);
 
-#define BV_BPE_SLACK 3 /* tokens behind the last that may be overwritten */
-
-/* Tokens of a text: room for size + BV_BPE_SLACK of them. */
+/* Tokens of a text: room for size + BV_ENCODE_SLACK of them. */
 bv_status bv_bpe_encode(bv_bpe_encoder *encoder, const void *text, size_t size, uint32_t *tokens,
                         size_t *count);
 

@@ -1,30 +1,35 @@
 #include "text/parallel_encode.h"
 
 #include "base/memory.h"
-#include "text/bpe_encode.h"
 #include "text/pieces.h"
 #include "text/tokenizer_struct.h"
 
-#define PART_BYTES ((size_t)64 << 10)
+#define PART_BYTES ((size_t)32 << 10)
 
 typedef struct part {
-    size_t begin, end; /* in the text */
-    size_t room;       /* where its tokens stand */
+    const unsigned char *bytes;
+    size_t size, text;
+    size_t room; /* where its tokens begin */
     bv_error *error;
 } part;
 
 struct bv_parallel_encoder {
     const bv_tokenizer *tokenizer;
     bv_pool *pool;
-    bv_encoder *whole;         /* of tokenizers that are not divided */
-    bv_bpe_encoder **encoders; /* one a thread */
-    const unsigned char *text;
+    bv_encoder **encoders; /* one a thread */
     part *parts;
-    bv_token_run *runs;
     size_t part_count, part_capacity;
-    uint32_t *tokens;
-    size_t token_capacity;
+    size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
+    size_t turn_count, turn_capacity;
+    const bv_side_work *side;
+    bv_encoded *out;
 };
+
+void bv_encoded_free(bv_encoded *encoded) {
+    bv_free(encoded->runs);
+    bv_free(encoded->tokens);
+    *encoded = (bv_encoded){0};
+}
 
 bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *pool,
                                      bv_parallel_encoder **out) {
@@ -33,12 +38,10 @@ bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *poo
     const int threads = bv_pool_threads(pool);
     e->tokenizer = tokenizer;
     e->pool = pool;
-    e->encoders = bv_calloc((size_t)threads, sizeof(bv_bpe_encoder *));
+    e->encoders = bv_calloc((size_t)threads, sizeof(bv_encoder *));
     bv_error *error = e->encoders ? BV_OK : bv_fail_memory("an encoder");
-    if (!error && tokenizer->kind != BV_TOKENIZER_BPE)
-        error = bv_encoder_create(tokenizer, &e->whole);
-    for (int i = 0; !error && !e->whole && i < threads; i++)
-        error = bv_bpe_encoder_create(tokenizer, &e->encoders[i]);
+    for (int i = 0; !error && i < threads; i++)
+        error = bv_encoder_create(tokenizer, &e->encoders[i]);
     if (error) bv_parallel_encoder_destroy(out);
     return error;
 }
@@ -47,79 +50,106 @@ void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
     bv_parallel_encoder *e = *encoder;
     if (!e) return;
     for (int i = 0; e->encoders && i < bv_pool_threads(e->pool); i++)
-        bv_bpe_encoder_destroy(&e->encoders[i]);
-    bv_encoder_destroy(&e->whole);
+        bv_encoder_destroy(&e->encoders[i]);
     bv_free(e->encoders);
     bv_free(e->parts);
-    bv_free(e->runs);
-    bv_free(e->tokens);
+    bv_free(e->turns);
     bv_free(e);
     *encoder = NULL;
 }
 
-static bv_status add_part(bv_parallel_encoder *e, part p) {
-    if (e->part_count == e->part_capacity) {
-        const size_t wanted = e->part_capacity ? 2 * e->part_capacity : 64;
-        part *parts = bv_realloc(e->parts, wanted * sizeof *parts);
-        if (parts) e->parts = parts;
-        bv_token_run *runs = parts ? bv_realloc(e->runs, wanted * sizeof *runs) : NULL;
-        if (!runs) return bv_fail_memory("tokens");
-        e->runs = runs;
-        e->part_capacity = wanted;
-    }
-    e->parts[e->part_count++] = p;
-    return BV_OK;
+/* ---- dividing ---- */
+
+static bool grow(void **list, size_t count, size_t *capacity, size_t element) {
+    if (count < *capacity) return true;
+    const size_t wanted = count < 32 ? 64 : 2 * count;
+    void *larger = bv_realloc(*list, wanted * element);
+    if (!larger) return false;
+    *list = larger;
+    *capacity = wanted;
+    return true;
 }
 
-static bv_status divide(bv_parallel_encoder *e, size_t size) {
-    e->part_count = 0;
-    size_t room = 0;
-    for (size_t begin = 0, end; begin < size; begin = end) {
-        end = begin + bv_pieces_cut(e->text + begin, size - begin, PART_BYTES);
-        BV_TRY(add_part(e, (part){.begin = begin, .end = end, .room = room}));
-        room += end - begin + BV_BPE_SLACK;
+static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, size_t *room) {
+    size_t in_turn = PART_BYTES;
+    e->part_count = e->turn_count = *room = 0;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *bytes = texts[i].bytes;
+        for (size_t left = texts[i].size, n; left; bytes += n, left -= n) {
+            const bool whole = left <= PART_BYTES || e->tokenizer->kind == BV_TOKENIZER_SCORED;
+            n = whole ? left : bv_pieces_cut(bytes, left, PART_BYTES);
+            if (!grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
+                !grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity, sizeof(size_t)))
+                return false;
+            if (in_turn >= PART_BYTES) {
+                e->turns[e->turn_count++] = e->part_count;
+                in_turn = 0;
+            }
+            in_turn += n;
+            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i, .room = *room};
+            *room += n + BV_ENCODE_SLACK;
+        }
     }
-    if (room <= e->token_capacity) return BV_OK;
-    bv_free(e->tokens);
-    e->tokens = bv_malloc(room * sizeof *e->tokens);
-    e->token_capacity = e->tokens ? room : 0;
-    return e->tokens ? BV_OK : bv_fail_memory("tokens");
+    if (e->turn_count) e->turns[e->turn_count] = e->part_count;
+    return true;
 }
 
-static void encode_parts(void *context, int thread, int threads) {
+static bool make_room(bv_encoded *out, size_t runs, size_t tokens) {
+    if (runs > out->run_capacity) {
+        bv_free(out->runs);
+        out->runs = bv_malloc(runs * sizeof *out->runs);
+        out->run_capacity = out->runs ? runs : 0;
+        if (!out->runs) return false;
+    }
+    if (tokens > out->token_capacity) {
+        bv_free(out->tokens);
+        out->tokens = bv_malloc(tokens * sizeof *out->tokens);
+        out->token_capacity = out->tokens ? tokens : 0;
+    }
+    return tokens <= out->token_capacity;
+}
+
+/* ---- encoding ---- */
+
+static void take_turns(void *context, int thread, int threads) {
     bv_parallel_encoder *e = context;
+    const size_t before = e->side ? e->side->count : 0;
     (void)threads;
-    for (size_t turn = 0;; turn++) {
-        const size_t i = e->pool ? bv_pool_next(e->pool) : turn;
-        if (i >= e->part_count) break;
-        part *p = &e->parts[i];
-        uint32_t *tokens = e->tokens + p->room;
-        e->runs[i].tokens = tokens;
-        p->error = bv_bpe_encode(e->encoders[thread], e->text + p->begin, p->end - p->begin, tokens,
-                                 &e->runs[i].count);
+    for (size_t own = 0;; own++) {
+        size_t turn = e->pool ? bv_pool_next(e->pool) : own;
+        if (turn < before) {
+            e->side->task(e->side->context, turn);
+            continue;
+        }
+        turn -= before;
+        if (turn >= e->turn_count) break;
+        for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
+            part *p = &e->parts[i];
+            uint32_t *tokens = e->out->tokens + p->room;
+            size_t count = 0;
+            p->error = bv_encoder_write(e->encoders[thread], p->bytes, p->size, tokens, &count);
+            e->out->runs[i] = (bv_token_run){tokens, count, p->text};
+        }
     }
 }
 
-bv_status bv_parallel_encode(bv_parallel_encoder *e, const void *text, size_t size,
-                             const bv_token_run **runs, size_t *count) {
-    e->text = text;
-    *count = 0;
-    if (e->whole) {
-        e->part_count = 0;
-        BV_TRY(add_part(e, (part){0}));
-        BV_TRY(bv_encoder_encode(e->whole, text, size, &e->runs[0].tokens, &e->runs[0].count));
-    } else {
-        BV_TRY(divide(e, size));
-        bv_pool_run(e->pool, encode_parts, e);
-    }
+bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_t count,
+                             const bv_side_work *side, bv_encoded *out) {
+    size_t room;
     bv_error *first = BV_OK;
-    for (size_t i = 0; i < e->part_count; i++) {
-        if (!first)
-            first = e->parts[i].error;
-        else
-            bv_error_free(&e->parts[i].error);
+    e->side = side;
+    e->out = out;
+    if (!divide(e, texts, count, &room) || !make_room(out, e->part_count, room)) {
+        first = bv_fail_memory("tokens");
+        e->part_count = e->turn_count = 0;
     }
-    *runs = e->runs;
-    *count = e->part_count;
+    bv_pool_run(e->pool, take_turns, e);
+    out->run_count = e->part_count;
+    for (size_t i = 0; i < e->part_count; i++) {
+        if (first)
+            bv_error_free(&e->parts[i].error);
+        else
+            first = e->parts[i].error;
+    }
     return first;
 }

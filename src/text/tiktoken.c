@@ -151,7 +151,7 @@ static bv_status derive_merges(ranks *r) {
     if (!error) error = bv_merger_create(scratch, &merger);
     if (!error) {
         memset(r->ids, 0xff, (256 + r->count) * sizeof *r->ids);
-        qsort(r->entries, r->count, sizeof *r->entries, by_rank);
+        if (r->count) qsort(r->entries, r->count, sizeof *r->entries, by_rank);
         error = derive(r, scratch, merger, parts);
     }
     bv_merger_destroy(&merger);

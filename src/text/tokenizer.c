@@ -207,7 +207,7 @@ struct bv_encoder {
     const bv_tokenizer *tokenizer;
     bv_bpe_encoder *bpe;
     uint32_t *tokens;
-    size_t count, capacity;
+    size_t capacity;
 };
 
 bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
@@ -229,42 +229,52 @@ void bv_encoder_destroy(bv_encoder **encoder) {
     *encoder = NULL;
 }
 
-static bv_status encode_characters(bv_encoder *e, const unsigned char *text, size_t size) {
+static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *text, size_t size,
+                                   uint32_t *tokens, size_t *count) {
     const size_t valid = bv_utf8_valid_prefix(text, size);
     for (size_t at = 0, length; at < valid; at += length) {
-        const uint32_t token = e->tokenizer->token_of[read_character(text + at, &length)];
+        const uint32_t token = t->token_of[read_character(text + at, &length)];
         if (token == BV_NO_TOKEN)
             return bv_try(bv_fail(BV_CODE_INPUT, "the character \"%.*s\" is not in the vocabulary",
                                   (int)length, text + at),
                           "a text of the characters that the model was trained on");
-        e->tokens[e->count++] = token;
+        tokens[(*count)++] = token;
     }
     if (valid != size) return bv_fail(BV_CODE_INPUT, "byte %zu of the text is no UTF-8", valid);
+    return BV_OK;
+}
+
+bv_status bv_encoder_write(bv_encoder *e, const void *text, size_t size, uint32_t *tokens,
+                           size_t *count) {
+    const unsigned char *bytes = text;
+    *count = 0;
+    switch (e->tokenizer->kind) {
+    case BV_TOKENIZER_BPE:
+        return bv_bpe_encode(e->bpe, text, size, tokens, count);
+    case BV_TOKENIZER_CHAR:
+        return encode_characters(e->tokenizer, bytes, size, tokens, count);
+    case BV_TOKENIZER_SCORED:
+        *count = bv_scored_encode(e->tokenizer, bytes, size, tokens);
+        return BV_OK;
+    case BV_TOKENIZER_BYTE:
+        break;
+    }
+    for (size_t i = 0; i < size; i++) tokens[i] = bytes[i];
+    *count = size;
     return BV_OK;
 }
 
 bv_status bv_encoder_encode(bv_encoder *e, const void *text, size_t size, const uint32_t **tokens,
                             size_t *count) {
     /* No token is shorter than a byte; `scored` puts a blank before. */
-    const size_t most = size + BV_BPE_SLACK;
+    const size_t most = size + BV_ENCODE_SLACK;
+    *count = 0;
     if (most > e->capacity) {
-        uint32_t *larger = bv_realloc(e->tokens, most * sizeof *larger);
-        if (!larger) return bv_fail_memory("tokens");
-        e->tokens = larger;
-        e->capacity = most;
+        bv_free(e->tokens);
+        e->tokens = bv_malloc(most * sizeof *e->tokens);
+        e->capacity = e->tokens ? most : 0;
+        if (!e->tokens) return bv_fail_memory("tokens");
     }
-    e->count = 0;
-    bv_error *error = BV_OK;
-    const unsigned char *bytes = text;
-    if (e->tokenizer->kind == BV_TOKENIZER_BPE)
-        error = bv_bpe_encode(e->bpe, text, size, e->tokens, &e->count);
-    else if (e->tokenizer->kind == BV_TOKENIZER_CHAR)
-        error = encode_characters(e, bytes, size);
-    else if (e->tokenizer->kind == BV_TOKENIZER_SCORED)
-        e->count = bv_scored_encode(e->tokenizer, bytes, size, e->tokens);
-    else
-        for (; e->count < size; e->count++) e->tokens[e->count] = bytes[e->count];
     *tokens = e->tokens;
-    *count = e->count;
-    return error;
+    return bv_encoder_write(e, text, size, e->tokens, count);
 }

@@ -82,5 +82,9 @@ void bv_encoder_destroy(bv_encoder **encoder);
  * does not know is BV_CODE_INPUT and names it. Text is never taken for the end-of-text token. */
 bv_status bv_encoder_encode(bv_encoder *encoder, const void *text, size_t size,
                             const uint32_t **tokens, size_t *count);
+/* The same into room for size + BV_ENCODE_SLACK tokens; those behind the last are overwritten. */
+#define BV_ENCODE_SLACK 3
+bv_status bv_encoder_write(bv_encoder *encoder, const void *text, size_t size, uint32_t *tokens,
+                           size_t *count);
 
 #endif

@@ -123,23 +123,38 @@ static size_t slow_encode(const vocabulary *v, const char *pattern, const bv_buf
     return count;
 }
 
+static void count_calls(void *context, size_t i) {
+    ((int *)context)[i]++;
+}
+
 static void check_runs(const bv_tokenizer *t, int threads, const bv_buffer *text,
                        const uint32_t *expected, size_t expected_count) {
     bv_pool *pool = NULL;
     bv_parallel_encoder *encoder;
-    const bv_token_run *runs;
-    size_t count, at = 0;
+    bv_encoded out = {0};
     if (threads) assert_ok(bv_pool_create(threads, &pool));
     assert_ok(bv_parallel_encoder_create(t, pool, &encoder));
-    for (int round = 0; round < 2; round++, at = 0) {
-        assert_ok(bv_parallel_encode(encoder, text->data, text->size, &runs, &count));
-        for (size_t i = 0; i < count; at += runs[i++].count) {
-            assert_true(at + runs[i].count <= expected_count);
-            assert_memory_equal(runs[i].tokens, expected + at, runs[i].count * sizeof *expected);
+    for (int round = 0; round < 2; round++) {
+        size_t at = 0, cut = bv_pieces_cut(text->data, text->size, 1000), last = 0;
+        const bv_text texts[] = {{text->data, cut}, {"", 0}, {text->data + cut, text->size - cut}};
+        int calls[3] = {0};
+        const bv_side_work side = {count_calls, calls, 3};
+        assert_ok(bv_parallel_encode(encoder, texts, 3, round ? &side : NULL, &out));
+        for (size_t i = 0; i < out.run_count; at += out.runs[i++].count) {
+            assert_true(at + out.runs[i].count <= expected_count);
+            assert_memory_equal(out.runs[i].tokens, expected + at,
+                                out.runs[i].count * sizeof *expected);
+            assert_true(out.runs[i].text >= last && out.runs[i].text != 1);
+            last = out.runs[i].text;
         }
         assert_int_equal(at, expected_count);
+        assert_int_equal(last, 2);
+        for (int i = 0; i < 3; i++) assert_int_equal(calls[i], round);
     }
-    assert_true(count > 1);
+    assert_true(out.run_count > 3);
+    assert_ok(bv_parallel_encode(encoder, NULL, 0, NULL, &out));
+    assert_int_equal(out.run_count, 0);
+    bv_encoded_free(&out);
     bv_parallel_encoder_destroy(&encoder);
     bv_pool_destroy(&pool);
 }
