@@ -253,6 +253,14 @@ void bv_map_close(bv_map *map) {
     *map = (bv_map){(const unsigned char *)"", 0};
 }
 
+void bv_map_forget(const bv_map *map, size_t begin, size_t end) {
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    begin = begin / page * page;
+    end = end < map->size ? end / page * page : map->size;
+    /* Only advice: the content stays the same if it is refused. */
+    if (begin < end) madvise((void *)(map->data + begin), end - begin, MADV_DONTNEED);
+}
+
 /* ---- atomic writes ---- */
 
 #define WRITER_BUFFER ((size_t)1 << 20)

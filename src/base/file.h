@@ -31,6 +31,9 @@ typedef struct bv_map {
 } bv_map;
 bv_status bv_map_open(const char *path, bv_map *map);
 void bv_map_close(bv_map *map);
+/* The pages of begin .. end (of the last one, only if it ends there) are given back to the system;
+ * a later look at them reads them again. So the memory of who passes over a file stays constant. */
+void bv_map_forget(const bv_map *map, size_t begin, size_t end);
 
 /* A streaming atomic writer: bytes go to a temporary file beside `path`, buffered; commit syncs and
  * renames; abort (or a failed commit) removes the temporary file. One thread at a time. */

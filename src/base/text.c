@@ -58,11 +58,29 @@ size_t bv_utf8_valid_prefix(const void *bytes, size_t size) {
     const unsigned char *p = bytes;
     size_t at = 0;
     while (at < size) {
+        uint64_t word;
+        for (; size - at >= sizeof word; at += sizeof word) { /* ASCII, eight at a time */
+            memcpy(&word, p + at, sizeof word);
+            if (word & 0x8080808080808080u) break;
+        }
+        if (at == size) break;
         const size_t n = utf8_length(p + at, size - at);
         if (n == 0) break;
         at += n;
     }
     return at;
+}
+
+size_t bv_utf8_characters(const void *bytes, size_t size) {
+    const unsigned char *p = bytes;
+    size_t characters = 0;
+    for (size_t at = 0, n; at < size; at += n) {
+        uint8_t some = 0; /* few enough for a byte, so that the loop is one of vectors */
+        n = size - at < 240 ? size - at : 240;
+        for (size_t i = 0; i < n; i++) some += (p[at + i] & 0xc0) != 0x80;
+        characters += some;
+    }
+    return characters;
 }
 
 /* Levenshtein distance, by one row; words longer than the row are cut. */

@@ -15,6 +15,9 @@ bv_status bv_parse_bool(const char *what, const char *text, bool *out); /* true|
 /* Bytes of the valid UTF-8 prefix; equals size when all is valid (RFC 3629: no surrogates). */
 size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
 
+/* Characters of UTF-8: bytes that do not continue one. */
+size_t bv_utf8_characters(const void *bytes, size_t size);
+
 /* The name nearest by edit distance, or NULL when none is near enough to be meant. */
 const char *bv_suggest(const char *word, const char *const *names, size_t count);
 

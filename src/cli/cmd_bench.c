@@ -3,6 +3,7 @@
 #include "base/random.h"
 #include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_tokenizer.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
@@ -274,6 +275,7 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"kernels", "each kernel's share of the limit", run_kernels},
         {"train", "training steps of a preset", run_train},
         {"generate", "reading prompts and writing text", bv_bench_generate},
+        {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
     };
     return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
 }

@@ -86,7 +86,7 @@ static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
     return error;
 }
 
-static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents,
+static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents, bv_pool *pool,
                                 bv_tokenizer **out) {
     const char *name = bv_flags_string(flags, "tokenizer");
     const size_t vocab = (size_t)bv_flags_int(flags, "vocab");
@@ -95,11 +95,7 @@ static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents,
                       "--vocab 2048, or --tokenizer char");
     if (name) return bv_make_named_tokenizer(documents, name, out);
     bv_cli_say("learning %zu tokens ...\n", vocab);
-    bv_pool *pool;
-    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
-    bv_error *error = bv_make_bpe_tokenizer(documents, "gpt2", vocab, pool, out);
-    bv_pool_destroy(&pool);
-    return error;
+    return bv_make_bpe_tokenizer(documents, "gpt2", vocab, pool, out);
 }
 
 typedef struct telling {
@@ -117,14 +113,17 @@ static void tell(void *context, uint64_t bytes, uint64_t total) {
 }
 
 static bv_status prepare(const bv_flags *flags, bv_documents *documents,
-                         const bv_tokenizer *tokenizer) {
-    telling told = {bv_clock_seconds()};
+                         const bv_tokenizer *tokenizer, bv_pool *pool) {
+    const double begin = bv_clock_seconds();
+    telling told = {begin};
     const bv_prepare_options options = {.out = bv_flags_string(flags, "out"),
                                         .val_fraction = bv_flags_double(flags, "val-fraction"),
+                                        .pool = pool,
                                         .progress = tell,
                                         .context = &told};
     bv_prepare_result r;
     BV_TRY(bv_data_prepare(documents, tokenizer, &options, &r));
+    const double seconds = bv_clock_seconds() - begin;
     bv_cli_say(
         "%s%s: %s of text are %s tokens (%zu in the vocabulary) to train on, %s to validate\n",
         isatty(STDERR_FILENO) ? "\r\033[K" : "", options.out,
@@ -132,12 +131,12 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
         bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
         bv_human_count((double)r.tokens[1]).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
-    return bv_cli_json(json_pack("{ss sI s{sI sI sI} s{sI sI sI}}", "out", options.out,
-                                 "vocab_size", (json_int_t)bv_tokenizer_vocab_size(tokenizer),
-                                 "train", "documents", (json_int_t)r.documents[0], "tokens",
-                                 (json_int_t)r.tokens[0], "bytes", (json_int_t)r.bytes[0], "val",
-                                 "documents", (json_int_t)r.documents[1], "tokens",
-                                 (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
+    return bv_cli_json(
+        json_pack("{ss sI sf s{sI sI sI} s{sI sI sI}}", "out", options.out, "vocab_size",
+                  (json_int_t)bv_tokenizer_vocab_size(tokenizer), "seconds", seconds, "train",
+                  "documents", (json_int_t)r.documents[0], "tokens", (json_int_t)r.tokens[0],
+                  "bytes", (json_int_t)r.bytes[0], "val", "documents", (json_int_t)r.documents[1],
+                  "tokens", (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
 }
 
 static bv_status run_prepare(int argc, char **argv) {
@@ -146,9 +145,12 @@ static bv_status run_prepare(int argc, char **argv) {
     bv_tokenizer *tokenizer = NULL;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    bv_error *error = open_documents(flags, &documents);
-    if (!error) error = make_tokenizer(flags, documents, &tokenizer);
-    if (!error) error = prepare(flags, documents, tokenizer);
+    bv_pool *pool = NULL;
+    bv_error *error = bv_pool_create((int)bv_flags_int(flags, "threads"), &pool);
+    if (!error) error = open_documents(flags, &documents);
+    if (!error) error = make_tokenizer(flags, documents, pool, &tokenizer);
+    if (!error) error = prepare(flags, documents, tokenizer, pool);
+    bv_pool_destroy(&pool);
     bv_tokenizer_destroy(&tokenizer);
     bv_documents_close(&documents);
     bv_flags_free(&flags);

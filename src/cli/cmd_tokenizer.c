@@ -1,9 +1,11 @@
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
 #include "cli/make_tokenizer.h"
+#include "text/tiktoken.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +116,85 @@ static bv_status run_train(int argc, char **argv) {
     bv_free(paths);
     bv_tokenizer_destroy(&tokenizer);
     bv_documents_close(&documents);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- import ---- */
+
+static const bv_flag import_flags[] = {
+    {.name = "out",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .required = true,
+     .help = "where to write tokenizer.json"},
+    {.name = "pattern",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .help = "how text is cut into pieces: gpt2 or cl100k; known for r50k, p50k and cl100k"},
+    {.name = "special",
+     .value = "NAME=N",
+     .type = BV_FLAG_LIST,
+     .help = "a token without bytes and its number, e.g. \"<|endoftext|>=50256\"; known for r50k, "
+             "p50k and cl100k, else the end of text comes behind the last"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+static const bv_argument import_arguments[] = {
+    {.name = "FILE", .help = "ranks of tiktoken: a token in base64, a blank and its rank a line"}};
+static const bv_command import_command = {
+    .name = "tokenizer import",
+    .summary = "Makes a tokenizer from the ranks that tiktoken uses; it gives the same tokens.",
+    .example = "beaver tokenizer import r50k_base.tiktoken --out tokenizer.json",
+    .arguments = import_arguments,
+    .argument_count = 1,
+    .flags = import_flags,
+    .flag_count = sizeof import_flags / sizeof *import_flags,
+};
+
+/* NAME=N, cut in place. */
+static bv_status parse_special(char *text, uint32_t *token) {
+    char *equals = strrchr(text, '=');
+    int64_t number;
+    if (!equals || equals == text)
+        return bv_fail(BV_CODE_USAGE, "--special: \"%s\" is not NAME=N", text);
+    *equals = 0;
+    BV_TRY(bv_parse_int("--special", equals + 1, 0, BV_TOKEN_MAX, &number));
+    *token = (uint32_t)number;
+    return BV_OK;
+}
+
+static bv_status import(const bv_flags *flags, bv_tokenizer **out) {
+    const char *path = bv_flags_argument(flags, 0), *pattern = bv_flags_string(flags, "pattern");
+    size_t count, copied = 0;
+    const char *const *list = bv_flags_list(flags, "special", &count);
+    if (count == 0) return bv_tokenizer_load_tiktoken(path, pattern, NULL, out);
+    char **names = bv_calloc(count, sizeof *names);
+    uint32_t *tokens = bv_calloc(count, sizeof *tokens);
+    bv_error *error = names && tokens ? BV_OK : bv_fail_memory("a tokenizer");
+    for (; !error && copied < count; copied++) {
+        names[copied] = bv_strdup(list[copied]);
+        error = names[copied] ? parse_special(names[copied], &tokens[copied])
+                              : bv_fail_memory("a tokenizer");
+    }
+    const bv_bpe_numbers numbers = {NULL, (const char *const *)names, tokens, count};
+    if (!error) error = bv_tokenizer_load_tiktoken(path, pattern, &numbers, out);
+    for (size_t i = 0; i < copied; i++) bv_free(names[i]);
+    bv_free(names);
+    bv_free(tokens);
+    return error;
+}
+
+static bv_status run_import(int argc, char **argv) {
+    bv_flags *flags;
+    bv_tokenizer *tokenizer = NULL;
+    BV_TRY(bv_flags_parse(&import_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    const char *out = bv_flags_string(flags, "out");
+    bv_error *error = import(flags, &tokenizer);
+    if (!error) error = bv_tokenizer_save(tokenizer, out);
+    if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
+    bv_tokenizer_destroy(&tokenizer);
     bv_flags_free(&flags);
     return error;
 }
@@ -254,8 +335,9 @@ static bv_status run_info(int argc, char **argv) {
 
 bv_status bv_cmd_tokenizer(int argc, char **argv) {
     static const bv_subcommand table[] = {{"train", "learn a tokenizer from text", run_train},
+                                          {"import", "take one from tiktoken", run_import},
                                           {"encode", "text to tokens", run_encode},
                                           {"decode", "tokens to text", run_decode},
                                           {"info", "what a tokenizer is", run_info}};
-    return bv_cli_dispatch("beaver tokenizer", table, 4, argc, argv);
+    return bv_cli_dispatch("beaver tokenizer", table, sizeof table / sizeof *table, argc, argv);
 }

@@ -1,6 +1,7 @@
 #include "cli/make_tokenizer.h"
 
 #include "text/bpe_train.h"
+#include "text/pieces.h"
 #include <string.h>
 
 /* Appends each character of a text once. */
@@ -29,6 +30,19 @@ bv_status bv_make_char_tokenizer(bv_documents *documents, bv_tokenizer **out) {
     return error;
 }
 
+#define SOME_BYTES ((size_t)4 << 20)
+
+/* Adds a document by and by, so that a large file need not be in memory whole. */
+static bv_status add_document(bv_bpe_trainer *trainer, bv_documents *documents, const char *text,
+                              size_t size) {
+    for (size_t n; size; text += n, size -= n) {
+        n = bv_pieces_cut(text, size, SOME_BYTES);
+        BV_TRY(bv_bpe_trainer_add(trainer, text, n));
+        bv_documents_forget(documents, text, n);
+    }
+    return BV_OK;
+}
+
 bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, size_t vocab_size,
                                 bv_pool *pool, bv_tokenizer **out) {
     bv_bpe_trainer *trainer;
@@ -37,7 +51,7 @@ bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, si
     BV_TRY(bv_bpe_trainer_create(pattern, pool, &trainer));
     bv_error *error;
     while (!(error = bv_documents_next(documents, &text, &size)) && text)
-        if ((error = bv_bpe_trainer_add(trainer, text, size))) break;
+        if ((error = add_document(trainer, documents, text, size))) break;
     if (!error) error = bv_bpe_trainer_learn(trainer, vocab_size, out);
     bv_bpe_trainer_destroy(&trainer);
     bv_documents_rewind(documents);

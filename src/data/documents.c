@@ -11,8 +11,11 @@ struct bv_documents {
     size_t separator_size;
     size_t next; /* file to open next */
     bv_map map;
-    size_t at; /* in the open file */
+    size_t at;        /* in the open file */
+    size_t forgotten; /* up to there, of the documents before */
 };
+
+#define WINDOW ((size_t)1 << 20) /* bytes that are searched before they are forgotten */
 
 /* Takes the path. */
 static bv_status add_file(bv_documents *d, char *path) {
@@ -88,19 +91,36 @@ void bv_documents_close(bv_documents **documents) {
 void bv_documents_rewind(bv_documents *d) {
     bv_map_close(&d->map);
     d->next = 0;
-    d->at = 0;
+    d->at = d->forgotten = 0;
+}
+
+/* Where `bytes` stand first from `at` on; the map's size if they do not. */
+static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count) {
+    while (at < map->size) {
+        const size_t left = map->size - at, n = left < WINDOW + count ? left : WINDOW + count;
+        const unsigned char *found = memmem(map->data + at, n, bytes, count);
+        if (found) return (size_t)(found - map->data);
+        if (n == left) break;
+        bv_map_forget(map, at, at + WINDOW);
+        at += WINDOW;
+    }
+    return map->size;
 }
 
 static bv_status open_next(bv_documents *d) {
     const char *path = d->paths[d->next++];
     bv_map_close(&d->map);
-    d->at = 0;
+    d->at = d->forgotten = 0;
     BV_TRY(bv_map_open(path, &d->map));
-    const unsigned char *nul = memchr(d->map.data, 0, d->map.size);
-    if (!nul) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path,
-                          (size_t)(nul - d->map.data)),
+    const size_t nul = find(&d->map, 0, "", 1);
+    if (nul == d->map.size) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
                   "leave that file out");
+}
+
+void bv_documents_forget(const bv_documents *d, const char *text, size_t size) {
+    const size_t begin = (size_t)(text - (const char *)d->map.data);
+    if (size >= WINDOW / 4) bv_map_forget(&d->map, begin, begin + size);
 }
 
 bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
@@ -111,13 +131,16 @@ bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
             if (d->next == d->count) return BV_OK;
             BV_TRY(open_next(d));
         }
-        const char *begin = (const char *)d->map.data + d->at;
-        const size_t left = d->map.size - d->at;
-        const char *end =
-            d->separator_size ? memmem(begin, left, d->separator, d->separator_size) : NULL;
-        *text = begin;
-        *size = end ? (size_t)(end - begin) : left;
-        d->at += *size + (end ? d->separator_size : 0);
+        const size_t begin = d->at;
+        const size_t end =
+            d->separator_size ? find(&d->map, begin, d->separator, d->separator_size) : d->map.size;
+        *text = (const char *)d->map.data + begin;
+        *size = end - begin;
+        d->at = end == d->map.size ? end : end + d->separator_size;
+        if (begin - d->forgotten >= WINDOW) { /* small documents, many at a time */
+            bv_map_forget(&d->map, d->forgotten, begin);
+            d->forgotten = begin;
+        }
         if (*size) return BV_OK;
     }
 }

@@ -1,6 +1,7 @@
 /*
  * Documents of text files and folders, in order: a file is one document, or is cut by a separator.
- * Files are mapped one at a time, so memory stays constant.
+ * Files are mapped one at a time, and what was read is given back to the system, so that memory
+ * stays constant.
  */
 #ifndef BV_DATA_DOCUMENTS_H
 #define BV_DATA_DOCUMENTS_H
@@ -20,6 +21,9 @@ void bv_documents_rewind(bv_documents *documents);
 /* The next document that is not empty; *text is NULL at the end. Borrowed until the next call.
  * NUL bytes are BV_CODE_INPUT: that is no text. */
 bv_status bv_documents_next(bv_documents *documents, const char **text, size_t *size);
+/* A stretch of the document is not needed for now: its memory is given back. It may be read again.
+ */
+void bv_documents_forget(const bv_documents *documents, const char *text, size_t size);
 uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */
 
 #endif

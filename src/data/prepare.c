@@ -5,12 +5,16 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "text/parallel_encode.h"
+#include "text/pieces.h"
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
-#define CHUNK_BYTES ((size_t)1 << 20)
+#define BATCH_BYTES ((size_t)2 << 20)
+#define WINDOW ((size_t)1 << 20)
 
 static const char *const split_names[2] = {"train", "val"};
 
@@ -24,15 +28,44 @@ typedef struct shards {
     char name[32];
 } shards;
 
+/* A document, or some of it. */
+typedef struct segment {
+    int split;
+    size_t begin, size; /* in the text of the batch */
+    bool ends_document;
+} segment;
+
+typedef struct batch {
+    bv_buffer text;
+    segment *segments;
+    bv_text *texts;
+    size_t count, capacity;
+    bv_encoded encoded;
+} batch;
+
+/* What is left to read. */
+typedef struct reader {
+    bv_documents *documents;
+    uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
+    const char *text, *tail; /* of the open document; what validation gets of a single one */
+    size_t left, tail_size;
+    int split;
+    bool done;
+    bv_error *error;
+} reader;
+
 typedef struct preparation {
     const bv_prepare_options *options;
     const bv_tokenizer *tokenizer;
-    bv_encoder *encoder;
+    bv_parallel_encoder *encoder;
     char *folder; /* temporary */
     size_t token_bytes;
     shards splits[2];
     bv_prepare_result *result;
     uint64_t total;
+    reader reader;
+    batch batches[3], *last, *following; /* written and read meanwhile, NULL for none */
+    bv_error *write_error;
 } preparation;
 
 static bv_status close_shard(shards *s) {
@@ -58,9 +91,23 @@ static bv_status open_shard(preparation *p, int split) {
     return error;
 }
 
+/* Little-endian, whatever the machine. */
+static void spell(const uint32_t *tokens, size_t count, size_t token_bytes, unsigned char *out) {
+    if (token_bytes == 2)
+        for (size_t i = 0; i < count; i++) {
+            const uint16_t token = htole16((uint16_t)tokens[i]);
+            memcpy(out + 2 * i, &token, 2);
+        }
+    else
+        for (size_t i = 0; i < count; i++) {
+            const uint32_t token = htole32(tokens[i]);
+            memcpy(out + 4 * i, &token, 4);
+        }
+}
+
 static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens, size_t count) {
     shards *s = &p->splits[split];
-    unsigned char bytes[4096];
+    unsigned char bytes[32768];
     p->result->tokens[split] += count;
     while (count) {
         if (!s->writer || s->bytes >= SHARD_BYTES) BV_TRY(open_shard(p, split));
@@ -68,9 +115,7 @@ static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens,
         if (n > count) n = count;
         if (n > (SHARD_BYTES - s->bytes) / p->token_bytes)
             n = (size_t)((SHARD_BYTES - s->bytes) / p->token_bytes);
-        for (size_t i = 0; i < n; i++)
-            for (size_t b = 0; b < p->token_bytes; b++)
-                bytes[i * p->token_bytes + b] = (unsigned char)(tokens[i] >> 8 * b);
+        spell(tokens, n, p->token_bytes, bytes);
         bv_sha256_add(s->hash, bytes, n * p->token_bytes);
         BV_TRY(bv_writer_write(s->writer, bytes, n * p->token_bytes));
         s->bytes += n * p->token_bytes;
@@ -80,40 +125,19 @@ static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens,
     return BV_OK;
 }
 
-/* Where a long text may be cut so that its pieces stay the same: after a line end between two
- * characters that are no white space. */
-static size_t cut(const char *text, size_t size) {
-    if (size <= CHUNK_BYTES) return size;
-    for (size_t i = CHUNK_BYTES; i + 1 < size; i++)
-        if (text[i - 1] == '\n' && (unsigned char)text[i - 2] > ' ' &&
-            (unsigned char)text[i] > ' ' && (unsigned char)text[i] < 0x80 &&
-            (unsigned char)text[i - 2] < 0x80)
-            return i;
-    return size;
-}
-
-static bv_status add_text(preparation *p, int split, const char *text, size_t size) {
-    p->result->bytes[split] += size;
-    while (size) {
-        const size_t n = cut(text, size);
-        const uint32_t *tokens;
-        size_t count;
-        BV_TRY(bv_encoder_encode(p->encoder, text, n, &tokens, &count));
-        BV_TRY(write_tokens(p, split, tokens, count));
-        text += n;
-        size -= n;
-        if (p->options->progress)
-            p->options->progress(p->options->context, p->result->bytes[0] + p->result->bytes[1],
-                                 p->total);
+static bv_status write_batch(preparation *p, const batch *b) {
+    const uint32_t end = bv_tokenizer_end_of_text(p->tokenizer);
+    const bv_encoded *e = &b->encoded;
+    for (size_t i = 0, run = 0; i < b->count; i++) {
+        const segment *s = &b->segments[i];
+        for (; run < e->run_count && e->runs[run].text == i; run++)
+            BV_TRY(write_tokens(p, s->split, e->runs[run].tokens, e->runs[run].count));
+        p->result->bytes[s->split] += s->size;
+        if (!s->ends_document) continue;
+        p->result->documents[s->split]++;
+        if (end != BV_NO_TOKEN) BV_TRY(write_tokens(p, s->split, &end, 1));
     }
     return BV_OK;
-}
-
-static bv_status add_document(preparation *p, int split, const char *text, size_t size) {
-    BV_TRY(add_text(p, split, text, size));
-    p->result->documents[split]++;
-    const uint32_t end = bv_tokenizer_end_of_text(p->tokenizer);
-    return end == BV_NO_TOKEN ? BV_OK : write_tokens(p, split, &end, 1);
 }
 
 /* ---- the split ---- */
@@ -124,12 +148,35 @@ static bool drawn_for_validation(uint64_t document, double fraction) {
     return bv_uniform_f64(r.v[0], r.v[1]) < fraction;
 }
 
+/* Characters of a text; false if it is no UTF-8. */
+static bool count_characters(const bv_documents *documents, const char *text, size_t size,
+                             size_t *characters) {
+    *characters = 0;
+    for (size_t at = 0, n; at < size; at += n) {
+        const size_t window = size - at < WINDOW ? size - at : WINDOW;
+        n = bv_utf8_valid_prefix(text + at, window);
+        /* The last character of a window may be cut: the next begins with it. */
+        if (n == 0 || (n < window && (at + window == size || n + 3 < window))) return false;
+        *characters += bv_utf8_characters(text + at, n);
+        bv_documents_forget(documents, text + at, n);
+    }
+    return true;
+}
+
 /* Byte where the last `fraction` of the characters begins (of the bytes, if it is no UTF-8). */
-static size_t tail_of(const char *text, size_t size, double fraction) {
-    if (bv_utf8_valid_prefix(text, size) != size) return (size_t)((double)size * (1 - fraction));
-    size_t characters = 0;
-    for (size_t i = 0; i < size; i++) characters += ((unsigned char)text[i] & 0xc0) != 0x80;
-    size_t left = (size_t)((double)characters * (1 - fraction)), at = 0;
+static size_t tail_of(const bv_documents *documents, const char *text, size_t size,
+                      double fraction) {
+    size_t characters, at = 0, n;
+    if (!count_characters(documents, text, size, &characters))
+        return (size_t)((double)size * (1 - fraction));
+    size_t left = (size_t)((double)characters * (1 - fraction));
+    for (; at < size; at += n) { /* whole windows, then some of one */
+        n = size - at < WINDOW ? size - at : WINDOW;
+        const size_t here = bv_utf8_characters(text + at, n);
+        if (left < here) break;
+        left -= here;
+        bv_documents_forget(documents, text + at, n);
+    }
     for (; at < size; at++) {
         if (((unsigned char)text[at] & 0xc0) == 0x80) continue;
         if (left-- == 0) break;
@@ -137,33 +184,125 @@ static size_t tail_of(const char *text, size_t size, double fraction) {
     return at;
 }
 
-static bv_status add_single(preparation *p, const char *text, size_t size) {
-    const size_t at =
-        p->options->val_fraction > 0 ? tail_of(text, size, p->options->val_fraction) : size;
-    if (at) BV_TRY(add_document(p, 0, text, at));
-    return at < size ? add_document(p, 1, text + at, size - at) : BV_OK;
-}
+/* ---- reading ---- */
 
-static bv_status add_all(preparation *p, bv_documents *documents) {
-    const double fraction = p->options->val_fraction;
+static bv_status count_documents(preparation *p) {
+    reader *r = &p->reader;
     const char *text;
     size_t size;
-    uint64_t count = 0, validation = 0;
-    for (;; count++) {
-        BV_TRY(bv_documents_next(documents, &text, &size));
+    for (;; r->count++) {
+        BV_TRY(bv_documents_next(r->documents, &text, &size));
         if (!text) break;
-        validation += drawn_for_validation(count, fraction);
+        r->validation += drawn_for_validation(r->count, p->options->val_fraction);
     }
-    bv_documents_rewind(documents);
-    for (uint64_t i = 0; i < count; i++) {
-        BV_TRY(bv_documents_next(documents, &text, &size));
-        if (count == 1) return add_single(p, text, size);
-        bool chosen = drawn_for_validation(i, fraction);
-        if (fraction > 0 && validation == 0) chosen = i == count - 1; /* at least one each */
-        if (validation == count) chosen = i > 0;
-        BV_TRY(add_document(p, chosen, text, size));
-    }
+    bv_documents_rewind(r->documents);
     return BV_OK;
+}
+
+/* The next document, or the part of a single one that is for validation. */
+static bv_status open_document(preparation *p) {
+    reader *r = &p->reader;
+    const double fraction = p->options->val_fraction;
+    if (r->tail_size) {
+        r->text = r->tail;
+        r->left = r->tail_size;
+        r->tail_size = 0;
+        r->split = 1;
+        return BV_OK;
+    }
+    r->done = r->next == r->count;
+    if (r->done) return BV_OK;
+    BV_TRY(bv_documents_next(r->documents, &r->text, &r->left));
+    const uint64_t i = r->next++;
+    if (r->count == 1) {
+        const size_t size = r->left;
+        const size_t at = fraction > 0 ? tail_of(r->documents, r->text, size, fraction) : size;
+        r->split = at == 0;
+        if (at == 0) return BV_OK;
+        r->left = at;
+        r->tail = r->text + at;
+        r->tail_size = size - at;
+        return BV_OK;
+    }
+    r->split = drawn_for_validation(i, fraction);
+    if (fraction > 0 && r->validation == 0) r->split = i == r->count - 1; /* at least one each */
+    if (r->validation == r->count) r->split = i > 0;
+    return BV_OK;
+}
+
+static bv_status add_segment(batch *b, segment s) {
+    if (b->count == b->capacity) {
+        const size_t wanted = b->capacity ? 2 * b->capacity : 64;
+        segment *segments = bv_realloc(b->segments, wanted * sizeof *segments);
+        if (segments) b->segments = segments;
+        bv_text *texts = segments ? bv_realloc(b->texts, wanted * sizeof *texts) : NULL;
+        if (!texts) return bv_fail_memory("a batch of text");
+        b->texts = texts;
+        b->capacity = wanted;
+    }
+    b->segments[b->count++] = s;
+    return BV_OK;
+}
+
+static bv_status read_batch(preparation *p, batch *b) {
+    reader *r = &p->reader;
+    bv_buffer_clear(&b->text);
+    b->count = 0;
+    while (!r->done && b->text.size < BATCH_BYTES) {
+        if (r->left == 0) {
+            BV_TRY(open_document(p));
+            continue;
+        }
+        const size_t room = BATCH_BYTES - b->text.size;
+        const size_t n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
+        BV_TRY(add_segment(b, (segment){r->split, b->text.size, n, n == r->left}));
+        bv_buffer_append(&b->text, r->text, n);
+        BV_TRY(bv_buffer_error(&b->text));
+        bv_documents_forget(r->documents, r->text, n);
+        r->text += n;
+        r->left -= n;
+    }
+    for (size_t i = 0; i < b->count; i++)
+        b->texts[i] = (bv_text){b->text.data + b->segments[i].begin, b->segments[i].size};
+    return BV_OK;
+}
+
+/* ---- all of it ---- */
+
+static void do_beside(void *context, size_t i) {
+    preparation *p = context;
+    if (i == 0) p->reader.error = read_batch(p, p->following);
+    if (i == 1) p->write_error = write_batch(p, p->last);
+}
+
+/* Three batches in a circle: one is read, one encoded, one written. */
+static bv_status add_all(preparation *p) {
+    BV_TRY(count_documents(p));
+    BV_TRY(read_batch(p, &p->batches[0]));
+    for (size_t k = 0; p->batches[k % 3].count; k++) {
+        batch *b = &p->batches[k % 3];
+        p->following = &p->batches[(k + 1) % 3];
+        p->last = k ? &p->batches[(k + 2) % 3] : NULL;
+        const bv_side_work side = {do_beside, p, p->last ? 2 : 1};
+        bv_error *errors[3];
+        errors[1] = bv_parallel_encode(p->encoder, b->texts, b->count, &side, &b->encoded);
+        errors[0] = p->write_error;
+        errors[2] = p->reader.error;
+        p->write_error = p->reader.error = NULL;
+        bv_error *first = NULL;
+        for (int i = 0; i < 3; i++) {
+            if (first)
+                bv_error_free(&errors[i]);
+            else
+                first = errors[i];
+        }
+        if (first) return first;
+        p->last = b;
+        if (p->options->progress)
+            p->options->progress(p->options->context, p->result->bytes[0] + p->result->bytes[1],
+                                 p->total);
+    }
+    return p->last ? write_batch(p, p->last) : BV_OK;
 }
 
 /* ---- the folder ---- */
@@ -187,9 +326,9 @@ static bv_status write_manifest(preparation *p) {
     return error;
 }
 
-static bv_status fill_folder(preparation *p, bv_documents *documents) {
-    BV_TRY(bv_encoder_create(p->tokenizer, &p->encoder));
-    BV_TRY(add_all(p, documents));
+static bv_status fill_folder(preparation *p) {
+    BV_TRY(bv_parallel_encoder_create(p->tokenizer, p->options->pool, &p->encoder));
+    BV_TRY(add_all(p));
     for (int i = 0; i < 2; i++) BV_TRY(close_shard(&p->splits[i]));
     char *path = bv_path_join(p->folder, "tokenizer.json");
     bv_error *error = path ? bv_tokenizer_save(p->tokenizer, path) : bv_fail_memory("a path");
@@ -206,6 +345,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
                      .tokenizer = tokenizer,
                      .token_bytes = bv_tokenizer_vocab_size(tokenizer) <= 65536 ? 2 : 4,
                      .result = result,
+                     .reader = {.documents = documents},
                      .total = bv_documents_bytes(documents)};
     bv_buffer folder = {0};
     bv_buffer_printf(&folder, "%s.tmp.%d", options->out, (int)getpid());
@@ -213,7 +353,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
     for (int i = 0; i < 2; i++) p.splits[i].files = json_array();
     bv_error *error = bv_buffer_error(&folder);
     if (!error) error = bv_dir_make(p.folder);
-    if (!error) error = fill_folder(&p, documents);
+    if (!error) error = fill_folder(&p);
     if (!error) error = bv_path_rename(p.folder, options->out);
     for (int i = 0; i < 2; i++) {
         char ignored[BV_SHA256_TEXT_SIZE];
@@ -221,7 +361,13 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         if (p.splits[i].hash) bv_sha256_end(&p.splits[i].hash, ignored);
         json_decref(p.splits[i].files);
     }
-    bv_encoder_destroy(&p.encoder);
+    for (int i = 0; i < 3; i++) {
+        bv_buffer_free(&p.batches[i].text);
+        bv_free(p.batches[i].segments);
+        bv_free(p.batches[i].texts);
+        bv_encoded_free(&p.batches[i].encoded);
+    }
+    bv_parallel_encoder_destroy(&p.encoder);
     if (error && p.folder) {
         bv_error *also = bv_dir_remove(p.folder);
         bv_error_free(&also);

@@ -1,6 +1,8 @@
 /*
  * Text to data: tokens in memory-mapped shards, split by documents into training and validation,
- * with a manifest of counts and hashes. Streaming. The folder appears whole or not at all.
+ * with a manifest of counts and hashes. The folder appears whole or not at all. Memory stays
+ * constant: batches of text are encoded on all threads, while the next is read and the tokens of
+ * the last are written.
  *
  *   DIR/manifest.json, tokenizer.json, train-00000.bin .., val-00000.bin ..
  *   A shard holds little-endian tokens of 2 bytes (vocabulary <= 65,536) or 4. Each document ends
@@ -9,12 +11,14 @@
 #ifndef BV_DATA_PREPARE_H
 #define BV_DATA_PREPARE_H
 
+#include "base/pool.h"
 #include "data/documents.h"
 #include "text/tokenizer.h"
 
 typedef struct bv_prepare_options {
     const char *out; /* must not exist */
     double val_fraction;
+    bv_pool *pool; /* NULL: one thread */
     void (*progress)(void *context, uint64_t bytes, uint64_t total);
     void *context;
 } bv_prepare_options;

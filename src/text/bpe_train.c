@@ -78,22 +78,10 @@ void bv_bpe_trainer_destroy(bv_bpe_trainer **trainer) {
 
 /* ---- counting pieces, on all threads ---- */
 
-/* May a text be cut here without changing its pieces? Between a letter and a blank that a letter
- * follows: there a piece ends and another begins, in both patterns. */
-static bool is_letter(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static size_t span_end(const char *text, size_t begin, size_t size) {
-    if (size - begin <= SPAN_BYTES) return size;
-    for (size_t i = begin + SPAN_BYTES; i + 1 < size; i++)
-        if (text[i] == ' ' && is_letter(text[i - 1]) && is_letter(text[i + 1])) return i;
-    return size;
-}
-
 static bool add_spans(bv_bpe_trainer *t, size_t offset, const char *text, size_t size) {
     for (size_t begin = 0, end; begin < size; begin = end) {
-        end = span_end(text, begin, size);
+        const size_t left = size - begin;
+        end = begin + (left > SPAN_BYTES ? bv_pieces_cut(text + begin, left, SPAN_BYTES) : left);
         if (!bv_list_grow((void **)&t->spans, t->span_count, &t->span_capacity, sizeof(span)))
             return false;
         t->spans[t->span_count++] = (span){offset + begin, offset + end};

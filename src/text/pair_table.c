@@ -1,31 +1,40 @@
 #include "text/pair_table.h"
 
 #include "base/memory.h"
+#include <string.h>
 
 typedef struct slot {
     bv_pair pair;
-    uint32_t value;
-    bool used;
+    uint32_t value; /* UNUSED: no pair */
 } slot;
+
+#define UNUSED UINT32_MAX
+#define FILTER_BITS 4 /* a slot: one in 8 or more is set */
 
 struct bv_pair_table {
     slot *slots;
+    uint64_t *filter;
     size_t count, capacity; /* a power of two, more than half of it free */
 };
 
-static size_t hash(bv_pair pair) {
-    uint64_t x = ((uint64_t)pair.left << 32 | pair.right) * 0x9E3779B97F4A7C15u;
-    return (size_t)(x ^ x >> 29);
+static uint64_t hash(bv_pair pair) {
+    const uint64_t x = ((uint64_t)pair.left << 32 | pair.right) * 0x9E3779B97F4A7C15u;
+    return (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
+}
+
+static bool allocate(bv_pair_table *t, size_t capacity) {
+    t->slots = bv_malloc(capacity * sizeof *t->slots);
+    t->filter = bv_calloc(capacity * FILTER_BITS / 64, sizeof *t->filter);
+    t->capacity = capacity;
+    if (t->slots) memset(t->slots, 0xff, capacity * sizeof *t->slots);
+    return t->slots && t->filter;
 }
 
 bv_status bv_pair_table_create(size_t expected, bv_pair_table **out) {
-    bv_pair_table *t = bv_calloc(1, sizeof *t);
+    bv_pair_table *t = *out = bv_calloc(1, sizeof *t);
     size_t capacity = 64;
     while (capacity < 2 * expected + 2) capacity *= 2;
-    if (t) t->slots = bv_calloc(capacity, sizeof *t->slots);
-    if (t) t->capacity = capacity;
-    *out = t;
-    if (t && t->slots) return BV_OK;
+    if (t && allocate(t, capacity)) return BV_OK;
     bv_pair_table_destroy(out);
     return bv_fail_memory("a table of pairs");
 }
@@ -33,37 +42,59 @@ bv_status bv_pair_table_create(size_t expected, bv_pair_table **out) {
 void bv_pair_table_destroy(bv_pair_table **table) {
     if (!*table) return;
     bv_free((*table)->slots);
+    bv_free((*table)->filter);
     bv_free(*table);
     *table = NULL;
 }
 
-static slot *find(const bv_pair_table *t, bv_pair pair) {
-    size_t i = hash(pair) & (t->capacity - 1);
-    for (; t->slots[i].used; i = (i + 1) & (t->capacity - 1))
+static uint64_t *filter_word(const bv_pair_table *t, uint64_t h, uint64_t *bit) {
+    const size_t i = (size_t)(h >> 32) & (t->capacity * FILTER_BITS - 1);
+    *bit = (uint64_t)1 << (i & 63);
+    return &t->filter[i / 64];
+}
+
+static slot *find(const bv_pair_table *t, bv_pair pair, uint64_t h) {
+    size_t i = (size_t)(h >> 24) & (t->capacity - 1);
+    for (; t->slots[i].value != UNUSED; i = (i + 1) & (t->capacity - 1))
         if (t->slots[i].pair.left == pair.left && t->slots[i].pair.right == pair.right) break;
     return &t->slots[i];
 }
 
 uint32_t bv_pair_table_get(const bv_pair_table *table, bv_pair pair, uint32_t absent) {
-    const slot *s = find(table, pair);
-    return s->used ? s->value : absent;
+    const uint64_t h = hash(pair);
+    uint64_t bit;
+    if (!(*filter_word(table, h, &bit) & bit)) return absent;
+    const slot *s = find(table, pair, h);
+    return s->value != UNUSED ? s->value : absent;
+}
+
+static void put(bv_pair_table *t, bv_pair pair, uint32_t value) {
+    const uint64_t h = hash(pair);
+    uint64_t bit;
+    *filter_word(t, h, &bit) |= bit;
+    slot *s = find(t, pair, h);
+    t->count += s->value == UNUSED;
+    *s = (slot){pair, value};
 }
 
 static bv_status grow(bv_pair_table *t) {
-    bv_pair_table larger = {.capacity = 2 * t->capacity, .count = t->count};
-    larger.slots = bv_calloc(larger.capacity, sizeof *larger.slots);
-    if (!larger.slots) return bv_fail_memory("a table of pairs");
+    bv_pair_table larger = {0};
+    if (!allocate(&larger, 2 * t->capacity)) {
+        bv_free(larger.slots);
+        bv_free(larger.filter);
+        return bv_fail_memory("a table of pairs");
+    }
     for (size_t i = 0; i < t->capacity; i++)
-        if (t->slots[i].used) *find(&larger, t->slots[i].pair) = t->slots[i];
+        if (t->slots[i].value != UNUSED) put(&larger, t->slots[i].pair, t->slots[i].value);
     bv_free(t->slots);
+    bv_free(t->filter);
     *t = larger;
     return BV_OK;
 }
 
 bv_status bv_pair_table_set(bv_pair_table *table, bv_pair pair, uint32_t value) {
+    BV_ASSERT(value != UNUSED);
     if (2 * table->count >= table->capacity) BV_TRY(grow(table));
-    slot *s = find(table, pair);
-    table->count += !s->used;
-    *s = (slot){pair, value, true};
+    put(table, pair, value);
     return BV_OK;
 }

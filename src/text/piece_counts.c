@@ -86,12 +86,14 @@ bool bv_piece_counts_add(bv_piece_counts *c, const void *text, size_t size) {
     const unsigned char *piece;
     size_t length;
     bv_splitter_text(c->splitter, text, size);
-    while (bv_splitter_next(c->splitter, &piece, &length)) {
-        uint32_t *tokens = next_tokens(c, length);
-        if (!tokens) return false;
-        for (size_t i = 0; i < length; i++) tokens[i] = piece[i];
-        if (!count(c, length, 1)) return false;
-    }
+    while (bv_splitter_next(c->splitter, &piece, &length))
+        for (size_t n; length; piece += n, length -= n) {
+            n = length < BV_COUNTED_MAX ? length : BV_COUNTED_MAX;
+            uint32_t *tokens = next_tokens(c, n);
+            if (!tokens) return false;
+            for (size_t i = 0; i < n; i++) tokens[i] = piece[i];
+            if (!count(c, n, 1)) return false;
+        }
     return true;
 }
 

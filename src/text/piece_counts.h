@@ -8,6 +8,8 @@
 #include "text/pieces.h"
 #include <stdint.h>
 
+#define BV_COUNTED_MAX 512 /* longer pieces count in parts: a merge rewrites pieces whole */
+
 /* A distinct piece: its tokens (bytes, at first) stand in one long array and may shrink in place.
  */
 typedef struct bv_piece {

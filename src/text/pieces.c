@@ -1,57 +1,181 @@
 #include "text/pieces.h"
 
 #include "base/memory.h"
-#include "base/text.h"
+#include "text/unicode_class.h"
+#include "text/word.h"
 #include <string.h>
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
-/* The patterns are built in and trusted; a text never reaches the compiler. */
-static const struct {
-    const char *name, *pattern;
-} patterns[] = {
-    {"gpt2", "'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+"},
-    {"cl100k", "(?i:'(?:[sdmt]|ll|ve|re))|[^\\r\\n\\p{L}\\p{N}]?+\\p{L}++|\\p{N}{1,3}+|"
-               " ?[^\\s\\p{L}\\p{N}]++[\\r\\n]*+|\\s++$|\\s*[\\r\\n]|\\s+(?!\\S)|\\s"},
-};
 
 struct bv_splitter {
-    pcre2_code *code;
-    pcre2_match_data *match;
+    size_t (*end)(const unsigned char *text, size_t at, size_t size);
+    size_t (*ends)(bv_splitter *splitter, size_t *ends, size_t most);
     const unsigned char *text;
     size_t size, at;
-    size_t valid_end; /* text[at .. valid_end) is UTF-8 */
-    size_t piece_end; /* rest of a piece that is cut    */
 };
+
+/* ---- runs of a class ---- */
+
+#define EACH_BYTE 0x0101010101010101u
+
+/* The high bit of each byte that is no ASCII letter. */
+static inline uint64_t no_letters(uint64_t x) {
+    const uint64_t high = 0x80 * EACH_BYTE, folded = (x & ~high) | 0x20 * EACH_BYTE;
+    const uint64_t from_a = folded + (0x80 - 'a') * EACH_BYTE;
+    const uint64_t beyond_z = folded + (0x80 - 'z' - 1) * EACH_BYTE;
+    return ~(from_a & ~beyond_z & ~x) & high;
+}
+
+static inline bv_char_class class_of(const unsigned char *t, size_t at, size_t size,
+                                     size_t *length) {
+    static const unsigned char ascii[128] = {
+        ['\t'] = BV_CHAR_SPACE,         ['\n'] = BV_CHAR_SPACE,
+        ['\v'] = BV_CHAR_SPACE,         ['\f'] = BV_CHAR_SPACE,
+        ['\r'] = BV_CHAR_SPACE,         [' '] = BV_CHAR_SPACE,
+        ['0' ... '9'] = BV_CHAR_NUMBER, ['A' ... 'Z'] = BV_CHAR_LETTER,
+        ['a' ... 'z'] = BV_CHAR_LETTER,
+    };
+    if (at < size && t[at] < 0x80) {
+        *length = 1;
+        return (bv_char_class)ascii[t[at]];
+    }
+    return bv_class_at(t + at, size - at, length);
+}
+
+/* Where the letters end that follow. */
+static inline size_t letters(const unsigned char *t, size_t at, size_t size) {
+    for (;;) {
+        uint64_t others = 0;
+        while (size - at >= 8 && !(others = no_letters(bv_load_word(t + at)))) at += 8;
+        if (others) {
+            at += (size_t)__builtin_ctzll(others) / 8;
+            if (t[at] < 0x80) return at;
+        }
+        size_t length;
+        if (class_of(t, at, size, &length) != BV_CHAR_LETTER) return at;
+        at += length;
+    }
+}
+
+static inline size_t run(const unsigned char *t, size_t at, size_t size, bv_char_class class) {
+    size_t length;
+    while (class_of(t, at, size, &length) == class) at += length;
+    return at;
+}
+
+/* 's, 't, 'll and so on: their length, 0 if there is none. */
+static size_t contraction(const unsigned char *t, size_t left, bool any_case) {
+    const unsigned char fold = any_case ? 0x20 : 0;
+    if (left < 2) return 0;
+    const unsigned char a = t[1] | fold;
+    if (a == 's' || a == 'd' || a == 'm' || a == 't') return 2;
+    if (left < 3) return 0;
+    const unsigned char b = t[2] | fold;
+    if ((a == 'l' && b == 'l') || (a == 'v' && b == 'e') || (a == 'r' && b == 'e')) return 3;
+    return any_case && t[1] == 0xc5 && t[2] == 0xbf ? 3 : 0; /* the long s folds to s */
+}
+
+/* ---- white space ---- */
+
+typedef struct blanks {
+    size_t end, last; /* of the run, and where its last character begins */
+    size_t line;      /* behind its last CR or LF, 0 without one */
+    bool final;       /* nothing follows */
+} blanks;
+
+static blanks scan_blanks(const unsigned char *t, size_t at, size_t size) {
+    blanks b = {at, at, 0, false};
+    size_t length;
+    bv_char_class c;
+    while ((c = class_of(t, b.end, size, &length)) == BV_CHAR_SPACE) {
+        b.last = b.end;
+        b.end += length;
+        if (t[b.last] == '\n' || t[b.last] == '\r') b.line = b.end;
+    }
+    b.final = c == BV_CHAR_NONE;
+    return b;
+}
+
+/* White space leaves its last character to the word that follows. */
+static size_t end_of_blanks(const blanks *b, size_t at) {
+    return b->final || b->last == at ? b->end : b->last;
+}
+
+/* ---- the patterns ---- */
+
+static inline size_t end_gpt2(const unsigned char *t, size_t at, size_t size) {
+    size_t length, behind;
+    const bv_char_class first = class_of(t, at, size, &length);
+    bv_char_class c = first;
+    behind = at + length;
+    if (t[at] == ' ') { /* may stand before a run */
+        c = class_of(t, at + 1, size, &length);
+        if (c != BV_CHAR_SPACE && c != BV_CHAR_NONE) behind += length;
+    }
+    if (c == BV_CHAR_LETTER) return letters(t, behind, size);
+    if (first == BV_CHAR_NONE) return at + 1;
+    if (c == BV_CHAR_SPACE || c == BV_CHAR_NONE) {
+        const blanks b = scan_blanks(t, at, size);
+        return end_of_blanks(&b, at);
+    }
+    if (t[at] == '\'') {
+        const size_t n = contraction(t + at, size - at, false);
+        if (n) return at + n;
+    }
+    return run(t, behind, size, c);
+}
+
+static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) {
+    size_t length, next_length;
+    const bv_char_class c = class_of(t, at, size, &length);
+    if (c == BV_CHAR_LETTER) return letters(t, at + length, size);
+    if (c == BV_CHAR_NONE) return at + 1;
+    if (c == BV_CHAR_NUMBER) {
+        size_t end = at + length;
+        for (int i = 1; i < 3 && class_of(t, end, size, &length) == BV_CHAR_NUMBER; i++)
+            end += length;
+        return end;
+    }
+    if (t[at] == '\'') {
+        const size_t n = contraction(t + at, size - at, true);
+        if (n) return at + n;
+    }
+    size_t behind = at + length;
+    const bv_char_class next = class_of(t, behind, size, &next_length);
+    if (next == BV_CHAR_LETTER && t[at] != '\r' && t[at] != '\n')
+        return letters(t, behind + next_length, size);
+    if (c == BV_CHAR_OTHER || (t[at] == ' ' && next == BV_CHAR_OTHER)) {
+        behind = run(t, behind, size, BV_CHAR_OTHER);
+        while (behind < size && (t[behind] == '\r' || t[behind] == '\n')) behind++;
+        return behind;
+    }
+    const blanks b = scan_blanks(t, at, size);
+    return b.line && !b.final ? b.line : end_of_blanks(&b, at);
+}
+
+/* One loop a pattern, so that its scanner is inlined. */
+#define ENDS(pattern)                                                                              \
+    static size_t ends_##pattern(bv_splitter *s, size_t *ends, size_t most) {                      \
+        size_t count = 0, at = s->at;                                                              \
+        for (; count < most && at < s->size; ends[count++] = at)                                   \
+            at = end_##pattern(s->text, at, s->size);                                              \
+        s->at = at;                                                                                \
+        return count;                                                                              \
+    }
+ENDS(gpt2)
+ENDS(cl100k)
 
 bv_status bv_splitter_create(const char *pattern, bv_splitter **out) {
     *out = NULL;
-    const char *text = NULL;
-    for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-        if (!strcmp(patterns[i].name, pattern)) text = patterns[i].pattern;
-    if (!text)
+    const bool gpt2 = !strcmp(pattern, "gpt2");
+    if (!gpt2 && strcmp(pattern, "cl100k"))
         return bv_try(bv_fail(BV_CODE_USAGE, "no pattern is named \"%s\"", pattern),
                       "gpt2 or cl100k");
-    bv_splitter *s = bv_calloc(1, sizeof *s);
+    bv_splitter *s = *out = bv_calloc(1, sizeof *s);
     if (!s) return bv_fail_memory("a tokenizer");
-    int number;
-    PCRE2_SIZE offset;
-    s->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_UCP, &number,
-                            &offset, NULL);
-    s->match = s->code ? pcre2_match_data_create(1, NULL) : NULL;
-    if (!s->match) {
-        bv_splitter_destroy(&s);
-        return bv_fail_memory("a tokenizer");
-    }
-    pcre2_jit_compile(s->code, PCRE2_JIT_COMPLETE); /* without it, slower but the same */
-    *out = s;
+    s->ends = gpt2 ? ends_gpt2 : ends_cl100k;
     return BV_OK;
 }
 
 void bv_splitter_destroy(bv_splitter **splitter) {
-    if (!*splitter) return;
-    pcre2_match_data_free((*splitter)->match);
-    pcre2_code_free((*splitter)->code);
     bv_free(*splitter);
     *splitter = NULL;
 }
@@ -59,32 +183,31 @@ void bv_splitter_destroy(bv_splitter **splitter) {
 void bv_splitter_text(bv_splitter *s, const void *text, size_t size) {
     s->text = text;
     s->size = size;
-    s->at = s->valid_end = s->piece_end = 0;
+    s->at = 0;
 }
 
-/* End of the piece that begins at s->at. */
-static size_t find_end(bv_splitter *s) {
-    if (s->at >= s->valid_end) {
-        s->valid_end = s->at + bv_utf8_valid_prefix(s->text + s->at, s->size - s->at);
-        if (s->valid_end == s->at) return s->at + 1; /* a byte that is no UTF-8 */
-    }
-    const int n = pcre2_match(s->code, s->text, s->valid_end, s->at,
-                              PCRE2_NO_UTF_CHECK | PCRE2_ANCHORED, s->match, NULL);
-    const PCRE2_SIZE *ends = pcre2_get_ovector_pointer(s->match);
-    if (n < 0 || ends[1] == s->at) { /* a match limit: one character, to stay lossless */
-        size_t end = s->at + 1;
-        while (end < s->valid_end && (s->text[end] & 0xc0) == 0x80) end++;
-        return end;
-    }
-    return ends[1];
+size_t bv_splitter_ends(bv_splitter *s, size_t *ends, size_t most) {
+    return s->ends(s, ends, most);
 }
 
 bool bv_splitter_next(bv_splitter *s, const unsigned char **piece, size_t *size) {
-    if (s->at >= s->size) return false;
-    if (s->at >= s->piece_end) s->piece_end = find_end(s);
-    const size_t left = s->piece_end - s->at;
-    *piece = s->text + s->at;
-    *size = left < BV_PIECE_MAX ? left : BV_PIECE_MAX;
-    s->at += *size;
+    const size_t begin = s->at;
+    size_t end;
+    if (s->ends(s, &end, 1) == 0) return false;
+    *piece = s->text + begin;
+    *size = end - begin;
     return true;
+}
+
+size_t bv_pieces_cut(const void *text, size_t size, size_t wanted) {
+    const unsigned char *t = text;
+    bv_char_class before = BV_CHAR_NONE;
+    size_t at = wanted, length;
+    while (at < size && (t[at] & 0xc0) == 0x80) at++;
+    for (; at < size; at += length ? length : 1) {
+        const bv_char_class here = class_of(t, at, size, &length);
+        if (before == BV_CHAR_LETTER && here != BV_CHAR_LETTER) return at;
+        before = here;
+    }
+    return size;
 }

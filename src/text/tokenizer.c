@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
-#include "text/pieces.h"
+#include "text/bpe_encode.h"
 #include "text/scored.h"
 #include "text/tokenizer_struct.h"
 #include <string.h>
@@ -18,6 +18,11 @@ void bv_tokenizer_destroy(bv_tokenizer **tokenizer) {
     bv_free(t->token_of);
     bv_free(t->merges);
     bv_pair_table_destroy(&t->table);
+    bv_free(t->byte_pairs);
+    bv_free(t->ids);
+    for (size_t i = 0; i < t->special_count; i++) bv_free(t->special_names[i]);
+    bv_free(t->special_names);
+    bv_free(t->specials);
     bv_free(t->offsets);
     bv_free(t->bytes);
     bv_free(t->scores);
@@ -89,95 +94,11 @@ bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out) {
     return error;
 }
 
-/* ---- byte pairs ---- */
-
-/* The bytes of every token, from its merge. */
-static bv_status spell_tokens(bv_tokenizer *t) {
-    const size_t count = 256 + t->merge_count;
-    t->offsets = bv_calloc(count + 1, sizeof *t->offsets);
-    if (!t->offsets) return bv_fail_memory("a tokenizer");
-    bv_buffer bytes = {0};
-    for (size_t i = 0; i < count; i++) {
-        const unsigned char byte = (unsigned char)i;
-        t->offsets[i] = (uint32_t)bytes.size;
-        if (i < 256) {
-            bv_buffer_append(&bytes, &byte, 1);
-            continue;
-        }
-        const bv_pair *m = &t->merges[i - 256];
-        for (int side = 0; side < 2; side++) {
-            const uint32_t from = side ? m->right : m->left;
-            const size_t size = t->offsets[from + 1] - t->offsets[from];
-            if (bytes.size + size > UINT32_MAX / 2 || !bv_buffer_reserve(&bytes, size)) break;
-            bv_buffer_append(&bytes, bytes.data + t->offsets[from], size);
-        }
-        t->offsets[i + 1] = (uint32_t)bytes.size;
-    }
-    t->offsets[count] = (uint32_t)bytes.size;
-    t->bytes = (unsigned char *)bytes.data;
-    return bv_buffer_error(&bytes);
-}
-
-static bv_status fill_bpe(bv_tokenizer *t, const char *pattern, const bv_pair *merges,
-                          size_t count) {
-    bv_splitter *splitter; /* knows the names of patterns */
-    BV_ASSERT(t && pattern);
-    BV_TRY(bv_splitter_create(pattern, &splitter));
-    bv_splitter_destroy(&splitter);
-    memcpy(t->pattern, pattern, strlen(pattern) + 1);
-    t->merges = bv_calloc(count ? count : 1, sizeof *t->merges);
-    BV_TRY(bv_pair_table_create(count, &t->table));
-    if (!t->merges) return bv_fail_memory("a tokenizer");
-    for (size_t i = 0; i < count; i++) {
-        if (merges[i].left >= 256 + i || merges[i].right >= 256 + i)
-            return bv_fail(BV_CODE_INPUT, "merge %zu names a token that does not exist yet", i);
-        if (bv_pair_table_get(t->table, merges[i], BV_NO_TOKEN) != BV_NO_TOKEN)
-            return bv_fail(BV_CODE_INPUT, "merge %zu stands there twice", i);
-        t->merges[i] = merges[i];
-        BV_TRY(bv_pair_table_set(t->table, merges[i], (uint32_t)i));
-    }
-    t->merge_count = count;
-    t->vocab_size = 256 + count + 1;
-    return spell_tokens(t);
-}
-
-bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,
-                           bv_tokenizer **out) {
-    BV_TRY(begin(BV_TOKENIZER_BPE, out));
-    bv_error *error = fill_bpe(*out, pattern, merges, count);
-    if (error) bv_tokenizer_destroy(out);
-    return error;
-}
-
 /* ---- files ---- */
-
-static bv_status parse_merges(const json_t *value, const char *pattern, bv_tokenizer **out) {
-    const json_t *list = json_object_get(value, "merges");
-    if (!json_is_array(list)) return bv_fail(BV_CODE_INPUT, "\"merges\" is no list");
-    const size_t count = json_array_size(list);
-    bv_pair *merges = bv_calloc(count ? count : 1, sizeof *merges);
-    if (!merges) return bv_fail_memory("a tokenizer");
-    bv_error *error = BV_OK;
-    for (size_t i = 0; !error && i < count; i++) {
-        const json_t *pair = json_array_get(list, i);
-        const json_int_t left = json_integer_value(json_array_get(pair, 0));
-        const json_int_t right = json_integer_value(json_array_get(pair, 1));
-        const bool ok = json_array_size(pair) == 2 && json_is_integer(json_array_get(pair, 0)) &&
-                        json_is_integer(json_array_get(pair, 1)) && left >= 0 && right >= 0 &&
-                        left < UINT32_MAX && right < UINT32_MAX;
-        if (!ok)
-            error = bv_fail(BV_CODE_INPUT, "merge %zu is no pair of tokens", i);
-        else
-            merges[i] = (bv_pair){(uint32_t)left, (uint32_t)right};
-    }
-    if (!error) error = bv_tokenizer_bpe(pattern, merges, count, out);
-    bv_free(merges);
-    return error;
-}
 
 bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out) {
     *out = NULL;
-    const char *format = "", *kind = "", *pattern = "", *characters = "";
+    const char *format = "", *kind = "", *characters = "";
     bv_error *error = bv_json_get_string(value, "format", &format);
     if (!error && strcmp(format, FORMAT))
         error = bv_fail(BV_CODE_INPUT, "format \"%s\" is not %s", format, FORMAT);
@@ -192,8 +113,7 @@ bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokeniz
             error = bv_tokenizer_char(characters, size, out);
         }
     } else if (!strcmp(kind, "bpe")) {
-        error = bv_json_get_string(value, "pattern", &pattern);
-        if (!error) error = parse_merges(value, pattern, out);
+        error = bv_bpe_parse(value, out);
     } else {
         error = bv_fail(BV_CODE_INPUT, "kind \"%s\" is none of byte, char, bpe", kind);
     }
@@ -223,12 +143,7 @@ static json_t *describe(const bv_tokenizer *t) {
         bv_buffer_free(&text);
         return value;
     }
-    json_t *merges = json_array();
-    for (size_t i = 0; i < t->merge_count; i++)
-        json_array_append_new(merges,
-                              json_pack("[i, i]", (int)t->merges[i].left, (int)t->merges[i].right));
-    return json_pack("{s:s, s:s, s:s, s:o}", "format", FORMAT, "kind", "bpe", "pattern", t->pattern,
-                     "merges", merges);
+    return bv_bpe_describe(t, FORMAT);
 }
 
 bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path) {
@@ -258,7 +173,13 @@ size_t bv_tokenizer_vocab_size(const bv_tokenizer *t) {
 }
 
 uint32_t bv_tokenizer_end_of_text(const bv_tokenizer *t) {
-    return t->kind == BV_TOKENIZER_BPE ? (uint32_t)t->vocab_size - 1 : BV_NO_TOKEN;
+    return bv_tokenizer_special(t, BV_END_OF_TEXT);
+}
+
+uint32_t bv_tokenizer_special(const bv_tokenizer *t, const char *name) {
+    for (size_t i = 0; i < t->special_count; i++)
+        if (!strcmp(t->special_names[i], name)) return t->specials[i];
+    return BV_NO_TOKEN;
 }
 
 bv_status bv_tokenizer_decode(const bv_tokenizer *t, const uint32_t *tokens, size_t count,
@@ -273,7 +194,7 @@ bv_status bv_tokenizer_decode(const bv_tokenizer *t, const uint32_t *tokens, siz
             bv_buffer_append(out, p, 1);
         else if (t->kind == BV_TOKENIZER_CHAR)
             bv_buffer_append(out, p, write_character(t->code_points[token], p));
-        else if (token != bv_tokenizer_end_of_text(t))
+        else
             bv_buffer_append(out, t->bytes + t->offsets[token],
                              t->offsets[token + 1] - t->offsets[token]);
     }
@@ -284,9 +205,9 @@ bv_status bv_tokenizer_decode(const bv_tokenizer *t, const uint32_t *tokens, siz
 
 struct bv_encoder {
     const bv_tokenizer *tokenizer;
-    bv_splitter *splitter;
+    bv_bpe_encoder *bpe;
     uint32_t *tokens;
-    size_t count, capacity;
+    size_t capacity;
 };
 
 bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
@@ -294,7 +215,7 @@ bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
     if (!*out) return bv_fail_memory("an encoder");
     (*out)->tokenizer = tokenizer;
     bv_error *error = tokenizer->kind == BV_TOKENIZER_BPE
-                          ? bv_splitter_create(tokenizer->pattern, &(*out)->splitter)
+                          ? bv_bpe_encoder_create(tokenizer, &(*out)->bpe)
                           : BV_OK;
     if (error) bv_encoder_destroy(out);
     return error;
@@ -302,81 +223,58 @@ bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
 
 void bv_encoder_destroy(bv_encoder **encoder) {
     if (!*encoder) return;
-    bv_splitter_destroy(&(*encoder)->splitter);
+    bv_bpe_encoder_destroy(&(*encoder)->bpe);
     bv_free((*encoder)->tokens);
     bv_free(*encoder);
     *encoder = NULL;
 }
 
-/* Merges inside one piece, the earliest learned pair first, the leftmost of equals. */
-static size_t merge_piece(const bv_tokenizer *t, uint32_t *tokens, size_t count) {
-    while (count > 1) {
-        uint32_t best = BV_NO_TOKEN;
-        for (size_t i = 0; i + 1 < count; i++) {
-            const uint32_t rank =
-                bv_pair_table_get(t->table, (bv_pair){tokens[i], tokens[i + 1]}, BV_NO_TOKEN);
-            if (rank < best) best = rank;
-        }
-        if (best == BV_NO_TOKEN) break;
-        const bv_pair m = t->merges[best];
-        size_t kept = 0;
-        for (size_t i = 0; i < count; i++) {
-            const bool here = i + 1 < count && tokens[i] == m.left && tokens[i + 1] == m.right;
-            tokens[kept++] = here ? 256 + best : tokens[i];
-            i += here;
-        }
-        count = kept;
-    }
-    return count;
-}
-
-static void encode_pieces(bv_encoder *e, const void *text, size_t size) {
-    const unsigned char *piece;
-    size_t length;
-    bv_splitter_text(e->splitter, text, size);
-    while (bv_splitter_next(e->splitter, &piece, &length)) {
-        uint32_t *at = e->tokens + e->count;
-        for (size_t i = 0; i < length; i++) at[i] = piece[i];
-        e->count += merge_piece(e->tokenizer, at, length);
-    }
-}
-
-static bv_status encode_characters(bv_encoder *e, const unsigned char *text, size_t size) {
+static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *text, size_t size,
+                                   uint32_t *tokens, size_t *count) {
     const size_t valid = bv_utf8_valid_prefix(text, size);
     for (size_t at = 0, length; at < valid; at += length) {
-        const uint32_t token = e->tokenizer->token_of[read_character(text + at, &length)];
+        const uint32_t token = t->token_of[read_character(text + at, &length)];
         if (token == BV_NO_TOKEN)
             return bv_try(bv_fail(BV_CODE_INPUT, "the character \"%.*s\" is not in the vocabulary",
                                   (int)length, text + at),
                           "a text of the characters that the model was trained on");
-        e->tokens[e->count++] = token;
+        tokens[(*count)++] = token;
     }
     if (valid != size) return bv_fail(BV_CODE_INPUT, "byte %zu of the text is no UTF-8", valid);
     return BV_OK;
 }
 
+bv_status bv_encoder_write(bv_encoder *e, const void *text, size_t size, uint32_t *tokens,
+                           size_t *count) {
+    const unsigned char *bytes = text;
+    *count = 0;
+    switch (e->tokenizer->kind) {
+    case BV_TOKENIZER_BPE:
+        return bv_bpe_encode(e->bpe, text, size, tokens, count);
+    case BV_TOKENIZER_CHAR:
+        return encode_characters(e->tokenizer, bytes, size, tokens, count);
+    case BV_TOKENIZER_SCORED:
+        *count = bv_scored_encode(e->tokenizer, bytes, size, tokens);
+        return BV_OK;
+    case BV_TOKENIZER_BYTE:
+        break;
+    }
+    for (size_t i = 0; i < size; i++) tokens[i] = bytes[i];
+    *count = size;
+    return BV_OK;
+}
+
 bv_status bv_encoder_encode(bv_encoder *e, const void *text, size_t size, const uint32_t **tokens,
                             size_t *count) {
-    const size_t most =
-        size + 1; /* no token is shorter than a byte; `scored` puts a blank before */
+    /* No token is shorter than a byte; `scored` puts a blank before. */
+    const size_t most = size + BV_ENCODE_SLACK;
+    *count = 0;
     if (most > e->capacity) {
-        uint32_t *larger = bv_realloc(e->tokens, most * sizeof *larger);
-        if (!larger) return bv_fail_memory("tokens");
-        e->tokens = larger;
-        e->capacity = most;
+        bv_free(e->tokens);
+        e->tokens = bv_malloc(most * sizeof *e->tokens);
+        e->capacity = e->tokens ? most : 0;
+        if (!e->tokens) return bv_fail_memory("tokens");
     }
-    e->count = 0;
-    bv_error *error = BV_OK;
-    const unsigned char *bytes = text;
-    if (e->tokenizer->kind == BV_TOKENIZER_BPE)
-        encode_pieces(e, text, size);
-    else if (e->tokenizer->kind == BV_TOKENIZER_CHAR)
-        error = encode_characters(e, bytes, size);
-    else if (e->tokenizer->kind == BV_TOKENIZER_SCORED)
-        e->count = bv_scored_encode(e->tokenizer, bytes, size, e->tokens);
-    else
-        for (; e->count < size; e->count++) e->tokens[e->count] = bytes[e->count];
     *tokens = e->tokens;
-    *count = e->count;
-    return error;
+    return bv_encoder_write(e, text, size, e->tokens, count);
 }

@@ -25,6 +25,7 @@ typedef enum bv_tokenizer_kind {
 } bv_tokenizer_kind;
 
 #define BV_NO_TOKEN UINT32_MAX
+#define BV_TOKEN_MAX ((uint32_t)1 << 24)
 #define BV_END_OF_TEXT "<|endoftext|>"
 
 typedef struct bv_tokenizer bv_tokenizer;
@@ -40,10 +41,24 @@ bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out);
  * "cl100k". */
 bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,
                            bv_tokenizer **out);
+
+/* The same where tokens are numbered otherwise. Tokens that are neither in ids nor special have no
+ * bytes and never come out of a text. */
+typedef struct bv_bpe_numbers {
+    const uint32_t *ids;              /* token of byte i, and of merge i at 256 + i */
+    const char *const *special_names; /* without bytes; BV_END_OF_TEXT is the end of text */
+    const uint32_t *specials;
+    size_t special_count;
+} bv_bpe_numbers;
+/* numbers: NULL for those of bv_tokenizer_bpe. BV_CODE_INPUT for a token that stands there twice or
+ * is larger than BV_TOKEN_MAX. */
+bv_status bv_tokenizer_bpe_numbered(const char *pattern, const bv_pair *merges, size_t count,
+                                    const bv_bpe_numbers *numbers, bv_tokenizer **out);
 void bv_tokenizer_destroy(bv_tokenizer **tokenizer);
 
-/* tokenizer.json, our own format: kind, pattern, merges or characters. Same tokenizer, same bytes.
- */
+/* tokenizer.json, our own format: kind, pattern, merges or characters; for tokens that are numbered
+ * otherwise also "ids", runs of [first, how many] for the bytes and merges in order, and "special",
+ * name -> token. Same tokenizer, same bytes. */
 bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out);
 bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out);
 bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path);
@@ -52,8 +67,10 @@ bv_tokenizer_kind bv_tokenizer_kind_of(const bv_tokenizer *tokenizer);
 const char *bv_tokenizer_kind_name(const bv_tokenizer *tokenizer);
 size_t bv_tokenizer_vocab_size(const bv_tokenizer *tokenizer);
 uint32_t bv_tokenizer_end_of_text(const bv_tokenizer *tokenizer); /* BV_NO_TOKEN: none */
+/* The token of that name, of those without bytes; BV_NO_TOKEN: none. */
+uint32_t bv_tokenizer_special(const bv_tokenizer *tokenizer, const char *name);
 
-/* Appends the bytes of tokens; the end of text has none. BV_CODE_INPUT for a token out of range. */
+/* Appends the bytes of tokens; special ones have none. BV_CODE_INPUT for a token out of range. */
 bv_status bv_tokenizer_decode(const bv_tokenizer *tokenizer, const uint32_t *tokens, size_t count,
                               bv_buffer *out);
 
@@ -65,5 +82,9 @@ void bv_encoder_destroy(bv_encoder **encoder);
  * does not know is BV_CODE_INPUT and names it. Text is never taken for the end-of-text token. */
 bv_status bv_encoder_encode(bv_encoder *encoder, const void *text, size_t size,
                             const uint32_t **tokens, size_t *count);
+/* The same into room for size + BV_ENCODE_SLACK tokens; those behind the last are overwritten. */
+#define BV_ENCODE_SLACK 3
+bv_status bv_encoder_write(bv_encoder *encoder, const void *text, size_t size, uint32_t *tokens,
+                           size_t *count);
 
 #endif

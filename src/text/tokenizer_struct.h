@@ -16,10 +16,19 @@ struct bv_tokenizer {
     bv_pair *merges;
     size_t merge_count;
     bv_pair_table *table; /* pair -> merge index (bpe), merged token (scored) */
-    uint32_t *offsets;    /* bytes of token t: bytes[offsets[t] .. offsets[t + 1]) */
+    uint32_t *byte_pairs; /* bpe: left << 8 | right -> merge index, of bytes */
+    uint32_t *ids; /* bpe: 256 + merge index, or byte -> token; NULL where that is the same */
+    char **special_names; /* bpe: tokens without bytes */
+    uint32_t *specials;
+    size_t special_count;
+    uint32_t *offsets; /* bytes of token t: bytes[offsets[t] .. offsets[t + 1]) */
     unsigned char *bytes;
     /* scored */
     float *scores; /* by token */
 };
+
+/* For tokenizer.c: the members of tokenizer.json that belong to bpe (tokenizer_bpe.c). */
+bv_status bv_bpe_parse(const json_t *value, bv_tokenizer **out);
+json_t *bv_bpe_describe(const bv_tokenizer *tokenizer, const char *format);
 
 #endif

@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "support/check.h"
 #include "text/bpe_train.h"
-#include "text/pieces.h"
+#include "text/piece_counts.h"
 
 #define TEXT_MAX 3000
 
@@ -26,7 +26,10 @@ static size_t slow_merges(const char *text, size_t size, size_t wanted, bv_pair 
     const unsigned char *piece;
     size_t length;
     for (uint32_t p = 0; bv_splitter_next(splitter, &piece, &length); p++)
-        for (size_t i = 0; i < length; i++) tokens[n] = piece[i], owner[n++] = p;
+        for (size_t i = 0; i < length; i++) {
+            p += i && i % BV_COUNTED_MAX == 0;
+            tokens[n] = piece[i], owner[n++] = p;
+        }
     bv_splitter_destroy(&splitter);
     for (; count < wanted; count++) {
         bv_pair best = {0, 0};

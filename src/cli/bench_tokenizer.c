@@ -1,0 +1,245 @@
+#include "cli/bench_tokenizer.h"
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cli/cli.h"
+#include "cli/machine_flags.h"
+#include "text/bpe_train.h"
+#include "text/parallel_encode.h"
+
+#include <stdlib.h>
+
+#define GENERATED_BYTES ((size_t)16 << 20)
+#define REPEATS_MAX 1000
+
+static const bv_flag flag_table[] = {
+    {.name = "tokenizer",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "tokenizer.json; without it, byte pairs are learned, and that is measured too"},
+    {.name = "vocab",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 257,
+     .max = 1e7,
+     .fallback = "32768",
+     .help = "tokens to learn"},
+    {.name = "pattern",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .fallback = "gpt2",
+     .help = "how text is cut into pieces for that: gpt2 or cl100k"},
+    {.name = "seconds",
+     .value = "S",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.001,
+     .max = 600,
+     .fallback = "1",
+     .help = "how long to repeat encoding and decoding, each on one thread and on all"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+static const bv_argument arguments[] = {
+    {.name = "TEXT", .help = "a text file; without it, a text is generated", .optional = true}};
+static const bv_command command = {
+    .name = "bench tokenizer",
+    .summary = "Measures encoding, decoding (medians, after a first run) and learning byte pairs "
+               "(once), on one thread and on all, in megabytes (10^6) of text a second.",
+    .example = "beaver bench tokenizer book.txt --vocab 32768\n"
+               "beaver bench tokenizer book.txt --tokenizer tokenizer.json --json",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+typedef struct bench {
+    const char *name;
+    bv_buffer generated;
+    bv_map map;
+    const char *text;
+    size_t size, tokens;
+    double seconds; /* to repeat */
+    bv_tokenizer *tokenizer;
+    /* what is measured */
+    bv_pool *pool;
+    bv_parallel_encoder *encoder;
+    bv_encoded encoded;
+    bv_buffer *decoded; /* one a thread */
+} bench;
+
+/* ---- the text ---- */
+
+/* Words of which the short numbers come more often, as in a language. */
+static bv_status generate(bv_buffer *out) {
+    for (uint32_t i = 0; out->size < GENERATED_BYTES; i++) {
+        const bv_random4 r = bv_random(1, BV_RANDOM_TEST, 0, 0, i, 0);
+        uint32_t word = r.v[0] % (1u << (1 + r.v[1] % 16));
+        word = (word + 1) * 2654435761u; /* its letters */
+        for (uint32_t k = 0; k < 2 + (word >> 7) % 8; k++) {
+            const char letter = "etaoinshrdlucmfw"[word >> (k % 8 * 4) & 15];
+            bv_buffer_append(out, &letter, 1);
+        }
+        bv_buffer_text(out, r.v[2] % 12 ? " " : r.v[2] % 5 ? ", " : ".\n");
+    }
+    return bv_buffer_error(out);
+}
+
+static bv_status choose_text(const bv_flags *flags, bench *b) {
+    const char *path = bv_flags_argument(flags, 0);
+    b->name = path ? path : "generated";
+    BV_TRY(path ? bv_map_open(path, &b->map) : generate(&b->generated));
+    b->text = path ? (const char *)b->map.data : b->generated.data;
+    b->size = path ? b->map.size : b->generated.size;
+    if (b->size == 0) return bv_fail(BV_CODE_INPUT, "%s is empty", b->name);
+    return BV_OK;
+}
+
+/* ---- measuring ---- */
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return x < y ? -1 : x > y;
+}
+
+typedef bv_status bench_task(bench *b);
+
+/* Megabytes of text a second: the median of runs after one that is not counted. */
+static bv_status repeat(bench *b, bench_task *task, double *mbps) {
+    static double seconds[REPEATS_MAX];
+    const double begin = bv_clock_seconds();
+    int count = -1;
+    for (; count < 3 || (count < REPEATS_MAX && bv_clock_seconds() - begin < b->seconds); count++) {
+        const double start = bv_clock_seconds();
+        BV_TRY(task(b));
+        if (count >= 0) seconds[count] = bv_clock_seconds() - start;
+    }
+    qsort(seconds, (size_t)count, sizeof *seconds, ascending);
+    *mbps = (double)b->size / 1e6 / seconds[count / 2];
+    return BV_OK;
+}
+
+/* By a new encoder, so that nothing is known yet about the text. */
+static bv_status encode(bench *b) {
+    bv_parallel_encoder_destroy(&b->encoder);
+    BV_TRY(bv_parallel_encoder_create(b->tokenizer, b->pool, &b->encoder));
+    const bv_text text = {b->text, b->size};
+    return bv_parallel_encode(b->encoder, &text, 1, NULL, &b->encoded);
+}
+
+static void decode_part(void *context, int part, int parts) {
+    bench *b = context;
+    size_t begin, end;
+    bv_pool_range(b->encoded.run_count, 1, part, parts, &begin, &end);
+    bv_buffer *out = &b->decoded[part];
+    bv_buffer_clear(out);
+    for (size_t i = begin; i < end; i++) {
+        /* An error stays in the buffer, or the size is not that of the text. */
+        bv_error *error = bv_tokenizer_decode(b->tokenizer, b->encoded.runs[i].tokens,
+                                              b->encoded.runs[i].count, out);
+        bv_error_free(&error);
+    }
+}
+
+static bv_status decode(bench *b) {
+    bv_pool_run(b->pool, decode_part, b);
+    size_t size = 0;
+    for (int i = 0; i < bv_pool_threads(b->pool); i++) size += b->decoded[i].size;
+    if (size == b->size) return BV_OK;
+    return bv_fail(BV_CODE_FAULT, "%zu bytes came back of %zu", size, b->size);
+}
+
+static void end_codec(bench *b) {
+    for (int i = 0; b->decoded && i < bv_pool_threads(b->pool); i++) bv_buffer_free(&b->decoded[i]);
+    bv_free(b->decoded);
+    b->decoded = NULL;
+    bv_encoded_free(&b->encoded);
+    bv_parallel_encoder_destroy(&b->encoder);
+    bv_pool_destroy(&b->pool);
+}
+
+static bv_status measure_codec(bench *b, int threads, json_t *rows) {
+    double encode_mbps = 0, decode_mbps = 0;
+    BV_TRY(bv_pool_create(threads, &b->pool));
+    threads = bv_pool_threads(b->pool);
+    b->decoded = bv_calloc((size_t)threads, sizeof *b->decoded);
+    bv_error *error = b->decoded ? BV_OK : bv_fail_memory("decoded text");
+    if (!error) error = repeat(b, encode, &encode_mbps);
+    if (!error) error = repeat(b, decode, &decode_mbps);
+    b->tokens = 0; /* before they are freed */
+    for (size_t i = 0; !error && i < b->encoded.run_count; i++)
+        b->tokens += b->encoded.runs[i].count;
+    end_codec(b);
+    if (error) return error;
+    bv_cli_say("%d thread%s  encode %7.1f MB/s  decode %7.1f MB/s\n", threads,
+               threads == 1 ? " " : "s", encode_mbps, decode_mbps);
+    json_array_append_new(rows, json_pack("{si sf sf}", "threads", threads, "encode_mbps",
+                                          encode_mbps, "decode_mbps", decode_mbps));
+    return BV_OK;
+}
+
+static bv_status measure_training(const bv_flags *flags, bench *b, int threads, json_t *rows) {
+    bv_bpe_trainer *trainer;
+    bv_pool *pool;
+    BV_TRY(bv_pool_create(threads, &pool));
+    threads = bv_pool_threads(pool);
+    const double begin = bv_clock_seconds();
+    bv_error *error = bv_bpe_trainer_create(bv_flags_string(flags, "pattern"), pool, &trainer);
+    if (!error) error = bv_bpe_trainer_add(trainer, b->text, b->size);
+    const double counted = bv_clock_seconds();
+    bv_tokenizer_destroy(&b->tokenizer);
+    if (!error)
+        error = bv_bpe_trainer_learn(trainer, (size_t)bv_flags_int(flags, "vocab"), &b->tokenizer);
+    const double end = bv_clock_seconds();
+    bv_bpe_trainer_destroy(&trainer);
+    bv_pool_destroy(&pool);
+    if (error) return error;
+    bv_cli_say("%d thread%s  learn %zu tokens in %.2f s (%.2f s to count pieces)\n", threads,
+               threads == 1 ? " " : "s", bv_tokenizer_vocab_size(b->tokenizer), end - begin,
+               counted - begin);
+    json_array_append_new(rows, json_pack("{si sf sf sf}", "threads", threads, "seconds",
+                                          end - begin, "count_seconds", counted - begin, "mbps",
+                                          (double)b->size / 1e6 / (end - begin)));
+    return BV_OK;
+}
+
+static bv_status measure(const bv_flags *flags, bench *b, json_t *codec, json_t *training) {
+    const char *path = bv_flags_string(flags, "tokenizer");
+    bv_pool *pool;
+    BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
+    const int threads = bv_pool_threads(pool);
+    bv_pool_destroy(&pool);
+    BV_TRY(choose_text(flags, b));
+    b->seconds = bv_flags_double(flags, "seconds");
+    if (path) BV_TRY(bv_tokenizer_load(path, &b->tokenizer));
+    if (!path) BV_TRY(measure_training(flags, b, 1, training));
+    if (!path && threads > 1) BV_TRY(measure_training(flags, b, threads, training));
+    BV_TRY(measure_codec(b, 1, codec));
+    return threads > 1 ? measure_codec(b, threads, codec) : BV_OK;
+}
+
+bv_status bv_bench_tokenizer(int argc, char **argv) {
+    bv_flags *flags;
+    bench b = {0};
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    json_t *codec = json_array(), *training = json_array();
+    bv_error *error = measure(flags, &b, codec, training);
+    if (!error) bv_cli_say("%s: %zu bytes, %zu tokens\n", b.name, b.size, b.tokens);
+    if (!error && bv_flags_bool(flags, "json"))
+        error = bv_cli_json(json_pack(
+            "{ss sI sI sI sO sO}", "text", b.name, "bytes", (json_int_t)b.size, "tokens",
+            (json_int_t)b.tokens, "vocab_size", (json_int_t)bv_tokenizer_vocab_size(b.tokenizer),
+            "codec", codec, "training", training));
+    json_decref(codec);
+    json_decref(training);
+    bv_tokenizer_destroy(&b.tokenizer);
+    bv_buffer_free(&b.generated);
+    if (b.map.size) bv_map_close(&b.map);
+    bv_flags_free(&flags);
+    return error;
+}

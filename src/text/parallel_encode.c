@@ -1,0 +1,155 @@
+#include "text/parallel_encode.h"
+
+#include "base/memory.h"
+#include "text/pieces.h"
+#include "text/tokenizer_struct.h"
+
+#define PART_BYTES ((size_t)32 << 10)
+
+typedef struct part {
+    const unsigned char *bytes;
+    size_t size, text;
+    size_t room; /* where its tokens begin */
+    bv_error *error;
+} part;
+
+struct bv_parallel_encoder {
+    const bv_tokenizer *tokenizer;
+    bv_pool *pool;
+    bv_encoder **encoders; /* one a thread */
+    part *parts;
+    size_t part_count, part_capacity;
+    size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
+    size_t turn_count, turn_capacity;
+    const bv_side_work *side;
+    bv_encoded *out;
+};
+
+void bv_encoded_free(bv_encoded *encoded) {
+    bv_free(encoded->runs);
+    bv_free(encoded->tokens);
+    *encoded = (bv_encoded){0};
+}
+
+bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *pool,
+                                     bv_parallel_encoder **out) {
+    bv_parallel_encoder *e = *out = bv_calloc(1, sizeof *e);
+    if (!e) return bv_fail_memory("an encoder");
+    const int threads = bv_pool_threads(pool);
+    e->tokenizer = tokenizer;
+    e->pool = pool;
+    e->encoders = bv_calloc((size_t)threads, sizeof(bv_encoder *));
+    bv_error *error = e->encoders ? BV_OK : bv_fail_memory("an encoder");
+    for (int i = 0; !error && i < threads; i++)
+        error = bv_encoder_create(tokenizer, &e->encoders[i]);
+    if (error) bv_parallel_encoder_destroy(out);
+    return error;
+}
+
+void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
+    bv_parallel_encoder *e = *encoder;
+    if (!e) return;
+    for (int i = 0; e->encoders && i < bv_pool_threads(e->pool); i++)
+        bv_encoder_destroy(&e->encoders[i]);
+    bv_free(e->encoders);
+    bv_free(e->parts);
+    bv_free(e->turns);
+    bv_free(e);
+    *encoder = NULL;
+}
+
+/* ---- dividing ---- */
+
+static bool grow(void **list, size_t count, size_t *capacity, size_t element) {
+    if (count < *capacity) return true;
+    const size_t wanted = count < 32 ? 64 : 2 * count;
+    void *larger = bv_realloc(*list, wanted * element);
+    if (!larger) return false;
+    *list = larger;
+    *capacity = wanted;
+    return true;
+}
+
+static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, size_t *room) {
+    size_t in_turn = PART_BYTES;
+    e->part_count = e->turn_count = *room = 0;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char *bytes = texts[i].bytes;
+        for (size_t left = texts[i].size, n; left; bytes += n, left -= n) {
+            const bool whole = left <= PART_BYTES || e->tokenizer->kind == BV_TOKENIZER_SCORED;
+            n = whole ? left : bv_pieces_cut(bytes, left, PART_BYTES);
+            if (!grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
+                !grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity, sizeof(size_t)))
+                return false;
+            if (in_turn >= PART_BYTES) {
+                e->turns[e->turn_count++] = e->part_count;
+                in_turn = 0;
+            }
+            in_turn += n;
+            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i, .room = *room};
+            *room += n + BV_ENCODE_SLACK;
+        }
+    }
+    if (e->turn_count) e->turns[e->turn_count] = e->part_count;
+    return true;
+}
+
+static bool make_room(bv_encoded *out, size_t runs, size_t tokens) {
+    if (runs > out->run_capacity) {
+        bv_free(out->runs);
+        out->runs = bv_malloc(runs * sizeof *out->runs);
+        out->run_capacity = out->runs ? runs : 0;
+        if (!out->runs) return false;
+    }
+    if (tokens > out->token_capacity) {
+        bv_free(out->tokens);
+        out->tokens = bv_malloc(tokens * sizeof *out->tokens);
+        out->token_capacity = out->tokens ? tokens : 0;
+    }
+    return tokens <= out->token_capacity;
+}
+
+/* ---- encoding ---- */
+
+static void take_turns(void *context, int thread, int threads) {
+    bv_parallel_encoder *e = context;
+    const size_t before = e->side ? e->side->count : 0;
+    (void)threads;
+    for (size_t own = 0;; own++) {
+        size_t turn = e->pool ? bv_pool_next(e->pool) : own;
+        if (turn < before) {
+            e->side->task(e->side->context, turn);
+            continue;
+        }
+        turn -= before;
+        if (turn >= e->turn_count) break;
+        for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
+            part *p = &e->parts[i];
+            uint32_t *tokens = e->out->tokens + p->room;
+            size_t count = 0;
+            p->error = bv_encoder_write(e->encoders[thread], p->bytes, p->size, tokens, &count);
+            e->out->runs[i] = (bv_token_run){tokens, count, p->text};
+        }
+    }
+}
+
+bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_t count,
+                             const bv_side_work *side, bv_encoded *out) {
+    size_t room;
+    bv_error *first = BV_OK;
+    e->side = side;
+    e->out = out;
+    if (!divide(e, texts, count, &room) || !make_room(out, e->part_count, room)) {
+        first = bv_fail_memory("tokens");
+        e->part_count = e->turn_count = 0;
+    }
+    bv_pool_run(e->pool, take_turns, e);
+    out->run_count = e->part_count;
+    for (size_t i = 0; i < e->part_count; i++) {
+        if (first)
+            bv_error_free(&e->parts[i].error);
+        else
+            first = e->parts[i].error;
+    }
+    return first;
+}

