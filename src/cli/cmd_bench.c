@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -228,6 +229,7 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"limits", "this machine's limits", run_limits},
         {"kernels", "each kernel's share of the limit", run_kernels},
         {"train", "training steps of a preset", run_train},
+        {"generate", "reading prompts and writing text", bv_bench_generate},
     };
-    return bv_cli_dispatch("beaver bench", table, 3, argc, argv);
+    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
 }

@@ -1,0 +1,259 @@
+#include "cli/bench_generate.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "cli/cli.h"
+#include "cli/machine_flags.h"
+#include "cli/settings_flags.h"
+#include "engine/engine.h"
+#include "model/gpt_score.h"
+#include "report/limits_cache.h"
+#include "report/machine.h"
+#include "report/units.h"
+
+#include <stdlib.h>
+
+#define LIMITS_SECONDS 0.6
+#define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
+
+static const bv_flag flag_table[] = {
+    BV_SETTINGS_FLAGS{.name = "prompt",
+                      .value = "N",
+                      .type = BV_FLAG_INT,
+                      .min = 1,
+                      .max = 1e7,
+                      .fallback = "512",
+                      .help = "tokens of the prompt"},
+    {.name = "tokens",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e7,
+     .fallback = "64",
+     .help = "tokens that each sequence writes"},
+    {.name = "sequences",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1024,
+     .fallback = "16",
+     .help = "how many write together, after one has written alone"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
+static const bv_command command = {
+    .name = "bench generate",
+    .summary = "Measures generation with random weights: reading a prompt (beside this machine's "
+               "arithmetic), then writing with one sequence and with many (beside the time to read "
+               "weights and KV cache once a step). Medians.",
+    .example = "beaver bench generate --preset gpt2 --dtype bf16 --threads 2\n"
+               "beaver bench generate --preset gpt2 --context 256 --prompt 128 --json",
+    .flags = flag_table,
+    .flag_count = sizeof flag_table / sizeof *flag_table,
+};
+
+typedef struct figures {
+    double seconds; /* of a prompt, or of a step */
+    double tokens_per_s, share_of_limit;
+} figures;
+
+typedef struct bench {
+    bv_settings settings;
+    bv_machine_use use;
+    bv_limits limits;
+    bv_weights *weights;
+    bv_engine *engine;
+    size_t prompt, tokens, sequences;
+    uint32_t *text; /* random tokens: [prompt + tokens] */
+    double *seconds;
+    size_t *indices;
+    uint32_t *next;
+} bench;
+
+static bv_status choose(const bv_flags *flags, bench *b) {
+    bv_settings *s = &b->settings;
+    bv_settings_default(s);
+    BV_TRY(bv_settings_from_flags(flags, s));
+    if (s->model.vocab_size == 0) s->model.vocab_size = 50257;
+    BV_TRY(bv_settings_check(s));
+    b->prompt = (size_t)bv_flags_int(flags, "prompt");
+    b->tokens = (size_t)bv_flags_int(flags, "tokens");
+    b->sequences = (size_t)bv_flags_int(flags, "sequences");
+    if (b->prompt + b->tokens > s->model.context)
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "--prompt %zu and --tokens %zu do not fit the context of %zu",
+                              b->prompt, b->tokens, s->model.context),
+                      "a larger --context");
+    return BV_OK;
+}
+
+static bv_status prepare(bench *b) {
+    const bv_settings *s = &b->settings;
+    const size_t count = b->prompt + b->tokens;
+    b->text = bv_calloc(count, sizeof *b->text);
+    b->seconds = bv_calloc(b->tokens, sizeof *b->seconds);
+    b->indices = bv_calloc(b->sequences, sizeof *b->indices);
+    b->next = bv_calloc(b->sequences, sizeof *b->next);
+    if (!b->text || !b->seconds || !b->indices || !b->next) return bv_fail_memory("a benchmark");
+    for (size_t i = 0; i < count; i++)
+        b->text[i] = bv_random(s->seed, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0).v[0] %
+                     (uint32_t)s->model.vocab_size;
+    for (size_t i = 0; i < b->sequences; i++) b->indices[i] = i;
+    BV_TRY(bv_gpt_weights_create(&s->model, b->use.kernels, b->use.pool, &b->weights));
+    bv_weights_initialize(b->weights, s->seed);
+    const size_t rows = CHUNK_ROWS > b->sequences ? CHUNK_ROWS : b->sequences;
+    return bv_engine_create(&(bv_engine_options){.config = s->model,
+                                                 .numerics = s->numerics,
+                                                 .kernels = b->use.kernels,
+                                                 .pool = b->use.pool,
+                                                 .weights = b->weights,
+                                                 .rows_max = rows,
+                                                 .sequences_max = b->sequences},
+                            &b->engine);
+}
+
+static int ascending(const void *a, const void *b) {
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(double *list, size_t count) {
+    qsort(list, count, sizeof *list, ascending);
+    return list[count / 2];
+}
+
+/* The best of two measurements around the work that is compared with them: the machine is shared,
+ * and a limit that was taken in a bad moment would flatter. */
+static bv_status measure_limits(bench *b) {
+    bv_limits now;
+    BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS, &now));
+    if (now.f32_gflops > b->limits.f32_gflops) b->limits.f32_gflops = now.f32_gflops;
+    if (now.bf16_gflops > b->limits.bf16_gflops) b->limits.bf16_gflops = now.bf16_gflops;
+    if (now.read_gbps > b->limits.read_gbps) b->limits.read_gbps = now.read_gbps;
+    return BV_OK;
+}
+
+/* ---- the work ---- */
+
+#define PROMPTS 5
+
+static bv_status run_prompt(bench *b, figures *out) {
+    double seconds[PROMPTS];
+    bv_engine_reset(b->engine, 0);
+    BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt)); /* packs the weights */
+    for (int i = 0; i < PROMPTS; i++) {
+        bv_engine_reset(b->engine, 0);
+        const double begin = bv_clock_seconds();
+        BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt));
+        seconds[i] = bv_clock_seconds() - begin;
+    }
+    out->seconds = median(seconds, PROMPTS);
+    return BV_OK;
+}
+
+/* One token for each of `count` sequences, which all stand at the prompt's end. */
+static bv_status run_steps(bench *b, size_t count, figures *out) {
+    for (size_t i = 0; i < count; i++) {
+        bv_engine_reset(b->engine, i);
+        if (i == 0)
+            BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt));
+        else
+            BV_TRY(bv_engine_copy(b->engine, 0, i));
+    }
+    for (size_t k = 0; k < b->tokens; k++) {
+        for (size_t i = 0; i < count; i++) b->next[i] = b->text[(b->prompt + k + i) % b->prompt];
+        const double begin = bv_clock_seconds();
+        BV_TRY(bv_engine_step(b->engine, b->indices, b->next, count));
+        b->seconds[k] = bv_clock_seconds() - begin;
+    }
+    out->seconds = median(b->seconds, b->tokens);
+    return BV_OK;
+}
+
+/* ---- limits ---- */
+
+/* Weights that a step reads whole: all but the tables of positions and of an untied embedding. */
+static double step_weights(const bv_gpt_config *c) {
+    size_t count = bv_gpt_parameter_count(c);
+    if (c->position == BV_POSITION_LEARNED) count -= c->context * c->width;
+    if (!c->tied) count -= c->vocab_size * c->width;
+    return (double)count;
+}
+
+static void against_limits(const bench *b, figures *prompt, figures *one, figures *many) {
+    const bool half = b->settings.numerics == BV_NUMERICS_BF16;
+    const double element = half ? 2 : 4;
+    const double peak = 1e9 * (half ? b->limits.bf16_gflops : b->limits.f32_gflops);
+    bv_gpt_config c = b->settings.model;
+    c.context = b->prompt;
+    const double head = 2 * (double)(c.vocab_size * c.width);
+    const double flops = (double)b->prompt * (bv_gpt_forward_flops(&c) - head) + head;
+    prompt->tokens_per_s = (double)b->prompt / prompt->seconds;
+    prompt->share_of_limit = flops / peak / prompt->seconds;
+    const double position = (double)b->prompt + (double)b->tokens / 2;
+    const double cache = 2 * element * (double)(c.layers * c.kv_heads * c.d_head) * position;
+    const double weights = element * step_weights(&b->settings.model);
+    const double read = 1e9 * b->limits.read_gbps, n = (double)b->sequences;
+    one->tokens_per_s = 1 / one->seconds;
+    one->share_of_limit = (weights + cache) / read / one->seconds;
+    many->tokens_per_s = n / many->seconds;
+    many->share_of_limit = (weights + n * cache) / read / many->seconds;
+}
+
+static bv_status tell(const bv_flags *flags, const bench *b, const figures *prompt,
+                      const figures *one, const figures *many) {
+    const bool half = b->settings.numerics == BV_NUMERICS_BF16;
+    const char *preset = bv_flags_string(flags, "preset");
+    bv_cli_say("prompt of %zu tokens: %.1f ms, %.0f tokens/s, %s of the arithmetic's limit\n",
+               b->prompt, 1e3 * prompt->seconds, prompt->tokens_per_s,
+               bv_human_share(prompt->share_of_limit).text);
+    bv_cli_say("one sequence: %.2f ms a token, %.1f tokens/s, %s of the memory's limit\n",
+               1e3 * one->seconds, one->tokens_per_s, bv_human_share(one->share_of_limit).text);
+    bv_cli_say("%zu sequences: %.2f ms a step, %.1f tokens/s, %.1f times one, %s of the memory's "
+               "limit\n",
+               b->sequences, 1e3 * many->seconds, many->tokens_per_s,
+               many->tokens_per_s / one->tokens_per_s, bv_human_share(many->share_of_limit).text);
+    if (!bv_flags_bool(flags, "json")) return BV_OK;
+    return bv_cli_json(json_pack(
+        "{ss ss si ss sI sI sI sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
+        half ? "bf16" : "f32", "threads", bv_pool_threads(b->use.pool), "level",
+        b->use.kernels->level, "prompt", (json_int_t)b->prompt, "tokens", (json_int_t)b->tokens,
+        "sequences", (json_int_t)b->sequences, "prompt_tokens_per_s", prompt->tokens_per_s,
+        "prompt_share_of_limit", prompt->share_of_limit, "tokens_per_s", one->tokens_per_s,
+        "share_of_limit", one->share_of_limit, "together_tokens_per_s", many->tokens_per_s,
+        "together_share_of_limit", many->share_of_limit, "read_gbps", b->limits.read_gbps,
+        "peak_memory_bytes", (json_int_t)bv_machine_peak_memory()));
+}
+
+static bv_status measure(const bv_flags *flags, bench *b) {
+    figures prompt, one, many;
+    BV_TRY(choose(flags, b));
+    BV_TRY(bv_machine_begin(flags, &b->use));
+    BV_TRY(prepare(b));
+    BV_TRY(measure_limits(b));
+    BV_TRY(run_prompt(b, &prompt));
+    BV_TRY(run_steps(b, 1, &one));
+    BV_TRY(measure_limits(b));
+    BV_TRY(run_steps(b, b->sequences, &many));
+    BV_TRY(measure_limits(b));
+    against_limits(b, &prompt, &one, &many);
+    return tell(flags, b, &prompt, &one, &many);
+}
+
+bv_status bv_bench_generate(int argc, char **argv) {
+    bv_flags *flags;
+    bench b = {0};
+    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = measure(flags, &b);
+    bv_engine_destroy(&b.engine);
+    bv_weights_destroy(&b.weights);
+    bv_free(b.text);
+    bv_free(b.seconds);
+    bv_free(b.indices);
+    bv_free(b.next);
+    bv_machine_end(&b.use);
+    bv_flags_free(&flags);
+    return error;
+}
