@@ -1,5 +1,6 @@
 #include "base/pool.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include <limits.h>
 #include <linux/futex.h>
@@ -42,6 +43,8 @@ struct bv_pool {
     int spins; /* 0 when there are more threads than cores */
     bv_pool_task *task;
     void *context;
+    bv_pool_watch *watch; /* NULL: nobody wants to know */
+    void *watch_context;
     worker *workers;
     place *places; /* one a part */
     int started;
@@ -95,6 +98,16 @@ static void wake_all(bv_pool *pool, _Atomic uint32_t *word) {
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
+static void run_part(bv_pool *pool, int part) {
+    if (!pool->watch) {
+        pool->task(pool->context, part, pool->threads);
+        return;
+    }
+    const uint64_t begin = bv_clock_ns();
+    pool->task(pool->context, part, pool->threads);
+    pool->watch(pool->watch_context, part, begin, bv_clock_ns());
+}
+
 static void *work(void *argument) {
     const worker *w = argument;
     bv_pool *pool = w->pool;
@@ -104,7 +117,7 @@ static void *work(void *argument) {
         wait_while(pool, &pool->epoch, seen);
         seen++;
         if (pool->stop) return NULL;
-        pool->task(pool->context, self, pool->threads);
+        run_part(pool, self);
         if (atomic_fetch_sub(&pool->pending, 1) == 1) wake_all(pool, &pool->pending);
     }
 }
@@ -176,20 +189,29 @@ int bv_pool_threads(const bv_pool *pool) {
 }
 
 void bv_pool_run(bv_pool *pool, bv_pool_task *task, void *context) {
-    if (!pool || pool->threads == 1) {
-        if (pool) pool->next = 0;
+    if (!pool) {
         task(context, 0, 1);
         return;
     }
     pool->task = task;
     pool->context = context;
+    if (pool->threads == 1) {
+        pool->next = 0;
+        run_part(pool, 0);
+        return;
+    }
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->pending, (uint32_t)pool->threads - 1, memory_order_relaxed);
     atomic_fetch_add(&pool->epoch, 1);
     wake_all(pool, &pool->epoch);
-    task(context, 0, pool->threads);
+    run_part(pool, 0);
     for (uint32_t left; (left = atomic_load_explicit(&pool->pending, memory_order_acquire));)
         wait_while(pool, &pool->pending, left);
+}
+
+void bv_pool_watch_set(bv_pool *pool, bv_pool_watch *watch, void *context) {
+    pool->watch_context = context;
+    pool->watch = watch;
 }
 
 void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end) {

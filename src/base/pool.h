@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include <stddef.h>
+#include <stdint.h>
 
 typedef struct bv_pool bv_pool;
 
@@ -20,6 +21,11 @@ int bv_pool_threads(const bv_pool *pool); /* NULL pool: 1 */
  * each on its own thread, and returns when all have returned. NULL pool: part 0 of 1. */
 typedef void bv_pool_task(void *context, int part, int parts);
 void bv_pool_run(bv_pool *pool, bv_pool_task *task, void *context);
+
+/* Told after each part of each run when it computed (bv_clock_ns), on the thread of the part: for
+ * traces. NULL switches it off. Set while nothing runs. */
+typedef void bv_pool_watch(void *context, int part, uint64_t begin, uint64_t end);
+void bv_pool_watch_set(bv_pool *pool, bv_pool_watch *watch, void *context);
 
 /* The part-th of `parts` nearly equal ranges of 0..count, its borders multiples of `unit`. */
 void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end);

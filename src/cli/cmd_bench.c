@@ -1,6 +1,4 @@
-#include "base/clock.h"
 #include "base/memory.h"
-#include "base/random.h"
 #include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_tokenizer.h"
@@ -8,11 +6,12 @@
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
-#include "model/gpt_train.h"
+#include "model/gpt.h"
 #include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
+#include "train/rehearsal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +136,7 @@ static const bv_command train_command = {
 typedef struct train_bench {
     bv_settings settings;
     bv_machine_use use;
-    bv_gpt_trainer *trainer;
-    uint32_t *inputs, *targets;
+    bv_rehearsal *rehearsal;
     double *seconds;
     size_t steps;
 } train_bench;
@@ -166,53 +164,13 @@ static bv_status check_memory(const bv_flags *flags, const train_bench *b) {
 }
 
 static bv_status prepare(train_bench *b) {
-    const bv_settings *s = &b->settings;
-    const bv_gpt_trainer_options options = {.config = s->model,
-                                            .numerics = s->numerics,
-                                            .kernels = b->use.kernels,
-                                            .pool = b->use.pool,
-                                            .batch_max = s->batch,
-                                            .micro_batch = s->micro_batch,
-                                            .context = s->model.context,
-                                            .grains = 1,
-                                            .recompute = s->recompute,
-                                            .unfused = !s->fuse,
-                                            .seed = s->seed,
-                                            .optimizer = s->optimizer};
-    const size_t rows = s->batch * s->model.context;
-    b->inputs = bv_calloc(rows, sizeof *b->inputs);
-    b->targets = bv_calloc(rows, sizeof *b->targets);
+    const bv_train_options options = {.settings = &b->settings,
+                                      .end_of_text = UINT32_MAX,
+                                      .kernels = b->use.kernels,
+                                      .pool = b->use.pool};
     b->seconds = bv_calloc(b->steps, sizeof *b->seconds);
-    if (!b->inputs || !b->targets || !b->seconds) return bv_fail_memory("a batch");
-    for (size_t i = 0; i < rows; i++) {
-        const bv_random4 r = bv_random(s->seed, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0);
-        b->inputs[i] = r.v[0] % (uint32_t)s->model.vocab_size;
-        b->targets[i] = r.v[1] % (uint32_t)s->model.vocab_size;
-    }
-    return bv_gpt_trainer_create(&options, &b->trainer);
-}
-
-static void one_step(train_bench *b, uint32_t step) {
-    const bv_settings *s = &b->settings;
-    const size_t context = s->model.context;
-    double loss, norm;
-    bv_gpt_trainer_step_begin(b->trainer, step, s->batch * context);
-    bv_gpt_trainer_grain_begin(b->trainer);
-    for (size_t i = 0; i < s->batch; i += s->micro_batch) {
-        const size_t left = s->batch - i, n = left < s->micro_batch ? left : s->micro_batch;
-        bv_gpt_trainer_micro(b->trainer, b->inputs + i * context, b->targets + i * context, NULL, n,
-                             i);
-    }
-    bv_gpt_trainer_grain_end(b->trainer);
-    bv_gpt_trainer_gradient(b->trainer, &loss, &norm);
-    bv_gpt_trainer_apply(b->trainer, &(bv_optimizer_step){.lr = 1e-5,
-                                                          .beta1 = s->beta1,
-                                                          .beta2 = s->beta2,
-                                                          .eps = s->eps,
-                                                          .muon_lr = 1e-5,
-                                                          .muon_momentum = s->muon_momentum,
-                                                          .gradient_scale = norm > 1 ? 1 / norm : 1,
-                                                          .step = step + 1});
+    if (!b->seconds) return bv_fail_memory("a benchmark");
+    return bv_rehearsal_create(&options, &b->rehearsal);
 }
 
 static int ascending(const void *a, const void *b) {
@@ -255,14 +213,12 @@ static bv_status run_train(int argc, char **argv) {
     if (!error) error = check_memory(flags, &b);
     if (!error) error = prepare(&b);
     for (size_t i = 0; !error && i < WARM_UP_STEPS + b.steps; i++) {
-        const double begin = bv_clock_seconds();
-        one_step(&b, (uint32_t)i);
-        if (i >= WARM_UP_STEPS) b.seconds[i - WARM_UP_STEPS] = bv_clock_seconds() - begin;
+        size_t tokens;
+        const double seconds = bv_rehearsal_step(b.rehearsal, &tokens);
+        if (i >= WARM_UP_STEPS) b.seconds[i - WARM_UP_STEPS] = seconds;
     }
     if (!error) error = tell(flags, &b);
-    bv_gpt_trainer_destroy(&b.trainer);
-    bv_free(b.inputs);
-    bv_free(b.targets);
+    bv_rehearsal_destroy(&b.rehearsal);
     bv_free(b.seconds);
     bv_machine_end(&b.use);
     bv_flags_free(&flags);

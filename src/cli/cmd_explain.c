@@ -1,6 +1,7 @@
 #include "base/file.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/explain_time.h"
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
 #include "model/gpt.h"
@@ -23,6 +24,12 @@ static const bv_flag flag_table[] = {
         .min = 1,
         .max = 1e7,
         .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
+    {.name = "time",
+     .help = "run a few training steps on a scratch copy, and show where their time goes"},
+    {.name = "trace",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
     BV_THREADS_FLAG,
     BV_JSON_FLAG,
 };
@@ -36,10 +43,12 @@ static const bv_command command = {
     .name = "explain",
     .summary = "Lists every parameter of a model with its shape and how it begins, what a token "
                "costs, the memory that training needs by kind, all settings, and how long the "
-               "training would take here. Nothing of the model's size is allocated.",
+               "training would take here. Nothing of the model's size is allocated, but by --time: "
+               "each step's time, FLOPs, bytes and share of this machine's limit, most lost first.",
     .example = "beaver explain gpt2\n"
                "beaver explain run --json\n"
-               "beaver explain gpt3-175b --set batch=64",
+               "beaver explain gpt3-175b --set batch=64\n"
+               "beaver explain run --time --trace trace.json",
     .arguments = arguments,
     .argument_count = 1,
     .flags = flag_table,
@@ -55,6 +64,7 @@ typedef struct explanation {
     double flops, traffic; /* of a token: training; bytes of weights read and written */
     bv_estimate memory;
     double seconds; /* 0: this machine's limits are not known */
+    json_t *time;   /* what --time measured, or NULL */
 } explanation;
 
 static bv_status find_settings(const bv_flags *flags, bv_settings *s) {
@@ -159,16 +169,27 @@ static bv_status print_json(const explanation *e) {
     }
     json_t *seconds = e->seconds > 0 ? json_real(e->seconds) : json_null();
     return bv_cli_json(json_pack(
-        "{sI sf sf sf s{sI sI sI sI} so sf so so}", "parameter_count", (json_int_t)e->parameters,
-        "train_flops_per_token", e->flops, "forward_flops_per_token", e->flops / 3,
-        "bytes_per_token", e->traffic, "memory", "weights", (json_int_t)e->memory.weights,
-        "gradients", (json_int_t)e->memory.gradients, "optimizer", (json_int_t)e->memory.optimizer,
-        "activations", (json_int_t)e->memory.activations, "seconds_here", seconds, "tokens",
-        e->tokens, "settings", bv_settings_json(&e->settings), "parameters", list));
+        "{sI sf sf sf s{sI sI sI sI} so sf so so so*}", "parameter_count",
+        (json_int_t)e->parameters, "train_flops_per_token", e->flops, "forward_flops_per_token",
+        e->flops / 3, "bytes_per_token", e->traffic, "memory", "weights",
+        (json_int_t)e->memory.weights, "gradients", (json_int_t)e->memory.gradients, "optimizer",
+        (json_int_t)e->memory.optimizer, "activations", (json_int_t)e->memory.activations,
+        "seconds_here", seconds, "tokens", e->tokens, "settings", bv_settings_json(&e->settings),
+        "parameters", list, "time", json_incref(e->time)));
+}
+
+static bv_status time_steps(const bv_flags *flags, const bv_machine_use *use, explanation *e) {
+    const char *what = bv_flags_argument(flags, 0);
+    const bv_explain_time_options options = {.settings = &e->settings,
+                                             .run = what && bv_dir_exists(what) ? what : NULL,
+                                             .trace = bv_flags_string(flags, "trace")};
+    return bv_explain_time(use, &options, &e->time);
 }
 
 static bv_status explain(const bv_flags *flags, explanation *e) {
     bv_machine_use use;
+    if (bv_flags_given(flags, "trace") && !bv_flags_bool(flags, "time"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--trace needs steps to trace"), "--time");
     BV_TRY(find_settings(flags, &e->settings));
     BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
     BV_TRY(bv_machine_begin(flags, &use));
@@ -177,9 +198,10 @@ static bv_status explain(const bv_flags *flags, explanation *e) {
         find_costs(e);
         find_time(e, &use);
     }
+    if (!error) tell(e);
+    if (!error && bv_flags_bool(flags, "time")) error = time_steps(flags, &use, e);
     bv_machine_end(&use);
     if (error) return error;
-    tell(e);
     return bv_flags_bool(flags, "json") ? print_json(e) : BV_OK;
 }
 
@@ -190,6 +212,7 @@ bv_status bv_cmd_explain(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_error *error = explain(flags, &e);
     bv_gpt_destroy(&e.gpt);
+    json_decref(e.time);
     bv_flags_free(&flags);
     return error;
 }

@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/explain_time.h"
 #include "cli/interrupt.h"
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
@@ -39,6 +40,10 @@ static const bv_flag flag_table[] = {
                       .max = 1e6,
                       .help =
                           "choose the number of steps so that training takes about so long here"},
+    {.name = "trace",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "write where the time of the first steps goes, as a Chrome trace for Perfetto"},
     {.name = "resume", .help = "go on with RUN, by its own settings"},
     BV_THREADS_FLAG,
     BV_JSON_FLAG,
@@ -63,6 +68,7 @@ typedef struct training {
     bv_dataset *data;
     bv_lock *lock;
     bv_progress *progress;
+    bv_trace *trace;
     double flops_per_token, peak; /* peak 0: not measured yet */
     bv_step_report last;
 } training;
@@ -269,9 +275,16 @@ static bv_status train(training *t) {
     BV_TRY(begin_progress(t));
     options.signal = bv_interrupt_catch();
     options.events = (bv_train_events){.step = on_step, .note = on_note, .context = t};
+    const char *trace = bv_flags_string(t->flags, "trace");
+    if (trace) BV_TRY(bv_trace_create(t->machine.pool, BV_TRACE_EVENTS, &t->trace));
+    options.trace = t->trace;
     bv_error *error = bv_train(&options);
     bv_progress_finish(&t->progress);
-    return error ? error : tell_result(t);
+    /* What was interrupted is worth reading, too; the first error is the one to tell. */
+    bv_error *second = trace ? bv_trace_save(t->trace, trace) : BV_OK;
+    if (error) bv_error_free(&second);
+    if (error || second) return error ? error : second;
+    return tell_result(t);
 }
 
 bv_status bv_cmd_train(int argc, char **argv) {
@@ -287,6 +300,7 @@ bv_status bv_cmd_train(int argc, char **argv) {
     if (t) {
         bv_dataset_close(&t->data);
         bv_lock_release(&t->lock);
+        bv_trace_destroy(&t->trace);
         bv_machine_end(&t->machine);
     }
     bv_free(t);

@@ -24,6 +24,9 @@ struct bv_gpt_trainer {
     size_t rows;
     uint32_t step;
     uint64_t targets;
+    struct {
+        size_t clear, sum, norm, apply; /* spans of the trace */
+    } spans;
 };
 
 static bv_status create_plans(bv_gpt_trainer *t) {
@@ -44,7 +47,8 @@ static bv_status create_plans(bv_gpt_trainer *t) {
                                   .gradients = true,
                                   .unfused = o->unfused,
                                   .outputs = &t->learn_losses,
-                                  .output_count = 1};
+                                  .output_count = 1,
+                                  .trace = o->trace};
     BV_TRY(bv_plan_create(t->learn.graph, &plan, &t->learn_plan));
     const bv_gpt_scorer_options score = {.config = o->config,
                                          .numerics = o->numerics,
@@ -86,6 +90,15 @@ static bv_status create_rows(bv_gpt_trainer *t) {
     return BV_OK;
 }
 
+static bv_status define_spans(bv_gpt_trainer *t) {
+    bv_trace *trace = t->options.trace;
+    if (!trace) return BV_OK;
+    BV_TRY(bv_trace_define_phase(trace, "clear gradients", &t->spans.clear));
+    BV_TRY(bv_trace_define_phase(trace, "sum gradients", &t->spans.sum));
+    BV_TRY(bv_trace_define_phase(trace, "gradient norm", &t->spans.norm));
+    return bv_trace_define_phase(trace, "optimizer", &t->spans.apply);
+}
+
 bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_trainer **out) {
     *out = NULL;
     if (options->numerics == BV_NUMERICS_BF16 && options->context % 2)
@@ -97,6 +110,7 @@ bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_tr
     bv_error *error = create_plans(t);
     if (!error) error = list_tensors(t);
     if (!error) error = create_rows(t);
+    if (!error) error = define_spans(t);
     if (error)
         bv_gpt_trainer_destroy(&t);
     else
@@ -152,15 +166,25 @@ void bv_gpt_trainer_step_begin(bv_gpt_trainer *t, uint32_t step, uint64_t target
     t->step = step;
     t->targets = targets ? targets : 1;
     t->rows = 0;
+    bv_trace_step_begin(t->options.trace, step);
     bv_gradients_begin(t->gradients);
 }
 
+static void leave_gradients(bv_gpt_trainer *t) {
+    const double bytes = (double)bv_gradients_moved(t->gradients);
+    bv_trace_leave(t->options.trace, (bv_cost){.bytes = bytes});
+}
+
 void bv_gpt_trainer_grain_begin(bv_gpt_trainer *t) {
+    bv_trace_enter(t->options.trace, t->spans.clear);
     bv_gradients_begin_grain(t->gradients);
+    leave_gradients(t);
 }
 
 void bv_gpt_trainer_grain_end(bv_gpt_trainer *t) {
+    bv_trace_enter(t->options.trace, t->spans.sum);
     bv_gradients_end_grain(t->gradients);
+    leave_gradients(t);
 }
 
 /* Lays `sequences` sequences out, one after another from position 0. */
@@ -200,16 +224,26 @@ void bv_gpt_trainer_micro(bv_gpt_trainer *t, const uint32_t *inputs, const uint3
 }
 
 void bv_gpt_trainer_gradient(bv_gpt_trainer *t, double *loss, double *norm) {
+    bv_trace *trace = t->options.trace;
+    bv_trace_enter(trace, t->spans.sum);
     bv_gradients_end(t->gradients);
+    leave_gradients(t);
     const size_t chunks = (t->rows + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
     t->options.kernels->optimizer->sums(t->losses, t->rows, t->sums, 0, chunks);
     *loss = bv_tree_sum(t->sums, chunks) / (double)t->targets;
+    const double elements = (double)bv_gpt_parameter_count(&t->options.config);
+    const double element = (double)bv_dtype_size(t->options.kernels->real);
+    bv_trace_enter(trace, t->spans.norm);
     *norm = bv_gradients_norm(t->gradients);
+    bv_trace_leave(trace, (bv_cost){.flops = 2 * elements, .bytes = element * elements});
 }
 
 void bv_gpt_trainer_apply(bv_gpt_trainer *t, const bv_optimizer_step *step) {
     const unsigned saved = bv_float_enter();
+    bv_trace_enter(t->options.trace, t->spans.apply);
     bv_optimizer_apply(t->optimizer, t->gradients, step);
+    bv_trace_leave(t->options.trace, bv_optimizer_cost(t->optimizer));
+    bv_trace_step_end(t->options.trace);
     bv_float_leave(saved);
 }
 

@@ -25,6 +25,7 @@ typedef struct bv_gpt_trainer_options {
     bool recompute, unfused;
     uint64_t seed;
     bv_optimizer_kind optimizer;
+    bv_trace *trace; /* of the pool; outlives the trainer. NULL: none */
 } bv_gpt_trainer_options;
 
 typedef struct bv_gpt_trainer bv_gpt_trainer;

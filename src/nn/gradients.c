@@ -20,6 +20,7 @@ struct bv_gradients {
     level *levels; /* sums of finished grains; none when there is one grain */
     size_t level_count;
     size_t finished;
+    size_t moved; /* bytes */
     double *sums;
 };
 
@@ -119,12 +120,14 @@ static void span_part(void *context, int part, int parts) {
 
 static void clear(bv_gradients *g, char *data, size_t bytes) {
     span_task task = {g, data, NULL, bytes};
+    g->moved += bytes;
     bv_pool_run(g->pool, span_part, &task);
 }
 
 /* to += from */
 static void add(bv_gradients *g, char *to, const char *from, size_t bytes) {
     span_task task = {g, to, from, bytes};
+    g->moved += 3 * bytes;
     bv_pool_run(g->pool, span_part, &task);
 }
 
@@ -160,6 +163,7 @@ static void each(bv_gradients *g, char *packed, bool into_accumulators) {
             add(g, a, b, bytes);
         } else {
             memcpy(b, a, bytes);
+            g->moved += 2 * bytes;
         }
     }
 }
@@ -225,6 +229,12 @@ double bv_gradients_norm(bv_gradients *g) {
     double sum = 0;
     for (size_t i = 0; i < g->count; i++) sum += bv_gradients_square_sum(g, i);
     return sqrt(sum);
+}
+
+size_t bv_gradients_moved(bv_gradients *g) {
+    const size_t moved = g->moved;
+    g->moved = 0;
+    return moved;
 }
 
 size_t bv_gradients_bytes(const bv_gradients *g) {

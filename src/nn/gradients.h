@@ -30,6 +30,8 @@ void *bv_gradients_values(bv_gradients *gradients, size_t index);
 double bv_gradients_square_sum(bv_gradients *gradients, size_t index);
 /* Euclidean norm over all parameters, in the order of their index. */
 double bv_gradients_norm(bv_gradients *gradients);
+/* Bytes read and written by clearing and adding since the last call: for traces. */
+size_t bv_gradients_moved(bv_gradients *gradients);
 size_t bv_gradients_bytes(const bv_gradients *gradients);
 
 #endif

@@ -315,6 +315,23 @@ void bv_optimizer_apply(bv_optimizer *o, bv_gradients *gradients, const bv_optim
     bv_weights_changed(o->weights);
 }
 
+/* AdamW reads parameter, gradient and moments once and writes all but the gradient; Muon has one
+ * moment, and on the caches' side of it 5 times X X^T, its square, and their product with X. */
+bv_cost bv_optimizer_cost(const bv_optimizer *o) {
+    const double real = (double)bv_dtype_size(o->kernels->real);
+    bv_cost cost = {0};
+    for (size_t i = 0; i < o->count; i++) {
+        const bv_parameter *p = bv_weights_parameter(o->weights, i);
+        const double n = (double)elements_of(p);
+        const double r = (double)(p->rows < p->cols ? p->rows : p->cols);
+        const bool muon = o->states[i].muon;
+        cost.bytes += (muon ? 5 : 7) * real * n;
+        cost.flops += (muon ? 10 : 15) * n;
+        if (muon) cost.products += 5 * 2 * (2 * r * n + r * r * r);
+    }
+    return cost;
+}
+
 size_t bv_optimizer_state_count(const bv_optimizer *o) {
     size_t n = 0;
     for (size_t i = 0; i < o->count; i++) n += o->states[i].muon ? 1 : 2;

@@ -6,6 +6,7 @@
 #define BV_NN_OPTIMIZER_H
 
 #include "nn/gradients.h"
+#include "tensor/op.h"
 #include "tensor/weights.h"
 
 typedef enum bv_optimizer_kind { BV_OPTIMIZER_ADAMW, BV_OPTIMIZER_MUON } bv_optimizer_kind;
@@ -27,6 +28,9 @@ typedef struct bv_optimizer_step {
 /* Changes the weights (and their version) and the state. Allocates nothing. */
 void bv_optimizer_apply(bv_optimizer *optimizer, bv_gradients *gradients,
                         const bv_optimizer_step *step);
+
+/* What one step must do at least. */
+bv_cost bv_optimizer_cost(const bv_optimizer *optimizer);
 
 /* State tensors, shaped as their parameters: name "m.NAME", "v.NAME" or "momentum.NAME". */
 size_t bv_optimizer_state_count(const bv_optimizer *optimizer);

@@ -68,6 +68,7 @@ static bv_tensor *copy_of(rewrite *w, bv_tensor *t) {
     bv_tensor *copy = bv_arena_alloc(w->g->arena, sizeof *copy);
     if (!copy) return NULL;
     *copy = *step;
+    copy->backward = true;
     for (int i = 0; i < step->input_count; i++)
         if (step->inputs[i] && !(copy->inputs[i] = copy_of(w, step->inputs[i]))) return NULL;
     if (!place(w, copy)) return NULL;
@@ -113,8 +114,10 @@ bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bool recompute, b
     const size_t forward_count = g->tensor_count;
     bv_tensor **gradients = bv_calloc(forward_count, sizeof(bv_tensor *));
     if (!gradients) return bv_fail_memory("a graph");
+    g->backward = true;
     bv_error *error = emit(g, loss, gradients, losses);
     bv_free(gradients);
+    g->backward = false;
     g->layer = -1;
     if (!error && g->error) error = bv_graph_error(g);
     if (!error && recompute) error = recompute_layers(g, forward_count);

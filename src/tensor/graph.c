@@ -65,6 +65,7 @@ static bv_tensor *append(bv_graph *g) {
     if (!t || !grow((void **)&g->tensors, g->tensor_count, &g->tensor_capacity)) return NULL;
     t->index = g->tensor_count;
     t->layer = g->layer;
+    t->backward = g->backward;
     g->tensors[g->tensor_count++] = t;
     return t;
 }

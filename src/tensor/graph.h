@@ -79,6 +79,7 @@ struct bv_tensor {
     size_t use;                       /* of a reader of a shared table or matrix: which use it is */
     const void *attributes;           /* the op's own, in the graph's arena */
     int layer;                        /* block that made it, -1 outside: recomputation, traces */
+    bool backward;                    /* made by differentiating, or computed again for it */
     bool keep;                        /* kept for backward even when recomputing */
     const char *file;                 /* where the builder was called */
     int line;
@@ -99,6 +100,7 @@ typedef struct bv_graph {
     bv_parameter **parameters;
     size_t parameter_count, parameter_capacity;
     int layer;
+    bool backward;       /* the next tensors are: set while differentiating */
     uint32_t sites;      /* dropout sites handed out */
     bv_rope_table *rope; /* the one that all layers share, or NULL */
     bv_error *error;

@@ -9,9 +9,11 @@
 #include "tensor/graph.h"
 #include "tensor/run.h"
 
+/* What a step must do at least; multiplications and additions are counted apart. */
 typedef struct bv_cost {
-    double flops; /* multiplications and additions counted apart */
-    double bytes; /* read and written, each operand once         */
+    double products; /* FLOPs of dot products of operands: at the speed of the class's type */
+    double flops;    /* FLOPs of everything else, in f32                                    */
+    double bytes;    /* read and written, each operand once                                 */
 } bv_cost;
 
 struct bv_op {
@@ -22,7 +24,8 @@ struct bv_op {
      * parameters are effects of the emitted tensors. NULL: not differentiable (gradient ops
      * themselves). */
     bv_status (*gradient)(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx);
-    bv_cost (*cost)(const bv_tensor *t, size_t rows);
+    /* Of a run of these sizes and layout. */
+    bv_cost (*cost)(const bv_tensor *t, const bv_run *run);
     /* Bytes of scratch of one run at `rows` rows, or NULL. */
     size_t (*scratch)(const bv_tensor *t, const bv_run *run);
     /* One of the two: rows begin..end of a tensor whose rows stand alone, called by any thread;
@@ -45,6 +48,13 @@ extern const bv_op bv_op_logits, bv_op_head_loss, bv_op_head_loss_gradient;
 
 /* All ops, for tests and explain. */
 const bv_op *const *bv_ops(size_t *count);
+
+/* Bytes of all that the step of t reads and writes, each operand once: inputs, outputs, and the
+ * gradients that it adds to. A parameter counts in the form that the op asks for. */
+double bv_operand_bytes(const bv_tensor *t, const bv_run *run);
+/* So many FLOPs an element of x, which has the rows of a run, and the operands' bytes. */
+bv_cost bv_cost_by_elements(const bv_tensor *t, const bv_run *run, const bv_tensor *x,
+                            double flops);
 
 /* Shape of t as its first input. */
 static inline void bv_shape_like(bv_tensor *t, const bv_tensor *x, bv_role role) {

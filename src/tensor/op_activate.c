@@ -33,8 +33,8 @@ static bv_status activate_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_
     return BV_OK;
 }
 
-static bv_cost activate_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){20.0 * (double)rows * (double)t->cols, 8.0 * (double)rows * (double)t->cols};
+static bv_cost activate_cost(const bv_tensor *t, const bv_run *run) {
+    return bv_cost_by_elements(t, run, t, 20);
 }
 
 const bv_op bv_op_activate = {.name = "activate",

@@ -66,8 +66,8 @@ static bv_status heads_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_ten
     return BV_OK;
 }
 
-static bv_cost heads_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){6.0 * (double)rows * (double)t->cols, 8.0 * (double)rows * (double)t->cols};
+static bv_cost heads_cost(const bv_tensor *t, const bv_run *run) {
+    return bv_cost_by_elements(t, run, t, 6);
 }
 
 const bv_op bv_op_heads = {.name = "heads",
@@ -332,12 +332,27 @@ static bv_status attention_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv
     return BV_OK;
 }
 
-/* Counted for rows that form one sequence, half of it masked. */
-static bv_cost attention_cost(const bv_tensor *t, size_t rows) {
-    const attention_attributes *a = t->attributes;
-    const double keys = a->band ? (double)a->band : (double)rows / 2;
-    return (bv_cost){4 * (double)rows * keys * (double)(a->shape.heads * a->shape.d_head),
-                     8 * (double)rows * (double)qkv_cols(&a->shape)};
+/* Pairs of a query and a key that it sees: all before it, or those of its band. */
+static double visible_pairs(const bv_tensor *t, const bv_run *run) {
+    const size_t band = ((const attention_attributes *)t->attributes)->band;
+    double pairs = 0;
+    for (size_t i = 0; run->layout && i < run->layout->count; i++) {
+        const bv_sequence *s = &run->layout->sequences[i];
+        for (size_t r = 0; r < s->rows; r++) {
+            const size_t before = s->position + r + 1;
+            pairs += (double)(band && band < before ? band : before);
+        }
+    }
+    return pairs;
+}
+
+/* Two products; exp and its sum are about 20 FLOPs a pair and head. Document masks not counted. */
+static bv_cost attention_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_heads_shape *s = &((const attention_attributes *)t->attributes)->shape;
+    const double pairs = visible_pairs(t, run) * (double)s->heads;
+    return (bv_cost){.products = 4 * pairs * (double)s->d_head,
+                     .flops = 20 * pairs,
+                     .bytes = bv_operand_bytes(t, run)};
 }
 
 const bv_op bv_op_attention = {.name = "attention",
@@ -353,9 +368,10 @@ static bv_status attention_gradient_shape(bv_graph *g, bv_tensor *t) {
     return BV_OK;
 }
 
-static bv_cost attention_gradient_cost(const bv_tensor *t, size_t rows) {
-    const bv_cost forward = attention_cost(t, rows);
-    return (bv_cost){2.5 * forward.flops, 2 * forward.bytes};
+/* Five products: the scores again, and the gradients of scores, queries, keys, values. */
+static bv_cost attention_gradient_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_cost forward = attention_cost(t, run);
+    return (bv_cost){2.5 * forward.products, forward.flops, forward.bytes};
 }
 
 static size_t attention_gradient_scratch(const bv_tensor *t, const bv_run *run) {

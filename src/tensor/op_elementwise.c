@@ -23,8 +23,8 @@ static bv_status add_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tenso
     return BV_OK;
 }
 
-static bv_cost add_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){(double)rows * (double)t->cols, 12.0 * (double)rows * (double)t->cols};
+static bv_cost add_cost(const bv_tensor *t, const bv_run *run) {
+    return bv_cost_by_elements(t, run, t, 1);
 }
 
 static void add_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
@@ -96,8 +96,14 @@ static void select_run(const bv_tensor *t, const bv_run *run, size_t begin, size
     run->kernels->elementwise->embed(&args, begin, end);
 }
 
+/* Of x only the rows that are named. */
+static bv_cost select_cost(const bv_tensor *t, const bv_run *run) {
+    const size_t count = bv_rows(run, t) * t->cols;
+    return (bv_cost){.bytes = 2.0 * (double)(count * bv_dtype_size(bv_type(run, t)))};
+}
+
 const bv_op bv_op_select = {
-    .name = "select", .shape = select_shape, .cost = add_cost, .run_rows = select_run};
+    .name = "select", .shape = select_shape, .cost = select_cost, .run_rows = select_run};
 
 bv_tensor *bv_select_at(bv_graph *g, bv_tensor *x, bv_tensor *ids, const char *file, int line) {
     bv_tensor *inputs[] = {x, ids};

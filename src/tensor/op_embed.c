@@ -38,8 +38,11 @@ static bv_status embed_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_ten
     return BV_OK;
 }
 
-static bv_cost embed_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){0, 8.0 * (double)rows * (double)t->cols};
+/* Of the table only the rows that are named. */
+static bv_cost embed_cost(const bv_tensor *t, const bv_run *run) {
+    const size_t table = bv_dtype_size(bv_numerics_type(run->numerics, BV_ROLE_OPERAND));
+    const double count = (double)(bv_rows(run, t) * t->cols);
+    return (bv_cost){.bytes = count * (double)(table + bv_dtype_size(bv_type(run, t)))};
 }
 
 const bv_op bv_op_embed = {.name = "embed",
@@ -83,8 +86,11 @@ static void embed_gradient_run(const bv_tensor *t, const bv_run *run) {
     bv_pool_run(run->pool, embed_columns, &task);
 }
 
-static bv_cost embed_gradient_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){(double)rows * (double)t->cols, 12.0 * (double)rows * (double)t->cols};
+static bv_cost embed_gradient_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_tensor *dy = t->inputs[1];
+    const double count = (double)(bv_rows(run, dy) * dy->cols);
+    const size_t moved = bv_dtype_size(bv_type(run, dy)) + 2 * bv_dtype_size(run->kernels->real);
+    return (bv_cost){.flops = count, .bytes = count * (double)moved};
 }
 
 const bv_op bv_op_embed_gradient = {.name = "embed_gradient",

@@ -57,11 +57,12 @@ static bv_status linear_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_te
     return BV_OK;
 }
 
-static bv_cost linear_cost(const bv_tensor *t, size_t rows) {
-    const double m = (double)rows,
-                 w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
-    return (bv_cost){2 * m * w,
-                     4 * (w + m * (double)(t->inputs[1]->rows.factor + t->inputs[1]->cols))};
+/* Of y = x W^T, of dx and of dW: their first input has the rows of the run. */
+static bv_cost linear_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_parameter *w = t->inputs[1]->parameter;
+    const double rows = (double)bv_rows(run, t->inputs[0]);
+    return (bv_cost){.products = 2 * rows * (double)w->rows * (double)w->cols,
+                     .bytes = bv_operand_bytes(t, run)};
 }
 
 const bv_op bv_op_linear = {.name = "linear",
@@ -171,8 +172,8 @@ static void bias_run(const bv_tensor *t, const bv_run *run) {
     bv_pool_run(run->pool, bias_columns, &task);
 }
 
-static bv_cost bias_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){(double)rows * (double)t->cols, 4.0 * (double)rows * (double)t->cols};
+static bv_cost bias_cost(const bv_tensor *t, const bv_run *run) {
+    return bv_cost_by_elements(t, run, t->inputs[0], 1);
 }
 
 const bv_op bv_op_bias_gradient = {.name = "bias_gradient",

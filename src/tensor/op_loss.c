@@ -148,9 +148,13 @@ static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_bloc
     bv_pool_run(run->pool, loss_part, &task);
 }
 
-static bv_cost head_cost(const bv_tensor *t, size_t rows) {
-    const double w = (double)t->inputs[1]->rows.factor * (double)t->inputs[1]->cols;
-    return (bv_cost){2 * (double)rows * w, 4 * w};
+/* Softmax and loss are about 20 FLOPs a logit. */
+static bv_cost head_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_parameter *w = t->inputs[1]->parameter;
+    const double logits = (double)bv_rows(run, t->inputs[0]) * (double)w->rows;
+    return (bv_cost){.products = 2 * logits * (double)w->cols,
+                     .flops = 20 * logits,
+                     .bytes = bv_operand_bytes(t, run)};
 }
 
 /* ---- logits: inputs x, W ---- */
@@ -261,9 +265,10 @@ static void gradient_run(const bv_tensor *t, const bv_run *run) {
     }
 }
 
-static bv_cost gradient_cost(const bv_tensor *t, size_t rows) {
-    const bv_cost one = head_cost(t, rows);
-    return (bv_cost){3 * one.flops, 3 * one.bytes};
+/* The logits, dx and dW. */
+static bv_cost gradient_cost(const bv_tensor *t, const bv_run *run) {
+    const bv_cost one = head_cost(t, run);
+    return (bv_cost){3 * one.products, one.flops, one.bytes};
 }
 
 const bv_op bv_op_head_loss_gradient = {.name = "head_loss_gradient",

@@ -57,8 +57,8 @@ static bv_status norm_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tens
     return BV_OK;
 }
 
-static bv_cost norm_cost(const bv_tensor *t, size_t rows) {
-    return (bv_cost){8.0 * (double)rows * (double)t->cols, 6.0 * (double)rows * (double)t->cols};
+static bv_cost norm_cost(const bv_tensor *t, const bv_run *run) {
+    return bv_cost_by_elements(t, run, t->inputs[0], 8);
 }
 
 const bv_op bv_op_norm = {.name = "norm",

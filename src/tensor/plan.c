@@ -1,5 +1,6 @@
 #include "tensor/plan.h"
 
+#include "base/clock.h"
 #include "tensor/op.h"
 #include <string.h>
 
@@ -30,6 +31,7 @@ struct bv_plan {
     void *scratch;
     size_t scratch_bytes;
     bv_run run;
+    size_t spans; /* of the trace: steps, then groups, then packing, one after another */
 };
 
 /* ---- which steps ---- */
@@ -187,6 +189,21 @@ static bv_status require_forms(bv_plan *plan) {
     return BV_OK;
 }
 
+/* ---- spans of a trace: ids follow one another, so the first one says them all ---- */
+
+static bv_status define_spans(bv_plan *plan) {
+    bv_trace *trace = plan->options.trace;
+    size_t id;
+    bv_trace_spans(trace, &plan->spans);
+    for (size_t i = 0; i < plan->step_count; i++)
+        BV_TRY(bv_trace_define_step(trace, plan->steps[i], &id));
+    for (size_t k = 0; k < plan->group_count; k++) {
+        const group *g = &plan->groups[k];
+        BV_TRY(bv_trace_define_group(trace, plan->steps + g->begin, g->end - g->begin, &id));
+    }
+    return bv_trace_define_phase(trace, "pack weights", &id);
+}
+
 bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_plan **out) {
     BV_TRY(bv_graph_error(graph));
     bv_plan *plan = bv_calloc(1, sizeof *plan);
@@ -204,6 +221,7 @@ bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_pla
     bv_error *error = choose_steps(plan);
     if (!error) error = lay_out_memory(plan);
     if (!error && options->weights) error = require_forms(plan);
+    if (!error && options->weights && options->trace) error = define_spans(plan);
     if (error) bv_plan_destroy(&plan);
     *out = plan;
     return error;
@@ -235,6 +253,12 @@ typedef struct group_task {
     size_t rows;
 } group_task;
 
+static void time_tile(const bv_plan *plan, int part, size_t step, size_t row, size_t stop) {
+    const uint64_t begin = bv_clock_ns();
+    plan->steps[step]->op->run_rows(plan->steps[step], &plan->run, row, stop);
+    bv_trace_tile(plan->options.trace, part, plan->spans + step, bv_clock_ns() - begin);
+}
+
 static void group_part(void *context, int part, int parts) {
     const group_task *task = context;
     const bv_plan *plan = task->plan;
@@ -243,9 +267,49 @@ static void group_part(void *context, int part, int parts) {
     const size_t tile = plan->options.unfused ? task->rows : TILE_ROWS;
     for (size_t row = begin; row < end; row += tile) {
         const size_t stop = end - row < tile ? end : row + tile;
-        for (size_t i = task->group->begin; i < task->group->end; i++)
-            plan->steps[i]->op->run_rows(plan->steps[i], &plan->run, row, stop);
+        for (size_t i = task->group->begin; i < task->group->end; i++) {
+            if (plan->options.trace)
+                time_tile(plan, part, i, row, stop);
+            else
+                plan->steps[i]->op->run_rows(plan->steps[i], &plan->run, row, stop);
+        }
     }
+}
+
+static void run_group(const bv_plan *plan, const group *g) {
+    const bv_tensor *first = plan->steps[g->begin];
+    if (!first->op->run_rows) {
+        first->op->run(first, &plan->run);
+        return;
+    }
+    group_task task = {plan, g, bv_rows(&plan->run, first)};
+    bv_pool_run(plan->run.pool, group_part, &task);
+}
+
+static void trace_group(const bv_plan *plan, const group *g) {
+    bv_trace *trace = plan->options.trace;
+    const bv_tensor *first = plan->steps[g->begin];
+    if (!first->op->run_rows) {
+        bv_trace_enter(trace, plan->spans + g->begin);
+        run_group(plan, g);
+        bv_trace_leave(trace, first->op->cost(first, &plan->run));
+        return;
+    }
+    bv_trace_enter(trace, plan->spans + plan->step_count + (size_t)(g - plan->groups));
+    run_group(plan, g);
+    bv_trace_leave_group(trace, plan->spans + g->begin, g->end - g->begin);
+    for (size_t i = g->begin; i < g->end; i++) {
+        const bv_tensor *t = plan->steps[i];
+        bv_trace_cost(trace, plan->spans + i, t->op->cost(t, &plan->run));
+    }
+}
+
+/* Packs the weights again that have changed. */
+static void refresh_weights(const bv_plan *plan) {
+    bv_trace *trace = plan->options.trace;
+    bv_trace_enter(trace, plan->spans + plan->step_count + plan->group_count);
+    const size_t bytes = bv_weights_refresh(plan->run.weights);
+    bv_trace_leave(trace, (bv_cost){.bytes = (double)bytes});
 }
 
 void bv_plan_run(bv_plan *plan, const bv_run_options *options) {
@@ -260,15 +324,12 @@ void bv_plan_run(bv_plan *plan, const bv_run_options *options) {
     run->seed = options->seed;
     run->step = options->step;
     const unsigned saved = bv_float_enter();
-    bv_weights_refresh(run->weights);
+    refresh_weights(plan);
     for (size_t k = 0; k < plan->group_count; k++) {
-        const bv_tensor *first = plan->steps[plan->groups[k].begin];
-        if (!first->op->run_rows) {
-            first->op->run(first, run);
-            continue;
-        }
-        group_task task = {plan, &plan->groups[k], bv_rows(run, first)};
-        bv_pool_run(run->pool, group_part, &task);
+        if (plan->options.trace)
+            trace_group(plan, &plan->groups[k]);
+        else
+            run_group(plan, &plan->groups[k]);
     }
     bv_float_leave(saved);
 }

@@ -10,6 +10,7 @@
 
 #include "tensor/graph.h"
 #include "tensor/run.h"
+#include "tensor/trace.h"
 #include "tensor/weights.h"
 
 typedef struct bv_plan_options {
@@ -23,6 +24,7 @@ typedef struct bv_plan_options {
     bool unfused;                      /* one step at a time: the bits are the same */
     bv_tensor *const *outputs;         /* tensors whose values are wanted after a run */
     size_t output_count;
+    bv_trace *trace; /* times every step of every run; NULL: nobody wants to know */
 } bv_plan_options;
 
 bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_plan **out);

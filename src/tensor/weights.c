@@ -189,7 +189,15 @@ static void remake(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight
     bv_pool_run(w->pool, round_part, &task);
 }
 
-void bv_weights_refresh(bv_weights *weights) {
+/* A parameter is read as real and written in the class's type. */
+static size_t bytes_moved(const bv_weights *w, const weight *entry, bv_numerics numerics) {
+    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
+    return entry->parameter.rows * entry->parameter.cols *
+           (bv_dtype_size(w->kernels->real) + bv_dtype_size(type));
+}
+
+size_t bv_weights_refresh(bv_weights *weights) {
+    size_t bytes = 0;
     for (size_t i = 0; i < weights->count; i++)
         for (int n = 0; n < NUMERICS_COUNT; n++)
             for (int f = 0; f < BV_FORM_COUNT; f++) {
@@ -197,7 +205,9 @@ void bv_weights_refresh(bv_weights *weights) {
                 if (!packed->data || packed->version == weights->version) continue;
                 remake(weights, &weights->list[i], (bv_numerics)n, (bv_weight_form)f);
                 packed->version = weights->version;
+                bytes += bytes_moved(weights, &weights->list[i], (bv_numerics)n);
             }
+    return bytes;
 }
 
 const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,

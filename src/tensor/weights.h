@@ -36,8 +36,9 @@ void bv_weights_changed(bv_weights *weights);
 /* Makes sure that a form exists; called while planning. */
 bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
                              bv_numerics numerics, bv_weight_form form);
-/* Remakes what is older than the version; called at the start of each run. */
-void bv_weights_refresh(bv_weights *weights);
+/* Remakes what is older than the version; called at the start of each run. Returns how many bytes
+ * that read and wrote. */
+size_t bv_weights_refresh(bv_weights *weights);
 const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,
                             bv_numerics numerics, bv_weight_form form);
 /* Rows for an embedding: the canonical form, or its bf16 copy. */

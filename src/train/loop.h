@@ -29,13 +29,14 @@ typedef struct bv_train_events {
 typedef struct bv_train_options {
     const char *run;
     const bv_settings *settings; /* checked */
-    const bv_dataset *data;
-    uint32_t end_of_text; /* for document masks */
+    const bv_dataset *data;      /* a rehearsal may go without: random tokens */
+    uint32_t end_of_text;        /* for document masks */
     const bv_kernels *kernels;
     bv_pool *pool;
     const char *version;                 /* of the program, for manifests */
     const volatile sig_atomic_t *signal; /* a signal that asks to stop, 0: none */
     bv_train_events events;
+    bv_trace *trace; /* of the pool, or NULL */
 } bv_train_options;
 
 /* Trains from the latest checkpoint, or from the beginning, to the last step. A signal saves a

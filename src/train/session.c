@@ -1,6 +1,7 @@
 #include "train/session.h"
 
 #include "base/memory.h"
+#include "base/random.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
 #include <math.h>
@@ -21,8 +22,28 @@ static bv_status create_trainer(bv_session *s) {
                                             .recompute = o->recompute,
                                             .unfused = !o->fuse,
                                             .seed = o->seed,
-                                            .optimizer = o->optimizer};
+                                            .optimizer = o->optimizer,
+                                            .trace = s->options->trace};
     return bv_gpt_trainer_create(&options, &s->trainer);
+}
+
+static bv_status define_spans(bv_session *s) {
+    bv_trace *trace = s->options->trace;
+    if (!trace) return BV_OK;
+    BV_TRY(bv_trace_define_phase(trace, "read batch", &s->spans.batch));
+    BV_TRY(bv_trace_define_phase(trace, "evaluate", &s->spans.evaluate));
+    return bv_trace_define_phase(trace, "save checkpoint", &s->spans.save);
+}
+
+/* Without data: random tokens, the same in each step, so that making them costs nothing. */
+static void make_tokens(bv_session *s) {
+    const size_t rows = s->settings->batch * s->settings->model.context;
+    const uint32_t vocab = (uint32_t)s->settings->model.vocab_size;
+    for (size_t i = 0; i < rows; i++) {
+        const bv_random4 r = bv_random(s->settings->seed, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0);
+        s->inputs[i] = r.v[0] % vocab;
+        s->targets[i] = r.v[1] % vocab;
+    }
 }
 
 bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
@@ -35,6 +56,8 @@ bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
     s->sequences = bv_calloc(s->settings->batch, sizeof *s->sequences);
     const bool fine = s->inputs && s->targets && s->visible && s->sequences;
     bv_error *error = fine ? create_trainer(s) : bv_fail_memory("a batch");
+    if (!error) error = define_spans(s);
+    if (!error && !options->data) make_tokens(s);
     if (error) bv_session_destroy(s);
     return error;
 }
@@ -61,14 +84,16 @@ static uint64_t next_sequence(bv_progress_of_run *p) {
 void bv_session_read_batch(bv_session *s) {
     const bv_settings *o = s->settings;
     const size_t context = o->model.context;
+    bv_trace_enter(s->options->trace, s->spans.batch);
     s->batch = bv_settings_batch_at(o, s->progress.step);
-    for (size_t i = 0; i < s->batch; i++) {
+    for (size_t i = 0; s->options->data && i < s->batch; i++) {
         s->sequences[i] = next_sequence(&s->progress);
         bv_dataset_batch(s->options->data, o->order, o->seed, s->sequences[i], 1, context,
                          s->inputs + i * context, s->targets + i * context);
     }
     if (o->model.document_mask)
         bv_first_visible(s->inputs, s->batch, context, s->options->end_of_text, s->visible);
+    bv_trace_leave(s->options->trace, (bv_cost){0});
 }
 
 void bv_session_gradient(bv_session *s, double *loss, double *norm) {
@@ -121,7 +146,10 @@ bv_status bv_session_evaluate(bv_session *s, double *loss) {
                                          .document_mask = s->settings->model.document_mask,
                                          .end_of_text = s->options->end_of_text};
     bv_evaluation result;
-    BV_TRY(bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result));
+    bv_trace_enter(s->options->trace, s->spans.evaluate);
+    bv_error *error = bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result);
+    bv_trace_leave(s->options->trace, (bv_cost){0});
+    if (error) return error;
     *loss = result.nats / (double)result.tokens;
     return BV_OK;
 }
@@ -141,7 +169,10 @@ bv_status bv_session_save(bv_session *s, bool regular) {
                                        .level = s->options->kernels->level,
                                        .version = s->options->version,
                                        .threads = bv_pool_threads(s->options->pool)};
-    return bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
+    bv_trace_enter(s->options->trace, s->spans.save);
+    bv_error *error = bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
+    bv_trace_leave(s->options->trace, (bv_cost){0});
+    return error;
 }
 
 bv_status bv_session_open_metrics(bv_session *s) {

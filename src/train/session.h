@@ -16,6 +16,9 @@ typedef struct bv_session {
     uint32_t *inputs, *targets, *visible;
     uint64_t *sequences; /* which of the data's order */
     size_t batch;
+    struct {
+        size_t batch, evaluate, save; /* spans of the trace */
+    } spans;
     bv_step_report report; /* of the last applied step */
 } bv_session;
 

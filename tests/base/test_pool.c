@@ -132,6 +132,39 @@ static void test_ranges_cover_everything_once(void **state) {
             }
 }
 
+typedef struct seen {
+    int parts[3];
+    bool ordered;
+} seen;
+
+static void on_part(void *context, int part, uint64_t begin, uint64_t end) {
+    seen *s = context;
+    s->parts[part]++;
+    if (part == 0) s->ordered = begin <= end;
+}
+
+static void nothing(void *context, int part, int parts) {
+    (void)context, (void)part, (void)parts;
+}
+
+static void test_watched(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 3; threads += 2) {
+        bv_pool *pool;
+        seen s = {0};
+        assert_null(bv_pool_create(threads, &pool));
+        bv_pool_run(pool, nothing, NULL);
+        bv_pool_watch_set(pool, on_part, &s);
+        for (int i = 0; i < 5; i++) bv_pool_run(pool, nothing, NULL);
+        bv_pool_watch_set(pool, NULL, NULL);
+        bv_pool_run(pool, nothing, NULL);
+        assert_true(s.ordered);
+        for (int part = 0; part < 3; part++)
+            assert_int_equal(s.parts[part], part < threads ? 5 : 0);
+        bv_pool_destroy(&pool);
+    }
+}
+
 static void test_without_memory(void **state) {
     (void)state;
     int strikes = 0;
@@ -172,6 +205,7 @@ int main(void) {
         cmocka_unit_test(test_zero_means_the_cores),
         cmocka_unit_test(test_workers_that_slept_wake_up),
         cmocka_unit_test(test_ranges_cover_everything_once),
+        cmocka_unit_test(test_watched),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_speed),
     };

@@ -7,6 +7,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 export XDG_CACHE_HOME=$folder/cache
 
+one_line() { tr '\n' ' ' <"$1" && echo; }
 with() (export "$1" && shift && "$@") # with NAME=VALUE COMMAND...
 homeless() (unset HOME XDG_CACHE_HOME && "$@")
 
@@ -105,6 +106,20 @@ json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 70' \
     beaver explain "$folder/c.json" --vocab 70 --json
 expect 0 "does not fit" beaver explain gpt3-175b
 expect 2 "no preset is named" beaver explain gpt-2
+
+small=(--set layers=2 --set width=32 --set heads=2 --set context=16 --set batch=2 --vocab 50)
+json '(t := j["time"]) and t["ms_per_step"] > 0 and t["batch"] == 2 and t["threads"] == 2 and
+    {g["direction"] for g in t["groups"]} == {"forward", "backward", "phase"} and
+    (lost := [g["lost_ms"] for g in t["groups"]]) == sorted(lost, reverse=True) and
+    {"linear h.*.mlp.c_fc.weight", "attention", "optimizer"} <= {g["name"] for g in t["groups"]} and
+    all(s["ms"] > 0 and s["bytes"] > 0 and s["limit"] in ("compute", "memory") for s in t["steps"]
+        if s["direction"] != "phase")' \
+    beaver explain tiny "${small[@]}" --time --threads 2 --json --trace "$folder/trace.json"
+json 'len({e["tid"] for e in j["traceEvents"] if "tid" in e}) == 2 and
+    any(e["name"] == "optimizer" for e in j["traceEvents"])' one_line "$folder/trace.json"
+expect 1 "/nowhere" beaver explain tiny "${small[@]}" --time --trace /nowhere/t.json
+expect 2 "try: --time" beaver explain tiny --trace "$folder/trace.json"
+expect 1 "memory" beaver explain gpt3-175b --time
 
 # ---- plot ----
 mkdir "$folder/run"

@@ -130,6 +130,19 @@ printf 'the\nold\n' >lines
 beaver generate run --interactive --tokens 3 <lines >out 2>err || fail "--interactive"
 [ "$(wc -l <out)" -ge 2 ] || fail "--interactive answered fewer than two lines"
 
+# ---- traces ----
+expect 0 "trace " beaver train --data chars --out tr "${tiny[@]}" --steps 3 --trace tr.json
+python3 - <<'P' || fail "train --trace"
+import json
+names = [e["name"] for e in json.load(open("tr.json"))["traceEvents"]]
+assert names.count("step") == 3 and names.count("optimizer") >= 3, names
+assert {"read batch", "evaluate", "save checkpoint"} <= set(names), set(names)
+P
+expect 0 "of the limits" beaver explain tr --time --threads 2
+mv chars elsewhere
+expect 0 "the run's data is gone" beaver explain tr --time
+mv elsewhere chars
+
 # Log-probabilities: the same bits by eval at once and by generate token after token.
 beaver generate run --prompt "the old" --tokens 6 --logprobs --json >generated.json || fail generate
 text=$(value text <generated.json)

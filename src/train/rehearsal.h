@@ -1,0 +1,20 @@
+/*
+ * Rehearsal: whole training steps on a scratch copy of the model, for measuring. Nothing is read
+ * from a run nor written anywhere; fresh weights, the run's data or random tokens. One thread at a
+ * time.
+ */
+#ifndef BV_TRAIN_REHEARSAL_H
+#define BV_TRAIN_REHEARSAL_H
+
+#include "train/loop.h"
+
+typedef struct bv_rehearsal bv_rehearsal;
+
+/* options: borrowed until destroyed; `run`, `signal` and `events` are not used. */
+bv_status bv_rehearsal_create(const bv_train_options *options, bv_rehearsal **out);
+void bv_rehearsal_destroy(bv_rehearsal **rehearsal);
+
+/* Batch, gradient, clipping, optimizer. Returns its seconds; *tokens: of its batch. */
+double bv_rehearsal_step(bv_rehearsal *rehearsal, size_t *tokens);
+
+#endif
