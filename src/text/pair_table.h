@@ -1,6 +1,6 @@
 /*
- * A hash table from pairs of tokens to a number below UINT32_MAX; open addressing, grows by doubling.
- * A few bits for each pair stand before it, since most pairs that are asked for are not there.
+ * A hash table from pairs of tokens to a number below UINT32_MAX; open addressing, grows by
+ * doubling. A few bits for each pair stand before it: most pairs that are asked for are not there.
  */
 #ifndef BV_TEXT_PAIR_TABLE_H
 #define BV_TEXT_PAIR_TABLE_H
