@@ -82,8 +82,10 @@ static void execute(char **argv, char **env) {
 void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_streams *streams) {
     bv_box own = *box;
     reset_signals();
+    const bool exposed = bv_memory_expose(box) == 0; /* before the descriptors are closed */
     arrange_descriptors(streams, &own.landlock);
     umask(077);
+    if (!exposed) fail("order of killing");
     if (setsid() < 0) fail("setsid");
     if (bv_limits_enter(&own, &job->limits)) fail("limits");
     if (bv_privileges_drop(&own)) fail("privileges");

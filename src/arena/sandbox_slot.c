@@ -158,6 +158,7 @@ static void slot_main(void) {
     signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN), signal(SIGHUP, SIG_IGN);
     prctl(PR_SET_NAME, "beaver-slot");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    bv_memory_protect();
     while (!(error = bv_wire_receive(SOCKET, &frame, &payload))) {
         bv_frame_close(&frame);
         reap(&s);
