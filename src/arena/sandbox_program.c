@@ -95,7 +95,7 @@ void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_
     const int listener = bv_seccomp_enter(&bv_seccomp_filter);
     if (listener < 0) fail("seccomp");
     send_listener(listener);
-    if (job->warm_python) {
+    if (job->warm_python && own.plan->warm_python) {
         close(REPORT);
         _exit(bv_warm_python_run(job->argv));
     }
