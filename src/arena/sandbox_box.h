@@ -78,16 +78,12 @@ typedef struct bv_box {
 /* The first process of a box. `sync` says by a byte that the ids are mapped. Never returns. */
 void bv_box_main(const bv_box_plan *plan, int control, int sync) __attribute__((noreturn));
 
-/* The program itself, in the child: raises the last walls and executes. `report` gets 'N' with the
- * seccomp listener, then nothing, or 'E' and why. Never returns. */
-typedef struct bv_program_streams {
-    int input, output, error, report;
-} bv_program_streams;
-void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_streams *streams)
-    __attribute__((noreturn));
+/* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
+ * waits for the job, executes it. FAULT with a bv_program_failure when a step failed; the socket
+ * closes when the program is executed. Never returns. */
+void bv_program_main(const bv_box *box, int socket) __attribute__((noreturn));
 typedef struct bv_program_failure {
-    char kind; /* 'N' or 'E' */
-    int number;
+    int number; /* errno */
     char stage[32];
 } bv_program_failure;
 
