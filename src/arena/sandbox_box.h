@@ -37,7 +37,7 @@ typedef struct bv_box_job {
     bv_sandbox_limits limits;
     char **argv, **env;
     bool warm_python;
-    bv_sandbox_file *files;
+    bv_sandbox_file *files; /* of a sealed one the bytes are NULL: a frame brings it */
     size_t file_count;
     char **wanted;
     size_t wanted_count;
