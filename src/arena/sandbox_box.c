@@ -364,7 +364,7 @@ void bv_box_main(const bv_box_plan *plan, int control, int sync) {
     if (!error) error = bv_wire_receive(control, &frame, &payload);
     if (!error) error = run_job(&r, &frame, &payload);
     if (plan->policy == BV_POLICY_NESTED) {
-        bv_nested_kill(&box);
+        bv_nested_reap(&box, 0, NULL);
         bv_nested_remove(&box);
     }
     if (error && bv_error_code(error) != BV_CODE_INTERRUPTED) give_up(control, error);

@@ -68,6 +68,7 @@ typedef struct bv_box {
     int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
     int landlock;         /* ruleset, -1: none                                     */
     uid_t uid;            /* nested as root: whom the program becomes; else 0      */
+    uint32_t user_tasks;  /* nested as an ordinary user: how many it had before            */
     char work_path[256];  /* "/work", or the host's path when nested               */
     char nested_top[224]; /* nested: what is removed at the end                    */
     char temporary[256];  /* nested: what stands in for /tmp */
@@ -103,7 +104,10 @@ bool bv_root_is_full(const bv_box *box);
 /* sandbox_nested.c: the same for `nested`: a folder of the host. */
 bv_status bv_nested_build(bv_box *box);
 bool bv_nested_is_full(const bv_box *box);
-void bv_nested_kill(const bv_box *box); /* all descendants, until none is left */
+void bv_nested_kill(const bv_box *box); /* all descendants that are seen now; NULL: of a slot */
+/* Kills and waits until there is none. */
+void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status);
+uint32_t bv_nested_user_tasks(void);
 void bv_nested_remove(const bv_box *box);
 
 /* sandbox_landlock.c. ABI 0: the kernel has none. */
