@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define BOXES_MAX 1024
+#define TRIES 3
 #define SCRATCH_PREFIX "beaver-sandbox-"
 
 /* ---- the pool ---- */
@@ -356,11 +357,18 @@ bv_status bv_sandbox_wait(bv_sandbox_box **boxes, size_t count, bv_sandbox_resul
     return error;
 }
 
+/* What is ours to blame says nothing about the program, so it runs again: a box, or its slot, may
+ * have been killed when the machine's memory was short. */
 bv_status bv_sandbox_run(bv_sandbox_pool *pool, const bv_sandbox_job *job,
                          bv_sandbox_result *result) {
-    bv_sandbox_box *box;
-    BV_TRY(bv_sandbox_start(pool, job, 1, &box));
-    return bv_sandbox_wait(&box, 1, result);
+    const int tries = job->input_connected || job->output_connected ? 1 : TRIES;
+    for (int i = 1;; i++) {
+        bv_sandbox_box *box;
+        BV_TRY(bv_sandbox_start(pool, job, 1, &box));
+        BV_TRY(bv_sandbox_wait(&box, 1, result));
+        if (result->verdict != BV_VERDICT_FAULT || i >= tries) return BV_OK;
+        bv_sandbox_result_free(result);
+    }
 }
 
 void bv_sandbox_kill(bv_sandbox_box *box) {

@@ -181,7 +181,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
 void bv_sandbox_pool_destroy(bv_sandbox_pool **pool); /* kills what runs; NULL is legal */
 uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool);
 
-/* Runs one job and waits. *result must be {0}; free it, whatever is returned. */
+/* Runs one job and waits. *result must be {0}; free it, whatever is returned. When the fault is
+ * ours, the job runs again, up to three times, unless descriptors are connected. */
 bv_status bv_sandbox_run(bv_sandbox_pool *pool, const bv_sandbox_job *job,
                          bv_sandbox_result *result);
 

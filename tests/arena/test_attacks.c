@@ -396,6 +396,7 @@ static int run_mode(mode *m) {
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     bv_sandbox_pool_destroy(&m->pool);
     check_canaries(&c);
+    for (int i = 0; i < 400 && waitpid(-1, NULL, WNOHANG) >= 0; i++) usleep(5000);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     print_message("%s%s: %d attacks, %d failures\n", m->user ? "user " : "",
                   bv_sandbox_policy_name(m->policy), m->done, m->failures);
