@@ -183,9 +183,19 @@ bv_status bv_path_rename(const char *from, const char *to) {
 
 bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
     struct statvfs s;
-    if (statvfs(path, &s) != 0) return bv_fail_errno("cannot look at %s", path);
-    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
-    return BV_OK;
+    char *folder = bv_strdup(path);
+    int failed = 0;
+    while (folder && (failed = statvfs(folder, &s)) && errno == ENOENT && strcmp(folder, ".")) {
+        char *parent = folder_of(folder);
+        bv_free(folder);
+        folder = parent;
+    }
+    bv_error *error = !folder  ? bv_fail_memory("a path")
+                      : failed ? bv_fail_errno("cannot look at %s", path)
+                               : BV_OK;
+    if (!error) *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    bv_free(folder);
+    return error;
 }
 
 /* ---- whole reads and maps ---- */

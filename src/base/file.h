@@ -21,6 +21,7 @@ bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
+/* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 

@@ -2,6 +2,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -57,10 +58,7 @@ static int append(const char *text, size_t size, void *out) {
 /* jansson would write 0.1 as 0.10000000000000001. */
 static void put_real(double value, bv_buffer *out) {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
+    bv_print_double(text, sizeof text, value);
     bv_buffer_text(out, text);
     if (!strpbrk(text, ".e")) bv_buffer_text(out, ".0"); /* stays a real when read */
 }
