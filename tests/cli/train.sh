@@ -74,7 +74,12 @@ expect 2 "is not a multiple" beaver train --data data --out run --set width=130 
 printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
 expect 2 "config.json:3" beaver train --data data --out run --config config.json
 expect 2 'try: layers' beaver train --data data --out run --config config.json
+printf '{\n  "layers": 2,\n\n  "xyzzy": 3\n}\n' >config.json
+expect 2 "config.json:4" beaver train --data data --out run --config config.json
+expect 2 "try: beaver train --help" beaver train --data data --out run --config config.json
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
+expect 1 "1000003 checkpoints of" beaver train --data data --out run --set layers=8 --set width=256 \
+    --keep 1000000
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
 expect 1 "beaver data prepare" beaver train --data nothing --out run
 [ ! -e run ] || fail "a failed train left something"
@@ -87,6 +92,18 @@ expect 2 "is a run already" beaver train --data data --out run "${tiny[@]}"
 expect 0 "is finished" beaver train --out run --resume
 expect 2 "the run has seed=1337, not 3" beaver train --out run --resume --seed 3
 expect 2 "the run has steps=20, not 30" beaver train --out run --resume --steps 30
+expect 2 "the run has steps=20, not 30" beaver train --out run --resume --set steps=30
+expect 2 "the run has lr=0.003, not 0.00300000001" \
+    beaver train --out run --resume --lr 0.00300000001
+python3 - <<'P' || fail "the manifest"
+import hashlib, json
+folder = "run/checkpoints/latest/"
+m, c = json.load(open(folder + "manifest.json")), json.load(open("run/config.json"))
+assert m["config"] == c["settings"] and m["step"] == 20 and m["sequence"] == 80, m
+assert m["regular"] and m["numerics"] == "f32/1" and m["threads"] > 0 and m["level"], m
+for file, digest in m["sha256"].items():
+    assert hashlib.sha256(open(folder + file, "rb").read()).hexdigest() == digest, file
+P
 expect 2 "is no run" beaver train --out nowhere --resume
 expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
 expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
@@ -110,6 +127,7 @@ BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --thre
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
+expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
 z80() { BEAVER_CPU=z80 beaver "$@"; }
 expect 2 "BEAVER_CPU" z80 train --data data --out y "${tiny[@]}"
