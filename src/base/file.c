@@ -181,6 +181,18 @@ bv_status bv_path_rename(const char *from, const char *to) {
     return sync_folder_of(to);
 }
 
+bool bv_path_taken(const char *path) {
+    if (!bv_dir_exists(path)) return bv_file_exists(path);
+    char **names = NULL;
+    size_t count = 0;
+    bv_error *error = bv_dir_list(path, &names, &count);
+    const bool taken = error || count > 0;
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    bv_error_free(&error);
+    return taken;
+}
+
 bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
     struct statvfs s;
     char *folder = bv_strdup(path);

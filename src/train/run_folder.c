@@ -64,7 +64,7 @@ bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
     if (bv_run_folder_exists(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", run),
                       "--resume, or another --out");
-    if (bv_file_exists(run) || bv_dir_exists(run))
+    if (bv_path_taken(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
     char partial[4096];
     size_t length = strlen(run);

@@ -42,5 +42,6 @@ beaver xyzzy >"$folder/out" 2>/dev/null
 # Every subcommand explains itself, with an example.
 for name in $(beaver --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     expect 0 "usage: beaver $name" beaver "$name" --help
+    expect 0 "example:" beaver "$name" --help
 done
 exit $((failures > 0))

@@ -178,16 +178,72 @@ expect 0 '"bits_per_byte": ' beaver eval run text.txt --json
 expect 1 "at least 2 are needed" beaver eval cr empty.txt
 expect 2 "one of FILE and --logprobs" beaver eval run
 
-# ---- a full disk, a folder that may not be written ----
+# ---- an empty folder is as good as none ----
+mkdir empty-run empty-data
+expect 0 "" prepare text.txt --out empty-data --tokenizer byte
+expect 0 "" beaver train --data empty-data --out empty-run "${tiny[@]}" --steps 1
+
+# ---- stopped while it prepares: nothing is left ----
+for _ in $(seq 4000); do cat text.txt; done >large.txt
+${BEAVER_EMULATOR:-} "$BEAVER" data prepare large.txt --out large --tokenizer tok.json 2>err &
+pid=$!
+for _ in $(seq 300); do
+    [ -d "large.tmp.$pid" ] && break
+    sleep 0.01
+done
+kill -TERM $pid
+wait $pid
+code=$?
+[ $code = 143 ] || fail "SIGTERM: exit $code instead of 143: $(cat err)"
+[ -z "$(echo large.tmp*)" ] || [ "$(echo large.tmp*)" = "large.tmp*" ] || fail "left: $(echo large*)"
+[ ! -e large ] || fail "a stopped prepare left its folder"
+rm large.txt
+
+# ---- a full disk, folders and files that may not be used ----
 (
     ulimit -f 8
     beaver train --data data --out full "${tiny[@]}" --set width=64 --steps 20 2>err
 ) && fail "a limit of 8 kB on files: no error"
 grep -q "File too large" err || fail "a limit on files: $(cat err)"
+# As nobody, with a copy of the program: the build folder may be out of nobody's reach.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-    mkdir closed && chmod 755 . closed
-    nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups ${BEAVER_EMULATOR:-} "$@"; }
-    expect 1 "Permission denied" nobody "$BEAVER" train --data data --out closed/run \
-        "${tiny[@]}" --steps 2
+    cp "$BEAVER" program
+    mkdir closed
+    cp text.txt secret.txt
+    cp -r run hidden
+    chmod 755 . closed program
+    chmod 600 secret.txt
+    chmod 700 hidden
+    nobody() {
+        setpriv --reuid=65534 --regid=65534 --clear-groups ${BEAVER_EMULATOR:-} ./program "$@"
+    }
+    expect 0 "beaver" nobody version
+    expect 1 "Permission denied" nobody train --data data --out closed/run "${tiny[@]}" --steps 2
+    expect 1 "try: another folder" nobody data prepare text.txt --out closed/d --tokenizer byte
+    expect 1 "secret.txt: Permission denied" nobody data prepare secret.txt --out x --tokenizer byte
+    expect 1 "secret.txt: Permission denied" nobody eval run secret.txt
+    expect 1 "Permission denied" nobody train --out run --resume --steps 30
+    for command in "generate hidden" "eval hidden text.txt" "explain hidden" "plot hidden"; do
+        nobody $command >out 2>err </dev/null
+        code=$?
+        { [ $code = 1 ] || [ $code = 2 ]; } && grep -q "try: " err ||
+            fail "$command as nobody: exit $code, $(cat err)"
+    done
+    [ -z "$(ls closed)" ] || fail "left in a closed folder: $(ls closed)"
+    # A disk of 300 kB, where mounting is allowed.
+    mkdir disk
+    if mount -t tmpfs -o size=300k tmpfs disk 2>/dev/null; then
+        head -c 400000 /dev/zero | tr '\0' a >disk/fill 2>/dev/null
+        expect 1 "No space left" prepare text.txt --out disk/data --tokenizer byte
+        expect 1 "No space left" beaver tokenizer train text.txt --vocab 300 --out disk/tok.json
+        [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"
+        expect 1 "do not fit" beaver train --data data --out disk/run "${tiny[@]}" --steps 2
+        [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"
+        umount disk
+    else
+        echo "skipped: a full disk (mounting is not allowed here)"
+    fi
+else
+    echo "skipped: permissions and a full disk (not root, or no setpriv)"
 fi
 exit $((failures > 0))
