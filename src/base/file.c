@@ -83,6 +83,11 @@ bool bv_file_exists(const char *path) {
     return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
 
+bool bv_path_hidden(const char *path) {
+    struct stat s;
+    return stat(path, &s) != 0 && errno == EACCES;
+}
+
 bool bv_dir_exists(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);

@@ -78,8 +78,8 @@ printf '{\n  "layers": 2,\n\n  "xyzzy": 3\n}\n' >config.json
 expect 2 "config.json:4" beaver train --data data --out run --config config.json
 expect 2 "try: beaver train --help" beaver train --data data --out run --config config.json
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
-expect 1 "1000003 checkpoints of" beaver train --data data --out run --set layers=8 --set width=256 \
-    --keep 1000000
+expect 1 "1000003 checkpoints of" \
+    beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
 expect 1 "beaver data prepare" beaver train --data nothing --out run
 [ ! -e run ] || fail "a failed train left something"
@@ -195,8 +195,7 @@ kill -TERM $pid
 wait $pid
 code=$?
 [ $code = 143 ] || fail "SIGTERM: exit $code instead of 143: $(cat err)"
-[ -z "$(echo large.tmp*)" ] || [ "$(echo large.tmp*)" = "large.tmp*" ] || fail "left: $(echo large*)"
-[ ! -e large ] || fail "a stopped prepare left its folder"
+[ "$(echo large*)" = large.txt ] || fail "a stopped prepare left $(echo large*)"
 rm large.txt
 
 # ---- a full disk, folders and files that may not be used ----
@@ -223,11 +222,9 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     expect 1 "secret.txt: Permission denied" nobody data prepare secret.txt --out x --tokenizer byte
     expect 1 "secret.txt: Permission denied" nobody eval run secret.txt
     expect 1 "Permission denied" nobody train --out run --resume --steps 30
-    for command in "generate hidden" "eval hidden text.txt" "explain hidden" "plot hidden"; do
-        nobody $command >out 2>err </dev/null
-        code=$?
-        { [ $code = 1 ] || [ $code = 2 ]; } && grep -q "try: " err ||
-            fail "$command as nobody: exit $code, $(cat err)"
+    for command in "generate hidden" "eval hidden text.txt" "explain hidden" "plot hidden" \
+        "train --out hidden --resume"; do
+        expect 1 "cannot look into hidden: Permission denied" nobody $command
     done
     [ -z "$(ls closed)" ] || fail "left in a closed folder: $(ls closed)"
     # A disk of 300 kB, where mounting is allowed.
