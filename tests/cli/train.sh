@@ -1,28 +1,9 @@
 #!/usr/bin/env bash
 # From text to a model and back, as a user would: prepare, train, resume, generate, eval; and what
 # the program says when something is wrong.
-set -u
-beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
-failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+. "$BEAVER_SOURCE/tests/support/cli.sh"
 cd "$folder" || exit 1
 
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$@" >out 2>err </dev/null
-    local got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$text" out err; then
-        fail "$* : exit $got instead of $code, or no \"$text\" in:"
-        cat out err
-    fi
-}
 # value KEY: of the one line of JSON on standard input.
 value() { python3 -c "import json,sys; print(json.load(sys.stdin)['$1'])"; }
 
@@ -243,4 +224,4 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
 else
     echo "skipped: permissions and a full disk (not root, or no setpriv)"
 fi
-exit $((failures > 0))
+finish
