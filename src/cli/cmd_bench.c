@@ -233,5 +233,9 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"generate", "reading prompts and writing text", bv_bench_generate},
         {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
     };
-    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_group group = {"beaver bench",
+                                   "beaver bench limits\n"
+                                   "beaver bench train --preset gpt2 --batch 4 --steps 5",
+                                   table, sizeof table / sizeof *table};
+    return bv_cli_dispatch(&group, argc, argv);
 }
