@@ -1,7 +1,5 @@
 #include "train/checkpoint.h"
 
-#include "base/file.h"
-#include "base/hash.h"
 #include "base/memory.h"
 #include "base/text.h"
 #include "model/safetensors.h"
@@ -254,6 +252,11 @@ bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t
 
 /* ---- reading ---- */
 
+static bv_status compare_hash(const char *path, const char *hash, const char *wanted) {
+    if (!strcmp(hash, wanted)) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "%s is damaged: its SHA-256 is not what its manifest says", path);
+}
+
 static bv_status check_hash(const char *run, const char *name, const json_t *manifest,
                             const char *file) {
     char path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
@@ -261,8 +264,7 @@ static bv_status check_hash(const char *run, const char *name, const json_t *man
     BV_TRY(path_of(path, run, name, file));
     BV_TRY(bv_json_get_string(json_object_get(manifest, "sha256"), file, &wanted));
     BV_TRY(bv_sha256_file(path, hash));
-    if (!strcmp(hash, wanted)) return BV_OK;
-    return bv_fail(BV_CODE_INPUT, "%s is damaged: its SHA-256 is not what its manifest says", path);
+    return compare_hash(path, hash, wanted);
 }
 
 static bv_status read_all(const char *run, const char *name, const bv_checkpoint_tensors *t,
@@ -280,6 +282,12 @@ static bv_status read_all(const char *run, const char *name, const bv_checkpoint
     return BV_OK;
 }
 
+static bv_status while_loading(bv_error *error, const char *run, const char *name) {
+    if (!error) return BV_OK;
+    return bv_try(bv_while(error, "loading the checkpoint of step %s", name),
+                  "remove %s/checkpoints/%s: the one before it is used then", run, name);
+}
+
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress) {
     char name[32];
@@ -288,9 +296,42 @@ bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint
     bv_error *error = load_manifest(run, name, &manifest);
     if (!error) error = read_all(run, name, tensors, manifest, progress);
     json_decref(manifest);
-    if (!error) return BV_OK;
-    return bv_try(bv_while(error, "loading the checkpoint of step %s", name),
-                  "remove %s/checkpoints/%s: the one before it is used then", run, name);
+    return while_loading(error, run, name);
+}
+
+bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *list, size_t count,
+                            bv_map *map, char sha256[BV_SHA256_TEXT_SIZE]) {
+    char name[32], path[PATH_SIZE];
+    const char *wanted = "", file[] = "model.safetensors";
+    json_t *manifest = NULL;
+    bv_progress_of_run progress;
+    name_of(name, step);
+    bv_error *error = path_of(path, run, name, file);
+    if (!error) error = load_manifest(run, name, &manifest);
+    if (!error) error = parse_progress(manifest, &progress);
+    if (!error) error = bv_json_get_string(json_object_get(manifest, "sha256"), file, &wanted);
+    snprintf(sha256, BV_SHA256_TEXT_SIZE, "%s", wanted);
+    json_decref(manifest);
+    if (!error) error = bv_safetensors_map(path, list, count, map);
+    return while_loading(error, run, name);
+}
+
+#define HASHED_AT_ONCE ((size_t)1 << 20)
+
+bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
+                              const char sha256[BV_SHA256_TEXT_SIZE], const atomic_bool *stop) {
+    char name[32], path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    bv_sha256 *state;
+    name_of(name, step);
+    BV_TRY(path_of(path, run, name, "model.safetensors"));
+    BV_TRY(bv_sha256_begin(&state));
+    for (size_t i = 0; i < map->size && !atomic_load(stop); i += HASHED_AT_ONCE) {
+        const size_t left = map->size - i;
+        bv_sha256_add(state, map->data + i, left < HASHED_AT_ONCE ? left : HASHED_AT_ONCE);
+    }
+    bv_sha256_end(&state, hash);
+    if (atomic_load(stop)) return BV_OK;
+    return while_loading(compare_hash(path, hash, sha256), run, name);
 }
 
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress) {

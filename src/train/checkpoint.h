@@ -7,10 +7,13 @@
 #ifndef BV_TRAIN_CHECKPOINT_H
 #define BV_TRAIN_CHECKPOINT_H
 
+#include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "model/named_tensor.h"
 #include "train/guard.h"
 #include "train/settings.h"
+#include <stdatomic.h>
 
 /* What a run knows beside weights and optimizer state. */
 typedef struct bv_left_out {
@@ -61,6 +64,15 @@ bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress);
+/* The model alone, without copying: points the tensors' data into `map`, which who calls closes.
+ * Names and shapes are checked; the SHA-256 that the file must have goes to `sha256`, for
+ * bv_checkpoint_check, which reads the whole file. */
+bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *list, size_t count,
+                            bv_map *map, char sha256[BV_SHA256_TEXT_SIZE]);
+/* Whether the map's bytes have that hash; else BV_CODE_INPUT. Ends early, with BV_OK, when *stop
+ * becomes true. */
+bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
+                              const char sha256[BV_SHA256_TEXT_SIZE], const atomic_bool *stop);
 /* Makes a checkpoint a regular one, with the guard's decisions and the evaluation of `progress`. */
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
 /* Removes all checkpoints later than `step`. */
