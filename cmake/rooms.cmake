@@ -1,5 +1,5 @@
 # The rooms in their order: a room may include and link only the rooms before it.
-set(BV_ROOMS base kernel tensor nn text model data engine train report)
+set(BV_ROOMS base kernel tensor nn text model data engine train http store arena report)
 
 # ---- kernel levels: src/kernel/lanes/*.c is compiled once a level ----
 
@@ -42,6 +42,10 @@ foreach(room IN LISTS BV_ROOMS)
     if(room STREQUAL "kernel")
         list(APPEND sources ${BV_LEVEL_OBJECTS})
     endif()
+    if(room STREQUAL "arena")
+        include(cmake/languages.cmake)
+        list(APPEND sources ${CMAKE_BINARY_DIR}/generated/languages.c)
+    endif()
     if(NOT sources)
         continue()
     endif()
@@ -57,4 +61,7 @@ if(TARGET bv_base)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
+endif()
+if(TARGET bv_arena)
+    target_link_libraries(bv_arena PUBLIC PkgConfig::SECCOMP ${CMAKE_DL_LIBS})
 endif()
