@@ -88,8 +88,11 @@ static void reap(slot *s) {
         }
     }
     s->box = 0;
-    while (waitpid(-1, NULL, WNOHANG) > 0) {
-    }
+    /* Orphans of a nested box that was killed from outside are ours now. */
+    if (s->plan.policy == BV_POLICY_NESTED)
+        bv_nested_reap(NULL, 0, NULL);
+    else
+        while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
 static bv_status take_plan(slot *s, bv_buffer *payload) {

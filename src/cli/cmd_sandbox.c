@@ -210,8 +210,8 @@ static bv_status collect(const bv_flags *flags, single_run *r) {
     const char *const *place = bv_flags_list(flags, "place", &places);
     const char *const *fetch = bv_flags_list(flags, "fetch", &fetches);
     const size_t words = bv_flags_argument_count(flags);
-    r->files = bv_calloc(places + 1, sizeof *r->files);
-    r->contents = bv_calloc(places + 1, sizeof *r->contents);
+    r->files = bv_calloc(places + 2, sizeof *r->files);
+    r->contents = bv_calloc(places + 2, sizeof *r->contents);
     r->wanted = bv_calloc(fetches + 1, sizeof *r->wanted);
     r->argv = bv_calloc(words + 1, sizeof *r->argv);
     if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
