@@ -206,7 +206,7 @@ def rule_dead(tree):
                        r"tests/(" + "|".join(ROOMS) + r")/test_[^/]+\.c|"
                        r"tests/arena/attacks/[^/]+\.c")
     recipes = "".join(s.text for s in tree.sources
-                      if s.path.endswith((".cmake", "CMakeLists.txt")))
+                      if s.path.endswith((".cmake", "CMakeLists.txt", ".sh")))
     for s in tree.sources:
         if s.path.endswith(".c") and not built.fullmatch(s.path):
             if s.path not in recipes and s.path not in used:
