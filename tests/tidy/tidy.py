@@ -173,7 +173,8 @@ def rule_calls(tree):
         if not s.path.startswith("src/kernel/real"):
             for line, name in calls(s, LIBM + [name + "f" for name in LIBM]):
                 yield s.path, line, f"{name}() of the C library has other bits elsewhere: real.h"
-        if s.room != "base":
+        # The sandbox writes where no file of ours is: control groups, /proc, inside of boxes.
+        if s.room != "base" and not s.path.startswith("src/arena/sandbox_"):
             for found in re.finditer(r"\bfopen\s*\([^;]*\"[rwa]b?[+]|\bfopen\s*\([^;]*\"[wa]|"
                                      r"\bO_(WRONLY|RDWR|CREAT)\b", s.no_comments):
                 line = line_at(s.no_comments, found.start())
