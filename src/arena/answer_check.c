@@ -104,7 +104,8 @@ static bool lines_match(reader output, reader answer, bv_answer_difference *diff
         if (!has_wanted && all_empty(output, got)) return true;
         if (!has_got && all_empty(answer, wanted)) return true;
         if (has_got && has_wanted && equal(got, wanted)) continue;
-        tell(difference, "line", answer.number > output.number ? answer.number : output.number, got, has_got, wanted, has_wanted);
+        tell(difference, "line", answer.number > output.number ? answer.number : output.number, got,
+             has_got, wanted, has_wanted);
         return false;
     }
 }
@@ -118,7 +119,8 @@ static bool tokens_match(const bv_answer_check *check, reader output, reader ans
         const bool numbers = check->kind == BV_CHECK_NUMBERS;
         if (has_got && has_wanted && (numbers ? near(check, got, wanted) : equal(got, wanted)))
             continue;
-        tell(difference, "word", answer.number > output.number ? answer.number : output.number, got, has_got, wanted, has_wanted);
+        tell(difference, "word", answer.number > output.number ? answer.number : output.number, got,
+             has_got, wanted, has_wanted);
         return false;
     }
 }

@@ -1,5 +1,5 @@
-/* The Python programs of src/arena/boxed/, which run inside boxes: embedded by cmake/embed.cmake, so
- * that the program needs no files beside it. */
+/* The Python programs of src/arena/boxed/, which run inside boxes: embedded by cmake/embed.cmake,
+ * so that the program needs no files beside it. */
 #ifndef BV_ARENA_BOXED_H
 #define BV_ARENA_BOXED_H
 

@@ -15,12 +15,10 @@
 #define SECOND 1000000000ull
 #define END_MARK "beaver: all tests passed"
 
-static const char *const python_environment[] = {"PATH=/usr/bin:/bin",
-                                                 "HOME=/work",
-                                                 "LANG=C.UTF-8",
-                                                 "PYTHONHASHSEED=0", /* equal sets, equal order */
-                                                 "PYTHONDONTWRITEBYTECODE=1",
-                                                 NULL};
+static const char *const python_environment[] = {
+    "PATH=/usr/bin:/bin",        "HOME=/work", "LANG=C.UTF-8",
+    "PYTHONHASHSEED=0", /* equal sets, equal order */
+    "PYTHONDONTWRITEBYTECODE=1", NULL};
 
 static const char *const names[BV_CODE_VERDICT_COUNT] = {"passed", "failed", "limit", "set-fault"};
 
@@ -105,8 +103,7 @@ static bv_status run_jobs(bv_sandbox_pool *pool, bv_sandbox_job *jobs, size_t co
         for (size_t n = 0; n < count; n++) bv_sandbox_result_free(&results[n]);
     }
     const bool second = count == 2 && results[0].verdict != BV_VERDICT_FAULT;
-    return bv_fail(BV_CODE_FAULT, "the sandbox failed %d times: %s", TRIES,
-                   results[second].reason);
+    return bv_fail(BV_CODE_FAULT, "the sandbox failed %d times: %s", TRIES, results[second].reason);
 }
 
 /* ---- results ---- */

@@ -9,8 +9,8 @@
 #define LOG_BYTES_MAX 4000 /* of a compiler's log that is shown */
 
 static const char *const names[BV_LEVEL_VERDICT_COUNT] = {
-    "accepted", "wrong-answer", "failed",         "time",         "wall",   "memory", "pids",
-    "output",   "disk",         "forbidden-call", "not-compiled", "refused"};
+    "accepted", "wrong-answer", "failed", "time",           "wall",         "memory",
+    "pids",     "output",       "disk",   "forbidden-call", "not-compiled", "refused"};
 
 const char *bv_level_verdict_name(bv_level_verdict verdict) {
     BV_ASSERT((unsigned)verdict < BV_LEVEL_VERDICT_COUNT);
@@ -91,8 +91,8 @@ static bv_status run_checker(const judging *j, const bv_level_test *test, const 
     const bv_program_run run = {.arguments = arguments, .files = files, .file_count = 3};
     bv_sandbox_result result = {0};
     bv_buffer text = {0};
-    bv_error *error = bv_author_program_run(j->pool, source, j->level->checker_program, &run,
-                                            &result);
+    bv_error *error =
+        bv_author_program_run(j->pool, source, j->level->checker_program, &run, &result);
     if (!error && result.exit_code != 0) {
         out->verdict = BV_LEVEL_WRONG_ANSWER;
         append_text(&text, &result.output, 300);
@@ -131,9 +131,8 @@ static void tell_failure(const bv_sandbox_result *result, bv_level_test_result *
 
 static bv_status run_test(const judging *j, const bv_level_test *test, bv_level_test_result *out) {
     bv_sandbox_result result = {0};
-    const bv_program_run run = {.input = test->input.data,
-                                .input_size = test->input.size,
-                                .limits = j->level->limits};
+    const bv_program_run run = {
+        .input = test->input.data, .input_size = test->input.size, .limits = j->level->limits};
     *out = (bv_level_test_result){.test = test};
     bv_error *error = bv_program_execute(j->pool, j->program, &run, &result);
     if (!error) {

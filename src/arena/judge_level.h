@@ -41,9 +41,9 @@ typedef struct bv_level_test_result {
 } bv_level_test_result;
 
 typedef struct bv_level_judgement {
-    bv_level_verdict verdict; /* of the first test that failed, or accepted */
-    int64_t score;            /* 0 .. level->points */
-    size_t passed;            /* of the hidden tests */
+    bv_level_verdict verdict;      /* of the first test that failed, or accepted */
+    int64_t score;                 /* 0 .. level->points */
+    size_t passed;                 /* of the hidden tests */
     bv_level_test_result *results; /* of the tests that ran, in the level's order */
     size_t result_count;
     bv_buffer message; /* what the submitter may read: why it was refused, the compiler's log */

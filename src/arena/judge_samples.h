@@ -1,5 +1,5 @@
-/* Judges many samples at once, each in boxes of its own, and counts. Verdicts are kept in a cache as
- * they come; results do not depend on threads, order or the cache. */
+/* Judges many samples at once, each in boxes of its own, and counts. Verdicts are kept in a cache
+ * as they come; results do not depend on threads, order or the cache. */
 #ifndef BV_ARENA_JUDGE_SAMPLES_H
 #define BV_ARENA_JUDGE_SAMPLES_H
 

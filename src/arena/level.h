@@ -9,8 +9,9 @@
  *     wrong/         plausible solutions that must not
  *
  * Loading reads and validates everything and runs nothing. Inputs and answers that a program must
- * make (generator, reference) are made by bv_level_complete (level_tests.h), in boxes. They are kept
- * in this process's memory only: no file holds a hidden test that a box could be given by mistake.
+ * make (generator, reference) are made by bv_level_complete (level_tests.h), in boxes. They are
+ * kept in this process's memory only: no file holds a hidden test that a box could be given by
+ * mistake.
  *
  * A level is immutable after that: any number of threads may judge by it.
  */

@@ -62,8 +62,7 @@ static bv_status need_string(const char *key, const json_t *value, const char **
 
 static bv_status need_int(const char *key, const json_t *value, int64_t min, int64_t max,
                           int64_t *out) {
-    if (!json_is_integer(value))
-        return bv_fail(BV_CODE_INPUT, "\"%s\" is not a whole number", key);
+    if (!json_is_integer(value)) return bv_fail(BV_CODE_INPUT, "\"%s\" is not a whole number", key);
     *out = json_integer_value(value);
     if (*out < min || *out > max)
         return bv_fail(BV_CODE_INPUT, "\"%s\": %lld is not between %lld and %lld", key,
@@ -138,7 +137,8 @@ bool bv_level_parse_deadline(const char *text, int64_t *ms) {
         return false;
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
     const bool leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
-    if (y < 1970 || mo < 1 || mo > 12 || d < 1 || d > days[mo - 1] + (leap && mo == 2)) return false;
+    if (y < 1970 || mo < 1 || mo > 12 || d < 1 || d > days[mo - 1] + (leap && mo == 2))
+        return false;
     if (h < 0 || h > 23 || mi < 0 || mi > 59 || s < 0 || s > 59) return false;
     int64_t day = d - 1;
     for (int i = 0; i < mo - 1; i++) day += days[i] + (leap && i == 1);
@@ -215,17 +215,17 @@ static bv_status read_time(const char *key, const json_t *value, uint64_t *out) 
     const char *text;
     BV_TRY(need_string(key, value, &text));
     if (bv_parse_duration(text, out) && *out >= SECOND / 100 && *out <= 600 * SECOND) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "\"%s\": \"%.40s\" is not a time of 10 ms to 10 minutes",
-                          key, text),
-                  "\"2s\" or \"250ms\"");
+    return bv_try(
+        bv_fail(BV_CODE_INPUT, "\"%s\": \"%.40s\" is not a time of 10 ms to 10 minutes", key, text),
+        "\"2s\" or \"250ms\"");
 }
 
 static bv_status read_size(const char *key, const json_t *value, uint64_t min, uint64_t *out) {
     const char *text;
     BV_TRY(need_string(key, value, &text));
-    if (bv_parse_bytes(text, out) && *out >= min && *out <= 16ull << 30) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "\"%s\": \"%.40s\" is not a size of %llu bytes to 16G", key,
-                          text, (unsigned long long)min),
+    if (bv_parse_bytes(text, out) && *out >= min && *out <= 16000000000ull) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "\"%s\": \"%.40s\" is not a size of %llu bytes to 16G",
+                          key, text, (unsigned long long)min),
                   "\"256M\" or \"64K\"");
 }
 

@@ -132,9 +132,9 @@ static bv_status read_pairs(bv_level *level, const char *folder, const char *whi
         const size_t stem = strlen(names[i]) > 4 ? strlen(names[i]) - 4 : 0;
         const bool is_out = ends_with(names[i], ".out"), is_in = ends_with(names[i], ".in");
         if (!is_in && !is_out)
-            error = bv_try(bv_fail(BV_CODE_INPUT, "%s/%s is neither NAME.in nor NAME.out", path,
-                                   names[i]),
-                           "another folder for it");
+            error = bv_try(
+                bv_fail(BV_CODE_INPUT, "%s/%s is neither NAME.in nor NAME.out", path, names[i]),
+                "another folder for it");
         else if (is_out && !contains(names, count, names[i], stem, ".in"))
             error = bv_fail(BV_CODE_INPUT, "%s/%s has no input beside it", path, names[i]);
         else if (is_in && ++pairs > declared)
@@ -159,8 +159,9 @@ static bv_status add_generated(bv_level *level, const bv_level_config *config) {
                               (long long)files, (long long)config->hidden),
                       "\"generator\": \"generator.py\"");
     if (missing == 0 && config->generator)
-        return bv_try(bv_fail(BV_CODE_INPUT, "the generator would make no test: all %lld hidden "
-                                             "ones are files",
+        return bv_try(bv_fail(BV_CODE_INPUT,
+                              "the generator would make no test: all %lld hidden "
+                              "ones are files",
                               (long long)files),
                       "a larger number of \"hidden\" tests, or no \"generator\"");
     for (int64_t i = 0; i < missing; i++) {

@@ -17,8 +17,8 @@ static bv_status generate(const bv_level *level, bv_sandbox_pool *pool, const bv
     const bv_program_run run = {.arguments = arguments};
     bv_error *error = bv_author_program_run(pool, generator, program, &run, &result);
     if (!error && result.exit_code != 0)
-        error = bv_fail(BV_CODE_INPUT, "%s %s %s %s: exit code 1", generator->name, seed, index,
-                        all);
+        error =
+            bv_fail(BV_CODE_INPUT, "%s %s %s %s: exit code 1", generator->name, seed, index, all);
     if (!error) bv_buffer_append(&test->input, result.output.data, result.output.size);
     if (!error) error = bv_buffer_error(&test->input);
     bv_sandbox_result_free(&result);
@@ -42,14 +42,13 @@ static bv_status generate_all(bv_level *level, bv_sandbox_pool *pool) {
 static bv_status answer(const bv_level *level, bv_sandbox_pool *pool, const bv_program *program,
                         bv_level_test *test) {
     bv_sandbox_result result = {0};
-    const bv_program_run run = {.input = test->input.data,
-                                .input_size = test->input.size,
-                                .limits = level->limits};
+    const bv_program_run run = {
+        .input = test->input.data, .input_size = test->input.size, .limits = level->limits};
     bv_error *error = bv_program_execute(pool, program, &run, &result);
     if (!error && result.verdict != BV_VERDICT_OK)
-        error = bv_fail(BV_CODE_INPUT, "%s has no answer to %s: %s: %s",
-                        level->references.list[0].name, test->name,
-                        bv_sandbox_verdict_name(result.verdict), result.reason);
+        error =
+            bv_fail(BV_CODE_INPUT, "%s has no answer to %s: %s: %s", level->references.list[0].name,
+                    test->name, bv_sandbox_verdict_name(result.verdict), result.reason);
     if (!error) bv_buffer_append(&test->answer, result.output.data, result.output.size);
     if (!error) error = bv_buffer_error(&test->answer);
     test->has_answer = !error;

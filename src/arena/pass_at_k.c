@@ -26,8 +26,7 @@ static double resample(const double *values, size_t problems, uint32_t number) {
     double sum = 0;
     bv_random4 words = {{0}};
     for (size_t i = 0; i < problems; i++) {
-        if (i % 4 == 0)
-            words = bv_random(SEED, BV_RANDOM_SAMPLE, 0, number, (uint32_t)(i / 4), 0);
+        if (i % 4 == 0) words = bv_random(SEED, BV_RANDOM_SAMPLE, 0, number, (uint32_t)(i / 4), 0);
         sum += values[(uint64_t)words.v[i % 4] * problems >> 32];
     }
     return sum / (double)problems;

@@ -189,7 +189,7 @@ static bv_status parse(const adapter *a, bv_problem_set *set, const bv_buffer *t
 }
 
 bv_status bv_problem_set_load(const char *name, const char *data, bv_problem_set *out) {
-    const adapter *a;
+    const adapter *a = NULL;
     char path[4096];
     bv_buffer text = {0};
     *out = (bv_problem_set){0};

@@ -30,6 +30,6 @@ typedef struct bv_program_run {
  * (BV_CODE_FAULT): so a result is always the program's own doing. *result must be {0}; free it
  * whatever is returned. Thread-safe. */
 bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
-                           const bv_program_run *run, bv_sandbox_result *result);
+                             const bv_program_run *run, bv_sandbox_result *result);
 
 #endif

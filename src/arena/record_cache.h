@@ -1,8 +1,8 @@
 /*
- * A cache of small JSON records by content hash, kept in a file: one record a line, appended when it
- * is known, so that an interrupted evaluation goes on where it stopped. A line that cannot be read
- * (the end of a file whose writer was killed) is as good as absent. Thread-safe; processes may share
- * a file.
+ * A cache of small JSON records by content hash, kept in a file: one record a line, appended when
+ * it is known, so that an interrupted evaluation goes on where it stopped. A line that cannot be
+ * read (the end of a file whose writer was killed) is as good as absent. Thread-safe; processes may
+ * share a file.
  */
 #ifndef BV_ARENA_RECORD_CACHE_H
 #define BV_ARENA_RECORD_CACHE_H

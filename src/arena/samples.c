@@ -83,10 +83,14 @@ static bv_status write_line(const bv_sample *s, bv_writer *file) {
     bv_buffer text = {0};
     const bv_code_result *r = &s->result;
     const bool passed = r->verdict == BV_CODE_PASSED;
+    double reward = 0;
+    bv_error *refused = bv_code_result_reward(r, &reward); /* then it is null */
     json_t *line =
-        json_pack("{ss ss% sb ss ss sb}", "task_id", s->problem->id, "completion", s->completion,
+        json_pack("{ss ss% sb ss ss sb so}", "task_id", s->problem->id, "completion", s->completion,
                   s->size, "passed", passed, "result", passed ? "passed" : r->message, "verdict",
-                  bv_code_verdict_name(r->verdict), "forgeable", r->forgeable);
+                  bv_code_verdict_name(r->verdict), "forgeable", r->forgeable, "reward",
+                  refused ? json_null() : json_real(reward));
+    bv_error_free(&refused);
     bv_error *error = bv_json_text(line, 0, &text);
     bv_buffer_text(&text, "\n");
     if (!error) error = bv_buffer_error(&text);

@@ -32,7 +32,8 @@ bv_status bv_samples_read(const bv_problem_set *set, const char *path, bv_sample
 bv_status bv_samples_add(bv_samples *samples, const bv_problem *problem, const char *completion,
                          size_t size);
 void bv_samples_truncate(bv_samples *samples, const bv_problem_set *set);
-/* Writes human-eval's format with the results: passed, result, and verdict, forgeable. */
+/* Writes human-eval's format with the results: passed, result, and verdict,
+ * forgeable, reward (null where it would be forgeable). */
 bv_status bv_samples_write(const bv_samples *samples, const char *path);
 void bv_samples_free(bv_samples *samples);
 

@@ -8,10 +8,9 @@ typedef struct unit {
     double size;
 } unit;
 
-static const unit times[] = {{"ns", 1},   {"us", 1e3}, {"ms", 1e6},
-                             {"s", 1e9},  {"m", 60e9}, {"h", 3600e9}};
-static const unit sizes[] = {{"", 1},       {"K", 0x1p10}, {"M", 0x1p20},
-                             {"G", 0x1p30}, {"T", 0x1p40}};
+static const unit times[] = {{"ns", 1},  {"us", 1e3}, {"ms", 1e6},
+                             {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+static const unit sizes[] = {{"", 1}, {"K", 1e3}, {"M", 1e6}, {"G", 1e9}, {"T", 1e12}};
 
 /* Digits with at most one point inside, then a unit of the table. */
 static bool parse(const char *text, const unit *units, size_t count, uint64_t *out) {

@@ -1,5 +1,5 @@
 /*
- * Quantities as people write them: 250ms, 2s, 1.5m; 64K, 256M, 1G (powers of 1024). False for
+ * Quantities as people write them: 250ms, 2s, 1.5m; 64K, 256M, 1G (powers of 1000). False for
  * trailing garbage, signs, blanks, and what does not fit.
  */
 #ifndef BV_BASE_QUANTITY_H
