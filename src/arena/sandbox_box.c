@@ -18,6 +18,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
@@ -272,6 +273,23 @@ static bv_status catch_children(run *r) {
     return r->signals < 0 ? bv_fail_errno("cannot wait for children in a box") : BV_OK;
 }
 
+/* Nested, a program's home and its folder for temporary files are elsewhere. */
+static bv_status move_home(const bv_box *box, bv_box_job *job) {
+    size_t count = 0, kept = 0;
+    while (job->env[count]) count++;
+    char **env = bv_calloc(count + 3, sizeof *env), *home = bv_malloc(300),
+         *folder = bv_malloc(300);
+    if (!env || !home || !folder) return bv_fail_memory("an environment"); /* ends with the box */
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(job->env[i], "HOME=", 5) && strncmp(job->env[i], "TMPDIR=", 7))
+            env[kept++] = job->env[i];
+    snprintf(home, 300, "HOME=%s", box->work_path);
+    snprintf(folder, 300, "TMPDIR=%s", box->temporary);
+    env[kept++] = home, env[kept] = folder;
+    job->env = env;
+    return BV_OK;
+}
+
 static bv_status run_job(bv_box *box, bv_frame *frame, const bv_buffer *payload) {
     bv_box_job job = {0};
     bv_wire_reader in = {payload->data, payload->size, false};
@@ -279,6 +297,7 @@ static bv_status run_job(bv_box *box, bv_frame *frame, const bv_buffer *payload)
     if (frame->type != BV_FRAME_JOB || frame->descriptor_count < 2)
         return bv_fail(BV_CODE_FAULT, "a box was given something else than a job");
     BV_TRY(bv_box_job_get(&in, &job));
+    if (box->plan->policy == BV_POLICY_NESTED) BV_TRY(move_home(box, &job));
     BV_TRY(catch_children(&r));
     BV_TRY(place_all(box, &job));
     bv_error *error = start(&r, frame);

@@ -69,6 +69,7 @@ typedef struct bv_box {
     uid_t uid;            /* nested as root: whom the program becomes; else 0      */
     char work_path[256];  /* "/work", or the host's path when nested               */
     char nested_top[224]; /* nested: what is removed at the end                    */
+    char temporary[256];  /* nested: what stands in for /tmp */
     uint64_t files_bytes; /* as the tmpfs is now                                   */
     uint64_t files;
 } bv_box;

@@ -17,6 +17,8 @@
 #define SPARE_PROCESSES                                                                            \
     8 /* above the limit, which others enforce: a box, and who is just dying                       \
        */
+/* Enough to fill the folder, which tells; this is against files that are only said to be large. */
+#define FILE_SPARE (64 << 10)
 #define ADDRESS_SPARE (256ull << 20)
 
 static int set(int resource, uint64_t soft, uint64_t hard) {
@@ -35,7 +37,7 @@ int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits) {
     } rows[] = {
         {RLIMIT_CORE, 0, 0},
         {RLIMIT_CPU, seconds, seconds + 1},
-        {RLIMIT_FSIZE, limits->files_bytes, limits->files_bytes},
+        {RLIMIT_FSIZE, limits->files_bytes + FILE_SPARE, limits->files_bytes + FILE_SPARE},
         {RLIMIT_NOFILE, limits->descriptors, limits->descriptors},
         {RLIMIT_STACK, limits->stack_bytes, limits->stack_bytes},
         {RLIMIT_MEMLOCK, 64 << 10, 64 << 10},

@@ -133,9 +133,9 @@ static void look_at_counters(bv_sandbox_box *b) {
 }
 
 static void look_at_clock(bv_sandbox_box *b, uint64_t now) {
-    if (now - b->started > b->job->limits.wall_ns) pass_limit(b, BV_VERDICT_WALL);
+    if (now > b->started + b->job->limits.wall_ns) pass_limit(b, BV_VERDICT_WALL);
     if (b->killed_by_caller) ask_to_end(b);
-    if (b->kill_sent && !b->hard_killed && now - b->kill_sent > ANSWER_NS) {
+    if (b->kill_sent && !b->hard_killed && now > b->kill_sent + ANSWER_NS) {
         b->hard_killed = true;
         syscall(SYS_pidfd_send_signal, b->process, SIGKILL, NULL, 0);
     }
@@ -176,8 +176,8 @@ static int milliseconds_until(uint64_t then, uint64_t now) {
 
 static void finish(bv_sandbox_box *b, bv_sandbox_result *r) {
     look_at_counters(b);
+    r->wall_ns = bv_clock_ns() - b->started; /* the box knows better, if it has reported */
     bv_verdict_decide(b, r);
-    if (!b->reported) r->wall_ns = bv_clock_ns() - b->started;
 }
 
 void bv_supervise(bv_sandbox_box **boxes, size_t count, bv_sandbox_result *results) {

@@ -1,0 +1,5 @@
+// attack: an error log without an end
+// compile: output
+#include "main.c"
+int x = "a" * {
+    ;
