@@ -1,6 +1,7 @@
 #include "arena/judge_code.h"
 
 #include "arena/boxed.h"
+#include "arena/language.h"
 #include "base/json.h"
 #include "base/text.h"
 
@@ -46,6 +47,9 @@ static bv_sandbox_job python_job(const bv_code_options *options, const char *con
                                  const bv_sandbox_file *files, size_t file_count) {
     bv_sandbox_job job = {
         .argv = argv, .env = python_environment, .files = files, .file_count = file_count};
+    const bv_language *python = bv_language_find("python");
+    BV_ASSERT(python);
+    job.root = &python->run_root;
     bv_sandbox_limits_default(&job.limits);
     job.limits.cpu_ns = options->cpu_ns;
     job.limits.wall_ns = 4 * options->cpu_ns;
@@ -177,8 +181,10 @@ static bv_status put_task(const bv_problem *p, bv_buffer *out) {
 static bv_status judge_apart(bv_sandbox_pool *pool, const bv_problem *problem,
                              const bv_buffer *solution, const bv_code_options *options,
                              bv_code_result *out) {
-    static const char *const candidate_argv[] = {"python3", "-S", "main.py", "solution.py", NULL};
-    static const char *const checker_argv[] = {"python3", "-S", "main.py", "task.json", NULL};
+    static const char *const candidate_argv[] = {"/usr/bin/python3", "-S", "main.py", "solution.py",
+                                                 NULL};
+    static const char *const checker_argv[] = {"/usr/bin/python3", "-S", "main.py", "task.json",
+                                               NULL};
     bv_buffer task = {0};
     bv_sandbox_result results[2] = {{0}};
     bv_error *error = put_task(problem, &task);
@@ -203,7 +209,7 @@ static bv_status judge_apart(bv_sandbox_pool *pool, const bv_problem *problem,
 static bv_status judge_in_process(bv_sandbox_pool *pool, const bv_problem *p,
                                   const bv_buffer *solution, const bv_code_options *options,
                                   bv_code_result *out) {
-    static const char *const argv[] = {"python3", "-S", "main.py", NULL};
+    static const char *const argv[] = {"/usr/bin/python3", "-S", "main.py", NULL};
     bv_buffer text = {0};
     bv_sandbox_result result = {0};
     bv_buffer_append(&text, solution->data, solution->size);

@@ -52,6 +52,8 @@ static bool accept_source(const bv_level *level, const char *language, const voi
     } else if (size > BV_SOURCE_BYTES_MAX) {
         refuse(out, BV_LEVEL_REFUSED, "the source is too large: ");
         bv_buffer_printf(&out->message, "%zu bytes, %u are allowed", size, BV_SOURCE_BYTES_MAX);
+    } else if (bv_level_is_binary(language)) {
+        return true;
     } else if (memchr(source, 0, size)) {
         refuse(out, BV_LEVEL_REFUSED, "the source has a zero byte");
     } else if (bv_utf8_valid_prefix(source, size) != size) {

@@ -104,6 +104,10 @@ void bv_level_free(bv_level **level) {
     *level = NULL;
 }
 
+bool bv_level_is_binary(const char *language) {
+    return !strcmp(language, "static");
+}
+
 bool bv_level_accepts(const bv_level *level, const char *language) {
     for (size_t i = 0; i < level->language_count; i++)
         if (!strcmp(level->languages[i], language)) return true;

@@ -85,5 +85,7 @@ void bv_level_free(bv_level **level); /* NULL is legal */
 
 /* Whether this language is accepted here. */
 bool bv_level_accepts(const bv_level *level, const char *language);
+/* Whether solutions in a language are programs of the machine, not texts. */
+bool bv_level_is_binary(const char *language);
 
 #endif

@@ -111,10 +111,10 @@ static bv_status read_tolerance(reading *r, const char *key, const json_t *value
 
 static bv_status read_languages(reading *r, const char *key, const json_t *value) {
     bv_level *level = r->level;
-    const size_t known = bv_language_count(), count = json_array_size(value);
-    const char *names[32], *word;
-    BV_ASSERT(known <= COUNT(names));
-    for (size_t i = 0; i < known; i++) names[i] = bv_language_at(i)->name;
+    const char *const *names = bv_language_names(), *word;
+    const size_t count = json_array_size(value);
+    size_t known = 0;
+    while (names[known]) known++;
     if (count == 0 || count > known)
         return bv_fail(BV_CODE_INPUT, "\"%s\" is not a list of 1 to %zu languages", key, known);
     level->languages = bv_arena_alloc(level->arena, count * sizeof *level->languages);
@@ -298,13 +298,15 @@ static bv_status check_together(const reading *r) {
     return BV_OK;
 }
 
-/* Without a list every language of the arena is accepted. */
+/* Without a list every language with a source that people can read is accepted. */
 static bv_status accept_all(bv_level *level) {
-    const size_t count = bv_language_count();
+    const char *const *names = bv_language_names();
+    size_t count = 0;
+    while (names[count]) count++;
     level->languages = bv_arena_alloc(level->arena, count * sizeof *level->languages);
     if (!level->languages) return no_memory();
-    for (size_t i = 0; i < count; i++) level->languages[i] = bv_language_at(i)->name;
-    level->language_count = count;
+    for (size_t i = 0; i < count; i++)
+        if (!bv_level_is_binary(names[i])) level->languages[level->language_count++] = names[i];
     return BV_OK;
 }
 

@@ -41,13 +41,24 @@ static void free_names(char **names, size_t count) {
 
 /* ---- programs ---- */
 
+/* The language of a file by the end of its name; of several (c, c-tcc) the one that is first in the
+ * alphabet. NULL: none. */
+static const char *language_of(const char *file) {
+    const char *end = strrchr(file, '.'), *best = NULL;
+    const char *const *names = bv_language_names();
+    for (size_t i = 0; end && names[i]; i++) {
+        const char *other = strrchr(bv_language_find(names[i])->source, '.');
+        if (other && !strcmp(end, other) && (!best || strcmp(names[i], best) < 0)) best = names[i];
+    }
+    return best;
+}
+
 static bv_status read_program(bv_level *level, const char *folder, const char *name,
                               bv_level_program *p) {
-    const bv_language *language = bv_language_by_file(name);
-    if (!language)
+    p->language = language_of(name);
+    if (!p->language)
         return bv_try(bv_fail(BV_CODE_INPUT, "%s is in no language of the arena", name),
                       "a name that ends as in solution.py or solution.c");
-    p->language = language->name;
     if (!(p->name = bv_arena_strdup(level->arena, name))) return bv_fail_memory("a level");
     return read_file(folder, name, BV_SOURCE_BYTES_MAX, &p->source);
 }

@@ -1,107 +1,93 @@
 #include "arena/program.h"
 
+#include "arena/language.h"
 #include "base/memory.h"
 
 #include <string.h>
 
-#define TRIES 3
-#define ARGUMENTS_MAX 24
+#define TRIES 3 /* when the sandbox is at fault */
+#define ARGUMENTS_MAX 80
 #define FILES_MAX 8
 
 struct bv_program {
-    const bv_language *language;
-    bv_buffer file; /* the source, or what was compiled of it */
+    bv_artifact artifact;
 };
 
-/* Runs until the sandbox is at no fault. */
-static bv_status run(bv_sandbox_pool *pool, const bv_sandbox_job *job, bv_sandbox_result *result) {
-    for (int i = 0; i < TRIES; i++) {
-        bv_sandbox_result_free(result);
-        BV_TRY(bv_sandbox_run(pool, job, result));
-        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
-    }
+static bv_status sandbox_failed(const bv_sandbox_result *result) {
     return bv_fail(BV_CODE_FAULT, "the sandbox failed %d times: %s", TRIES, result->reason);
 }
 
-static void compiler_limits(bv_sandbox_limits *limits) {
-    bv_sandbox_limits_default(limits);
-    limits->cpu_ns = 10000000000ull;
-    limits->wall_ns = 20000000000ull;
-    limits->memory_bytes = 512000000;
+/* Compiles until the sandbox is at no fault. */
+static bv_status compile(bv_sandbox_pool *pool, const bv_language *language,
+                         const bv_sandbox_file *source, bv_artifact *artifact,
+                         bv_sandbox_result *result) {
+    for (int i = 0; i < TRIES; i++) {
+        bv_sandbox_result_free(result);
+        bv_artifact_free(artifact);
+        BV_TRY(bv_language_compile(pool, language, source, 1, artifact, result));
+        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
+    }
+    return sandbox_failed(result);
 }
 
-static bv_status compile(bv_sandbox_pool *pool, bv_program *p, const void *source, size_t size,
-                         bv_buffer *log, uint64_t *cpu_ns, bool *done) {
-    const bv_language *l = p->language;
-    const bv_sandbox_file file = {l->source, source, size, false};
-    const bv_sandbox_wanted wanted = {l->artefact, 32u << 20};
-    bv_sandbox_job job = {
-        .argv = l->compile, .files = &file, .file_count = 1, .wanted = &wanted, .wanted_count = 1};
-    bv_sandbox_result result = {0};
-    compiler_limits(&job.limits);
-    bv_error *error = run(pool, &job, &result);
-    *done = !error && result.verdict == BV_VERDICT_OK && result.fetched[0].found;
-    if (*done)
-        bv_buffer_append(&p->file, result.fetched[0].bytes.data, result.fetched[0].bytes.size);
-    if (!error && !*done) {
-        if (result.verdict != BV_VERDICT_FAILED) bv_buffer_printf(log, "%s\n", result.reason);
-        bv_buffer_append(log, result.error.data, result.error.size);
-    }
-    *cpu_ns += result.cpu_ns;
-    if (!error) error = bv_buffer_error(&p->file);
-    bv_sandbox_result_free(&result);
-    return error;
+/* What the author of a source that did not compile has to know. */
+static void put_log(const bv_sandbox_result *result, bv_buffer *log) {
+    if (result->verdict != BV_VERDICT_FAILED) bv_buffer_printf(log, "%s\n", result->reason);
+    bv_buffer_append(log, result->error.data, result->error.size);
+    bv_buffer_append(log, result->output.data, result->output.size);
 }
 
 bv_status bv_program_create(bv_sandbox_pool *pool, const char *language, const void *source,
                             size_t size, bv_program **out, bv_buffer *log, uint64_t *cpu_ns) {
-    bool done = true;
+    const bv_language *l = bv_language_find(language);
+    const bv_sandbox_file file = {.name = l ? l->source : "", .bytes = source, .size = size};
+    bv_sandbox_result result = {0};
     *out = NULL;
-    bv_program *p = bv_calloc(1, sizeof *p);
-    if (!p) return bv_fail_memory("a program");
-    p->language = bv_language_find(language);
-    BV_ASSERT(p->language);
-    bv_error *error = BV_OK;
-    if (p->language->compile)
-        error = compile(pool, p, source, size, log, cpu_ns, &done);
-    else
-        bv_buffer_append(&p->file, source, size);
-    if (!error) error = bv_buffer_error(&p->file);
+    BV_ASSERT(l);
+    bv_program *program = bv_calloc(1, sizeof *program);
+    bv_error *error = program ? BV_OK : bv_fail_memory("a program");
+    if (!error) error = compile(pool, l, &file, &program->artifact, &result);
+    const bool done = !error && result.verdict == BV_VERDICT_OK;
+    if (!error && !done) put_log(&result, log);
+    *cpu_ns += result.cpu_ns;
+    if (!error) error = bv_buffer_error(log);
+    bv_sandbox_result_free(&result);
     if (!error && done)
-        *out = p;
-    else
-        bv_program_destroy(&p);
+        *out = program;
+    else if (program)
+        bv_program_destroy(&program);
     return error;
 }
 
 void bv_program_destroy(bv_program **program) {
     if (!*program) return;
-    bv_buffer_free(&(*program)->file);
+    bv_artifact_free(&(*program)->artifact);
     bv_free(*program);
     *program = NULL;
 }
 
-bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *p, const bv_program_run *r,
-                             bv_sandbox_result *result) {
-    const bv_language *l = p->language;
+bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
+                             const bv_program_run *run, bv_sandbox_result *result) {
     const char *argv[ARGUMENTS_MAX];
     bv_sandbox_file files[FILES_MAX];
+    bv_sandbox_job job = {
+        .limits = run->limits, .input = run->input, .input_size = run->input_size};
     size_t argc = 0, file_count = 0;
-    for (size_t i = 0; l->run[i]; i++) argv[argc++] = l->run[i];
-    for (size_t i = 0; r->arguments && r->arguments[i]; i++) {
-        BV_ASSERT(argc + 1 < ARGUMENTS_MAX);
-        argv[argc++] = r->arguments[i];
-    }
+    bv_language_job(&program->artifact, &job);
+    for (; job.argv[argc]; argc++) argv[argc] = job.argv[argc];
+    for (size_t i = 0; run->arguments && run->arguments[i]; i++) argv[argc++] = run->arguments[i];
+    BV_ASSERT(argc < ARGUMENTS_MAX && job.file_count + run->file_count <= FILES_MAX);
     argv[argc] = NULL;
-    BV_ASSERT(r->file_count < FILES_MAX);
-    files[file_count++] = (bv_sandbox_file){l->compile ? l->artefact : l->source, p->file.data,
-                                            p->file.size, l->compile != NULL};
-    for (size_t i = 0; i < r->file_count; i++) files[file_count++] = r->files[i];
-    const bv_sandbox_job job = {.argv = argv,
-                                .limits = r->limits,
-                                .files = files,
-                                .file_count = file_count,
-                                .input = r->input,
-                                .input_size = r->input_size};
-    return run(pool, &job, result);
+    for (size_t i = 0; i < job.file_count; i++) files[file_count++] = job.files[i];
+    for (size_t i = 0; i < run->file_count; i++) files[file_count++] = run->files[i];
+    job.argv = argv;
+    job.warm_python = false; /* authors' programs take arguments */
+    job.files = files;
+    job.file_count = file_count;
+    for (int i = 0; i < TRIES; i++) {
+        bv_sandbox_result_free(result);
+        BV_TRY(bv_sandbox_run(pool, &job, result));
+        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
+    }
+    return sandbox_failed(result);
 }

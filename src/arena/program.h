@@ -5,7 +5,6 @@
 #ifndef BV_ARENA_PROGRAM_H
 #define BV_ARENA_PROGRAM_H
 
-#include "arena/language.h"
 #include "arena/sandbox.h"
 
 typedef struct bv_program bv_program;

@@ -63,7 +63,8 @@ static void say_check(const bv_level *level, const bv_level_check *check) {
         bv_cli_say("  %s %-32s %-14s %5.0f ms", row->good ? "ok " : "BAD", row->solution->name,
                    bv_level_verdict_name(row->verdict), (double)row->cpu_ns_max / 1e6);
         if (row->test) bv_cli_say("  %s", row->test->name);
-        bv_cli_say("%s%s\n", *row->message ? ": " : "", row->message);
+        const int line = (int)strcspn(row->message, "\n"); /* a traceback's first line is enough */
+        bv_cli_say("%s%.*s\n", line ? ": " : "", line, row->message);
     }
     if (check->tight)
         bv_cli_say("  a reference needs more than half of the CPU time: a slower judge may refuse "
