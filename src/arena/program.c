@@ -81,7 +81,7 @@ bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
     for (size_t i = 0; i < job.file_count; i++) files[file_count++] = job.files[i];
     for (size_t i = 0; i < run->file_count; i++) files[file_count++] = run->files[i];
     job.argv = argv;
-    job.warm_python = false; /* authors' programs take arguments */
+    job.warm_python = job.warm_python && !run->arguments; /* it knows none */
     job.files = files;
     job.file_count = file_count;
     for (int i = 0; i < TRIES; i++) {

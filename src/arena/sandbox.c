@@ -134,6 +134,11 @@ uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool) {
 
 /* ---- slots: taken and given back ---- */
 
+static bool is_better(const bv_slot *a, const bv_slot *b, const bv_sandbox_root *root) {
+    if ((a->root == root) != (b->root == root)) return a->root == root;
+    return a->asked < b->asked;
+}
+
 /* `count` slots, those with a box of this root first. Waits until so many are free. */
 static void take_slots(bv_sandbox_pool *pool, const bv_sandbox_job *jobs, size_t count,
                        bv_sandbox_box **boxes) {
@@ -144,8 +149,7 @@ static void take_slots(bv_sandbox_pool *pool, const bv_sandbox_job *jobs, size_t
         bv_slot *best = NULL;
         for (uint32_t i = 0; i < pool->count; i++) {
             bv_slot *slot = &pool->slots[i];
-            if (slot->in_use) continue;
-            if (!best || (slot->root == root && best->root != root)) best = slot;
+            if (!slot->in_use && (!best || is_better(slot, best, root))) best = slot;
         }
         best->in_use = true;
         pool->free--;

@@ -164,7 +164,7 @@ typedef struct bv_sandbox_options {
     bv_sandbox_policy policy;
     uint32_t boxes;              /* at once; 0: two for each usable core */
     const bv_sandbox_root *root; /* made ahead at the beginning; NULL: the system's */
-    bool warm_python;            /* interpreters are started with the pool */
+    bool warm_python; /* interpreters are started with the pool, if this machine has libpython3 */
 } bv_sandbox_options;
 
 typedef struct bv_sandbox_pool bv_sandbox_pool;

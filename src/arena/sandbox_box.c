@@ -56,6 +56,8 @@ static bv_status prepare(bv_box *box, int sync) {
     char byte;
     if (read(sync, &byte, 1) != 1) _exit(0); /* the slot died, or the ids could not be mapped */
     close(sync);
+    box->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (box->proc < 0) return bv_fail_errno("cannot open /proc");
     if (box->plan->policy == BV_POLICY_FULL) {
         BV_TRY(bv_namespace_become());
         if (prctl(PR_SET_PDEATHSIG, SIGKILL)) return bv_fail_errno("cannot follow the slot's end");
@@ -94,6 +96,7 @@ static bv_status place(const bv_box *box, const bv_sandbox_file *file) {
 static bv_status place_all(bv_box *box, const bv_box_job *job) {
     if (box->plan->policy == BV_POLICY_FULL)
         BV_TRY(bv_root_resize(box, job->limits.files_bytes, job->limits.files));
+    box->files_bytes = job->limits.files_bytes, box->files = job->limits.files;
     for (size_t i = 0; i < job->file_count; i++) BV_TRY(place(box, &job->files[i]));
     return BV_OK;
 }

@@ -65,6 +65,7 @@ typedef struct bv_box {
     const bv_box_plan *plan;
     int control;          /* to the caller                                         */
     int work;             /* the work folder, open                                 */
+    int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
     int landlock;         /* ruleset, -1: none                                     */
     uid_t uid;            /* nested as root: whom the program becomes; else 0      */
     char work_path[256];  /* "/work", or the host's path when nested               */
@@ -123,6 +124,9 @@ extern struct sock_fprog bv_seccomp_filter;            /* the slot's */
 /* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);
 int bv_privileges_drop(const bv_box *box);
+/* When memory is short, the program is killed before its box and its slot. */
+void bv_memory_protect(void);
+int bv_memory_expose(const bv_box *box); /* -1 and errno */
 
 /* sandbox_slot.c */
 bv_status bv_slot_spawn(int *socket, pid_t *pid);

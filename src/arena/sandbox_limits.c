@@ -6,6 +6,7 @@
 #include "arena/sandbox_box.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
@@ -20,6 +21,7 @@
 /* Enough to fill the folder, which tells; this is against files that are only said to be large. */
 #define FILE_SPARE (64 << 10)
 #define ADDRESS_SPARE (256ull << 20)
+#define THREAD_SPARE (128ull << 20)
 
 static int set(int resource, uint64_t soft, uint64_t hard) {
     struct rlimit now, limit = {soft, hard};
@@ -27,6 +29,15 @@ static int set(int resource, uint64_t soft, uint64_t hard) {
     if (limit.rlim_max > now.rlim_max) limit.rlim_max = now.rlim_max;
     if (limit.rlim_cur > limit.rlim_max) limit.rlim_cur = limit.rlim_max;
     return setrlimit((__rlimit_resource_t)resource, &limit);
+}
+
+/* Where no control group counts, the supervisor does, now and then; between two looks these bound
+ * each process. Threads reserve address space that they never touch: a stack and a heap of malloc.
+ */
+static int limit_memory(const bv_sandbox_limits *limits) {
+    const uint64_t data = 2 * limits->memory_bytes + ADDRESS_SPARE;
+    const uint64_t address = data + limits->pids * (limits->stack_bytes + THREAD_SPARE);
+    return set(RLIMIT_DATA, data, data) || set(RLIMIT_AS, address, address) ? -1 : 0;
 }
 
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits) {
@@ -52,9 +63,7 @@ int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits) {
     const bool counts_alone = box->plan->policy == BV_POLICY_FULL || box->uid != 0;
     const uint64_t pids = limits->pids + SPARE_PROCESSES;
     if (counts_alone && set(RLIMIT_NPROC, pids, pids)) return -1;
-    const uint64_t address = 2 * limits->memory_bytes + ADDRESS_SPARE;
-    if (!box->plan->memory_counted && set(RLIMIT_AS, address, address)) return -1;
-    return 0;
+    return box->plan->memory_counted ? 0 : limit_memory(limits);
 }
 
 int bv_privileges_drop(const bv_box *box) {
@@ -72,4 +81,23 @@ int bv_privileges_drop(const bv_box *box) {
     struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
     if (syscall(SYS_capset, &head, none)) return -1;
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+}
+
+/* Only root may. For others 0 stays, which is still better than what a program gets. */
+void bv_memory_protect(void) {
+    const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return;
+    const ssize_t ignored = write(file, "-1000", 5);
+    (void)ignored;
+    close(file);
+}
+
+/* "self" is whoever looks, in the host's /proc too. It belongs to us only while we are dumpable. */
+int bv_memory_expose(const bv_box *box) {
+    if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) return -1;
+    const int file = openat(box->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    const ssize_t n = write(file, "1000", 4);
+    close(file);
+    return n == 4 ? 0 : -1;
 }

@@ -1,7 +1,7 @@
 /* The caller's side of slots: starting them, asking for boxes, taking them. */
 #include "arena/sandbox_pool.h"
 
-#include "base/memory.h"
+#include "base/clock.h"
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -105,7 +105,7 @@ bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_roo
     if (!error)
         error = bv_wire_send(slot->socket, BV_FRAME_MAKE, payload.data, payload.size, NULL, 0);
     bv_buffer_free(&payload);
-    if (!error) slot->making = true, slot->root = root;
+    if (!error) slot->making = true, slot->root = root, slot->asked = bv_clock_ns();
     return error;
 }
 

@@ -15,6 +15,7 @@ typedef struct bv_slot {
     bool in_use; /* by a caller */
     bool making; /* a box was asked for, and not yet taken */
     bool warm_python;
+    uint64_t asked; /* when its box was asked for: the oldest is the most likely to be ready */
     const bv_sandbox_root *root; /* of the box that is ready or being made */
     bv_cgroup group;
 } bv_slot;

@@ -82,8 +82,10 @@ static void execute(char **argv, char **env) {
 void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_streams *streams) {
     bv_box own = *box;
     reset_signals();
+    const bool exposed = bv_memory_expose(box) == 0; /* before the descriptors are closed */
     arrange_descriptors(streams, &own.landlock);
     umask(077);
+    if (!exposed) fail("order of killing");
     if (setsid() < 0) fail("setsid");
     if (bv_limits_enter(&own, &job->limits)) fail("limits");
     if (bv_privileges_drop(&own)) fail("privileges");
@@ -93,7 +95,7 @@ void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_
     const int listener = bv_seccomp_enter(&bv_seccomp_filter);
     if (listener < 0) fail("seccomp");
     send_listener(listener);
-    if (job->warm_python) {
+    if (job->warm_python && own.plan->warm_python) {
         close(REPORT);
         _exit(bv_warm_python_run(job->argv));
     }

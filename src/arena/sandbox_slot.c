@@ -75,7 +75,7 @@ typedef struct slot {
     bv_buffer plan_bytes; /* what the plan's strings point into */
     pid_t box;            /* 0: none */
     bool memfd;           /* what the filter was compiled for */
-    bool python;
+    bool python, python_tried;
     bv_sandbox_policy policy;
 } slot;
 
@@ -106,8 +106,13 @@ static bv_status take_plan(slot *s, bv_buffer *payload) {
         BV_TRY(bv_seccomp_compile(s->plan.policy, memfd, &bv_seccomp_filter));
         s->memfd = memfd, s->policy = s->plan.policy;
     }
-    if (s->plan.warm_python && !s->python) BV_TRY(bv_warm_python_start());
-    s->python = s->python || s->plan.warm_python;
+    if (s->plan.warm_python && !s->python_tried) {
+        bv_error *error = bv_warm_python_start();
+        s->python = !error;
+        s->python_tried = true;
+        bv_error_free(&error); /* then programs start their own */
+    }
+    s->plan.warm_python = s->python;
     return BV_OK;
 }
 
@@ -158,6 +163,7 @@ static void slot_main(void) {
     signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN), signal(SIGHUP, SIG_IGN);
     prctl(PR_SET_NAME, "beaver-slot");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
+    bv_memory_protect();
     while (!(error = bv_wire_receive(SOCKET, &frame, &payload))) {
         bv_frame_close(&frame);
         reap(&s);

@@ -122,7 +122,7 @@ static bv_status check_all(const bv_flags *flags, bv_sandbox_pool *pool) {
 bv_status bv_arena_check(int argc, char **argv) {
     bv_flags *flags;
     bv_sandbox_pool *pool = NULL;
-    bv_sandbox_options options = {0};
+    bv_sandbox_options options = {.warm_python = true};
     BV_TRY(bv_flags_parse(&check_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     bv_error *error = bv_policy_flag_read(flags, &options.policy);

@@ -203,7 +203,8 @@ def rule_dead(tree):
             used |= {f"src/{path}", f"tests/{path}", f"include/{path}",
                      f"{os.path.dirname(s.path)}/{path}"} - {s.path}
     built = re.compile(r"src/(" + "|".join(ROOMS) + r")/[^/]+\.c|src/kernel/lanes/[^/]+\.c|"
-                       r"tests/(" + "|".join(ROOMS) + r")/test_[^/]+\.c|tests/arena/attacks/[^/]+\.c")
+                       r"tests/(" + "|".join(ROOMS) + r")/test_[^/]+\.c|"
+                       r"tests/arena/attacks/[^/]+\.c")
     recipes = "".join(s.text for s in tree.sources
                       if s.path.endswith((".cmake", "CMakeLists.txt")))
     for s in tree.sources:

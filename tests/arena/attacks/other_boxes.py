@@ -2,9 +2,9 @@
 # verdict: ok
 import os
 
-for folder in ("/tmp", "/var/tmp", "/dev/shm", "/work", "/run", ".."):
+for folder in ("/tmp", "/var/tmp", "/dev/shm", "/work", "/run"):
     try:
-        names = set(os.listdir(folder)) - {"main.py", "w"}
+        names = set(os.listdir(folder)) - {"main.py"}
     except OSError:
         continue
     if names:

@@ -2,7 +2,7 @@
 # verdict: ok
 import os
 
-for name in ("test.py", "check.py", "expected.txt", "/work/../tests", "/tests", "/work/tests/1.out"):
+for name in ("test.py", "check.py", "expected.txt", "/work/../tests", "/tests", "tests/1.out"):
     try:
         with open(name, "r", encoding="utf-8") as file:
             print("BREACH", name, file.read(10))

@@ -5,7 +5,7 @@
 
 int main(void) {
     const struct timespec never = {0, -1};
-    refused("set_clock", clock_settime(CLOCK_REALTIME, &never));
+    refused("set_clock", syscall(SYS_clock_settime, CLOCK_REALTIME, &never));
     breach("the call came back");
     return 0;
 }

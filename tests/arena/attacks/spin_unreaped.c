@@ -1,7 +1,7 @@
 // attack: burns time in children that nobody waits for
 // verdict: time
 // verdict user: time wall
-// limits: cpu=300ms wall=3s
+// limits: cpu=300ms wall=3s pids=500
 #include "attack.h"
 #include <signal.h>
 #include <time.h>
