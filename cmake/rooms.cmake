@@ -1,5 +1,5 @@
 # The rooms in their order: a room may include and link only the rooms before it.
-set(BV_ROOMS base kernel tensor nn text model data engine train report)
+set(BV_ROOMS base kernel tensor nn text model data engine train http store arena report)
 
 # ---- kernel levels: src/kernel/lanes/*.c is compiled once a level ----
 
@@ -57,4 +57,14 @@ if(TARGET bv_base)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
+endif()
+if(TARGET bv_http)
+    include(cmake/llhttp.cmake)
+    pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+    target_link_libraries(bv_http PUBLIC PkgConfig::UV bv_llhttp)
+endif()
+if(TARGET bv_store)
+    pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+    pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+    target_link_libraries(bv_store PUBLIC PkgConfig::SQLITE PkgConfig::PQ)
 endif()

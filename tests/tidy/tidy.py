@@ -12,8 +12,8 @@ import re
 import subprocess
 import sys
 
-ROOMS = ["base", "kernel", "tensor", "nn", "text", "model", "data", "engine", "train", "report",
-         "cli"]
+ROOMS = ["base", "kernel", "tensor", "nn", "text", "model", "data", "engine", "train", "http",
+         "store", "arena", "report", "cli"]
 COLUMNS, FUNCTION_LINES, FILE_LINES = 100, 70, 800
 SKIPPED = {".git", "build", "runs", "data", "__pycache__"}
 CODE = (".c", ".h", ".py", ".sh", ".cmake")
