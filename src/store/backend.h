@@ -27,7 +27,7 @@ typedef struct bv_backend_calls {
                      bv_store_trouble *trouble);
     /* Runs statements without values or results, uncached. */
     bv_status (*script)(bv_backend *backend, const char *sql, bv_store_trouble *trouble);
-    const char *begin; /* starts a serializable transaction that may write */
+    const char *begin[2]; /* starts a transaction that may write, by its isolation */
     /* Before and after a migration, so that no other runs; NULL: a transaction is enough. */
     const char *exclude, *include;
     bool (*is_null)(const bv_row *row, int column);

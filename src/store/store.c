@@ -186,12 +186,13 @@ static bv_status script(bv_store *s, const char *sql) {
 }
 
 /* *again: nothing of it has happened, and trying once more may help. */
-static bv_status transact_once(bv_store *s, bv_store_work *work, void *context, bool *again) {
+static bv_status transact_once(bv_store *s, bv_store_isolation isolation, bv_store_work *work,
+                               void *context, bool *again) {
     s->trouble = BV_STORE_FINE;
     *again = false;
     bv_error *error = s->calls->check(s->backend, true, &s->trouble);
     if (error) return error;
-    error = script(s, s->calls->begin);
+    error = script(s, s->calls->begin[isolation]);
     const bool begun = !error;
     s->in_transaction = begun;
     if (!error) error = work(context, s);
@@ -210,12 +211,13 @@ static bv_status transact_once(bv_store *s, bv_store_work *work, void *context, 
     return error;
 }
 
-bv_status bv_store_transact(bv_store *s, bv_store_work *work, void *context) {
+bv_status bv_store_transact(bv_store *s, bv_store_isolation isolation, bv_store_work *work,
+                            void *context) {
     BV_ASSERT(!s->in_transaction);
     const double begin = bv_clock_seconds();
     for (int tries = 0;; tries++) {
         bool again;
-        bv_error *error = transact_once(s, work, context, &again);
+        bv_error *error = transact_once(s, isolation, work, context, &again);
         if (!error || !again || bv_clock_seconds() - begin > TRANSACT_SECONDS) return error;
         bv_error_free(&error);
         pause_between(tries);
@@ -288,10 +290,10 @@ static bv_status migrate(void *context, bv_store *s) {
 bv_status bv_store_migrate(bv_store *s, const char *feature, const char *const *steps,
                            size_t count) {
     migration m = {feature, steps, count};
-    if (!s->calls->exclude) return bv_store_transact(s, migrate, &m);
+    if (!s->calls->exclude) return bv_store_transact(s, BV_STORE_SERIALIZABLE, migrate, &m);
     BV_TRY(s->calls->check(s->backend, true, &s->trouble));
     BV_TRY(script(s, s->calls->exclude));
-    bv_error *error = bv_store_transact(s, migrate, &m);
+    bv_error *error = bv_store_transact(s, BV_STORE_SERIALIZABLE, migrate, &m);
     const bv_store_trouble trouble = s->trouble;
     bv_error *ignored = script(s, s->calls->include); /* gone with the connection otherwise */
     bv_error_free(&ignored);

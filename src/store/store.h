@@ -97,12 +97,18 @@ bv_status bv_store_query_int(bv_store *store, const char *sql, const bv_value *v
 
 /* ---- transactions and migrations ---- */
 
-/* Runs `work` in a transaction that nobody's comes between (serializable), and commits it; an error
- * rolls back. When others were in the way, or the connection was lost before the commit, all of it
- * is run again, for at most ten seconds: `work` must do nothing outside of the store. Transactions
- * do not nest. */
+/* What others may do meanwhile. SQLite has one writer at a time, so both are the first there. */
+typedef enum bv_store_isolation {
+    BV_STORE_SERIALIZABLE, /* as if nobody else was there                                        */
+    BV_STORE_LOCKED,       /* others change what was not locked by {for_update}: for hot tables  */
+} bv_store_isolation;
+
+/* Runs `work` in a transaction and commits it; an error rolls back. When others were in the way, or
+ * the connection was lost before the commit, all of it is run again, for at most ten seconds:
+ * `work` must do nothing outside of the store. Transactions do not nest. */
 typedef bv_status bv_store_work(void *context, bv_store *store);
-bv_status bv_store_transact(bv_store *store, bv_store_work *work, void *context);
+bv_status bv_store_transact(bv_store *store, bv_store_isolation isolation, bv_store_work *work,
+                            void *context);
 
 /* Brings the tables of a feature up to date: steps[i] (one or more statements) takes it from
  * version i to i + 1. Each is applied once, whoever comes at the same time; those that were applied

@@ -106,7 +106,7 @@ static void test_changes(void **state) {
         bool found;
         run(s, "CREATE TABLE ch (id {id}, name TEXT NOT NULL UNIQUE)");
         for (int i = 0; i < 3; i++) {
-            char name[8];
+            char name[16];
             snprintf(name, sizeof name, "n%d", i);
             assert_ok(bv_store_query_int(s, "INSERT INTO ch (name) VALUES ($1) RETURNING id",
                                          BV_VALUES(bv_text(name)), &value, &found));
@@ -185,8 +185,9 @@ static bv_status add_and_fail(void *context, bv_store *s) {
 static bv_status increment(void *context, bv_store *s) {
     int64_t n;
     bool found;
-    (void)context;
-    BV_TRY(bv_store_query_int(s, "SELECT n FROM tx", BV_NO_VALUES, &n, &found));
+    const bool locked = *(const bool *)context;
+    BV_TRY(bv_store_query_int(s, locked ? "SELECT n FROM tx {for_update}" : "SELECT n FROM tx",
+                              BV_NO_VALUES, &n, &found));
     sched_yield();
     return bv_store_exec(s, "UPDATE tx SET n = $1", BV_VALUES(bv_int(n + 1)), NULL);
 }
@@ -194,7 +195,11 @@ static bv_status increment(void *context, bv_store *s) {
 static void *increment_often(void *url) {
     bv_store *s;
     bv_error *error = bv_store_open(url, false, &s);
-    for (int i = 0; !error && i < 40; i++) error = bv_store_transact(s, increment, NULL);
+    for (int i = 0; !error && i < 40; i++) {
+        bool locked = i % 2;
+        error = bv_store_transact(s, locked ? BV_STORE_LOCKED : BV_STORE_SERIALIZABLE, increment,
+                                  &locked);
+    }
     if (!error) bv_store_close(&s);
     return error;
 }
@@ -203,7 +208,8 @@ static void test_transactions(void **state) {
     (void)state;
     EACH_STORE(s) {
         run(s, "CREATE TABLE tx (n BIGINT)");
-        assert_fails(bv_store_transact(s, add_and_fail, NULL), BV_CODE_INPUT, "changed my mind");
+        assert_fails(bv_store_transact(s, BV_STORE_SERIALIZABLE, add_and_fail, NULL), BV_CODE_INPUT,
+                     "changed my mind");
         assert_int_equal(number(s, "SELECT COUNT(*) FROM tx"), 0);
         run(s, "INSERT INTO tx (n) VALUES (0)");
         pthread_t threads[4];

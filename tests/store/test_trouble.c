@@ -35,7 +35,7 @@ static void test_locked(void **state) {
     assert_int_equal(bv_store_last_trouble(s), BV_STORE_BUSY);
     assert_true(bv_clock_seconds() - began < 8);
     run(other, "COMMIT");
-    assert_ok(bv_store_transact(s, insert, NULL));
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
     bv_store_close(&s);
     bv_store_close(&other);
 }
@@ -77,7 +77,7 @@ static void test_file_gone(void **state) {
     assert_int_equal(bv_store_last_trouble(s), BV_STORE_GONE);
     assert_int_equal(access(path, F_OK), -1); /* and nothing empty in its place */
     assert_int_equal(rename(away, path), 0);
-    assert_ok(bv_store_transact(s, insert, NULL));
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
     bv_store_close(&s);
 }
 
@@ -109,15 +109,15 @@ static void test_server_gone(void **state) {
     run(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                "WHERE pid <> pg_backend_pid() AND application_name = 'beaver'");
     nanosleep(&(struct timespec){0, 200000000}, NULL);
-    assert_ok(bv_store_transact(s, insert, NULL));
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
     postgres_stop(&server);
     assert_fails(bv_store_exec(s, "INSERT INTO t (a) VALUES ('z')", BV_NO_VALUES, NULL), BV_CODE_IO,
                  "cannot be reached");
     assert_int_equal(bv_store_last_trouble(s), BV_STORE_GONE);
     postgres_start(&server);
-    assert_ok(bv_store_transact(s, insert, NULL));
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
     bool lose = true;
-    assert_ok(bv_store_transact(s, lose_server_once, &lose));
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, lose_server_once, &lose));
     int64_t count;
     bool found;
     assert_ok(bv_store_query_int(s, "SELECT COUNT(*) FROM t", BV_NO_VALUES, &count, &found));
