@@ -7,7 +7,7 @@
 #include <stdatomic.h>
 #include <time.h>
 
-#define PERIOD_MS 100
+#define PERIOD_MS 50
 
 typedef struct watcher {
     struct watcher *next;

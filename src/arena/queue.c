@@ -13,6 +13,7 @@ bv_status bv_queue_now(bv_store *s, int64_t *turn) {
 }
 
 int64_t bv_queue_turn(int64_t now, int64_t last) {
+    if (last == 0) return now + 1;
     const int64_t earliest = now - BV_QUEUE_CREDIT;
     return (last > earliest ? last : earliest) + 1;
 }

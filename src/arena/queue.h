@@ -3,8 +3,9 @@
  *
  * Fairness: each submission has a turn, and the lowest waits shortest. A user's submissions have
  * rising turns, beginning near the turn that the queue has reached: so users take turns, however
- * many submissions each has waiting. Who was quiet begins up to BV_QUEUE_CREDIT turns before the
- * others, and passes those who flood.
+ * many submissions each has waiting. Who let turns go by begins up to BV_QUEUE_CREDIT turns before
+ * the others, and passes those who flood; new users have let none go by, so signing up again gains
+ * nothing.
  *
  * Leases: a judge that dies or is paused loses its submission to another when its lease runs out;
  * the fence (tables.h, law 3) keeps what it then says from being recorded. Times are the

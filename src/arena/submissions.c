@@ -18,27 +18,35 @@ static bv_status count(bv_store *s, const char *sql, int64_t user_id, int64_t *o
     return bv_store_query_int(s, sql, BV_VALUES(bv_int(user_id)), out, &found);
 }
 
+/* Sets c->why to the limit that stands in the way. */
+static bv_status check_limits(creation *c, bv_store *s) {
+    const int64_t user_id = c->submission->user_id;
+    int64_t waiting, recent;
+    BV_TRY(count(s, "SELECT COUNT(*) FROM arena_submissions WHERE user_id = $1 AND state <> 2",
+                 user_id, &waiting));
+    BV_TRY(count(s,
+                 "SELECT COUNT(*) FROM arena_submissions "
+                 "WHERE user_id = $1 AND created_ms > {now_ms} - 60000",
+                 user_id, &recent));
+    c->why = NULL;
+    if (waiting >= c->limits->waiting) c->why = "too many of your submissions wait to be judged";
+    if (recent >= c->limits->per_minute) c->why = "too many submissions in a minute";
+    return BV_OK;
+}
+
 /* The user's row is locked, so that two at the same time cannot both be the last that is allowed.
  */
 static bv_status create(void *context, bv_store *s) {
     creation *c = context;
     const bv_submission *u = c->submission;
-    int64_t waiting, recent, last;
+    int64_t last;
     bool found;
     c->id = 0;
-    BV_TRY(count(s, "SELECT id FROM arena_users WHERE id = $1 {for_update}", u->user_id, &waiting));
-    BV_TRY(count(s, "SELECT COUNT(*) FROM arena_submissions WHERE user_id = $1 AND state <> 2",
-                 u->user_id, &waiting));
-    BV_TRY(count(s,
-                 "SELECT COUNT(*) FROM arena_submissions "
-                 "WHERE user_id = $1 AND created_ms > {now_ms} - 60000",
-                 u->user_id, &recent));
+    BV_TRY(count(s, "SELECT id FROM arena_users WHERE id = $1 {for_update}", u->user_id, &last));
+    BV_TRY(check_limits(c, s));
+    if (c->why) return BV_OK;
     BV_TRY(count(s, "SELECT COALESCE(MAX(turn), 0) FROM arena_submissions WHERE user_id = $1",
                  u->user_id, &last));
-    c->why = NULL;
-    if (waiting >= c->limits->waiting) c->why = "too many of your submissions wait to be judged";
-    if (recent >= c->limits->per_minute) c->why = "too many submissions in a minute";
-    if (c->why) return BV_OK;
     return bv_store_query_int(
         s,
         "INSERT INTO arena_submissions (user_id, level, language, source, created_ms, turn) "
@@ -51,8 +59,10 @@ static bv_status create(void *context, bv_store *s) {
 bv_status bv_submission_create(bv_store *s, const bv_submission *submission,
                                const bv_submission_limits *limits, int64_t *id, const char **why) {
     creation c = {.submission = submission, .limits = limits};
-    BV_TRY(bv_queue_now(s, &c.now_turn));
-    BV_TRY(bv_store_transact(s, BV_STORE_LOCKED, create, &c));
+    /* Asked once without a lock, so that who floods does not hold up who may write. */
+    BV_TRY(check_limits(&c, s));
+    if (!c.why) BV_TRY(bv_queue_now(s, &c.now_turn));
+    if (!c.why) BV_TRY(bv_store_transact(s, BV_STORE_LOCKED, create, &c));
     *id = c.id;
     *why = c.why;
     return BV_OK;

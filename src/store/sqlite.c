@@ -9,6 +9,7 @@
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define BUSY_MS 5000
 #define STATEMENTS 128
@@ -91,6 +92,14 @@ static bv_status script(bv_backend *b, const char *sql, bv_store_trouble *troubl
     return code == SQLITE_OK ? BV_OK : fail_sqlite(b, code, trouble);
 }
 
+/* SQLite's own way of waiting gets slower with each try, and who came last is served first. */
+static int on_busy(void *context, int tries) {
+    (void)context;
+    if (tries >= BUSY_MS) return 0;
+    nanosleep(&(struct timespec){0, 1000000}, NULL);
+    return 1;
+}
+
 /* A file that is gone is not made anew under our feet: `create` only the first time. */
 static bv_status open_db(bv_backend *b, bool create, bv_store_trouble *trouble) {
     const int flags =
@@ -99,7 +108,7 @@ static bv_status open_db(bv_backend *b, bool create, bv_store_trouble *trouble) 
     bv_error *error = code == SQLITE_OK ? BV_OK : fail_sqlite(b, code, trouble);
     if (!error) {
         sqlite3_extended_result_codes(b->db, 1);
-        sqlite3_busy_timeout(b->db, BUSY_MS);
+        sqlite3_busy_handler(b->db, on_busy, NULL);
         error = script(b,
                        "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
                        "PRAGMA journal_size_limit = 67108864",

@@ -128,6 +128,8 @@ static void test_fair_turns(void **state) {
     EACH_STORE(s) {
         int64_t users[10], quiet = make_user(s);
         bv_lease lease;
+        submit(s, quiet);
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
         for (int i = 0; i < 10; i++) users[i] = make_user(s);
         for (int i = 0; i < 10; i++)
             for (int n = 0; n < 20; n++) submit(s, users[i]);
