@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_sandbox.h"
 #include "cli/bench_tokenizer.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -21,7 +22,17 @@
 
 /* ---- limits ---- */
 
-static const bv_flag limits_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
+static const bv_flag limits_flags[] = {
+    {.name = "seconds",
+     .value = "S",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.01,
+     .max = 60,
+     .help = "how long to measure, each on one thread and on all; nothing is kept for explain "
+             "and train then (default: 1.5, kept)"},
+    BV_THREADS_FLAG,
+    BV_JSON_FLAG,
+};
 static const bv_command limits_command = {
     .name = "bench limits",
     .summary = "Measures this machine's limits: multiply-adds from registers alone, and reads of "
@@ -31,16 +42,19 @@ static const bv_command limits_command = {
     .flag_count = sizeof limits_flags / sizeof *limits_flags,
 };
 
-static bv_status measure(const bv_kernels *kernels, int threads, json_t *list) {
+static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags *flags,
+                         json_t *list) {
+    const bool brief = bv_flags_given(flags, "seconds");
+    const double seconds = brief ? bv_flags_double(flags, "seconds") : LIMITS_SECONDS;
     bv_pool *pool;
     bv_limits l;
     BV_TRY(bv_pool_create(threads, &pool));
     threads = bv_pool_threads(pool);
-    bv_error *error = bv_limits_measure(kernels, pool, LIMITS_SECONDS, &l);
+    bv_error *error = bv_limits_measure(kernels, pool, seconds, &l);
     bv_pool_destroy(&pool);
     if (error) return error;
     /* For explain and for training; without a folder to keep them they are only printed. */
-    error = bv_limits_remember(threads, kernels->level, &l);
+    if (!brief) error = bv_limits_remember(threads, kernels->level, &l);
     bv_error_free(&error);
     bv_cli_say("%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  memory %.1f GB/s\n", threads,
                threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.read_gbps);
@@ -58,8 +72,8 @@ static bv_status run_limits(int argc, char **argv) {
     json_t *list = json_array();
     bv_error *error = bv_machine_begin(flags, &use);
     const int threads = bv_pool_threads(use.pool);
-    if (!error) error = measure(use.kernels, 1, list);
-    if (!error && threads > 1) error = measure(use.kernels, threads, list);
+    if (!error) error = measure(use.kernels, 1, flags, list);
+    if (!error && threads > 1) error = measure(use.kernels, threads, flags, list);
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{ss sO}", "level", use.kernels->level, "limits", list));
     json_decref(list);
@@ -232,6 +246,11 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"train", "training steps of a preset", run_train},
         {"generate", "reading prompts and writing text", bv_bench_generate},
         {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
+        {"sandbox", "programs in boxes, by language", bv_bench_sandbox},
     };
-    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_group group = {"beaver bench",
+                                   "beaver bench limits\n"
+                                   "beaver bench train --preset gpt2 --batch 4 --steps 5",
+                                   table, sizeof table / sizeof *table};
+    return bv_cli_dispatch(&group, argc, argv);
 }

@@ -186,6 +186,7 @@ bv_status bv_cmd_eval(int argc, char **argv) {
         error =
             bv_saved_model_open(bv_flags_argument(flags, 0), bv_flags_string(flags, "tokenizer"),
                                 use.kernels, use.pool, &model);
+    if (!error) error = bv_saved_model_check(&model, true);
     if (!error) error = file ? eval_file(flags, &model, &use) : eval_logprobs(flags, &model, &use);
     bv_saved_model_close(&model);
     bv_machine_end(&use);

@@ -335,6 +335,9 @@ static bv_status write_texts(generation *g, const char *prompt) {
     }
     for (drop_finished(g);; drop_finished(g)) {
         if (shows_text(g)) BV_TRY(show_text(&g->samples[0], false));
+        /* From the first token on, beside what follows; nothing ends well before it is known. */
+        bv_saved_model_check_begin(&g->model);
+        BV_TRY(bv_saved_model_check(&g->model, g->live_count == 0));
         if (*g->signal) return bv_fail_interrupted(*g->signal, "interrupted");
         if (g->live_count == 0) return show_rest(g, prompt);
         BV_TRY(step(g));

@@ -89,5 +89,7 @@ const char *bv_flags_argument(const bv_flags *flags, size_t index); /* NULL beyo
 
 /* Appends what --help prints. */
 void bv_flags_help(const bv_command *command, bv_buffer *out);
+/* Its last part: the lines of an example, indented. */
+void bv_help_example(const char *example, bv_buffer *out);
 
 #endif

@@ -55,7 +55,7 @@ static void put_usage(bv_buffer *out, const bv_command *c) {
     bv_buffer_text(out, " [flags]\n\n");
 }
 
-static void put_example(bv_buffer *out, const char *example) {
+void bv_help_example(const char *example, bv_buffer *out) {
     bv_buffer_text(out, "\nexample:\n");
     while (*example) {
         const size_t line = strcspn(example, "\n");
@@ -92,5 +92,5 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     bv_buffer_text(out, "\nflags:\n");
     for (size_t i = 0; i < c->flag_count; i++) put_flag(out, &c->flags[i], column);
     put_row(out, "--help", "print this", column);
-    if (c->example) put_example(out, c->example);
+    if (c->example) bv_help_example(c->example, out);
 }

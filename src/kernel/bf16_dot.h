@@ -95,6 +95,40 @@ BV_INLINE vreal v_dot_bf16(vreal c, vpair a, vpair b) {
 }
 #endif
 
+#if defined(BV_LEVEL_AVX2)
+/* Between these two calls plain multiply-adds flush as the class wants it, so that two of them are
+ * a step. What runs there must stand in a function that is not inlined. */
+BV_INLINE unsigned flushing_begin(void) {
+    const unsigned saved = _mm_getcsr();
+    _mm_setcsr(saved | 0x8040u);
+    return saved;
+}
+BV_INLINE void flushing_end(unsigned saved) {
+    _mm_setcsr(saved);
+}
+
+/* sum += x half, one element of A with 16 of B. The instruction is written out because gcc, left to
+ * choose, overwrites the broadcast instead of the sum and then runs out of registers. */
+BV_INLINE void v_add_product(vreal *sum, const void *x, const __m256 half[2]) {
+    const __m256 word = _mm256_broadcast_ss(x);
+    for (int q = 0; q < 2; q++)
+        __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum->v[q]) : "x"(word), "x"(half[q]));
+}
+
+/* The odd and the even elements of 16 words, as reals. */
+BV_INLINE void odd_halves(const void *words, __m256 half[2]) {
+    const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
+    for (int q = 0; q < 2; q++)
+        half[q] = _mm256_castsi256_ps(
+            _mm256_and_si256(_mm256_loadu_si256((const __m256i *)words + q), upper));
+}
+BV_INLINE void even_halves(const void *words, __m256 half[2]) {
+    for (int q = 0; q < 2; q++)
+        half[q] = _mm256_castsi256_ps(
+            _mm256_slli_epi32(_mm256_loadu_si256((const __m256i *)words + q), 16));
+}
+#endif
+
 /* Rounds 16 values and gives their bf16 bits as words. */
 BV_INLINE void v_bf16_words(uint32_t *words, vreal x) {
     uint16_t h[BV_LANES];

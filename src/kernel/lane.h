@@ -139,6 +139,10 @@ BV_INLINE vreal v_pow2(vreal n) {
     const __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
     return _mm512_castsi512_ps(_mm512_slli_epi32(i, 23));
 }
+/* x 2^n, rounded once, for integral n; a NaN for a NaN x. */
+BV_INLINE vreal v_scale(vreal x, vreal n) {
+    return _mm512_scalef_ps(x, n);
+}
 BV_INLINE vreal v_load_bf16(const uint16_t *p) {
     const __m512i u = _mm512_slli_epi32(
         _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16);
@@ -253,6 +257,20 @@ BV_INLINE vreal v_pow2(vreal n) {
     V2(_mm256_castsi256_ps(_mm256_slli_epi32(
         _mm256_add_epi32(_mm256_cvtps_epi32(n.v[i]), _mm256_set1_epi32(127)), 23)));
 }
+/* x 2^n, rounded once, for x of 1/2 .. 2 and integral n of -200 .. 200: the first of two factors is
+ * exact. A NaN for a NaN x. */
+BV_INLINE vreal v_scale(vreal x, vreal n) {
+    const __m256i bias = _mm256_set1_epi32(127);
+    for (int i = 0; i < 2; i++) {
+        const __m256i whole = _mm256_cvtps_epi32(n.v[i]), half = _mm256_srai_epi32(whole, 1);
+        const __m256i rest = _mm256_sub_epi32(whole, half);
+        const __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+        const __m256i b = _mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23);
+        x.v[i] = _mm256_mul_ps(x.v[i], _mm256_castsi256_ps(a));
+        x.v[i] = _mm256_mul_ps(x.v[i], _mm256_castsi256_ps(b));
+    }
+    return x;
+}
 BV_INLINE __m256 v8_from_bf16(__m128i h) {
     const __m256i u = _mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16);
     const __m256i exponent = _mm256_and_si256(u, _mm256_set1_epi32(0x7f800000));
@@ -293,6 +311,31 @@ BV_INLINE real v_largest(vreal x) {
     return _mm_cvtss_f32(_mm_max_ss(c, _mm_shuffle_ps(c, c, 1)));
 }
 #undef V2
+
+BV_INLINE __m256 v8_load_words(const uint32_t *p) {
+    return _mm256_castsi256_ps(_mm256_loadu_si256((const __m256i *)(const void *)p));
+}
+BV_INLINE void v8_store_words(uint32_t *p, __m256 x) {
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm256_castps_si256(x));
+}
+/* 8 x 8 words. */
+BV_INLINE void v8_transpose(__m256 x[8]) {
+    __m256 a[8], b[8];
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
+        a[2 * i] = _mm256_unpacklo_ps(x[2 * i], x[2 * i + 1]);
+        a[2 * i + 1] = _mm256_unpackhi_ps(x[2 * i], x[2 * i + 1]);
+    }
+    _Pragma("GCC unroll 2") for (int i = 0; i < 8; i += 4) {
+        b[i] = _mm256_shuffle_ps(a[i], a[i + 2], 0x44);
+        b[i + 1] = _mm256_shuffle_ps(a[i], a[i + 2], 0xee);
+        b[i + 2] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0x44);
+        b[i + 3] = _mm256_shuffle_ps(a[i + 1], a[i + 3], 0xee);
+    }
+    _Pragma("GCC unroll 4") for (int i = 0; i < 4; i++) {
+        x[i] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x20);
+        x[i + 4] = _mm256_permute2f128_ps(b[i], b[i + 4], 0x31);
+    }
+}
 
 #elif defined(BV_LEVEL_NEON)
 

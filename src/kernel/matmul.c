@@ -9,7 +9,7 @@
  *
  *     columns of C, nc at a time      (B of these columns is packed here if it wasn't before)
  *       rows of C, mc at a time
- *         k, kc at a time             (A of these rows is packed here if it is transposed)
+ *         k, kc at a time             (A of these rows is packed here, see packs_rows())
  *           panels of `cols` columns
  *             tiles of `rows` rows
  *
@@ -53,10 +53,19 @@ static size_t k_block(bv_dtype type, size_t k) {
     return piece(k, type == BV_BF16 ? K_MAX_BF16 : K_MAX_REAL, 16);
 }
 
+/* Is A packed on the way, and what does a step of it take of a row then? */
+static bool packs_rows(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
+    return args->a_transposed || (args->type == BV_BF16 && kernels->splits_pairs);
+}
+
+static size_t packed_word(const bv_matmul_kernels *kernels, bv_dtype type) {
+    return word_size(type) * (type == BV_BF16 && kernels->splits_pairs ? 2 : 1);
+}
+
 /* From tile to tile of packed A: a cache line more than needed, because all tiles are written at
  * once and a power of two between them would put them into the same few places of the cache. */
 static size_t rows_tile_bytes(const bv_matmul_kernels *kernels, bv_dtype type, size_t k) {
-    return up(kernels->rows * steps_of(type, k) * word_size(type), 64) + 64;
+    return up(kernels->rows * steps_of(type, k) * packed_word(kernels, type), 64) + 64;
 }
 
 /* Bytes before the panel of column col (a multiple of the tile's) in the block that begins at k. */
@@ -132,7 +141,7 @@ static size_t share(size_t n, size_t unit, size_t parts) {
  * to be packed costs about as much as that many multiply-adds an element. */
 static void divide(const bv_matmul_kernels *kernels, const bv_matmul_args *args, size_t threads,
                    blocking *b) {
-    const double row_cost = args->a_transposed ? 32 : 4, col_cost = args->b ? 4 : 32;
+    const double row_cost = packs_rows(kernels, args) ? 32 : 4, col_cost = args->b ? 4 : 32;
     double best = 0;
     for (size_t parts = 1; parts <= threads; parts++) {
         if (threads % parts) continue;
@@ -156,7 +165,9 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     const size_t n = share(args->n, kernels->cols, b.parts_n);
     b.kc = k_block(args->type, args->k);
     const bool many = b.kc < args->k;
-    const size_t bytes = b.kc * bv_dtype_size(args->type);
+    const size_t bytes = packs_rows(kernels, args)
+                             ? steps_of(args->type, b.kc) * packed_word(kernels, args->type)
+                             : b.kc * bv_dtype_size(args->type);
     size_t m_most = least(ROWS_BYTES / bytes, many ? ROWS_MAX : SIZE_MAX);
     m_most = m_most < kernels->rows ? kernels->rows : m_most / kernels->rows * kernels->rows;
     const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
@@ -164,8 +175,8 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     b.nc = many || !args->b ? piece(n, n_most, kernels->cols) : up(n, kernels->cols);
     const size_t width = least(b.nc, up(n, 16));
     b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
-    b.rows =
-        args->a_transposed ? b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc) : 0;
+    if (packs_rows(kernels, args))
+        b.rows = b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc);
     b.panels = args->b ? 0 : up(width * steps_of(args->type, args->k) * word_size(args->type), 64);
     return b;
 }
@@ -201,10 +212,10 @@ static void locate_rows(const place *p, bv_matmul_block *block) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
     const size_t size = bv_dtype_size(args->type), word = word_size(args->type);
-    if (args->a_transposed) {
+    if (packs_rows(kernels, args)) {
         block->a = p->rows;
         block->a_row = word;
-        block->a_step = kernels->rows * word;
+        block->a_step = kernels->rows * packed_word(kernels, args->type);
         block->a_tile = rows_tile_bytes(kernels, args->type, p->k_end - p->k);
         block->a_padded = true;
     } else {
@@ -263,11 +274,12 @@ static void run_panels(const place *p) {
 static void pack_rows(const place *p) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const char *a = (const char *)args->a + (p->k * args->lda + p->row) * bv_dtype_size(args->type);
+    const size_t first = args->a_transposed ? p->k * args->lda + p->row : p->row * args->lda + p->k;
+    const char *a = (const char *)args->a + first * bv_dtype_size(args->type);
     const size_t m = p->row_end - p->row, k = p->k_end - p->k;
     const size_t tile = rows_tile_bytes(kernels, args->type, k);
     if (args->type == BV_BF16)
-        kernels->pack_rows_bf16(a, args->lda, m, k, p->rows, tile);
+        kernels->pack_rows_bf16(a, args->lda, args->a_transposed, m, k, p->rows, tile);
     else
         kernels->pack_rows(a, args->lda, m, k, p->rows, tile);
 }
@@ -279,7 +291,7 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
         for (p->k = 0; p->k < args->k; p->k += b->kc) {
             p->row_end = least(p->row + b->mc, row_end);
             p->k_end = least(p->k + b->kc, args->k);
-            if (args->a_transposed) pack_rows(p);
+            if (packs_rows(p->task->kernels->matmul, args)) pack_rows(p);
             run_panels(p);
         }
 }

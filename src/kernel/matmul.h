@@ -6,7 +6,7 @@
  *
  * B is packed once into panels (weights: once a version; gradients of weights: once a call). A is
  * read in place from row-major memory (forward, dX), or packed by the driver when `a_transposed`
- * (dW = dY^T X, where both operands are activations).
+ * (dW = dY^T X, where both operands are activations) or when the level splits pairs.
  */
 #ifndef BV_KERNEL_MATMUL_H
 #define BV_KERNEL_MATMUL_H
@@ -73,6 +73,9 @@ typedef struct bv_matmul_block {
 /* What a level supplies; the loops around it are written once. */
 typedef struct bv_matmul_kernels {
     size_t rows, cols; /* of a tile */
+    /* A level without an instruction for pairs may split them: block_bf16 then takes packed rows
+     * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals. */
+    bool splits_pairs;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);
     /* A panel of B: [steps, width] words; columns beyond col_end and an odd last k are zeros. */
@@ -84,8 +87,9 @@ typedef struct bv_matmul_kernels {
      * begin tile_bytes apart. */
     void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
                       size_t tile_bytes);
-    void (*pack_rows_bf16)(const void *a, size_t lda, size_t m, size_t k, void *packed,
-                           size_t tile_bytes);
+    /* The same at bf16; where pairs are split, of an A that is not transposed too. */
+    void (*pack_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                           void *packed, size_t tile_bytes);
 } bv_matmul_kernels;
 
 #endif

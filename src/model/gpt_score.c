@@ -72,11 +72,24 @@ size_t bv_gpt_scorer_bytes(const bv_gpt_scorer *s) {
     return bv_plan_bytes(s->plan);
 }
 
-bv_status bv_gpt_weights_create(const bv_gpt_config *config, const bv_kernels *kernels,
-                                bv_pool *pool, bv_weights **out) {
+typedef bv_status weights_maker(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                                bv_weights **out);
+
+static bv_status make_weights(const bv_gpt_config *config, const bv_kernels *kernels, bv_pool *pool,
+                              weights_maker *make, bv_weights **out) {
     bv_gpt gpt;
     BV_TRY(bv_gpt_create(config, BV_GPT_LOSS, false, &gpt));
-    bv_error *error = bv_weights_create(kernels, pool, gpt.graph, out);
+    bv_error *error = make(kernels, pool, gpt.graph, out);
     bv_gpt_destroy(&gpt);
     return error;
+}
+
+bv_status bv_gpt_weights_create(const bv_gpt_config *config, const bv_kernels *kernels,
+                                bv_pool *pool, bv_weights **out) {
+    return make_weights(config, kernels, pool, bv_weights_create, out);
+}
+
+bv_status bv_gpt_weights_create_borrowed(const bv_gpt_config *config, const bv_kernels *kernels,
+                                         bv_pool *pool, bv_weights **out) {
+    return make_weights(config, kernels, pool, bv_weights_create_borrowed, out);
 }

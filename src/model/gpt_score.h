@@ -34,5 +34,8 @@ size_t bv_gpt_scorer_bytes(const bv_gpt_scorer *scorer);
 /* Weights for a configuration, zero, with no plan yet: for loading a checkpoint into. */
 bv_status bv_gpt_weights_create(const bv_gpt_config *config, const bv_kernels *kernels,
                                 bv_pool *pool, bv_weights **out);
+/* The same for weights that lie elsewhere: bv_weights_create_borrowed. */
+bv_status bv_gpt_weights_create_borrowed(const bv_gpt_config *config, const bv_kernels *kernels,
+                                         bv_pool *pool, bv_weights **out);
 
 #endif

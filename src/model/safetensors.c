@@ -1,8 +1,8 @@
 #include "model/safetensors.h"
 
-#include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,7 +102,8 @@ static bv_status open_file(const char *path, opened *f) {
     return BV_OK;
 }
 
-static bv_status fill(const opened *f, const bv_named_tensor *t) {
+/* Where a tensor's data lie in the file, after all that the header says of it was checked. */
+static bv_status find(const opened *f, const bv_named_tensor *t, const void **data) {
     const json_t *entry = json_object_get(f->header, t->name);
     if (!entry) return bv_fail(BV_CODE_INPUT, "tensor \"%s\" is missing", t->name);
     const json_t *shape = json_object_get(entry, "shape");
@@ -129,17 +130,42 @@ static bv_status fill(const opened *f, const bv_named_tensor *t) {
     if (begin < 0 || end < begin || (uint64_t)end > f->data_size || (size_t)(end - begin) != bytes)
         return bv_fail(BV_CODE_INPUT, "tensor \"%s\": bytes %lld..%lld do not hold its %zu",
                        t->name, (long long)begin, (long long)end, bytes);
-    memcpy(t->data, f->data + begin, bytes);
+    *data = f->data + begin;
     return BV_OK;
+}
+
+static bv_status check_count(const opened *f, size_t count) {
+    if (json_object_size(f->header) == count) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "it has %zu tensors, the model %zu", json_object_size(f->header),
+                   count);
 }
 
 bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, size_t count) {
     opened f;
     bv_error *error = open_file(path, &f);
-    for (size_t i = 0; !error && i < count; i++) error = fill(&f, &list[i]);
-    if (!error && json_object_size(f.header) != count)
-        error = bv_fail(BV_CODE_INPUT, "it has %zu tensors, the model %zu",
-                        json_object_size(f.header), count);
+    for (size_t i = 0; !error && i < count; i++) {
+        const void *data;
+        error = find(&f, &list[i], &data);
+        if (!error) memcpy(list[i].data, data, elements_of(&list[i]) * sizeof(float));
+    }
+    if (!error) error = check_count(&f, count);
     close_file(&f);
+    return bv_while(error, "loading %s", path);
+}
+
+bv_status bv_safetensors_map(const char *path, bv_named_tensor *list, size_t count, bv_map *map) {
+    opened f;
+    bv_error *error = open_file(path, &f);
+    for (size_t i = 0; !error && i < count; i++) {
+        const void *data = NULL;
+        error = find(&f, &list[i], &data);
+        if (!error && (uintptr_t)data % sizeof(float))
+            error = bv_fail(BV_CODE_INPUT, "tensor \"%s\" is not aligned", list[i].name);
+        list[i].data = (void *)data; /* read only, like the map */
+    }
+    if (!error) error = check_count(&f, count);
+    json_decref(f.header);
+    *map = f.map;
+    if (error) bv_map_close(map);
     return bv_while(error, "loading %s", path);
 }

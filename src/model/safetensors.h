@@ -6,6 +6,7 @@
 #ifndef BV_MODEL_SAFETENSORS_H
 #define BV_MODEL_SAFETENSORS_H
 
+#include "base/file.h"
 #include "base/hash.h"
 #include "model/named_tensor.h"
 
@@ -15,5 +16,9 @@ bv_status bv_safetensors_write(const char *path, const bv_named_tensor *list, si
 /* Fills the tensors of the list, each of which must be in the file with its shape and type, and
  * nothing else. On failure some may have been filled. */
 bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, size_t count);
+/* The same without copying: points the tensors' data into the map of the file, which who calls
+ * closes when they are no longer used. Data that no float can be read from in place is
+ * BV_CODE_INPUT (bv_safetensors_write aligns it). */
+bv_status bv_safetensors_map(const char *path, bv_named_tensor *list, size_t count, bv_map *map);
 
 #endif

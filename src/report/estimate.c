@@ -52,8 +52,6 @@ static size_t weight_bytes(const estimator *e, const bv_parameter *p) {
         bytes += bv_matmul_packed_bytes(e->kernels, type, p->cols, p->rows);
     if (forms & 1u << BV_FORM_BACKWARD)
         bytes += bv_matmul_packed_bytes(e->kernels, type, p->rows, p->cols);
-    if (forms & 1u << BV_FORM_TABLE && type != e->kernels->real)
-        bytes += elements_of(p) * bv_dtype_size(type);
     return bytes;
 }
 

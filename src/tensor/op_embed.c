@@ -15,19 +15,41 @@ static bv_status embed_shape(bv_graph *g, bv_tensor *t) {
     return BV_OK;
 }
 
-static bv_embed_args embed_args(const bv_tensor *forward, const bv_run *run) {
-    const bv_parameter *table = forward->inputs[1]->parameter;
-    bv_embed_args a = {.cols = forward->cols,
-                       .ids = bv_memory(run, forward->inputs[0]),
-                       .y_type = bv_numerics_type(run->numerics, BV_ROLE_STREAM)};
-    a.table = bv_weights_table(run->weights, table, run->numerics, &a.table_type);
-    return a;
+#define PIECE 256 /* elements of a row that are rounded at once */
+
+/* Rows in class bf16/1: the table's reals, rounded on the way as a product's weights are. */
+static void embed_rounded(const bv_kernels *kernels, const float *row, void *y, bv_dtype y_type,
+                          size_t cols) {
+    uint16_t rounded[PIECE];
+    for (size_t i = 0; i < cols; i += PIECE) {
+        const size_t n = cols - i < PIECE ? cols - i : PIECE;
+        const bv_add_args there = {
+            .a = row + i, .y = rounded, .a_type = BV_F32, .y_type = BV_BF16, .scale = 1};
+        const bv_add_args back = {.a = rounded,
+                                  .y = (char *)y + i * bv_dtype_size(y_type),
+                                  .a_type = BV_BF16,
+                                  .y_type = y_type,
+                                  .scale = 1};
+        kernels->elementwise->add(&there, 0, n);
+        kernels->elementwise->add(&back, 0, n);
+    }
 }
 
 static void embed_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
-    bv_embed_args a = embed_args(t, run);
-    a.y = bv_memory(run, t);
-    run->kernels->elementwise->embed(&a, begin, end);
+    const bv_kernels *kernels = run->kernels;
+    bv_embed_args a = {.cols = t->cols,
+                       .ids = bv_memory(run, t->inputs[0]),
+                       .table = bv_weights_data(run->weights, t->inputs[1]->parameter),
+                       .table_type = kernels->real,
+                       .y = bv_memory(run, t),
+                       .y_type = bv_type(run, t)};
+    if (bv_numerics_type(run->numerics, BV_ROLE_OPERAND) == kernels->real) {
+        kernels->elementwise->embed(&a, begin, end);
+        return;
+    }
+    for (size_t r = begin; r < end; r++)
+        embed_rounded(kernels, (const float *)a.table + a.ids[r] * a.cols,
+                      (char *)a.y + r * a.cols * bv_dtype_size(a.y_type), a.y_type, a.cols);
 }
 
 static bv_status embed_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
@@ -40,7 +62,7 @@ static bv_status embed_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_ten
 
 /* Of the table only the rows that are named. */
 static bv_cost embed_cost(const bv_tensor *t, const bv_run *run) {
-    const size_t table = bv_dtype_size(bv_numerics_type(run->numerics, BV_ROLE_OPERAND));
+    const size_t table = bv_dtype_size(run->kernels->real);
     const double count = (double)(bv_rows(run, t) * t->cols);
     return (bv_cost){.bytes = count * (double)(table + bv_dtype_size(bv_type(run, t)))};
 }
@@ -49,8 +71,7 @@ const bv_op bv_op_embed = {.name = "embed",
                            .shape = embed_shape,
                            .gradient = embed_gradient,
                            .cost = embed_cost,
-                           .run_rows = embed_run,
-                           .forms = 1u << BV_FORM_TABLE};
+                           .run_rows = embed_run};
 
 static bv_status effect_shape(bv_graph *g, bv_tensor *t) {
     (void)g;

@@ -41,7 +41,7 @@ static size_t linear_scratch(const bv_tensor *t, const bv_run *run) {
 static void linear_run(const bv_tensor *t, const bv_run *run) {
     bv_matmul_args a = linear_args(t, run);
     a.a = bv_memory(run, t->inputs[0]);
-    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD);
+    bv_weights_factor(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD, &a);
     a.c = bv_memory(run, t);
     if (t->inputs[2]) a.bias = bv_weights_data(run->weights, t->inputs[2]->parameter);
     bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
@@ -92,7 +92,7 @@ static bv_status input_shape(bv_graph *g, bv_tensor *t) {
 static void input_run(const bv_tensor *t, const bv_run *run) {
     bv_matmul_args a = linear_args(t, run);
     a.a = bv_memory(run, t->inputs[0]);
-    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_BACKWARD);
+    bv_weights_factor(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_BACKWARD, &a);
     a.c = bv_memory(run, t);
     bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
 }

@@ -112,7 +112,7 @@ static void make_logits(const bv_tensor *t, const bv_run *run, const head_block 
                         size_t rows, void *out, size_t stride) {
     bv_matmul_args a = logits_args(t, b, rows);
     a.a = rows_at(run, t->inputs[0], row);
-    a.b = bv_weights_form(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD);
+    bv_weights_factor(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD, &a);
     a.c = out;
     a.ldc = stride;
     bv_matmul_run(run->kernels, run->pool, &a, b->matmul);
@@ -254,7 +254,7 @@ static void gradient_run(const bv_tensor *t, const bv_run *run) {
         cross_entropy(t, run, &b, row, n, bv_memory(run, t->extras[0]), true);
         bv_matmul_args dx = input_args(t, &b, n);
         dx.a = b.dlogits;
-        dx.b = bv_weights_form(run->weights, w, run->numerics, BV_FORM_BACKWARD);
+        bv_weights_factor(run->weights, w, run->numerics, BV_FORM_BACKWARD, &dx);
         dx.c = (char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(b.type);
         bv_matmul_run(run->kernels, run->pool, &dx, b.matmul);
         bv_matmul_args dw = weight_args(t, &b, n);

@@ -6,9 +6,14 @@
 #include <string.h>
 
 typedef struct packed_form {
-    void *data; /* NULL: nobody asked for it */
+    bool wanted;
+    void *data; /* NULL: nobody wants it, or it is still read in place */
     uint64_t version;
 } packed_form;
+
+/* Of borrowed weights, packed before each run but the first: a sixteenth of GPT-2 124M, so that no
+ * token waits long. */
+#define PACKED_A_RUN ((size_t)32 << 20)
 
 #define NUMERICS_COUNT 3
 
@@ -25,15 +30,18 @@ struct bv_weights {
     weight *list;
     uint64_t version;
     size_t bytes;
+    bool borrowed; /* canonical values belong to somebody else */
+    size_t runs;
 };
 
-bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
-                            bv_weights **out) {
+static bv_status create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                        bool borrowed, bv_weights **out) {
     bv_weights *w = bv_calloc(1, sizeof *w);
     if (!w) return bv_fail_memory("weights");
     w->kernels = kernels;
     w->pool = pool;
     w->version = 1;
+    w->borrowed = borrowed;
     w->list = bv_calloc(graph->parameter_count, sizeof *w->list);
     if (!w->list) goto no_memory;
     w->count = graph->parameter_count;
@@ -41,10 +49,12 @@ bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_g
         weight *entry = &w->list[i];
         entry->parameter = *graph->parameters[i];
         entry->parameter.name = bv_strdup(graph->parameters[i]->name);
+        if (!entry->parameter.name) goto no_memory;
+        if (borrowed) continue;
         const size_t bytes =
             entry->parameter.rows * entry->parameter.cols * bv_dtype_size(kernels->real);
         entry->data = bv_malloc_aligned(bytes);
-        if (!entry->parameter.name || !entry->data) goto no_memory;
+        if (!entry->data) goto no_memory;
         w->bytes += bytes;
     }
     *out = w;
@@ -54,12 +64,27 @@ no_memory:
     return bv_try(bv_fail_memory("weights"), "a smaller model");
 }
 
+bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                            bv_weights **out) {
+    return create(kernels, pool, graph, false, out);
+}
+
+bv_status bv_weights_create_borrowed(const bv_kernels *kernels, bv_pool *pool,
+                                     const bv_graph *graph, bv_weights **out) {
+    return create(kernels, pool, graph, true, out);
+}
+
+void bv_weights_borrow(bv_weights *weights, size_t index, const void *data) {
+    BV_ASSERT(weights->borrowed && index < weights->count);
+    weights->list[index].data = (void *)data; /* never written: see bv_weights_changed */
+}
+
 void bv_weights_destroy(bv_weights **weights) {
     bv_weights *w = *weights;
     if (!w) return;
     for (size_t i = 0; w->list && i < w->count; i++) {
         bv_free((void *)w->list[i].parameter.name);
-        bv_free_aligned(w->list[i].data);
+        if (!w->borrowed) bv_free_aligned(w->list[i].data);
         for (int n = 0; n < NUMERICS_COUNT; n++)
             for (int f = 0; f < BV_FORM_COUNT; f++) bv_free_aligned(w->list[i].forms[n][f].data);
     }
@@ -127,6 +152,7 @@ void *bv_weights_data(bv_weights *weights, const bv_parameter *parameter) {
 }
 
 void bv_weights_changed(bv_weights *weights) {
+    BV_ASSERT(!weights->borrowed);
     weights->version++;
 }
 
@@ -138,55 +164,33 @@ static bv_matmul_source form_source(const bv_weights *w, const weight *entry, bv
     return (bv_matmul_source){entry->data, w->kernels->real, p->cols, 1, p->rows, p->cols};
 }
 
-static size_t form_bytes(const bv_weights *w, const weight *entry, bv_dtype type,
-                         bv_weight_form form) {
+static bool allocate_form(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight_form form) {
     const bv_matmul_source s = form_source(w, entry, form);
-    if (form == BV_FORM_TABLE) return s.k * s.n * bv_dtype_size(type);
-    return bv_matmul_packed_bytes(w->kernels, type, s.k, s.n);
+    const size_t bytes =
+        bv_matmul_packed_bytes(w->kernels, bv_numerics_type(numerics, BV_ROLE_OPERAND), s.k, s.n);
+    packed_form *packed = &entry->forms[numerics][form];
+    packed->data = bv_malloc_aligned(bytes);
+    if (packed->data) w->bytes += bytes;
+    return packed->data != NULL;
 }
 
 bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
                              bv_numerics numerics, bv_weight_form form) {
     weight *entry = &weights->list[parameter->index];
-    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
-    if (form == BV_FORM_TABLE && type == weights->kernels->real) return BV_OK; /* canonical */
     packed_form *packed = &entry->forms[numerics][form];
-    if (packed->data) return BV_OK;
-    const size_t bytes = form_bytes(weights, entry, type, form);
-    packed->data = bv_malloc_aligned(bytes);
-    if (!packed->data) return bv_fail_memory("packed weights");
-    weights->bytes += bytes;
+    BV_ASSERT(!weights->borrowed || form == BV_FORM_FORWARD);
+    packed->wanted = true;
+    if (packed->data || weights->borrowed) return BV_OK;
     packed->version = 0;
+    if (!allocate_form(weights, entry, numerics, form)) return bv_fail_memory("packed weights");
     return BV_OK;
-}
-
-typedef struct round_task {
-    const bv_kernels *kernels;
-    const void *from;
-    void *to;
-    size_t count;
-    bv_dtype real;
-} round_task;
-
-static void round_part(void *context, int part, int parts) {
-    const round_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->count, 64, part, parts, &begin, &end);
-    const bv_add_args args = {
-        .a = task->from, .y = task->to, .a_type = task->real, .y_type = BV_BF16, .scale = 1};
-    if (begin < end) task->kernels->elementwise->add(&args, begin, end);
 }
 
 static void remake(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight_form form) {
     const bv_matmul_source source = form_source(w, entry, form);
-    void *data = entry->forms[numerics][form].data;
-    if (form != BV_FORM_TABLE) {
-        bv_matmul_pack(w->kernels, w->pool, bv_numerics_type(numerics, BV_ROLE_OPERAND), &source,
-                       data);
-        return;
-    }
-    round_task task = {w->kernels, entry->data, data, source.k * source.n, w->kernels->real};
-    bv_pool_run(w->pool, round_part, &task);
+    bv_matmul_pack(w->kernels, w->pool, bv_numerics_type(numerics, BV_ROLE_OPERAND), &source,
+                   entry->forms[numerics][form].data);
+    entry->forms[numerics][form].version = w->version;
 }
 
 /* A parameter is read as real and written in the class's type. */
@@ -196,7 +200,24 @@ static size_t bytes_moved(const bv_weights *w, const weight *entry, bv_numerics 
            (bv_dtype_size(w->kernels->real) + bv_dtype_size(type));
 }
 
+/* Some of what is still read in place. Without memory for it that goes on so. */
+static size_t pack_borrowed(bv_weights *w) {
+    size_t bytes = 0;
+    if (w->runs++ == 0) return 0;
+    for (size_t i = 0; i < w->count; i++)
+        for (int n = 0; n < NUMERICS_COUNT; n++) {
+            packed_form *packed = &w->list[i].forms[n][BV_FORM_FORWARD];
+            if (!packed->wanted || packed->data) continue;
+            if (bytes >= PACKED_A_RUN) return bytes;
+            if (!allocate_form(w, &w->list[i], (bv_numerics)n, BV_FORM_FORWARD)) return bytes;
+            remake(w, &w->list[i], (bv_numerics)n, BV_FORM_FORWARD);
+            bytes += bytes_moved(w, &w->list[i], (bv_numerics)n);
+        }
+    return bytes;
+}
+
 size_t bv_weights_refresh(bv_weights *weights) {
+    if (weights->borrowed) return pack_borrowed(weights);
     size_t bytes = 0;
     for (size_t i = 0; i < weights->count; i++)
         for (int n = 0; n < NUMERICS_COUNT; n++)
@@ -204,24 +225,18 @@ size_t bv_weights_refresh(bv_weights *weights) {
                 packed_form *packed = &weights->list[i].forms[n][f];
                 if (!packed->data || packed->version == weights->version) continue;
                 remake(weights, &weights->list[i], (bv_numerics)n, (bv_weight_form)f);
-                packed->version = weights->version;
                 bytes += bytes_moved(weights, &weights->list[i], (bv_numerics)n);
             }
     return bytes;
 }
 
-const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,
-                            bv_numerics numerics, bv_weight_form form) {
-    const packed_form *packed = &weights->list[parameter->index].forms[numerics][form];
-    BV_ASSERT(packed->data);
-    return packed->data;
-}
-
-const void *bv_weights_table(const bv_weights *weights, const bv_parameter *parameter,
-                             bv_numerics numerics, bv_dtype *type) {
-    *type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
-    if (*type == weights->kernels->real) return weights->list[parameter->index].data;
-    return bv_weights_form(weights, parameter, numerics, BV_FORM_TABLE);
+void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
+                       bv_numerics numerics, bv_weight_form form, bv_matmul_args *product) {
+    const weight *entry = &weights->list[parameter->index];
+    const packed_form *packed = &entry->forms[numerics][form];
+    BV_ASSERT(packed->data || (packed->wanted && weights->borrowed));
+    product->b = packed->data;
+    if (!packed->data) product->b_source = form_source(weights, entry, form);
 }
 
 size_t bv_weights_bytes(const bv_weights *weights) {

@@ -3,6 +3,11 @@
  * reals as in the published files, and forms packed for a kernel, made when a plan first asks for
  * them, shared read-only by all plans, and remade when the version moves. Changed by one thread at
  * a time and never during a run.
+ *
+ * Weights of a trained model may lie in a mapped file (bv_weights_create_borrowed). They never
+ * change, and nothing is copied before the first token is there: the first run reads them in place
+ * (a product packs the panels that it needs on the way, with the same bits), and each later one
+ * packs some of them first, until all are.
  */
 #ifndef BV_TENSOR_WEIGHTS_H
 #define BV_TENSOR_WEIGHTS_H
@@ -15,13 +20,17 @@
 typedef enum bv_weight_form {
     BV_FORM_FORWARD,  /* panels of W^T: y = x W^T   */
     BV_FORM_BACKWARD, /* panels of W: dx = dy W     */
-    BV_FORM_TABLE,    /* rows in the class's type   */
     BV_FORM_COUNT,
 } bv_weight_form;
 
 /* Takes the list of parameters from the graph (names are copied). Values are zero. */
 bv_status bv_weights_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
                             bv_weights **out);
+/* The same without memory for values: who calls says by bv_weights_borrow where each parameter
+ * lies, before anything else, and keeps it there. Only the forward form can be required. */
+bv_status bv_weights_create_borrowed(const bv_kernels *kernels, bv_pool *pool,
+                                     const bv_graph *graph, bv_weights **out);
+void bv_weights_borrow(bv_weights *weights, size_t index, const void *data);
 void bv_weights_destroy(bv_weights **weights);
 
 /* Draws every parameter: element i of parameter p is a function of (seed, p, i). */
@@ -29,21 +38,21 @@ void bv_weights_initialize(bv_weights *weights, uint64_t seed);
 
 size_t bv_weights_count(const bv_weights *weights);
 const bv_parameter *bv_weights_parameter(const bv_weights *weights, size_t index);
-/* Canonical values, real; writable by who changes the weights and then calls bv_weights_changed. */
+/* Canonical values, real; writable by who changes the weights and then calls bv_weights_changed,
+ * unless they are borrowed. */
 void *bv_weights_data(bv_weights *weights, const bv_parameter *parameter);
 void bv_weights_changed(bv_weights *weights);
 
 /* Makes sure that a form exists; called while planning. */
 bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
                              bv_numerics numerics, bv_weight_form form);
-/* Remakes what is older than the version; called at the start of each run. Returns how many bytes
- * that read and wrote. */
+/* Remakes what is older than the version, or packs more of what is borrowed; called at the start of
+ * each run. Returns how many bytes that read and wrote. */
 size_t bv_weights_refresh(bv_weights *weights);
-const void *bv_weights_form(const bv_weights *weights, const bv_parameter *parameter,
-                            bv_numerics numerics, bv_weight_form form);
-/* Rows for an embedding: the canonical form, or its bf16 copy. */
-const void *bv_weights_table(const bv_weights *weights, const bv_parameter *parameter,
-                             bv_numerics numerics, bv_dtype *type);
+/* Sets B of a product with a parameter: its packed form, or (borrowed and not yet packed) itself.
+ */
+void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
+                       bv_numerics numerics, bv_weight_form form, bv_matmul_args *product);
 
 size_t bv_weights_bytes(const bv_weights *weights); /* all forms together */
 

@@ -47,6 +47,8 @@ static void run(const evaluator *e, bv_evaluation *out) {
     const uint64_t count = wanted && wanted < all ? wanted : all;
     size_t rows = 0;
     for (uint64_t i = 0; i < count; i++) {
+        out->interrupted = e->options->signal && *e->options->signal;
+        if (out->interrupted) return;
         const uint64_t window = count == all ? i : i * all / count;
         const size_t length = read_window(e, window, rows);
         if (length < context) { /* the last window, shorter than the others */

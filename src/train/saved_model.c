@@ -8,22 +8,97 @@
 #include "train/checkpoint.h"
 #include "train/run_folder.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+/* The mapped weights, and what is known of their hash. */
+typedef struct bv_saved_file {
+    char *run;
+    uint64_t step;
+    bv_map map;
+    char sha256[BV_SHA256_TEXT_SIZE];
+    bool begun, checked; /* of the thread that opened */
+    pthread_t thread;
+    atomic_bool done, stop;
+    bv_error *error; /* written by the thread before `done` */
+} bv_saved_file;
+
+/* ---- the check ---- */
+
+static void check_now(bv_saved_file *file) {
+    file->error = bv_checkpoint_check(file->run, file->step, &file->map, file->sha256, &file->stop);
+    atomic_store(&file->done, true);
+}
+
+static void *check_behind(void *context) {
+    /* The threads that compute come first. On Linux that is a property of a thread. */
+    (void)!nice(10);
+    check_now(context);
+    return NULL;
+}
+
+void bv_saved_model_check_begin(bv_saved_model *m) {
+    if (!m->file || m->file->begun) return;
+    /* Without a thread it is checked when somebody waits for it. */
+    m->file->begun = pthread_create(&m->file->thread, NULL, check_behind, m->file) == 0;
+}
+
+bv_status bv_saved_model_check(bv_saved_model *m, bool wait) {
+    bv_saved_file *file = m->file;
+    if (!file || file->checked || (!wait && !atomic_load(&file->done))) return BV_OK;
+    file->checked = true;
+    if (file->begun)
+        pthread_join(file->thread, NULL);
+    else
+        check_now(file);
+    bv_error *error = file->error;
+    file->error = NULL;
+    return error;
+}
+
+static void close_file(bv_saved_file **file) {
+    bv_saved_file *f = *file;
+    if (!f) return;
+    atomic_store(&f->stop, true);
+    if (f->begun && !f->checked) pthread_join(f->thread, NULL);
+    bv_error_free(&f->error);
+    bv_map_close(&f->map);
+    bv_free(f->run);
+    bv_free(f);
+    *file = NULL;
+}
+
+/* ---- opening ---- */
+
+/* Named like the weights, without data. */
+static bv_status map_weights(bv_saved_model *m) {
+    size_t count;
+    bv_named_tensor *list = bv_name_weights(m->weights, BV_F32, &count);
+    if (!list) return bv_fail_memory("a list of weights");
+    bv_error *error =
+        bv_checkpoint_map(m->file->run, m->file->step, list, count, &m->file->map, m->file->sha256);
+    for (size_t i = 0; !error && i < count; i++) bv_weights_borrow(m->weights, i, list[i].data);
+    bv_free(list);
+    return error;
+}
+
 static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_pool *pool,
                               bv_saved_model *m) {
     int64_t step;
+    BV_ASSERT(kernels->real == BV_F32);
     BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
     if (step < 0)
         return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
                       "beaver train --out %s --resume", run);
-    BV_TRY(bv_gpt_weights_create(&m->config, kernels, pool, &m->weights));
-    bv_checkpoint_tensors t = {0};
-    bv_named_tensor *list = bv_name_weights(m->weights, kernels->real, &t.parameter_count);
-    t.parameters = list;
-    bv_error *error = list ? bv_checkpoint_read(run, (uint64_t)step, &t, NULL)
-                           : bv_fail_memory("a list of weights");
-    bv_weights_changed(m->weights);
-    bv_free(list);
-    return error;
+    m->file = bv_calloc(1, sizeof *m->file);
+    if (!m->file) return bv_fail_memory("a model");
+    m->file->map = (bv_map){(const unsigned char *)"", 0};
+    m->file->step = (uint64_t)step;
+    m->file->run = bv_strdup(run);
+    if (!m->file->run) return bv_fail_memory("a path");
+    BV_TRY(bv_gpt_weights_create_borrowed(&m->config, kernels, pool, &m->weights));
+    return map_weights(m);
 }
 
 /* The run's own, or another one of as many tokens. */
@@ -84,4 +159,5 @@ bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_
 void bv_saved_model_close(bv_saved_model *m) {
     bv_weights_destroy(&m->weights);
     bv_tokenizer_destroy(&m->tokenizer);
+    close_file(&m->file);
 }

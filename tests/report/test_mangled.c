@@ -65,8 +65,9 @@ static bv_error *load_config(void) {
 
 static bv_error *load_model(void) {
     bv_saved_model model;
-    bv_error *error = bv_saved_model_open(t.run, NULL, kernels, NULL, &model);
-    if (!error) bv_saved_model_close(&model);
+    BV_TRY(bv_saved_model_open(t.run, NULL, kernels, NULL, &model));
+    bv_error *error = bv_saved_model_check(&model, true);
+    bv_saved_model_close(&model);
     return error;
 }
 

@@ -1,12 +1,6 @@
 /*
- * What forward and backward attention share: the product of tiles in scratch, the packing it needs,
+ * What forward and backward attention share beside the product of tiles: the packing it needs,
  * which keys a query sees, and dropout.
- *
- * All products have the form C[m, n] (+)= A[m, k] B[k, n] with n in lanes and A broadcast, one
- * ascending chain over k an element. Scores are S^T = K Q^T (queries in lanes), outputs and
- * gradients have channels in lanes, so no sum ever runs across lanes. At bf16 a step of k is a word
- * of two elements: rows that are multiplied along their columns are read as they are, rows that are
- * summed are packed in pairs.
  *
  * A key that a query does not see has p = 0, so that its step adds 0 to the chain and may be left
  * out: only the sign of a zero can tell, and zeros are written as +0. That holds while the other
@@ -18,170 +12,18 @@
 
 #include "base/random.h"
 #include "base/status.h"
-#include "kernel/attention.h"
-#include "kernel/bf16_dot.h"
+#include "kernel/lanes/attention_product.h"
 #include "kernel/real.h"
 
-#define TILE BV_ATTENTION_TILE
 #define BLOCKS (TILE / BV_LANES) /* of 16 queries or keys in a tile */
-#define D_HEAD_MAX 256
-
-/* Vectors and rows of a block of C in registers; the rows divide 16. */
-#if defined(BV_LEVEL_AVX512)
-#define BLOCK_VECS 4
-#define BLOCK_ROWS(vecs) ((vecs) == 4 ? 4 : 8)
-#elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
-#define BLOCK_VECS 1
-#define BLOCK_ROWS(vecs) 4
-#else
-#define BLOCK_VECS 1
-#define BLOCK_ROWS(vecs) 1
-#endif
-#define BLOCK_ROWS_MAX 8
-#define UNROLL _Pragma("GCC unroll 8")
 
 /* Whether a run computes in bf16; never at the f64 level. */
 BV_INLINE bool in_pairs(const bv_attention_args *a) {
     return BV_REAL_TYPE == BV_F32 && a->type == BV_BF16;
 }
 
-BV_INLINE size_t round_up(size_t n, size_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-BV_INLINE size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
 BV_INLINE const void *element(const void *base, bv_dtype type, size_t at) {
     return (const char *)base + at * bv_dtype_size(type);
-}
-
-/* ---- the product ---- */
-
-typedef struct tile_product {
-    size_t m, n, k;       /* n: a multiple of 16; k in steps */
-    const void *a;        /* reals, or words of two bf16 */
-    size_t a_row, a_step; /* in bytes */
-    const void *b;
-    size_t b_row; /* reals or words from step to step */
-    real *c;      /* rows up to m rounded up to BLOCK_ROWS_MAX are written */
-    size_t c_row;
-    bool add; /* C += A B; otherwise C = scale (A B) */
-    real scale;
-    const real *factor; /* with add: row i of C is multiplied by factor[i] before */
-    const void *fetch;  /* with m = 1: what follows B in time, fetched at the pace of B; or NULL */
-} tile_product;
-
-BV_INLINE void product_start(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
-                             int rows, int vecs, bool pairs) {
-    UNROLL for (int r = 0; r < rows; r++) {
-        const real *c = t->c + (i + (size_t)r) * t->c_row + j;
-        UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
-            t->add ? v_load(c + v * BV_LANES) : v_zero();
-        if (!t->factor) continue;
-        const vreal factor = v_set(t->factor[i + (size_t)r]);
-        UNROLL for (int v = 0; v < vecs; v++) {
-            acc[r][v] = v_mul(acc[r][v], factor);
-            if (pairs) acc[r][v] = v_flush(acc[r][v]);
-        }
-    }
-}
-
-BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
-                           int rows, int vecs) {
-    const vreal scale = v_set(t->add ? 1 : t->scale);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vecs; v++)
-        v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
-}
-
-/* All at once would fill the queue of misses, and nothing would be computed meanwhile. */
-BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs, size_t word) {
-    const char *row = (const char *)t->fetch + (k * t->b_row + j) * word;
-    UNROLL for (int v = 0; v < vecs; v++)
-        __builtin_prefetch(row + (size_t)(v * BV_LANES) * word, 0, 2);
-}
-
-BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
-                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const real *b = (const real *)t->b + j;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
-        vreal column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(real));
-        UNROLL for (int r = 0; r < rows; r++) {
-            real x;
-            memcpy(&x, a[r] + at, sizeof x);
-            const vreal word = v_set(x);
-            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(word, column[v], acc[r][v]);
-        }
-    }
-}
-
-BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
-                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const uint32_t *b = (const uint32_t *)t->b + j;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
-        vpair column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(uint32_t));
-        UNROLL for (int r = 0; r < rows; r++) {
-            uint32_t x;
-            memcpy(&x, a[r] + at, sizeof x);
-            const vpair word = v_pair_set(x);
-            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
-                v_dot_bf16(acc[r][v], word, column[v]);
-        }
-    }
-}
-
-/* Rows beyond m repeat the last one of A. */
-BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
-                             bool pairs) {
-    vreal acc[BLOCK_ROWS_MAX][BLOCK_VECS];
-    const char *a[BLOCK_ROWS_MAX];
-    UNROLL for (int r = 0; r < rows; r++) a[r] =
-        (const char *)t->a + smaller(i + (size_t)r, t->m - 1) * t->a_row;
-    product_start(t, i, j, acc, rows, vecs, pairs);
-    if (pairs)
-        pair_steps(t, a, j, acc, rows, vecs);
-    else
-        real_steps(t, a, j, acc, rows, vecs);
-    product_end(t, i, j, acc, rows, vecs);
-}
-
-BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
-    if (t->m == 1) {
-        product_block(t, 0, j, 1, vecs, pairs);
-        return;
-    }
-    for (size_t i = 0; i < t->m; i += BLOCK_ROWS(vecs))
-        product_block(t, i, j, BLOCK_ROWS(vecs), vecs, pairs);
-}
-
-BV_INLINE void product_typed(const tile_product *t, bool pairs) {
-    size_t j = 0;
-#if BLOCK_VECS == 4
-    for (; j + 4 * BV_LANES <= t->n; j += 4 * BV_LANES) product_columns(t, j, 4, pairs);
-    if (j + 3 * BV_LANES == t->n) product_columns(t, j, 3, pairs), j = t->n;
-    if (j + 2 * BV_LANES == t->n) product_columns(t, j, 2, pairs), j = t->n;
-#endif
-    for (; j < t->n; j += BV_LANES) product_columns(t, j, 1, pairs);
-}
-
-static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
-    product_typed(t, false);
-}
-
-static __attribute__((noinline)) void product_of_pairs(const tile_product *t) {
-    product_typed(t, true);
-}
-
-BV_INLINE void product(const tile_product *t, bool pairs) {
-    if (pairs)
-        product_of_pairs(t);
-    else
-        product_of_reals(t);
 }
 
 /* ---- packing ---- */
@@ -230,6 +72,26 @@ static void pack_columns(void *out, const void *x, size_t stride, size_t rows, s
             uint32_t *to = (uint32_t *)out + h / 2 * TILE + r;
             _Pragma("GCC unroll 16") for (size_t i = 0; i < 16; i++) if (i < words)
                 _mm512_storeu_si512(to + i * TILE, t[i]);
+        }
+}
+#elif defined(BV_LEVEL_AVX2)
+static void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d,
+                         bool pairs) {
+    const size_t bytes = d * (pairs ? 2 : sizeof(real));
+    for (size_t r = 0; r < round_up(rows, BV_LANES); r += 8)
+        for (size_t at = 0; at < bytes; at += 32) {
+            const size_t left = smaller(bytes - at, 32);
+            __m256 t[8];
+            UNROLL for (size_t i = 0; i < 8; i++) {
+                const char *from = (const char *)x + smaller(r + i, rows - 1) * stride + at;
+                uint32_t words[8] = {0};
+                if (r + i < rows) memcpy(words, from, left);
+                t[i] = r + i < rows && left == 32 ? v8_load_words((const void *)from)
+                                                  : v8_load_words(words);
+            }
+            v8_transpose(t);
+            uint32_t *to = (uint32_t *)out + at / 4 * TILE + r;
+            for (size_t i = 0; i < (left + 3) / 4; i++) v8_store_words(to + i * TILE, t[i]);
         }
 }
 #else
@@ -285,12 +147,26 @@ BV_INLINE bool pair_row(uint32_t *restrict to, const uint16_t *restrict even,
     }
 #else
     uint32_t bad = 0;
-    for (size_t i = 0; i < d; i++) {
+    size_t i = 0;
+#if defined(BV_LEVEL_AVX2)
+    const __m256i exponent = _mm256_set1_epi16(0x7f80);
+    __m256i infinite = _mm256_setzero_si256();
+    for (; i + 8 <= d; i += 8) {
+        const __m256i e = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(even + i)));
+        const __m256i o = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(odd + i)));
+        const __m256i words = _mm256_or_si256(e, _mm256_slli_epi32(o, 16));
+        infinite = _mm256_or_si256(infinite,
+                                   _mm256_cmpeq_epi16(_mm256_and_si256(words, exponent), exponent));
+        _mm256_storeu_si256((void *)(to + i), words);
+    }
+    bad = (uint32_t)_mm256_movemask_epi8(infinite);
+#endif
+    for (; i < d; i++) {
         const uint32_t e = even[i], o = odd[i];
         bad |= (uint32_t)((e & 0x7f80u) == 0x7f80u) | (uint32_t)((o & 0x7f80u) == 0x7f80u);
         to[i] = e | o << 16;
     }
-    for (size_t i = d; i < width; i++) to[i] = 0;
+    for (; i < width; i++) to[i] = 0;
 #endif
     return bad == 0;
 }
@@ -350,6 +226,12 @@ BV_INLINE void store_pair(uint32_t *out, vreal even, vreal odd) {
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
     const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
     _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, both));
+#elif defined(BV_LEVEL_AVX2)
+    for (int q = 0; q < 2; q++) {
+        const __m128i e = v8_to_bf16(even.v[q]), o = v8_to_bf16(odd.v[q]);
+        _mm_storeu_si128((void *)(out + 8 * q), _mm_unpacklo_epi16(e, o));
+        _mm_storeu_si128((void *)(out + 8 * q + 4), _mm_unpackhi_epi16(e, o));
+    }
 #else
     uint16_t e[BV_LANES], o[BV_LANES];
     v_store_bf16(e, even);
@@ -377,8 +259,8 @@ static void write_row(const bv_attention_args *a, void *out, size_t at, const re
 /* exp for the softmax, the bits of v_exp: there is nothing above 0 but, at the end of a chain, a
  * rounding. */
 BV_INLINE vreal softmax_exp(vreal x) {
-#if defined(BV_LEVEL_AVX512)
-    x = _mm512_min_ps(v_set(89.0f), _mm512_max_ps(v_set(-104.0f), x));
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+    x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x)); /* a NaN stays */
     const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
     vreal r = v_fma(n, v_set(-0.693359375f), x);
     r = v_fma(n, v_set(2.12194440e-4f), r);
@@ -389,7 +271,7 @@ BV_INLINE vreal softmax_exp(vreal x) {
     p = v_fma(p, r, v_set(1.6666665459e-1f));
     p = v_fma(p, r, v_set(5.0000001201e-1f));
     p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
-    return _mm512_scalef_ps(p, n);
+    return v_scale(p, n);
 #else
     return v_exp(x);
 #endif
@@ -540,7 +422,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
                 memcpy(&a, one.a, 4);
                 a &= half;
                 for (size_t j = 0; j < t->n; j++) b[j] = ((const uint32_t *)one.b)[j] & half;
-                one.a = &a, one.b = b;
+                one.a = &a, one.a_step = sizeof a, one.b = b;
             }
             product(&one, pairs);
         }

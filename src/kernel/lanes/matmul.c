@@ -124,6 +124,28 @@ BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
     }
 }
 
+#if defined(BV_LEVEL_AVX2)
+/* Under a control register that flushes, plain multiply-adds are a step: of all odd elements first,
+ * then of the even ones, since registers are few. Rows come as reals (splits_pairs), so that only
+ * the panel has to be taken apart. */
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                           int vecs) {
+    const size_t steps = (t->k + 1) / 2;
+    const fetch next = tile_fetch(t, row, steps, vecs);
+    const float *a = (const float *)(const void *)tile_rows(t, row);
+    const uint32_t *b = t->panel;
+    for (size_t step = 0; step < steps; step++) {
+        __m256 half[2];
+        odd_halves(b, half);
+        UNROLL for (int i = 0; i < rows; i++) v_add_product(&acc[i][0], a + i, half);
+        even_halves(b, half);
+        UNROLL for (int i = 0; i < rows; i++) v_add_product(&acc[i][0], a + ROWS + i, half);
+        fetch_step(&next, step);
+        a += 2 * ROWS;
+        b += BV_LANES;
+    }
+}
+#else
 BV_INLINE uint32_t word_at(const char *a) {
     uint32_t word;
     memcpy(&word, a, 4);
@@ -131,34 +153,6 @@ BV_INLINE uint32_t word_at(const char *a) {
 }
 
 /* One step at bf16. */
-#if defined(BV_LEVEL_AVX2)
-/* Under a control register that flushes, plain multiply-adds are the step. All odd elements go
- * first, and a barrier a row keeps gcc from reading ahead: there are no registers for more. */
-BV_INLINE void half_step(__m256 x, const __m256 half[2], vreal *acc) {
-    for (int q = 0; q < 2; q++) acc->v[q] = _mm256_fmadd_ps(x, half[q], acc->v[q]);
-    __asm__ volatile("" ::: "memory");
-}
-
-BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b,
-                         vreal acc[ROWS][VECS], int rows, int vecs) {
-    (void)vecs;
-    const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
-    const __m256i *pairs = (const __m256i *)(const void *)b;
-    __m256 half[2];
-    for (int q = 0; q < 2; q++)
-        half[q] = _mm256_castsi256_ps(_mm256_and_si256(_mm256_loadu_si256(pairs + q), upper));
-    UNROLL for (int i = 0; i < rows; i++) {
-        const __m256i word = _mm256_set1_epi32((int)word_at(row_at(a, a_row, i)));
-        half_step(_mm256_castsi256_ps(_mm256_and_si256(word, upper)), half, &acc[i][0]);
-    }
-    for (int q = 0; q < 2; q++)
-        half[q] = _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_loadu_si256(pairs + q), 16));
-    UNROLL for (int i = 0; i < rows; i++) {
-        const __m256i word = _mm256_set1_epi32((int)word_at(row_at(a, a_row, i)));
-        half_step(_mm256_castsi256_ps(_mm256_slli_epi32(word, 16)), half, &acc[i][0]);
-    }
-}
-#else
 BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b,
                          vreal acc[ROWS][VECS], int rows, int vecs) {
     vpair panel[VECS];
@@ -168,7 +162,6 @@ BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b
         UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot_bf16(acc[i][j], word, panel[j]);
     }
 }
-#endif
 
 BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
                            int vecs) {
@@ -195,6 +188,7 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
     const char *const padded[2] = {words[0], words[4]};
     pair_step(padded, 4, b, acc, rows, vecs);
 }
+#endif
 
 /* ---- tiles ---- */
 
@@ -224,10 +218,9 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int ve
     pair_tile tile;
     tile_start(t, row, acc, rows, vecs);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
-    const unsigned saved = _mm_getcsr();
-    _mm_setcsr(saved | 0x8040u);
+    const unsigned saved = flushing_begin();
     chain(t, row, tile);
-    _mm_setcsr(saved);
+    flushing_end(saved);
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
     tile_finish(t, row, acc, rows, vecs);
 }
@@ -443,6 +436,18 @@ static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out
     }
     for (size_t i = 0; i < rows; i++) _mm512_storeu_si512(out + i * stride, b[i]);
 }
+#elif defined(BV_LEVEL_AVX2)
+static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out, size_t stride,
+                            size_t rows) {
+    for (size_t i = 0; i < rows; i += 8)
+        for (size_t j = 0; j < BV_LANES; j += 8) {
+            __m256 x[8];
+            UNROLL for (int c = 0; c < 8; c++) x[c] = v8_load_words(in[j + (size_t)c] + i);
+            v8_transpose(x);
+            for (size_t r = 0; r < 8 && i + r < rows; r++)
+                v8_store_words(out + (i + r) * stride + j, x[r]);
+        }
+}
 #else
 static void transpose_words(const uint32_t in[BV_LANES][BV_LANES], uint32_t *out, size_t stride,
                             size_t rows) {
@@ -549,6 +554,70 @@ static void pack_rows(const void *a, size_t lda, size_t m, size_t k, void *packe
     }
 }
 
+#if defined(BV_LEVEL_AVX2)
+
+/* Eight steps of up to six rows; the two lanes too many of a step lie where the next one begins, at
+ * the end of a tile in the cache line between tiles. */
+BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to) {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
+    __m256 x[8];
+    UNROLL for (int i = 0; i < 8; i++) x[i] = v8_load_words(words[i]);
+    v8_transpose(x);
+    for (size_t s = 0; s < steps; s++, to += 2 * ROWS) {
+        _mm256_storeu_ps(to, _mm256_and_ps(x[s], upper));
+        _mm256_storeu_ps(to + ROWS,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
+    }
+}
+
+/* A tile of m <= ROWS rows that lie along k. */
+static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float *to) {
+    for (size_t p = 0; p < k; p += 16, to += 16 * ROWS) {
+        const size_t count = k - p < 16 ? k - p : 16;
+        uint32_t words[8][8];
+        if (count < 16) memset(words, 0, sizeof words);
+        for (size_t i = 0; i < m; i++) memcpy(words[i], a + i * lda + p, 2 * count);
+        for (size_t i = m; i < 8; i++) memset(words[i], 0, sizeof words[i]);
+        split_square(words, (count + 1) / 2, to);
+    }
+}
+
+/* Two rows of a transposed A: a step of all tiles. */
+static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
+                          size_t tile_bytes) {
+    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+        const size_t count = m - i < ROWS ? m - i : ROWS;
+        uint16_t halves[2][8] = {{0}};
+        if (odd) memcpy(halves[0], odd + i, 2 * count);
+        memcpy(halves[1], even + i, 2 * count);
+        for (int h = 0; h < 2; h++) {
+            const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
+            _mm256_storeu_ps((float *)(void *)to + h * ROWS,
+                             _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
+        }
+    }
+}
+
+static void pack_rows_bf16(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                           void *packed, size_t tile_bytes) {
+    const uint16_t *from = a;
+    char *to = packed;
+    if (transposed) {
+        for (size_t p = 0; p < k; p += 2, from += 2 * lda, to += 2 * ROWS * sizeof(float)) {
+            for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
+                __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
+                __builtin_prefetch(from + (AHEAD + 1) * lda + i, 0, 3);
+            }
+            split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
+        }
+        return;
+    }
+    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes)
+        split_rows(from + i * lda, lda, m - i < ROWS ? m - i : ROWS, k, (float *)(void *)to);
+}
+
+#else
+
 /* n <= ROWS pairs; a constant n makes the copies single instructions. */
 BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, void *to) {
     uint16_t halves[2][ROWS];
@@ -559,8 +628,9 @@ BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, v
     memcpy(to, words, 4 * n);
 }
 
-static void pack_rows_bf16(const void *a, size_t lda, size_t m, size_t k, void *packed,
-                           size_t tile_bytes) {
+static void pack_rows_bf16(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                           void *packed, size_t tile_bytes) {
+    BV_ASSERT(transposed);
     static const uint16_t zeros[ROWS];
     for (size_t p = 0; p < k; p += 2) {
         const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
@@ -579,8 +649,13 @@ static void pack_rows_bf16(const void *a, size_t lda, size_t m, size_t k, void *
     }
 }
 
+#endif
+
 const bv_matmul_kernels BV_NAME(bv_matmul_table) = {.rows = ROWS,
                                                     .cols = COLS,
+#if defined(BV_LEVEL_AVX2)
+                                                    .splits_pairs = true,
+#endif
                                                     .block = block,
                                                     .block_bf16 = block_bf16,
                                                     .pack_panel = pack_panel,
