@@ -57,18 +57,20 @@ foreach(room IN LISTS BV_ROOMS)
 endforeach()
 
 if(TARGET bv_base)
-    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO)
+    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO PRIVATE PkgConfig::ZLIB)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
 endif()
 if(TARGET bv_arena)
     target_link_libraries(bv_arena PUBLIC PkgConfig::SECCOMP ${CMAKE_DL_LIBS})
+    include(cmake/embed.cmake)
+    bv_embed(bv_arena bv_boxed_candidate_py ${CMAKE_SOURCE_DIR}/src/arena/boxed/candidate.py)
+    bv_embed(bv_arena bv_boxed_checker_py ${CMAKE_SOURCE_DIR}/src/arena/boxed/checker.py)
 endif()
 
 # ---- the page of the arena, the libraries of the server and the store ----
 
-include(cmake/embed.cmake)
 if(TARGET bv_arena)
     foreach(kind html js css)
         bv_embed(bv_arena bv_web_arena_${kind} ${CMAKE_SOURCE_DIR}/web/arena/arena.${kind})

@@ -1,0 +1,15 @@
+#include "cli/arena.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+
+static const bv_subcommand subcommands[] = {
+    {"new", "make a level to fill in", bv_arena_new},
+    {"check", "run a level's own solutions: may it be published?", bv_arena_check},
+    {"list", "the levels of a folder", bv_arena_list},
+    {"eval", "how many programming problems a model solves: pass@k", bv_arena_eval},
+};
+
+bv_status bv_cmd_arena(int argc, char **argv) {
+    return bv_cli_dispatch("beaver arena", subcommands, sizeof subcommands / sizeof *subcommands,
+                           argc, argv);
+}
