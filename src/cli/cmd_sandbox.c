@@ -382,5 +382,9 @@ static const bv_subcommand subcommands[] = {
 };
 
 bv_status bv_cmd_sandbox(int argc, char **argv) {
-    return bv_cli_dispatch("beaver sandbox", subcommands, COUNT(subcommands), argc, argv);
+    static const bv_group group = {
+        "beaver sandbox",
+        "beaver sandbox selftest\nbeaver sandbox run --cpu 1s -- python3 -c 'print(1)'",
+        subcommands, COUNT(subcommands)};
+    return bv_cli_dispatch(&group, argc, argv);
 }
