@@ -6,7 +6,7 @@ static void author_limits(bv_sandbox_limits *limits) {
     bv_sandbox_limits_default(limits);
     limits->cpu_ns = 10000000000ull;
     limits->wall_ns = 20000000000ull;
-    limits->memory_bytes = 512ull << 20;
+    limits->memory_bytes = 512000000;
     limits->output_bytes = BV_LEVEL_TEST_BYTES_MAX;
     limits->files_bytes = 4ull * BV_LEVEL_TEST_BYTES_MAX;
 }

@@ -38,7 +38,7 @@ bool bv_code_verdict_parse(const char *name, bv_code_verdict *out) {
 }
 
 void bv_code_options_default(bv_code_options *options) {
-    *options = (bv_code_options){.cpu_ns = 5 * SECOND, .memory_bytes = 512ull << 20};
+    *options = (bv_code_options){.cpu_ns = 5 * SECOND, .memory_bytes = 512000000};
 }
 
 /* ---- jobs ---- */
@@ -61,7 +61,7 @@ static bv_sandbox_job python_job(const bv_code_options *options, const char *con
 static void give_more(bv_sandbox_limits *limits) {
     limits->cpu_ns = 2 * limits->cpu_ns + 10 * SECOND;
     limits->wall_ns = 2 * limits->wall_ns + 10 * SECOND;
-    limits->memory_bytes = 1ull << 30;
+    limits->memory_bytes = 1000000000;
 }
 
 static void close_all(const int *fds, size_t count) {

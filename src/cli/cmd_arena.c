@@ -13,6 +13,11 @@ static const bv_subcommand subcommands[] = {
 };
 
 bv_status bv_cmd_arena(int argc, char **argv) {
-    return bv_cli_dispatch("beaver arena", subcommands, sizeof subcommands / sizeof *subcommands,
-                           argc, argv);
+    static const bv_group group = {
+        .name = "beaver arena",
+        .example = "beaver arena check levels/*\n"
+                   "beaver arena eval --set humaneval --samples canonical --data eval",
+        .table = subcommands,
+        .count = sizeof subcommands / sizeof *subcommands};
+    return bv_cli_dispatch(&group, argc, argv);
 }

@@ -188,7 +188,9 @@ static void test_mangled(void **state) {
     for (uint32_t i = 0; i < PROBES; i++) {
         for (uint32_t n = 0; n < 200; n++) {
             bv_buffer bad = {0}, whole = {0}, pieces = {0};
-            mangle(SEED, probes[i].bytes, strlen(probes[i].bytes), i, n, &bad);
+            const bv_buffer good = {.data = (char *)probes[i].bytes,
+                                    .size = strlen(probes[i].bytes)};
+            mangle(&good, SEED, i, n, &bad);
             read_all(bad.data, bad.size, bad.size ? bad.size : 1, &whole);
             read_all(bad.data, bad.size, 1 + mangle_word(SEED, i, n, 99) % 7, &pieces);
             if (whole.size < pieces.size || memcmp(whole.data, pieces.data, pieces.size) != 0)

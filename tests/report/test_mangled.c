@@ -21,27 +21,8 @@
 static tiny_run t;
 static const bv_kernels *kernels;
 
-/* Mangles a file again and again, calls `load`, and puts it back. */
 static void each(const char *path, uint32_t file, bv_error *(*load)(void)) {
-    bv_buffer good = {0}, bad = {0};
-    size_t refused = 0;
-    assert_ok(bv_file_read(path, &good));
-    assert_ok(load());
-    for (uint32_t n = 0; n < TIMES; n++) {
-        mangle(SEED, good.data, good.size, file, n, &bad);
-        assert_ok(bv_file_write(path, bad.data ? bad.data : "", bad.size));
-        bv_error *error = load();
-        if (error) {
-            if (bv_error_code(error) >= BV_CODE_FAULT)
-                fail_msg("%s, mutation %u: %s", path, n, bv_error_text(error));
-            refused++;
-        }
-        bv_error_free(&error);
-    }
-    assert_ok(bv_file_write(path, good.data, good.size));
-    assert_true(refused > 0);
-    bv_buffer_free(&good);
-    bv_buffer_free(&bad);
+    mangle_file(path, SEED, file, TIMES, load);
 }
 
 static char *in_run(const char *name) {
