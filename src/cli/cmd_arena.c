@@ -6,6 +6,9 @@ static const bv_subcommand subcommands[] = {
     {"new", "make a level to fill in", bv_arena_new},
     {"check", "run a level's own solutions: may it be published?", bv_arena_check},
     {"list", "the levels of a folder", bv_arena_list},
+    {"serve", "a page and an API: sign up, submit, watch, scoreboard", bv_arena_serve},
+    {"judge", "judge the submissions of a store", bv_arena_judge},
+    {"load", "submit to an arena as many users would, and measure", bv_arena_load},
     {"eval", "how many programming problems a model solves: pass@k", bv_arena_eval},
 };
 
