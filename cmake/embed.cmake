@@ -1,6 +1,6 @@
 # Files become arrays in the program. As a script (-DFILE= -DNAME= -DOUT=) it writes the C source of
-# one; included, it defines bv_embed(TARGET NAME FILE), which gives TARGET `const char NAME[]`, NUL at
-# its end, and `const size_t NAME_size`.
+# one; included, it defines bv_embed(TARGET NAME FILE), which gives TARGET `const char NAME[]`, NUL
+# at its end, and `const size_t NAME_size`.
 if(CMAKE_SCRIPT_MODE_FILE)
     file(READ ${FILE} bytes HEX)
     string(REGEX REPLACE "(..)" "'\\\\x\\1'," bytes "${bytes}")

@@ -57,7 +57,8 @@ foreach(room IN LISTS BV_ROOMS)
 endforeach()
 
 if(TARGET bv_base)
-    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO PRIVATE PkgConfig::ZLIB)
+    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO
+                                  PRIVATE PkgConfig::ZLIB)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})

@@ -1,4 +1,4 @@
-"""Text of many lines, and what programs like to change: blanks at ends, no last newline, nothing."""
+"""Text of many lines; what programs like to change: blanks at ends, no last newline, nothing."""
 import random
 import sys
 

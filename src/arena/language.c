@@ -5,12 +5,15 @@
 #include "base/memory.h"
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 /* A description and what its parts point into. */
 typedef struct description {
     bv_language language; /* first: the public pointer is to it */
     bv_arena *arena;
 } description;
+
+#define SEALED_MIN (64 << 10) /* bytes from which a file in memory is worth it */
 
 /* ---- parsing ---- */
 
@@ -216,8 +219,10 @@ void bv_artifact_free(bv_artifact *artifact) {
     for (size_t i = 0; i < artifact->file_count; i++) {
         bv_free((char *)artifact->files[i].name);
         bv_free((void *)artifact->files[i].bytes);
+        if (artifact->sealed[i] >= 0) close(artifact->sealed[i]);
     }
     bv_free(artifact->files);
+    bv_free(artifact->sealed);
     *artifact = (bv_artifact){0};
 }
 
@@ -225,17 +230,23 @@ static bv_status add_file(bv_artifact *a, const char *name, const void *bytes, s
                           bool executable) {
     bv_sandbox_file *f = &a->files[a->file_count];
     char *copy = bv_malloc(size);
+    a->sealed[a->file_count] = -1;
     *f = (bv_sandbox_file){bv_strdup(name), copy, size, executable};
     a->file_count++; /* freed with the artifact, whatever is missing */
     if (!f->name || !copy) return bv_fail_memory("a program");
     if (size) memcpy(copy, bytes, size);
-    return BV_OK;
+    return size < SEALED_MIN ? BV_OK : bv_sandbox_seal(bytes, size, &a->sealed[a->file_count - 1]);
+}
+
+static bv_status make_room(bv_artifact *a, size_t count) {
+    a->files = bv_calloc(count, sizeof *a->files);
+    a->sealed = bv_calloc(count, sizeof *a->sealed);
+    return a->files && a->sealed ? BV_OK : bv_fail_memory("a program");
 }
 
 static bv_status keep_sources(const bv_language *language, const bv_sandbox_file *sources,
                               size_t count, bv_artifact *a) {
-    a->files = bv_calloc(count, sizeof *a->files);
-    if (!a->files) return bv_fail_memory("a program");
+    BV_TRY(make_room(a, count));
     for (size_t i = 0; i < count; i++)
         BV_TRY(add_file(a, i ? sources[i].name : language->source, sources[i].bytes,
                         sources[i].size, i == 0 || sources[i].executable));
@@ -271,8 +282,7 @@ static bv_status keep_compiled(bv_sandbox_result *result, bv_artifact *a) {
         memcpy(result->reason, "made no file", sizeof "made no file");
         return BV_OK;
     }
-    a->files = bv_calloc(1, sizeof *a->files);
-    if (!a->files) return bv_fail_memory("a program");
+    BV_TRY(make_room(a, 1));
     return add_file(a, f->name, f->bytes.data, f->bytes.size, true);
 }
 
@@ -296,6 +306,7 @@ void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job) {
     job->argv = language->run;
     job->root = &language->run_root;
     job->files = artifact->files;
+    job->sealed = artifact->sealed;
     job->file_count = artifact->file_count;
     job->warm_python = language->warm_python;
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #define BOXES_MAX 1024
+#define TRIES 3
 #define SCRATCH_PREFIX "beaver-sandbox-"
 
 /* ---- the pool ---- */
@@ -230,26 +231,31 @@ static bv_status check_job(const bv_sandbox_job *job) {
     return job->root ? bv_root_check(job->root) : BV_OK;
 }
 
-/* Standard input from bytes: a file in memory that nobody can change any more. */
-static bv_status make_input(const bv_sandbox_job *job, int *input) {
-    *input = -1;
-    if (job->input_connected || job->input_size == 0) return BV_OK;
-    const int file = memfd_create("input", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (file < 0) return bv_fail_errno("cannot make a program's input");
-    const char *bytes = job->input;
-    for (size_t left = job->input_size; left > 0;) {
-        const ssize_t n = write(file, bytes, left);
+bv_status bv_sandbox_seal(const void *bytes, size_t size, int *descriptor) {
+    const int file = memfd_create("sealed", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    const char *at = bytes;
+    *descriptor = -1;
+    if (file < 0) return bv_fail_errno("cannot make a file in memory");
+    for (size_t left = size; left > 0;) {
+        const ssize_t n = write(file, at, left);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
-            bv_error *error = bv_fail_errno("cannot write a program's input");
+            bv_error *error = bv_fail_errno("cannot write a file in memory");
             close(file);
             return error;
         }
-        bytes += n, left -= (size_t)n;
+        at += n, left -= (size_t)n;
     }
     lseek(file, 0, SEEK_SET);
     fcntl(file, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL);
-    *input = file;
+    *descriptor = file;
+    return BV_OK;
+}
+
+static bv_status send_sealed(const bv_sandbox_box *box, const bv_sandbox_job *job) {
+    for (size_t i = 0; job->sealed && i < job->file_count; i++)
+        if (job->sealed[i] >= 0)
+            BV_TRY(bv_wire_send(box->control, BV_FRAME_PLACE, NULL, 0, &job->sealed[i], 1));
     return BV_OK;
 }
 
@@ -259,7 +265,8 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
     bv_buffer payload = {0};
     bv_box_job_put(&payload, job);
     bv_error *error = bv_buffer_error(&payload);
-    if (!error) error = make_input(job, &input);
+    if (!error && !job->input_connected && job->input_size > 0)
+        error = bv_sandbox_seal(job->input, job->input_size, &input);
     if (!error &&
         (pipe2(errors, O_CLOEXEC) || (!job->output_connected && pipe2(output, O_CLOEXEC))))
         error = bv_fail_errno("cannot make pipes for a program");
@@ -269,6 +276,7 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
         box->started = bv_clock_ns();
         error = bv_wire_send(box->control, BV_FRAME_JOB, payload.data, payload.size, ends,
                              ends[2] < 0 ? 2 : 3);
+        if (!error) error = send_sealed(box, job);
     }
     if (!error) box->output = output[0], box->error = errors[0];
     const int unused[] = {output[1], errors[1], input, error ? output[0] : -1,
@@ -349,11 +357,18 @@ bv_status bv_sandbox_wait(bv_sandbox_box **boxes, size_t count, bv_sandbox_resul
     return error;
 }
 
+/* What is ours to blame says nothing about the program, so it runs again: a box, or its slot, may
+ * have been killed when the machine's memory was short. */
 bv_status bv_sandbox_run(bv_sandbox_pool *pool, const bv_sandbox_job *job,
                          bv_sandbox_result *result) {
-    bv_sandbox_box *box;
-    BV_TRY(bv_sandbox_start(pool, job, 1, &box));
-    return bv_sandbox_wait(&box, 1, result);
+    const int tries = job->input_connected || job->output_connected ? 1 : TRIES;
+    for (int i = 1;; i++) {
+        bv_sandbox_box *box;
+        BV_TRY(bv_sandbox_start(pool, job, 1, &box));
+        BV_TRY(bv_sandbox_wait(&box, 1, result));
+        if (result->verdict != BV_VERDICT_FAULT || i >= tries) return BV_OK;
+        bv_sandbox_result_free(result);
+    }
 }
 
 void bv_sandbox_kill(bv_sandbox_box *box) {

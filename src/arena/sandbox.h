@@ -114,6 +114,9 @@ typedef struct bv_sandbox_job {
     const bv_sandbox_root *root; /* NULL: bv_sandbox_root_system */
     const bv_sandbox_file *files;
     size_t file_count;
+    /* NULL, or for each file a memory file with its bytes (bv_sandbox_seal), -1: none. It spares a
+     * large file that many jobs place two copies. */
+    const int *sealed;
     const bv_sandbox_wanted *wanted;
     size_t wanted_count;
 
@@ -132,6 +135,9 @@ typedef struct bv_sandbox_job {
     bool
         warm_python; /* argv is "python3", "main.py", ...: run by a warm interpreter (language.h) */
 } bv_sandbox_job;
+
+/* A file in memory that nobody can change any more; the caller closes it. */
+bv_status bv_sandbox_seal(const void *bytes, size_t size, int *descriptor);
 
 /* ---- a result ---- */
 
@@ -175,7 +181,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
 void bv_sandbox_pool_destroy(bv_sandbox_pool **pool); /* kills what runs; NULL is legal */
 uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool);
 
-/* Runs one job and waits. *result must be {0}; free it, whatever is returned. */
+/* Runs one job and waits. *result must be {0}; free it, whatever is returned. When the fault is
+ * ours, the job runs again, up to three times, unless descriptors are connected. */
 bv_status bv_sandbox_run(bv_sandbox_pool *pool, const bv_sandbox_job *job,
                          bv_sandbox_result *result);
 

@@ -23,6 +23,7 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/sendfile.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -37,6 +38,7 @@ typedef struct run {
     const bv_box_job *job;
     bv_box_report report;
     int signals;  /* signalfd of SIGCHLD */
+    int socket;   /* to the program's process, until it is executed */
     int listener; /* of forbidden calls, -1: closed */
     pid_t program;
     bool ended;
@@ -72,23 +74,44 @@ static bv_status prepare(bv_box *box, int sync) {
 
 /* ---- the job's files ---- */
 
+/* The bytes of a sealed file, which comes in a frame of its own. */
+static bool copy_sealed(const bv_box *box, int out) {
+    bv_frame frame;
+    bv_buffer payload = {0};
+    struct stat s;
+    off_t at = 0;
+    bv_error *error = bv_wire_receive(box->control, &frame, &payload);
+    bool done = !error && frame.type == BV_FRAME_PLACE && frame.descriptor_count == 1 &&
+                fstat(frame.descriptors[0], &s) == 0;
+    while (done && at < s.st_size)
+        done = sendfile(out, frame.descriptors[0], &at, (size_t)(s.st_size - at)) > 0;
+    const int number = errno;
+    if (!error) bv_frame_close(&frame);
+    bv_error_free(&error);
+    bv_buffer_free(&payload);
+    errno = number;
+    return done;
+}
+
+static bool copy_bytes(const bv_sandbox_file *file, int out) {
+    const char *bytes = file->bytes;
+    for (size_t left = file->size; left > 0;) {
+        const ssize_t n = write(out, bytes, left);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        bytes += n, left -= (size_t)n;
+    }
+    return true;
+}
+
 static bv_status place(const bv_box *box, const bv_sandbox_file *file) {
     const int out = openat(box->work, file->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (out < 0) return bv_fail_errno("cannot place %s in a box", file->name);
-    const char *bytes = file->bytes;
+    const bool copied = file->bytes ? copy_bytes(file, out) : copy_sealed(box, out);
     bv_error *error = BV_OK;
-    for (size_t left = file->size; left > 0 && !error;) {
-        const ssize_t n = write(out, bytes, left);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0)
-            error = bv_fail_errno("cannot place %s in a box", file->name);
-        else
-            bytes += n, left -= (size_t)n;
-    }
-    if (!error && fchmod(out, file->executable ? 0700 : 0600))
+    if (!copied || fchmod(out, file->executable ? 0700 : 0600) ||
+        (box->uid && fchown(out, box->uid, (gid_t)box->uid)))
         error = bv_fail_errno("cannot place %s in a box", file->name);
-    if (!error && box->uid && fchown(out, box->uid, (gid_t)box->uid))
-        error = bv_fail_errno("cannot give %s to the program", file->name);
     close(out);
     return error;
 }
@@ -121,57 +144,75 @@ static bv_status fetch(const bv_box *box, size_t index, const char *name) {
 
 /* ---- the program ---- */
 
-static int receive_descriptor(struct msghdr *message) {
-    int descriptor = -1;
-    struct cmsghdr *c = CMSG_FIRSTHDR(message);
-    if (c && c->cmsg_type == SCM_RIGHTS) memcpy(&descriptor, CMSG_DATA(c), sizeof descriptor);
-    return descriptor;
+/* What the program's process says before it is one. A failed execve is the program's own fault (it
+ * is not there, or is none), all else is ours. */
+static bv_status hear_program(run *r, const bv_frame *frame, const bv_buffer *payload) {
+    bv_program_failure f;
+    if (frame->type != BV_FRAME_FAULT || payload->size != sizeof f)
+        return bv_fail(BV_CODE_FAULT, "a program's start was cut off");
+    memcpy(&f, payload->data, sizeof f);
+    f.stage[sizeof f.stage - 1] = 0;
+    if (!strcmp(f.stage, "execve")) {
+        r->report.exec_errno = f.number;
+        return BV_OK;
+    }
+    errno = f.number;
+    return bv_fail_errno("cannot raise the wall \"%s\"", f.stage);
 }
 
-/* Until the program is executed: its listener comes, then the end of the socket, or a failure.
- * A failed execve is the program's fault (it is not there, or is no program), all else ours. */
-static bv_status hear_start(run *r, int socket) {
-    for (;;) {
-        bv_program_failure f;
-        struct iovec part = {&f, sizeof f};
-        char space[CMSG_SPACE(sizeof(int))] __attribute__((aligned(8)));
-        struct msghdr message = {.msg_iov = &part,
-                                 .msg_iovlen = 1,
-                                 .msg_control = space,
-                                 .msg_controllen = sizeof space};
-        const ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-        if (n < 0 && errno == EINTR) continue;
-        if (n == 0) break;
-        if (n != sizeof f) return bv_fail(BV_CODE_FAULT, "a program's start was cut off");
-        if (f.kind == 'N') {
-            r->listener = receive_descriptor(&message);
-            continue;
-        }
-        r->report.exec_errno = f.number;
-        if (strcmp(f.stage, "execve") == 0) continue;
-        errno = f.number;
-        return bv_fail_errno("cannot raise the wall \"%s\"", f.stage);
-    }
-    if (r->listener < 0) return bv_fail(BV_CODE_FAULT, "a program's start was cut off");
-    return BV_OK;
+/* Ahead: the process that will be the program, with its walls up. */
+static bv_status make_program(run *r) {
+    int pair[2];
+    bv_frame frame;
+    bv_buffer payload = {0};
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+        return bv_fail_errno("cannot make a socket in a box");
+    r->program = fork();
+    if (r->program == 0) bv_program_main(r->box, pair[1]);
+    bv_error *error = r->program < 0 ? bv_fail_errno("cannot start a process in a box") : BV_OK;
+    close(pair[1]);
+    r->socket = pair[0];
+    if (!error) error = bv_wire_receive(r->socket, &frame, &payload);
+    if (!error && frame.type == BV_FRAME_READY && frame.descriptor_count == 1)
+        r->listener = frame.descriptors[0];
+    else if (!error)
+        error = hear_program(r, &frame, &payload);
+    bv_buffer_free(&payload);
+    return error;
 }
 
 static bv_status start(run *r, const bv_frame *frame) {
-    int pair[2];
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
-        return bv_fail_errno("cannot make a socket in a box");
-    int input = frame->descriptors[2];
-    if (frame->descriptor_count < 3) input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    const bv_program_streams streams = {input, frame->descriptors[0], frame->descriptors[1],
-                                        pair[1]};
+    int null = -1;
+    if (frame->descriptor_count < 3) null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const int streams[] = {null >= 0 ? null : frame->descriptors[2], frame->descriptors[0],
+                           frame->descriptors[1]};
+    const bv_sandbox_job job = {.argv = (const char *const *)r->job->argv,
+                                .env = (const char *const *)r->job->env,
+                                .limits = r->job->limits,
+                                .warm_python = r->job->warm_python};
+    bv_buffer payload = {0};
+    bv_box_job_put(&payload, &job);
+    bv_error *error = bv_buffer_error(&payload);
     r->report.wall_ns = bv_clock_ns();
-    r->program = fork();
-    if (r->program == 0) bv_program_main(r->box, r->job, &streams);
-    bv_error *error = r->program < 0 ? bv_fail_errno("cannot start a process in a box") : BV_OK;
-    close(pair[1]);
-    if (frame->descriptor_count < 3) close(input);
-    if (!error) error = hear_start(r, pair[0]);
-    close(pair[0]);
+    if (!error)
+        error = bv_wire_send(r->socket, BV_FRAME_JOB, payload.data, payload.size, streams, 3);
+    if (null >= 0) close(null);
+    bv_buffer_free(&payload);
+    return error;
+}
+
+/* After its end: had it been executed at all? */
+static bv_status ask_start(run *r) {
+    bv_frame frame;
+    bv_buffer payload = {0};
+    bv_error *error = bv_wire_receive(r->socket, &frame, &payload);
+    const bool executed = bv_error_code(error) == BV_CODE_INTERRUPTED; /* it is closed */
+    if (executed)
+        bv_error_free(&error);
+    else if (!error)
+        error = hear_program(r, &frame, &payload);
+    bv_buffer_free(&payload);
+    close(r->socket);
     return error;
 }
 
@@ -293,33 +334,39 @@ static bv_status move_home(const bv_box *box, bv_box_job *job) {
     return BV_OK;
 }
 
-static bv_status run_job(bv_box *box, bv_frame *frame, const bv_buffer *payload) {
+static bv_status run_job(run *r, bv_frame *frame, const bv_buffer *payload) {
     bv_box_job job = {0};
     bv_wire_reader in = {payload->data, payload->size, false};
-    run r = {.box = box, .job = &job, .listener = -1, .report = {.forbidden = -1}};
+    r->job = &job;
     if (frame->type != BV_FRAME_JOB || frame->descriptor_count < 2)
         return bv_fail(BV_CODE_FAULT, "a box was given something else than a job");
     BV_TRY(bv_box_job_get(&in, &job));
-    if (box->plan->policy == BV_POLICY_NESTED) BV_TRY(move_home(box, &job));
-    BV_TRY(catch_children(&r));
-    BV_TRY(place_all(box, &job));
-    bv_error *error = start(&r, frame);
+    if (r->box->plan->policy == BV_POLICY_NESTED) BV_TRY(move_home(r->box, &job));
+    BV_TRY(place_all(r->box, &job));
+    bv_error *error = start(r, frame);
     bv_frame_close(frame); /* or the caller would never see the end of the output */
     if (error) return error;
-    watch(&r);
-    end(&r);
-    return r.report.killed == 2 ? BV_OK : tell(&r);
+    watch(r);
+    end(r);
+    BV_TRY(ask_start(r));
+    return r->report.killed == 2 ? BV_OK : tell(r);
 }
 
 void bv_box_main(const bv_box_plan *plan, int control, int sync) {
     bv_box box = {.plan = plan, .control = control, .work = -1, .landlock = -1};
+    run r = {.box = &box, .listener = -1, .socket = -1, .report = {.forbidden = -1}};
     bv_frame frame;
     bv_buffer payload = {0};
     bv_error *error = prepare(&box, sync);
+    if (!error) error = catch_children(&r);
+    if (!error) error = make_program(&r);
     if (!error) error = bv_wire_send(control, BV_FRAME_READY, NULL, 0, NULL, 0);
     if (!error) error = bv_wire_receive(control, &frame, &payload);
-    if (!error) error = run_job(&box, &frame, &payload);
-    if (plan->policy == BV_POLICY_NESTED) bv_nested_remove(&box);
+    if (!error) error = run_job(&r, &frame, &payload);
+    if (plan->policy == BV_POLICY_NESTED) {
+        bv_nested_reap(&box, 0, NULL);
+        bv_nested_remove(&box);
+    }
     if (error && bv_error_code(error) != BV_CODE_INTERRUPTED) give_up(control, error);
     _exit(0);
 }

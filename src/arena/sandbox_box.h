@@ -37,7 +37,7 @@ typedef struct bv_box_job {
     bv_sandbox_limits limits;
     char **argv, **env;
     bool warm_python;
-    bv_sandbox_file *files;
+    bv_sandbox_file *files; /* of a sealed one the bytes are NULL: a frame brings it */
     size_t file_count;
     char **wanted;
     size_t wanted_count;
@@ -68,6 +68,7 @@ typedef struct bv_box {
     int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
     int landlock;         /* ruleset, -1: none                                     */
     uid_t uid;            /* nested as root: whom the program becomes; else 0      */
+    uint32_t user_tasks;  /* nested as an ordinary user: how many it had before            */
     char work_path[256];  /* "/work", or the host's path when nested               */
     char nested_top[224]; /* nested: what is removed at the end                    */
     char temporary[256];  /* nested: what stands in for /tmp */
@@ -78,16 +79,12 @@ typedef struct bv_box {
 /* The first process of a box. `sync` says by a byte that the ids are mapped. Never returns. */
 void bv_box_main(const bv_box_plan *plan, int control, int sync) __attribute__((noreturn));
 
-/* The program itself, in the child: raises the last walls and executes. `report` gets 'N' with the
- * seccomp listener, then nothing, or 'E' and why. Never returns. */
-typedef struct bv_program_streams {
-    int input, output, error, report;
-} bv_program_streams;
-void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_streams *streams)
-    __attribute__((noreturn));
+/* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
+ * waits for the job, executes it. FAULT with a bv_program_failure when a step failed; the socket
+ * closes when the program is executed. Never returns. */
+void bv_program_main(const bv_box *box, int socket) __attribute__((noreturn));
 typedef struct bv_program_failure {
-    char kind; /* 'N' or 'E' */
-    int number;
+    int number; /* errno */
     char stage[32];
 } bv_program_failure;
 
@@ -107,7 +104,10 @@ bool bv_root_is_full(const bv_box *box);
 /* sandbox_nested.c: the same for `nested`: a folder of the host. */
 bv_status bv_nested_build(bv_box *box);
 bool bv_nested_is_full(const bv_box *box);
-void bv_nested_kill(const bv_box *box); /* all descendants, until none is left */
+void bv_nested_kill(const bv_box *box); /* all descendants that are seen now; NULL: of a slot */
+/* Kills and waits until there is none. */
+void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status);
+uint32_t bv_nested_user_tasks(void);
 void bv_nested_remove(const bv_box *box);
 
 /* sandbox_landlock.c. ABI 0: the kernel has none. */

@@ -20,6 +20,7 @@
        */
 /* Enough to fill the folder, which tells; this is against files that are only said to be large. */
 #define FILE_SPARE (64 << 10)
+#define SPARE_OF_USER 512
 #define ADDRESS_SPARE (256ull << 20)
 #define THREAD_SPARE (128ull << 20)
 
@@ -59,10 +60,10 @@ int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (set(rows[i].resource, rows[i].soft, rows[i].hard)) return -1;
-    /* Nested as an ordinary user it would count all the user's processes. */
-    const bool counts_alone = box->plan->policy == BV_POLICY_FULL || box->uid != 0;
-    const uint64_t pids = limits->pids + SPARE_PROCESSES;
-    if (counts_alone && set(RLIMIT_NPROC, pids, pids)) return -1;
+    uint64_t pids = limits->pids + SPARE_PROCESSES;
+    /* Nested as an ordinary user it counts all the user's processes, which come and go. */
+    if (box->user_tasks) pids += box->user_tasks + SPARE_OF_USER;
+    if (set(RLIMIT_NPROC, pids, pids)) return -1;
     return box->plan->memory_counted ? 0 : limit_memory(limits);
 }
 

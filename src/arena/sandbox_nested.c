@@ -24,7 +24,10 @@
 #define OUTER_ID_BASE 1000000000u
 
 bv_status bv_nested_build(bv_box *box) {
-    if (geteuid() == 0) box->uid = OUTER_ID_BASE + (uid_t)getppid();
+    if (geteuid() == 0)
+        box->uid = OUTER_ID_BASE + (uid_t)getppid();
+    else
+        box->user_tasks = bv_nested_user_tasks();
     snprintf(box->nested_top, sizeof box->nested_top, "%s/box-XXXXXX", box->plan->scratch);
     if (!mkdtemp(box->nested_top))
         return bv_fail_errno("cannot make a work folder in %s", box->plan->scratch);
@@ -60,30 +63,30 @@ bool bv_nested_is_full(const bv_box *box) {
 
 /* ---- the end ---- */
 
-/* Signals every child and grandchild that /proc shows. How many were found. */
-static size_t signal_descendants(pid_t pid, int signal, int depth) {
-    char path[96], list[4096];
-    size_t found = 0;
+/* Signals every child and grandchild that /proc shows now. One that dies meanwhile hands its
+ * children to us, so another pass finds them. */
+static void signal_descendants(pid_t pid, int signal, int depth) {
+    char path[96], list[16384];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", (int)pid, (int)pid);
     const int file = open(path, O_RDONLY | O_CLOEXEC);
-    if (file < 0) return 0;
+    if (file < 0) return;
     const ssize_t n = read(file, list, sizeof list - 1);
     close(file);
     list[n < 0 ? 0 : n] = 0;
     for (char *at = list, *end; *at; at = end) {
         const pid_t child = (pid_t)strtol(at, &end, 10);
         if (end == at || child <= 1) break;
+        /* The last number of a full list may be cut. */
+        if (!*end && n == (ssize_t)sizeof list - 1) break;
+        if (depth < 64) signal_descendants(child, signal, depth + 1);
         kill(child, signal);
-        found++;
-        if (depth < 64) found += signal_descendants(child, signal, depth + 1);
     }
-    return found;
 }
 
-/* As root by user, at once; else by walking the tree until it is empty: first stopping all, so that
- * nobody forks away. What loses its parent becomes our child, so nothing gets out of sight. */
+/* As root by user, at once; else by walking the tree: first stopping all, so that nobody forks
+ * away. Who calls this does so again until it has no child left. */
 void bv_nested_kill(const bv_box *box) {
-    if (box->uid) {
+    if (box && box->uid) {
         const pid_t killer = fork();
         if (killer == 0) {
             if (setresuid(box->uid, box->uid, box->uid) == 0) kill(-1, SIGKILL);
@@ -92,16 +95,38 @@ void bv_nested_kill(const bv_box *box) {
         while (killer > 0 && waitpid(killer, NULL, 0) < 0 && errno == EINTR) {
         }
     }
+    signal_descendants(getpid(), SIGSTOP, 0);
+    signal_descendants(getpid(), SIGKILL, 0);
+}
+
+void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status) {
     for (;;) {
-        signal_descendants(getpid(), SIGSTOP, 0);
-        if (signal_descendants(getpid(), SIGKILL, 0) == 0) return;
-        siginfo_t info;
-        const struct timespec pause = {0, 1000000};
-        nanosleep(&pause, NULL);
-        /* Zombies are left to be waited for; only the living count. */
-        info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid) return;
+        int status;
+        bool any = false;
+        bv_nested_kill(box);
+        for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) != 0; any = true) {
+            if (pid < 0 && errno == EINTR) continue;
+            if (pid < 0) return; /* no child is left, so no grandchild either */
+            if (pid == program && wait_status) *wait_status = status;
+        }
+        const struct timespec pause = {0, 500000};
+        if (!any) nanosleep(&pause, NULL);
     }
+}
+
+/* How many processes and threads the user has, who is not ours alone: what RLIMIT_NPROC counts. */
+uint32_t bv_nested_user_tasks(void) {
+    DIR *folder = opendir("/proc");
+    uint32_t count = 0;
+    for (struct dirent *e; folder && (e = readdir(folder));) {
+        struct stat s;
+        char path[300];
+        if (e->d_name[0] < '1' || e->d_name[0] > '9') continue;
+        snprintf(path, sizeof path, "/proc/%s/task", e->d_name);
+        if (stat(path, &s) == 0 && s.st_uid == geteuid()) count += (uint32_t)s.st_nlink - 2;
+    }
+    if (folder) closedir(folder);
+    return count;
 }
 
 /* Deletes all in the current folder, however deep: into a folder and back by "..", never by a path,

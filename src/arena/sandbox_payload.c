@@ -82,7 +82,9 @@ void bv_box_job_put(bv_buffer *out, const bv_sandbox_job *job) {
     for (size_t i = 0; i < job->file_count; i++) {
         bv_wire_put_text(out, job->files[i].name);
         bv_wire_put(out, job->files[i].executable);
-        bv_wire_put_bytes(out, job->files[i].bytes, job->files[i].size);
+        const bool sealed = job->sealed && job->sealed[i] >= 0;
+        bv_wire_put(out, sealed);
+        if (!sealed) bv_wire_put_bytes(out, job->files[i].bytes, job->files[i].size);
     }
 }
 
@@ -105,6 +107,7 @@ bv_status bv_box_job_get(bv_wire_reader *in, bv_box_job *job) {
         job->files[i].name = bv_wire_get_text(in);
         job->files[i].executable = bv_wire_get(in) != 0;
         uint64_t bytes;
+        if (bv_wire_get(in)) continue; /* sealed */
         job->files[i].bytes = bv_wire_get_bytes(in, &bytes);
         job->files[i].size = bytes;
     }

@@ -1,7 +1,8 @@
 /*
- * The program: from the fork of a box to execve. The order matters: descriptors first, limits that
- * need privileges, privileges away, Landlock, seccomp last, since from then on only listed calls
- * work. Any step that fails ends here and is reported; nothing runs with less.
+ * The program: a process of a box that is made ahead, raises all walls that no job changes, and
+ * waits. With a job it arranges its streams, sets its limits and executes. The order matters: what
+ * needs privileges comes first, then they go, then Landlock, then seccomp, since from there on only
+ * listed calls work. A step that fails ends here and is reported; nothing runs with less.
  */
 #include "arena/sandbox_box.h"
 #include "arena/warm_python.h"
@@ -14,17 +15,17 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
-#define REPORT 3 /* where the socket to the box stands until execve closes it */
+#define SOCKET 3   /* to the box, until execve closes it */
+#define LANDLOCK 4 /* the ruleset, until it is entered */
 
 static void fail(const char *stage) __attribute__((noreturn));
 static void fail(const char *stage) {
-    bv_program_failure f = {.kind = 'E', .number = errno};
+    bv_program_failure f = {.number = errno};
     snprintf(f.stage, sizeof f.stage, "%s", stage);
-    send(REPORT, &f, sizeof f, MSG_NOSIGNAL);
-    _exit(127);
+    bv_error *gone = bv_wire_send(SOCKET, BV_FRAME_FAULT, &f, sizeof f, NULL, 0);
+    _exit(gone ? 126 : 127);
 }
 
 static void reset_signals(void) {
@@ -34,37 +35,30 @@ static void reset_signals(void) {
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* 0, 1, 2 and the report's socket; all others are closed. Sources are above all targets. */
-static void arrange_descriptors(const bv_program_streams *s, int *landlock) {
-    const int from[] = {s->input, s->output, s->error, s->report};
-    int high[5];
-    for (int i = 0; i < 4; i++) high[i] = fcntl(from[i], F_DUPFD_CLOEXEC, 100);
-    high[4] = *landlock < 0 ? -1 : fcntl(*landlock, F_DUPFD_CLOEXEC, 100);
-    for (int i = 0; i < 3; i++)
-        if (dup2(high[i], i) < 0) _exit(127);
-    if (dup3(high[3], REPORT, O_CLOEXEC) < 0) _exit(127);
-    if (high[4] >= 0) {
-        if (dup3(high[4], REPORT + 1, O_CLOEXEC) < 0) fail("descriptors");
-        *landlock = REPORT + 1;
-    }
-    if (close_range(*landlock < 0 ? REPORT + 1 : REPORT + 2, ~0u, 0)) fail("descriptors");
+/* The socket and the ruleset move to their places; all else is closed, the box's own socket to the
+ * caller among it. Sources are moved above all targets first. */
+static void keep_descriptors(int socket, int *landlock) {
+    const int high = fcntl(socket, F_DUPFD_CLOEXEC, 100);
+    const int rules = *landlock < 0 ? -1 : fcntl(*landlock, F_DUPFD_CLOEXEC, 100);
+    if (high < 0 || dup3(high, SOCKET, O_CLOEXEC) < 0) _exit(127);
+    if (rules >= 0) *landlock = dup3(rules, LANDLOCK, O_CLOEXEC);
+    if (close_range(*landlock < 0 ? SOCKET + 1 : LANDLOCK + 1, ~0u, 0)) fail("descriptors");
 }
 
-static void send_listener(int listener) {
-    bv_program_failure f = {.kind = 'N'};
-    struct iovec part = {&f, sizeof f};
-    union {
-        struct cmsghdr align;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } space;
-    struct msghdr message = {.msg_iov = &part,
-                             .msg_iovlen = 1,
-                             .msg_control = space.bytes,
-                             .msg_controllen = sizeof space.bytes};
-    struct cmsghdr *c = CMSG_FIRSTHDR(&message);
-    c->cmsg_level = SOL_SOCKET, c->cmsg_type = SCM_RIGHTS, c->cmsg_len = CMSG_LEN(sizeof(int));
-    memcpy(CMSG_DATA(c), &listener, sizeof listener);
-    if (sendmsg(REPORT, &message, MSG_NOSIGNAL) < 0) fail("seccomp");
+static void raise_walls(bv_box *box, int socket) {
+    reset_signals();
+    const bool exposed = bv_memory_expose(box) == 0; /* before the descriptors are closed */
+    keep_descriptors(socket, &box->landlock);
+    if (!exposed) fail("order of killing");
+    umask(077);
+    if (setsid() < 0) fail("setsid");
+    if (bv_privileges_drop(box)) fail("privileges");
+    if (chdir(box->work_path)) fail("work folder");
+    if (bv_landlock_enter(box)) fail("landlock");
+    if (box->landlock >= 0) close(box->landlock);
+    const int listener = bv_seccomp_enter(&bv_seccomp_filter);
+    if (listener < 0) fail("seccomp");
+    if (bv_wire_send(SOCKET, BV_FRAME_READY, NULL, 0, &listener, 1)) _exit(126);
     close(listener);
 }
 
@@ -79,26 +73,28 @@ static void execute(char **argv, char **env) {
     execvpe(argv[0], argv, env);
 }
 
-void bv_program_main(const bv_box *box, const bv_box_job *job, const bv_program_streams *streams) {
+void bv_program_main(const bv_box *box, int socket) {
     bv_box own = *box;
-    reset_signals();
-    const bool exposed = bv_memory_expose(box) == 0; /* before the descriptors are closed */
-    arrange_descriptors(streams, &own.landlock);
-    umask(077);
-    if (!exposed) fail("order of killing");
-    if (setsid() < 0) fail("setsid");
-    if (bv_limits_enter(&own, &job->limits)) fail("limits");
-    if (bv_privileges_drop(&own)) fail("privileges");
-    if (chdir(own.work_path)) fail("work folder");
-    if (bv_landlock_enter(&own)) fail("landlock");
-    if (own.landlock >= 0) close(own.landlock);
-    const int listener = bv_seccomp_enter(&bv_seccomp_filter);
-    if (listener < 0) fail("seccomp");
-    send_listener(listener);
-    if (job->warm_python && own.plan->warm_python) {
-        close(REPORT);
-        _exit(bv_warm_python_run(job->argv));
+    bv_box_job job = {0};
+    bv_frame frame;
+    bv_buffer payload = {0};
+    raise_walls(&own, socket);
+    if (own.plan->warm_python) bv_warm_python_prepare();
+    bv_error *error = bv_wire_receive(SOCKET, &frame, &payload);
+    if (error) _exit(0); /* the box ends unused */
+    bv_wire_reader in = {payload.data, payload.size, false};
+    if (frame.descriptor_count != 3 || bv_box_job_get(&in, &job)) {
+        errno = EPROTO;
+        fail("job");
     }
-    execute(job->argv, job->env);
+    for (int i = 0; i < 3; i++)
+        if (dup2(frame.descriptors[i], i) < 0) fail("descriptors");
+    bv_frame_close(&frame);
+    if (bv_limits_enter(&own, &job.limits)) fail("limits");
+    if (job.warm_python && own.plan->warm_python) {
+        close(SOCKET);
+        _exit(bv_warm_python_run(job.argv));
+    }
+    execute(job.argv, job.env);
     fail("execve");
 }

@@ -15,6 +15,7 @@ typedef enum bv_frame_type {
     BV_FRAME_BOX,      /* slot to caller: its process; descriptors: control, process   */
     BV_FRAME_READY,    /* box to caller: all that could be done ahead is done          */
     BV_FRAME_JOB,      /* caller to box; descriptors: input, output, error             */
+    BV_FRAME_PLACE,    /* caller to box; descriptor: the next sealed file of the job   */
     BV_FRAME_KILL,     /* caller to box: end the tree now, and report                  */
     BV_FRAME_FILE,     /* box to caller: a fetched file; descriptor: it, open to read      */
     BV_FRAME_RESULT,   /* box to caller: how it ended; the last frame                      */

@@ -78,11 +78,14 @@ bv_status bv_warm_python_start(void) {
     return BV_OK;
 }
 
+void bv_warm_python_prepare(void) {
+    if (python.after_fork) python.after_fork();
+}
+
 int bv_warm_python_run(char **argv) {
     /* The file is the last word: "python3 -I main.py". */
     const char *name = "main.py";
     for (int i = 1; argv[i]; i++) name = argv[i];
-    python.after_fork();
     signal(SIGPIPE, SIG_IGN), signal(SIGXFSZ, SIG_IGN); /* as python3 has them */
     FILE *file = fopen(name, "r");
     if (!file) return 2;

@@ -13,7 +13,9 @@
 
 /* In a slot, once. BV_CODE_USAGE when this machine has no libpython3. */
 bv_status bv_warm_python_start(void);
-/* In a box, as the program: argv[1] is a file of the work folder. The exit code. */
+/* In the program's process, ahead of its job. Without an interpreter: nothing. */
+void bv_warm_python_prepare(void);
+/* As the program: argv[1] is a file of the work folder. The exit code. */
 int bv_warm_python_run(char **argv);
 
 #endif

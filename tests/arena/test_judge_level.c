@@ -115,6 +115,9 @@ static void test_scores(void **state) {
     (void)state;
     put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"scoring\": \"each\", \"tests\": "
                       "{\"visible\": 1, \"hidden\": 4}, \"checker\": \"tokens\"}");
+    char hidden[4300];
+    snprintf(hidden, sizeof hidden, "%s/tests/hidden", path);
+    assert_ok(bv_dir_make(hidden));
     put("tests/hidden/1.in", "1 1\n");
     put("tests/hidden/2.in", "1 2\n");
     put("tests/hidden/3.in", "-1 2\n");

@@ -2,5 +2,6 @@ import collections
 import re
 import sys
 
-for word, count in collections.Counter(re.findall("[a-z]+", sys.stdin.read().lower())).most_common():
+counts = collections.Counter(re.findall("[a-z]+", sys.stdin.read().lower()))
+for word, count in counts.most_common():
     print(word, count)
