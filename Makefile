@@ -40,7 +40,7 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## run the threaded tests under ThreadSanitizer
 	@scripts/install build test
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|engine|train)$$' -LE slow
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|engine|train|http|store)$$' -LE slow
 
 coverage: ## run the tests and count executed lines (gcov files in build/coverage)
 	@scripts/install build test

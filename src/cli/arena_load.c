@@ -300,7 +300,23 @@ static bool collect(void *context, const char *bytes, size_t size) {
     return true;
 }
 
-/* Reads the events to their end, and the verdict in the last one. */
+/* The verdict in the last event, compared with what the program deserves. */
+static bv_status check_verdict(load *l, const program *p, const char *events) {
+    static const char mark[] = "event: verdict\ndata: ";
+    const char *data = events ? strstr(events, mark) : NULL;
+    json_t *submission;
+    if (!data) return bv_fail(BV_CODE_INPUT, "the events of %s ended without a verdict", p->name);
+    data += sizeof mark - 1;
+    BV_TRY(bv_json_parse(data, strcspn(data, "\n"), "event", &submission));
+    const char *verdict = json_string_value(json_object_get(submission, "verdict"));
+    if (!verdict || !strcmp(verdict, "accepted") != (p->kind == KIND_RIGHT)) {
+        l->unexpected++;
+        bv_cli_say("unexpected: %s got %s\n", p->name, verdict ? verdict : "nothing");
+    }
+    json_decref(submission);
+    return BV_OK;
+}
+
 static bv_status await(load *l, bv_http_client *client, const program *p, const char *key,
                        int64_t id) {
     char path[64], header[160];
@@ -314,16 +330,7 @@ static bv_status await(load *l, bv_http_client *client, const program *p, const 
                                .context = &events,
                                .timeout_ms = 600000};
     bv_error *error = bv_http_client_call(client, &wish, &r);
-    const char *last = events.data ? strstr(events.data, "event: verdict") : NULL;
-    if (!error && !last) error = bv_fail(BV_CODE_INPUT, "%s ended without a verdict", path);
-    if (!error) {
-        const bool accepted = strstr(last, "\"verdict\": \"accepted\"") != NULL;
-        if (accepted != (p->kind == KIND_RIGHT)) {
-            l->unexpected++;
-            const char *verdict = strstr(last, "\"verdict\"");
-            bv_cli_say("unexpected: %s got %.40s\n", p->name, verdict ? verdict : "nothing");
-        }
-    }
+    if (!error) error = check_verdict(l, p, events.data);
     bv_http_result_free(&r);
     bv_buffer_free(&events);
     return error;

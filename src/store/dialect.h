@@ -17,7 +17,7 @@
     X(blob, "BLOB", "BYTEA")                                                                       \
     /* the database's clock: milliseconds since 1970, UTC */                                       \
     X(now_ms, "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS INTEGER)",               \
-              "CAST(extract(epoch FROM statement_timestamp()) * 1000 AS BIGINT)")                      \
+              "CAST(extract(epoch FROM statement_timestamp()) * 1000 AS BIGINT)")                  \
     /* behind a SELECT: its rows are ours until the end of the transaction */                      \
     X(for_update, "", "FOR UPDATE")                                                                \
     /* the same, passing over rows that others hold */                                             \
