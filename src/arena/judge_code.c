@@ -189,11 +189,11 @@ static bv_status judge_apart(bv_sandbox_pool *pool, const bv_problem *problem,
     bv_sandbox_result results[2] = {{0}};
     bv_error *error = put_task(problem, &task);
     const bv_sandbox_file candidate_files[] = {
-        {"main.py", bv_boxed_candidate_py, bv_boxed_candidate_py_size, false},
-        {"solution.py", solution->data, solution->size, false}};
+        {.name = "main.py", .bytes = bv_boxed_candidate_py, .size = bv_boxed_candidate_py_size},
+        {.name = "solution.py", .bytes = solution->data, .size = solution->size}};
     const bv_sandbox_file checker_files[] = {
-        {"main.py", bv_boxed_checker_py, bv_boxed_checker_py_size, false},
-        {"task.json", task.data, task.size, false}};
+        {.name = "main.py", .bytes = bv_boxed_checker_py, .size = bv_boxed_checker_py_size},
+        {.name = "task.json", .bytes = task.data, .size = task.size}};
     bv_sandbox_job jobs[] = {python_job(options, candidate_argv, candidate_files, 2),
                              python_job(options, checker_argv, checker_files, 2)};
     give_more(&jobs[1].limits);
@@ -218,7 +218,7 @@ static bv_status judge_in_process(bv_sandbox_pool *pool, const bv_problem *p,
     if (*p->call) bv_buffer_printf(&text, "%s(%s)\n", p->call, p->entry);
     bv_buffer_text(&text, "__import__('builtins').print('\\n" END_MARK "')\n");
     bv_error *error = bv_buffer_error(&text);
-    const bv_sandbox_file file = {"main.py", text.data, text.size, false};
+    const bv_sandbox_file file = {.name = "main.py", .bytes = text.data, .size = text.size};
     bv_sandbox_job job = python_job(options, argv, &file, 1);
     if (!error) error = run_jobs(pool, &job, 1, &result);
     if (!error) read_in_process(&result, out);
