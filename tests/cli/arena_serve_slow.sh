@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The arena as it is run: a site without judges, judges beside it of which one is killed, a restart in
-# the middle, and every submission judged once, as it deserves.
+# The arena as it is run: a site without judges, judges beside it of which one is killed, a restart
+# in the middle, and every submission judged once, as it deserves.
 . "$BEAVER_SOURCE/tests/support/cli.sh"
 policy=full
 beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
