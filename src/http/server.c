@@ -3,8 +3,10 @@
 #include "base/memory.h"
 #include "http/connection.h"
 #include <netdb.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define TICK_MS 100
 #define BACKLOG 4096
@@ -251,8 +253,17 @@ int bv_http_server_port(const bv_http_server *s) {
 }
 
 bv_status bv_http_server_run(bv_http_server *s) {
+    /* libuv writes without MSG_NOSIGNAL. The signal goes to the thread that wrote, so it is blocked
+     * here, and what is left of it is taken away before the caller's mask is back. */
+    sigset_t pipes, before;
+    sigemptyset(&pipes);
+    sigaddset(&pipes, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipes, &before);
     s->thread = pthread_self();
     uv_run(&s->loop, UV_RUN_DEFAULT);
+    while (sigtimedwait(&pipes, NULL, &(struct timespec){0, 0}) > 0) {
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return BV_OK;
 }
 

@@ -241,7 +241,8 @@ async function levelPage(name) {
 async function scoreboardPage() {
   const [{users}, {levels}] = await Promise.all([api("scoreboard"), api("levels")]);
   const rows = users.map((user) => h("tr", null,
-    h("td", {class: "number"}, user.rank), h("td", null, user.name),
+    h("td", {class: "number"}, user.rank),
+    h("td", {class: "name", title: user.name}, user.name),
     h("td", null, h("span", {class: "tag"}, user.kind)),
     h("td", {class: "number points"}, user.points),
     ...levels.map((level) => {
@@ -251,11 +252,14 @@ async function scoreboardPage() {
     }),
     h("td", {class: "quiet"}, time(user.last_ms))));
   show(h("h1", null, "Scoreboard"),
-    h("p", {class: "lead"}, "People and models side by side: the best score of each in each level."),
+    h("p", {class: "lead"}, "People and models side by side: the best score of each in each level " +
+      "(the numbers lead to them)."),
     users.length ? h("div", {class: "card scroll"}, h("table", null,
       h("thead", null, h("tr", null, h("th", {class: "number"}, "#"), h("th", null, "Name"),
         h("th", null, ""), h("th", {class: "number"}, "Points"),
-        ...levels.map((level) => h("th", {class: "number"}, level.title)),
+        ...levels.map((level, i) =>
+          h("th", {class: "number"}, h("a", {href: "#/level/" + encodeURIComponent(level.name),
+            title: level.title + ", " + level.points + " points"}, i + 1))),
         h("th", null, "Last rise"))),
       h("tbody", null, ...rows))) : h("p", {class: "quiet"}, "Nobody has a score yet."));
 }
