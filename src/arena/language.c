@@ -219,10 +219,9 @@ void bv_artifact_free(bv_artifact *artifact) {
     for (size_t i = 0; i < artifact->file_count; i++) {
         bv_free((char *)artifact->files[i].name);
         bv_free((void *)artifact->files[i].bytes);
-        if (artifact->sealed[i] >= 0) close(artifact->sealed[i]);
+        if (artifact->files[i].sealed > 0) close(artifact->files[i].sealed);
     }
     bv_free(artifact->files);
-    bv_free(artifact->sealed);
     *artifact = (bv_artifact){0};
 }
 
@@ -230,18 +229,17 @@ static bv_status add_file(bv_artifact *a, const char *name, const void *bytes, s
                           bool executable) {
     bv_sandbox_file *f = &a->files[a->file_count];
     char *copy = bv_malloc(size);
-    a->sealed[a->file_count] = -1;
-    *f = (bv_sandbox_file){bv_strdup(name), copy, size, executable};
+    *f = (bv_sandbox_file){
+        .name = bv_strdup(name), .bytes = copy, .size = size, .executable = executable};
     a->file_count++; /* freed with the artifact, whatever is missing */
     if (!f->name || !copy) return bv_fail_memory("a program");
     if (size) memcpy(copy, bytes, size);
-    return size < SEALED_MIN ? BV_OK : bv_sandbox_seal(bytes, size, &a->sealed[a->file_count - 1]);
+    return size < SEALED_MIN ? BV_OK : bv_sandbox_seal(bytes, size, &f->sealed);
 }
 
 static bv_status make_room(bv_artifact *a, size_t count) {
     a->files = bv_calloc(count, sizeof *a->files);
-    a->sealed = bv_calloc(count, sizeof *a->sealed);
-    return a->files && a->sealed ? BV_OK : bv_fail_memory("a program");
+    return a->files ? BV_OK : bv_fail_memory("a program");
 }
 
 static bv_status keep_sources(const bv_language *language, const bv_sandbox_file *sources,
@@ -306,7 +304,6 @@ void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job) {
     job->argv = language->run;
     job->root = &language->run_root;
     job->files = artifact->files;
-    job->sealed = artifact->sealed;
     job->file_count = artifact->file_count;
     job->warm_python = language->warm_python;
 }

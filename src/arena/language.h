@@ -45,7 +45,6 @@ void bv_language_free(bv_language **language); /* NULL is legal */
 typedef struct bv_artifact {
     const bv_language *language;
     bv_sandbox_file *files; /* owned, with names and bytes */
-    int *sealed;            /* of large ones a memory file, else -1 */
     size_t file_count;
 } bv_artifact;
 void bv_artifact_free(bv_artifact *artifact); /* {0} is legal */
@@ -59,8 +58,7 @@ bv_status bv_language_compile(bv_sandbox_pool *pool, const bv_language *language
                               bv_artifact *artifact, bv_sandbox_result *result);
 
 /* Fills argv, root, files and warm_python of a job (limits and streams are the caller's).
- * Borrowed from the artifact. Who then gives the job another list of files also replaces
- * `sealed` (NULL is right for any list). */
+ * Borrowed from the artifact. */
 void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job);
 
 #endif

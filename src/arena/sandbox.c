@@ -253,9 +253,9 @@ bv_status bv_sandbox_seal(const void *bytes, size_t size, int *descriptor) {
 }
 
 static bv_status send_sealed(const bv_sandbox_box *box, const bv_sandbox_job *job) {
-    for (size_t i = 0; job->sealed && i < job->file_count; i++)
-        if (job->sealed[i] >= 0)
-            BV_TRY(bv_wire_send(box->control, BV_FRAME_PLACE, NULL, 0, &job->sealed[i], 1));
+    for (size_t i = 0; i < job->file_count; i++)
+        if (job->files[i].sealed > 0)
+            BV_TRY(bv_wire_send(box->control, BV_FRAME_PLACE, NULL, 0, &job->files[i].sealed, 1));
     return BV_OK;
 }
 

@@ -97,6 +97,8 @@ typedef struct bv_sandbox_file {
     const void *bytes;
     size_t size;
     bool executable;
+    int sealed; /* 0, or a memory file with the bytes (bv_sandbox_seal): it spares a large file that
+                   many jobs place two copies */
 } bv_sandbox_file;
 
 /* A file to fetch from the work folder after the end. Regular files only; no link is followed. */
@@ -114,9 +116,6 @@ typedef struct bv_sandbox_job {
     const bv_sandbox_root *root; /* NULL: bv_sandbox_root_system */
     const bv_sandbox_file *files;
     size_t file_count;
-    /* NULL, or for each file a memory file with its bytes (bv_sandbox_seal), -1: none. It spares a
-     * large file that many jobs place two copies. */
-    const int *sealed;
     const bv_sandbox_wanted *wanted;
     size_t wanted_count;
 

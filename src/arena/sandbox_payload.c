@@ -82,7 +82,7 @@ void bv_box_job_put(bv_buffer *out, const bv_sandbox_job *job) {
     for (size_t i = 0; i < job->file_count; i++) {
         bv_wire_put_text(out, job->files[i].name);
         bv_wire_put(out, job->files[i].executable);
-        const bool sealed = job->sealed && job->sealed[i] >= 0;
+        const bool sealed = job->files[i].sealed > 0;
         bv_wire_put(out, sealed);
         if (!sealed) bv_wire_put_bytes(out, job->files[i].bytes, job->files[i].size);
     }

@@ -37,6 +37,10 @@ void *bv_malloc(size_t size) {
 
 void *bv_calloc(size_t count, size_t size) {
     if (size && count > SIZE_MAX / size) return NULL;
+    if (!current.reallocate && count * size > 0) { /* large ones come as zeros from the system */
+        check_phase();
+        return calloc(count, size);
+    }
     void *pointer = bv_malloc(count * size);
     if (pointer) memset(pointer, 0, count * size);
     return pointer;
@@ -75,25 +79,44 @@ char *bv_strdup(const char *text) {
 
 #define HUGE_PAGE ((size_t)2 << 20)
 
-/* The pointer that the allocator gave stands in the eight bytes before the aligned block. */
+/* Stands before an aligned block: where the memory came from. */
+typedef struct origin {
+    void *raw;
+    size_t mapped; /* bytes to unmap; 0: from the allocator */
+} origin;
+
+/* Large blocks come from the system, page by page when they are first touched, as zeros: who
+ * computes on them pays for what it uses, and all threads share the work. */
+static void *map_zeros(size_t size) {
+    check_phase();
+    void *raw = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return raw == MAP_FAILED ? NULL : raw;
+}
+
 void *bv_malloc_aligned(size_t size) {
     const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : 64;
-    if (size > SIZE_MAX - alignment - sizeof(void *)) return NULL;
-    char *raw = bv_malloc(size + alignment + sizeof(void *));
+    if (size > SIZE_MAX - alignment - sizeof(origin)) return NULL;
+    const size_t whole = size + alignment + sizeof(origin);
+    const bool mapped = size >= HUGE_PAGE && !current.reallocate;
+    char *raw = mapped ? map_zeros(whole) : bv_malloc(whole);
     if (!raw) return NULL;
-    const uintptr_t address = ((uintptr_t)raw + sizeof(void *) + alignment - 1) & ~(alignment - 1);
+    const uintptr_t address = ((uintptr_t)raw + sizeof(origin) + alignment - 1) & ~(alignment - 1);
     char *aligned = raw + (address - (uintptr_t)raw);
-    memcpy(aligned - sizeof(void *), &raw, sizeof raw);
+    const origin from = {raw, mapped ? whole : 0};
+    memcpy(aligned - sizeof from, &from, sizeof from);
     if (size >= HUGE_PAGE) madvise(aligned, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
-    memset(aligned, 0, size);
+    if (!mapped) memset(aligned, 0, size);
     return aligned;
 }
 
 void bv_free_aligned(void *pointer) {
     if (!pointer) return;
-    void *raw;
-    memcpy(&raw, (char *)pointer - sizeof(void *), sizeof raw);
-    bv_free(raw);
+    origin from;
+    memcpy(&from, (char *)pointer - sizeof from, sizeof from);
+    if (from.mapped)
+        munmap(from.raw, from.mapped);
+    else
+        bv_free(from.raw);
 }
 
 /* ---- arenas ---- */

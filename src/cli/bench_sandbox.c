@@ -154,7 +154,7 @@ static bv_status measure_program(bench *b, const program *p) {
     const bv_language *language = bv_language_find(p->language);
     const bv_sandbox_options options = {
         .policy = b->policy, .root = &language->run_root, .warm_python = p->warm};
-    const bv_sandbox_file source = {"main", p->text, strlen(p->text), false};
+    const bv_sandbox_file source = {.name = "main", .bytes = p->text, .size = strlen(p->text)};
     const size_t runs = p->slow ? b->runs / 10 + 1 : b->runs;
     bv_sandbox_result r = {0};
     BV_TRY(bv_sandbox_pool_create(&options, &b->pool));

@@ -15,6 +15,7 @@
     X(train, "train a GPT")                                                                        \
     X(generate, "write text with a model")                                                         \
     X(eval, "measure a model on a text")                                                           \
+    X(arena, "levels with hidden tests, and how well models program")                              \
     X(explain, "what a model is made of, needs, and how long it would take")                       \
     X(plot, "draw the loss curve of a run")                                                        \
     X(sandbox, "run a program where it can hurt nobody")                                           \

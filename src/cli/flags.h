@@ -20,9 +20,10 @@
  *         ...
  *         bv_flags_free(&flags);
  *
- * Accepted: --flag value, --flag=value, switches alone, -h and --help, and -- before arguments that
- * begin with a dash. What is wrong is BV_CODE_USAGE, with a suggestion where one is near. Asking
- * for a flag that is not in the table, or by the wrong type, is our own mistake (an assertion).
+ * Accepted: --flag value, --flag=value, -n value for names of one letter, switches alone, -h and
+ * --help, and -- before arguments that begin with a dash. What is wrong is BV_CODE_USAGE, with a
+ * suggestion where one is near. Asking for a flag that is not in the table, or by the wrong type,
+ * is our own mistake (an assertion).
  */
 #ifndef BV_CLI_FLAGS_H
 #define BV_CLI_FLAGS_H

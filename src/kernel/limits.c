@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "kernel/kernel.h"
 #include <stdint.h>
+#include <string.h>
 
 typedef struct peak_task {
     double (*loop)(size_t rounds, float *sink);
@@ -56,6 +57,7 @@ static void read_part(void *context, int part, int parts) {
 bv_status bv_limits_read_gbps(bv_pool *pool, double seconds, double *gbps) {
     void *data = bv_malloc_aligned(READ_BYTES);
     if (!data) return bv_fail_memory("measuring the memory's bandwidth");
+    memset(data, 1, READ_BYTES); /* pages that were never written are one page of zeros */
     read_task task = {.data = data};
     *gbps = 0;
     const double end = bv_clock_seconds() + seconds;

@@ -96,7 +96,8 @@ bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out) {
 
 /* ---- files ---- */
 
-bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out) {
+static bv_status parse(const json_t *value, const bv_merge_list *merges, const char *origin,
+                       bv_tokenizer **out) {
     *out = NULL;
     const char *format = "", *kind = "", *characters = "";
     bv_error *error = bv_json_get_string(value, "format", &format);
@@ -113,19 +114,29 @@ bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokeniz
             error = bv_tokenizer_char(characters, size, out);
         }
     } else if (!strcmp(kind, "bpe")) {
-        error = bv_bpe_parse(value, out);
+        error = bv_bpe_parse(value, merges, out);
     } else {
         error = bv_fail(BV_CODE_INPUT, "kind \"%s\" is none of byte, char, bpe", kind);
     }
     return bv_while(error, "reading the tokenizer %s", origin);
 }
 
+bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out) {
+    return parse(value, NULL, origin, out);
+}
+
 bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out) {
+    json_t *value = NULL;
+    bv_buffer text = {0};
+    bv_merge_list merges;
     *out = NULL;
-    json_t *value;
-    BV_TRY(bv_json_load(path, &value));
-    bv_error *error = bv_tokenizer_parse(value, path, out);
+    BV_TRY(bv_file_read(path, &text));
+    const bool cut = bv_bpe_cut_merges(&text, &merges);
+    bv_error *error = bv_json_parse(text.data ? text.data : "", text.size, path, &value);
+    if (!error) error = parse(value, cut ? &merges : NULL, path, out);
     json_decref(value);
+    bv_free(merges.pairs);
+    bv_buffer_free(&text);
     return error;
 }
 

@@ -94,22 +94,28 @@ static bv_status list_specials(bv_tokenizer *t, const bv_bpe_numbers *n) {
     return BV_OK;
 }
 
-static bv_status check_number(bv_tokenizer *t, bool *seen, uint32_t id) {
-    if (id > BV_TOKEN_MAX)
-        return bv_fail(BV_CODE_INPUT, "token %u is larger than %u", id, BV_TOKEN_MAX);
-    if (seen[id]) return bv_fail(BV_CODE_INPUT, "token %u stands there twice", id);
-    seen[id] = true;
-    if (id >= t->vocab_size) t->vocab_size = id + (size_t)1;
-    return BV_OK;
+/* The i-th number: of bytes, merges, special tokens. */
+static uint32_t number_of(const bv_tokenizer *t, size_t i) {
+    const size_t ids = 256 + t->merge_count;
+    return i < ids ? t->ids[i] : t->specials[i - ids];
 }
 
 static bv_status check_numbers(bv_tokenizer *t) {
-    bool *seen = bv_calloc(BV_TOKEN_MAX + (size_t)1, sizeof *seen);
-    bv_error *error = seen ? BV_OK : bv_fail_memory("a tokenizer");
-    for (size_t i = 0; !error && i < 256 + t->merge_count; i++)
-        error = check_number(t, seen, t->ids[i]);
-    for (size_t i = 0; !error && i < t->special_count; i++)
-        error = check_number(t, seen, t->specials[i]);
+    const size_t count = 256 + t->merge_count + t->special_count;
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t id = number_of(t, i);
+        if (id > BV_TOKEN_MAX)
+            return bv_fail(BV_CODE_INPUT, "token %u is larger than %u", id, BV_TOKEN_MAX);
+        if (id >= t->vocab_size) t->vocab_size = id + (size_t)1;
+    }
+    bool *seen = bv_calloc(t->vocab_size, sizeof *seen);
+    if (!seen) return bv_fail_memory("a tokenizer");
+    bv_error *error = BV_OK;
+    for (size_t i = 0; !error && i < count; i++) {
+        const uint32_t id = number_of(t, i);
+        if (seen[id]) error = bv_fail(BV_CODE_INPUT, "token %u stands there twice", id);
+        seen[id] = true;
+    }
     bv_free(seen);
     return error;
 }
@@ -185,7 +191,6 @@ static bv_status parse_ids(const json_t *runs, size_t wanted, uint32_t *ids) {
 }
 
 typedef struct parsed {
-    bv_pair *merges;
     uint32_t *ids, *specials;
     const char **names;
 } parsed;
@@ -212,25 +217,85 @@ static bv_status parse_numbers(const json_t *value, size_t count, parsed *p, bv_
     return BV_OK;
 }
 
-bv_status bv_bpe_parse(const json_t *value, bv_tokenizer **out) {
+static bv_status make_parsed(const json_t *value, const bv_pair *merges, size_t count,
+                             bv_tokenizer **out) {
     const char *pattern = "";
-    BV_TRY(bv_json_get_string(value, "pattern", &pattern));
-    const json_t *list = json_object_get(value, "merges");
-    if (!json_is_array(list)) return bv_fail(BV_CODE_INPUT, "\"merges\" is no list");
-    const size_t count = json_array_size(list);
-    parsed p = {.merges = bv_calloc(count + 1, sizeof *p.merges)};
+    parsed p = {0};
     bv_bpe_numbers numbers;
     const bool numbered = json_object_get(value, "ids") != NULL;
-    bv_error *error = p.merges ? parse_merges(list, p.merges) : bv_fail_memory("a tokenizer");
+    bv_error *error = bv_json_get_string(value, "pattern", &pattern);
     if (!error && numbered) error = parse_numbers(value, count, &p, &numbers);
     if (!error)
-        error =
-            bv_tokenizer_bpe_numbered(pattern, p.merges, count, numbered ? &numbers : NULL, out);
-    bv_free(p.merges);
+        error = bv_tokenizer_bpe_numbered(pattern, merges, count, numbered ? &numbers : NULL, out);
     bv_free(p.ids);
     bv_free(p.specials);
     bv_free(p.names);
     return error;
+}
+
+bv_status bv_bpe_parse(const json_t *value, const bv_merge_list *merges, bv_tokenizer **out) {
+    if (merges) return make_parsed(value, merges->pairs, merges->count, out);
+    const json_t *list = json_object_get(value, "merges");
+    if (!json_is_array(list)) return bv_fail(BV_CODE_INPUT, "\"merges\" is no list");
+    const size_t count = json_array_size(list);
+    bv_pair *pairs = bv_calloc(count + 1, sizeof *pairs);
+    bv_error *error = pairs ? parse_merges(list, pairs) : bv_fail_memory("a tokenizer");
+    if (!error) error = make_parsed(value, pairs, count, out);
+    bv_free(pairs);
+    return error;
+}
+
+/* ---- the list of merges without a parser of JSON, which takes longer than all the rest ---- */
+
+/* A number as JSON writes it, below 10^9. NULL: there is none. */
+static const char *scan_number(const char *p, uint32_t *out) {
+    const char *begin = p;
+    uint32_t n = 0;
+    for (; *p >= '0' && *p <= '9' && p - begin < 9; p++) n = 10 * n + (uint32_t)(*p - '0');
+    *out = n;
+    const bool padded = *begin == '0' && p - begin > 1;
+    return p == begin || padded || (*p >= '0' && *p <= '9') ? NULL : p;
+}
+
+static const char *scan_text(const char *p, const char *text) {
+    const size_t size = strlen(text);
+    return strncmp(p, text, size) ? NULL : p + size;
+}
+
+/* "[1, 2], [3, 4]" and so on until "]}" and the end of the text. */
+static bool scan_merges(const char *p, bv_merge_list *out) {
+    for (size_t capacity = 0;; out->count++) {
+        if (out->count == capacity) {
+            capacity = capacity ? 2 * capacity : 4096;
+            bv_pair *more = bv_realloc(out->pairs, capacity * sizeof *more);
+            if (!more) return false;
+            out->pairs = more;
+        }
+        bv_pair *pair = &out->pairs[out->count];
+        if (!(p = scan_text(p, "[")) || !(p = scan_number(p, &pair->left))) return false;
+        if (!(p = scan_text(p, ", ")) || !(p = scan_number(p, &pair->right))) return false;
+        if (!(p = scan_text(p, "]"))) return false;
+        if (*p == ']') break;
+        if (!(p = scan_text(p, ", "))) return false;
+    }
+    out->count++;
+    return !strcmp(p, "]}");
+}
+
+bool bv_bpe_cut_merges(bv_buffer *text, bv_merge_list *out) {
+    static const char key[] = ", \"merges\": [";
+    *out = (bv_merge_list){0};
+    if (!text->data || memchr(text->data, 0, text->size)) return false;
+    /* In a string the quotes would stand behind backslashes. */
+    char *begin = strstr(text->data, key);
+    if (begin && scan_merges(begin + strlen(key), out)) {
+        memcpy(begin + strlen(key), "]}", 3);
+        text->size = (size_t)(begin - text->data) + strlen(key) + 2;
+        return true;
+    }
+    bv_free(out->pairs);
+    *out = (bv_merge_list){0};
+    return false;
 }
 
 /* ---- describing ---- */

@@ -27,8 +27,17 @@ struct bv_tokenizer {
     float *scores; /* by token */
 };
 
-/* For tokenizer.c: the members of tokenizer.json that belong to bpe (tokenizer_bpe.c). */
-bv_status bv_bpe_parse(const json_t *value, bv_tokenizer **out);
+/* For tokenizer.c: the members of tokenizer.json that belong to bpe (tokenizer_bpe.c). merges:
+ * NULL, or those that bv_bpe_cut_merges took. */
+typedef struct bv_merge_list {
+    bv_pair *pairs; /* free with bv_free */
+    size_t count;
+} bv_merge_list;
+bv_status bv_bpe_parse(const json_t *value, const bv_merge_list *merges, bv_tokenizer **out);
+/* Takes the merges out of the text of a tokenizer.json, in which they are most of the bytes, if
+ * they stand at its end exactly as bv_tokenizer_save writes them: an empty list stays. True if so;
+ * otherwise nothing changed, and a parser reads them. */
+bool bv_bpe_cut_merges(bv_buffer *text, bv_merge_list *out);
 json_t *bv_bpe_describe(const bv_tokenizer *tokenizer, const char *format);
 
 #endif

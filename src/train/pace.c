@@ -54,6 +54,7 @@ static bv_status time_rounds(const bv_train_options *options, size_t batch, size
     double rounds = 0;
     while (!error && bv_clock_seconds() < until) {
         error = time_round(&s, &now);
+        if (error) break;
         const double share = 1 / ++rounds;
         out->gradient += (now.gradient - out->gradient) * share;
         out->evaluation += (now.evaluation - out->evaluation) * share;

@@ -192,13 +192,14 @@ static void run_attack(mode *m, const attack *a, const bv_artifact *artifact) {
 /* The compiler is attacked: it must end as it says, and what it makes must be harmless. */
 static void attack_compiler(mode *m, const attack *a) {
     char expected[128], names[4][64];
-    bv_sandbox_file files[5] = {{a->name, a->text.data, a->text.size, false}};
+    bv_sandbox_file files[5] = {{.name = a->name, .bytes = a->text.data, .size = a->text.size}};
     size_t count = 1;
     bv_artifact artifact;
     bv_sandbox_result r = {0};
     static const char noise[] = "INPUT(/etc/passwd)\n-include /etc/passwd\n";
     for (int i = 0; i < 4 && header(a, "file", i, names[i], sizeof names[i]); i++)
-        files[count++] = (bv_sandbox_file){names[i], noise, sizeof noise - 1, true};
+        files[count++] = (bv_sandbox_file){
+            .name = names[i], .bytes = noise, .size = sizeof noise - 1, .executable = true};
     bv_error *error = bv_language_compile(m->pool, a->language, files, count, &artifact, &r);
     assert_true(header(a, "compile", 0, expected, sizeof expected));
     if (error) {
@@ -245,8 +246,9 @@ static void *compile_ahead(void *context) {
     for (size_t i; (i = compiled++) < attack_count;) {
         attack *a = &attacks[i];
         bv_sandbox_result r = {0};
-        const bv_sandbox_file files[] = {{"main", a->text.data, a->text.size, true},
-                                         {"attack.h", helper.data, helper.size, false}};
+        const bv_sandbox_file files[] = {
+            {.name = "main", .bytes = a->text.data, .size = a->text.size, .executable = true},
+            {.name = "attack.h", .bytes = helper.data, .size = helper.size}};
         if (header(a, "compile", 0, unused, sizeof unused)) continue;
         const size_t count = a->language->compile ? 2 : 1;
         bv_error *error =

@@ -21,7 +21,7 @@ static const char *source_of(const char *language) {
 
 static void run_language(bv_sandbox_pool *pool, const bv_language *language) {
     const char *text = source_of(language->name);
-    const bv_sandbox_file source = {"anything", text, strlen(text), false};
+    const bv_sandbox_file source = {.name = "anything", .bytes = text, .size = strlen(text)};
     bv_artifact a;
     bv_sandbox_result r = {0};
     bv_sandbox_job job = {0};
@@ -86,7 +86,8 @@ static void test_warm_python(void **state) {
             skip();
         }
         for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-            const bv_sandbox_file source = {"x", programs[i][0], strlen(programs[i][0]), false};
+            const bv_sandbox_file source = {
+                .name = "x", .bytes = programs[i][0], .size = strlen(programs[i][0])};
             bv_artifact a;
             bv_sandbox_result r = {0};
             bv_sandbox_job job = {0};

@@ -51,7 +51,8 @@ static void test_streams_and_files(void **state) {
                                 NULL};
     bv_sandbox_pool *pool = make_pool(1, NULL);
     bv_sandbox_job job = shell_job(argv);
-    const bv_sandbox_file file = {"in.txt", "con\0tent", 8, true};
+    const bv_sandbox_file file = {
+        .name = "in.txt", .bytes = "con\0tent", .size = 8, .executable = true};
     const bv_sandbox_wanted wanted[] = {{"out.txt", 100}, {"out.txt", 7}, {"none", 9}, {"link", 9}};
     bv_sandbox_result r = {0};
     job.files = &file, job.file_count = 1;
@@ -86,7 +87,8 @@ static void test_bad_jobs(void **state) {
     job.limits.memory_bytes = 0;
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "greater than 0");
     bv_sandbox_limits_default(&job.limits);
-    const bv_sandbox_file up = {"../x", "", 0, false}, large = {"x", "", 1ull << 40, false};
+    const bv_sandbox_file up = {.name = "../x", .bytes = "", .size = 0},
+                          large = {.name = "x", .bytes = "", .size = 1ull << 40};
     job.files = &up, job.file_count = 1;
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "cannot be the name");
     job.files = &large;
@@ -225,7 +227,7 @@ static void test_limits(void **state) {
     const int count = repeats("BEAVER_REPEATS", 20);
     const bv_language *c = bv_language_find("c");
     bv_sandbox_pool *pool = make_pool(2, &c->run_root);
-    const bv_sandbox_file source = {"main.c", program, sizeof program - 1, false};
+    const bv_sandbox_file source = {.name = "main.c", .bytes = program, .size = sizeof program - 1};
     bv_artifact a;
     bv_sandbox_result r = {0};
     assert_ok(bv_language_compile(pool, c, &source, 1, &a, &r));

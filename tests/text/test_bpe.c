@@ -231,6 +231,55 @@ static void test_mutated_files(void **state) {
     }
 }
 
+/* A file is read by a scanner of merges where it can be, else by the parser alone: whatever the
+ * bytes, both refuse, or both give the same tokenizer. */
+static void test_reading_equals_parsing(void **state) {
+    (void)state;
+    static const char good[] =
+        "{\"format\": \"beaver-tokenizer/1\", \"kind\": \"bpe\", \"pattern\": \"gpt2\", "
+        "\"merges\": [[97, 98], [256, 99], [10, 0], [257, 258]]}";
+    char folder[] = "/tmp/beaver-XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    char *path = bv_path_join(folder, "t"), *a = bv_path_join(folder, "a"),
+         *b = bv_path_join(folder, "b");
+    for (uint32_t seed = 0; seed < 1500; seed++) {
+        char text[sizeof good];
+        memcpy(text, good, sizeof good);
+        for (uint32_t k = 0; k < seed % 4; k++) { /* seed 0, 4, ...: as it is */
+            const bv_random4 r = bv_random(6, BV_RANDOM_TEST, 0, seed, k, 0);
+            const char other[] = "0123456789[], \"}\\";
+            text[r.v[0] % (sizeof good - 1)] = other[r.v[1] % (sizeof other - 1)];
+        }
+        json_t *value = NULL;
+        bv_tokenizer *read = NULL, *parsed = NULL;
+        assert_ok(bv_file_write(path, text, sizeof good - 1));
+        bv_error *read_error = bv_tokenizer_load(path, &read);
+        bv_error *error = bv_json_parse(text, sizeof good - 1, "test", &value);
+        if (!error) error = bv_tokenizer_parse(value, "test", &parsed);
+        json_decref(value);
+        assert_true(!error == !read_error);
+        assert_true(error || seed % 4 || parsed);
+        if (!error) {
+            bv_buffer x = {0}, y = {0};
+            assert_ok(bv_tokenizer_save(read, a));
+            assert_ok(bv_tokenizer_save(parsed, b));
+            assert_ok(bv_file_read(a, &x));
+            assert_ok(bv_file_read(b, &y));
+            assert_string_equal(x.data, y.data);
+            bv_buffer_free(&x);
+            bv_buffer_free(&y);
+        }
+        bv_error_free(&error);
+        bv_error_free(&read_error);
+        bv_tokenizer_destroy(&read);
+        bv_tokenizer_destroy(&parsed);
+    }
+    bv_free(path);
+    bv_free(a);
+    bv_free(b);
+    assert_ok(bv_dir_remove(folder));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_training_equals_reference),
@@ -239,6 +288,7 @@ int main(void) {
         cmocka_unit_test(test_gpt2_pieces),
         cmocka_unit_test(test_characters),
         cmocka_unit_test(test_mutated_files),
+        cmocka_unit_test(test_reading_equals_parsing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

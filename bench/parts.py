@@ -1,0 +1,320 @@
+"""The parts of bench/run. Each returns rows: what was done, the limit, Beaver, the peers."""
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+
+import texts
+from harness import (BEAVER, CACHE, PEERS, Late, Peer, Steady, beaver, environment, installed,
+                     middle, say, script, series, spread)
+
+PEER_SECONDS = 0.3  # that a product is repeated
+
+
+def cores():
+    return len(os.sched_getaffinity(0))
+
+
+# ---- matmul ----
+
+def wish(row, library):
+    form = "gradient" if row["name"] == "matmul gradient" else "packed"
+    return (f"{library} {row['m']} {row['n']} {row['k']} {row['dtype']} {form} "
+            f"{row['threads']} {PEER_SECONDS}")
+
+
+def matmul(options):
+    rows, steady = {}, Steady()
+    for threads in sorted({1, cores()}):
+        for _ in range(options.rounds):
+            measure_products(threads, rows, steady)
+    for row in rows.values():
+        row["beaver"] = series(row.pop("ours"))
+        row["peers"] = {name: series(list_) for name, list_ in row["peers"].items()}
+        row["share_of_limit"] = middle(row.pop("shares"))
+        row["limit_gflops"] = row["beaver"]["median"] / row["share_of_limit"]
+    return list(rows.values())
+
+
+def measure_products(threads, rows, steady):
+    found = beaver("bench", "kernels", "--filter", "matmul", "--threads", threads, "--seconds", 0.1)
+    for r in found["kernels"]:
+        key = (r["name"], r["model"], r["m"], r["n"], r["k"], r["dtype"], threads)
+        row = rows.setdefault(key, {
+            "name": r["name"], "model": r["model"], "m": r["m"], "n": r["n"], "k": r["k"],
+            "dtype": r["dtype"], "threads": threads, "level": found["level"], "limit": r["limit"],
+            "ours": [], "shares": [], "peers": {}, "steady": True})
+        row["ours"].append(r["gflops"])
+        row["shares"].append(r["share_of_limit"])
+        row["steady"] = row["steady"] and r["steady"]
+    if not installed("matmul"):
+        return
+    with Peer("matmul") as peer:
+        for row in (r for r in rows.values() if r["threads"] == threads):
+            for library in ("openblas", "onednn"):
+                answer, held = steady_product(peer, row, library, steady)
+                if answer["gflops"]:
+                    row["peers"].setdefault(answer["peer"], []).append(answer["gflops"])
+                    row["steady"] = row["steady"] and held
+
+
+def steady_product(peer, row, library, steady):
+    """Products of several threads between two looks at the peak."""
+    if row["threads"] == 1 or (library == "openblas" and row["dtype"] != "f32"):
+        return peer.ask(wish(row, library)), True
+    return steady.time(lambda: peer.ask(wish(row, library)))
+
+
+# ---- training ----
+
+MODES = [("f32", []), ("f32", ["--compile"]), ("bf16", []), ("bf16", ["--compile"])]
+
+
+def training(preset, shape, options, steps, extra):
+    """Rows of our two types, and of each of PyTorch's ways in turns with ours."""
+    rows, steady = {}, Steady()
+
+    def ours(dtype):
+        r, held = steady.time(lambda: beaver("bench", "train", "--preset", preset, "--dtype", dtype,
+                                             "--steps", steps, *extra))
+        row = rows.setdefault(("Beaver", dtype), {"who": "Beaver", "mode": "", "dtype": dtype,
+                                                  "rates": [], "shares": [], "steady": True})
+        row["rates"].append(r["tokens_per_s"])
+        row["shares"].append(r["share_of_limit"])
+        row["steady"] = row["steady"] and held
+        row.update({key: r[key] for key in ("parameters", "batch", "context", "threads", "level",
+                                            "peak_gflops", "peak_memory_bytes")})
+
+    for dtype, mode in MODES:
+        ours(dtype)
+        try:
+            if installed("torch" + "run"):
+                peer_training(shape, dtype, mode, options, steps, rows, steady, ours)
+        except (Late, RuntimeError) as reason:
+            say(reason)
+            rows[("PyTorch", dtype, *mode)] = {"who": "PyTorch", "mode": name_of(mode),
+                                               "dtype": dtype, "late": str(reason)}
+    for row in rows.values():
+        if "rates" in row:
+            row["tokens_per_s"] = series(row.pop("rates"))
+            row["share_of_limit"] = middle(row.pop("shares")) if row.get("shares") else None
+            row.pop("shares", None)
+    return list(rows.values())
+
+
+def name_of(mode):
+    return "compiled" if mode else "eager"
+
+
+def peer_training(shape, dtype, mode, options, steps, rows, steady, ours):
+    words = [w for key, value in shape.items() for w in ([f"--{key}", value] if value else
+                                                         [f"--{key}"])]
+    begin = time.monotonic()
+    with script("gpt.py", *words, *mode, "--dtype", dtype, "--warm-up", 0, "--serve") as peer:
+        peer.ask("1", options.seconds)  # compiles, and warms up
+        for turn in range(options.rounds):
+            left = options.seconds - (time.monotonic() - begin)
+            if turn and left <= 0:
+                break
+            r, held = steady.time(lambda: peer.ask(str(steps), max(left, options.seconds / 2)))
+            row = rows.setdefault(("PyTorch", dtype, *mode), {
+                "who": r["peer"], "mode": r["mode"], "dtype": dtype, "rates": [], "steady": True})
+            row["rates"].append(r["tokens_per_s"])
+            row["steady"] = row["steady"] and held
+            row.update({key: r[key] for key in ("parameters", "batch", "context", "threads",
+                                                "peak_memory_bytes", "memory_before_bytes")})
+            if turn + 1 < options.rounds:
+                ours(dtype)
+
+
+def train(options):
+    """4 x 1024 tokens a step; on a CPU that needs more than 15 s for it at its peak, 1 x 1024, and
+    where even that is long, single steps."""
+    peak = beaver("bench", "limits", "--seconds", 0.3)["limits"][-1]["f32_gflops"]
+    seconds = 4096 * 856e6 / (1e9 * peak)
+    batch = 4 if seconds <= 15 else 1
+    steps = 3 if seconds * batch / 4 <= 5 else 1
+    shape = {"layers": 12, "heads": 12, "width": 768, "context": 1024, "vocab": 50257,
+             "batch": batch}
+    return training("gpt2", shape, options, steps, ["--batch", batch])
+
+
+def nano(options):
+    shape = {"layers": 4, "heads": 4, "width": 128, "context": 64, "vocab": 65, "batch": 12,
+             "no-bias": None}
+    return training("nanogpt-char-cpu", shape, options, 50, [])
+
+
+# ---- generation ----
+
+def generate(options):
+    rows, steady = [], Steady()
+    for dtype in ("f32", "bf16"):
+        for threads in sorted({1, cores()}):
+            runs = [steady.time(lambda d=dtype, t=threads: beaver(
+                "bench", "generate", "--preset", "gpt2", "--dtype", d, "--threads", t, "--prompt",
+                256, "--tokens", 24)) for _ in range(min(options.rounds, 2))]
+            row = {"dtype": dtype, "threads": threads, "level": runs[0][0]["level"],
+                   "steady": all(held for _, held in runs)}
+            for key in ("prompt_tokens_per_s", "tokens_per_s", "together_tokens_per_s"):
+                row[key] = series([r[key] for r, _ in runs])
+            for key in ("prompt_share_of_limit", "share_of_limit", "together_share_of_limit",
+                        "read_gbps"):
+                row[key] = middle([r[key] for r, _ in runs])
+            rows.append(row)
+    return rows
+
+
+# ---- start ----
+
+def run_of_124m():
+    """A run of GPT-2's shape after one step, made once in the cache."""
+    folder = os.path.join(CACHE, "start-124m")
+    if os.path.exists(os.path.join(folder, "run", "checkpoints", "latest", "manifest.json")):
+        return os.path.join(folder, "run")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    tokenizer = os.path.join(folder, "tokenizer.json")
+    text = os.path.join(folder, "text.txt")
+    with open(texts.english() or texts.python(), "rb") as file:
+        texts.write(text, file.read(3_000_000))
+    ranks = os.path.join(PEERS, "ranks", "r50k_base.tiktoken")
+    words = (["import", ranks] if os.path.exists(ranks) else ["train", text, "--vocab", 8192])
+    beaver("tokenizer", *words, "--out", tokenizer)
+    beaver("data", "prepare", text, "--tokenizer", tokenizer, "--out",
+           os.path.join(folder, "data"))
+    beaver("train", "--data", os.path.join(folder, "data"), "--out", os.path.join(folder, "run"),
+           "--preset", "gpt2", "--vocab-size", 50257, "--batch", 1, "--micro-batch", 1, "--steps",
+           1, "--warmup", 0, "--eval-every", 0)
+    return os.path.join(folder, "run")
+
+
+def first_token(run):
+    begin = time.perf_counter()
+    with subprocess.Popen([BEAVER, "generate", run, "--tokens", "1", "--temperature", "0"],
+                          stdout=subprocess.PIPE, env=environment()) as process:
+        process.stdout.read(1)
+        seconds = time.perf_counter() - begin
+        process.stdout.read()
+    return seconds
+
+
+def start(options):
+    run = run_of_124m()
+    first_token(run)  # the file comes into the page cache
+    seconds = [first_token(run) for _ in range(5 * options.rounds)]
+    return [{"what": "exec to the first token, GPT-2 124M", "seconds": series(seconds)}]
+
+
+# ---- tokenizer ----
+
+def tokenizer(options):
+    rows = []
+    for language, path in (("English", texts.english()), ("Python", texts.python())):
+        if not path:
+            continue
+        for ranks in ("r50k", "cl100k"):
+            file = os.path.join(PEERS, "ranks", ranks + "_base.tiktoken")
+            if os.path.exists(file):
+                rows.append(encoding(language, path, ranks, file, options))
+    path = texts.english() or texts.python()
+    return rows + learning(path, options) if path else rows
+
+
+def encoding(language, path, ranks, file, options):
+    folder = tempfile.mkdtemp(prefix="beaver-bench-")
+    ours = os.path.join(folder, "tokenizer.json")
+    row = {"what": f"encode {language}, {ranks}", "bytes": os.path.getsize(path)}
+    rates, peer_rates, prepared = {}, [], []
+    try:
+        beaver("tokenizer", "import", file, "--out", ours)
+        for turn in range(options.rounds):
+            for r in beaver("bench", "tokenizer", path, "--tokenizer", ours)["codec"]:
+                rates.setdefault(r["threads"], []).append(r["encode_mbps"])
+            prepared.append(preparing(path, ours, os.path.join(folder, "data")))
+            if installed("python") and turn < 2:
+                with script("text.py") as peer:
+                    r = peer.ask(json.dumps({"do": "tiktoken", "ranks": file, "text": path}))
+                peer_rates.append(r["mbps"])
+                row["peer"], row["peer_sha256"] = r["peer"], r["sha256"]
+        row["sha256"] = hash_of_tokens(ours, path)
+        if "peer" in row:
+            row["identical"] = row["sha256"] == row["peer_sha256"]
+            row["peer_mbps"] = series(peer_rates)
+    finally:
+        shutil.rmtree(folder)
+    row["mbps"] = {str(threads): series(list_) for threads, list_ in rates.items()}
+    row["prepare_mbps"] = series(prepared)
+    return row
+
+
+def preparing(path, tokenizer_path, out):
+    """MB of text a second by `data prepare`, from exec to the finished folder."""
+    begin = time.perf_counter()
+    beaver("data", "prepare", path, "--tokenizer", tokenizer_path, "--out", out)
+    seconds = time.perf_counter() - begin
+    shutil.rmtree(out)
+    return os.path.getsize(path) / 1e6 / seconds
+
+
+def hash_of_tokens(tokenizer_path, path):
+    """SHA-256 of all tokens as 32-bit little-endian numbers."""
+    import array
+    import hashlib
+    done = subprocess.run([BEAVER, "tokenizer", "encode", tokenizer_path, path],
+                          capture_output=True, check=True, env=environment())
+    tokens = array.array("I", map(int, done.stdout.split()))
+    return hashlib.sha256(tokens.tobytes()).hexdigest()
+
+
+def learning(path, options):
+    """Learning 32,768 tokens, on one thread and on all, in turns with Hugging Face's tokenizers."""
+    rows, size = [], os.path.getsize(path)
+    ours, theirs, name = {}, {}, None
+    for turn in range(min(options.rounds, 2)):
+        found = beaver("bench", "tokenizer", path, "--vocab", 32768, "--seconds", 0.01)
+        for r in found["training"]:
+            ours.setdefault(r["threads"], []).append(r["seconds"])
+        for threads in sorted({1, cores()}) if installed("python") and turn == 0 else ():
+            with script("text.py") as peer:
+                r = peer.ask(json.dumps({"do": "hf-train", "text": path, "vocab": 32768,
+                                         "threads": threads}), 300)
+            theirs.setdefault(threads, []).append(r["seconds"])
+            name = r["peer"]
+    for threads, seconds in ours.items():
+        row = {"what": "learn 32,768 byte pairs", "threads": threads, "bytes": size,
+               "seconds": series(seconds)}
+        if threads in theirs:
+            row["peer"], row["peer_seconds"] = name, series(theirs[threads])
+        rows.append(row)
+    return rows
+
+
+# ---- scaling ----
+
+SIZES = [(4, 2, 128), (6, 6, 288), (8, 8, 512), (12, 12, 768), (24, 16, 1024)]  # layers, heads, w
+CONTEXTS = [64, 128, 256, 512, 1024, 2048, 4096]
+TOKENS = 1024  # of a step: a size that 350M parameters can be measured with
+
+
+def scaling(options):
+    """Milliseconds a token of a training step; the limit is its FLOPs at the measured peak."""
+    rows, begin = [], time.monotonic()
+    shapes = [("size", shape, 256) for shape in SIZES]
+    shapes += [("context", (6, 6, 384), context) for context in CONTEXTS]
+    for axis, (layers, heads, width), context in shapes:
+        for dtype in ("f32", "bf16"):
+            if time.monotonic() - begin > 4 * options.seconds:
+                say("scaling: out of time")
+                return rows
+            r = beaver("bench", "train", "--layers", layers, "--heads", heads, "--width", width,
+                       "--context", context, "--batch", max(1, TOKENS // context), "--vocab-size",
+                       8192, "--dtype", dtype, "--steps", 3)
+            rows.append({"axis": axis, "dtype": dtype, "parameters": r["parameters"],
+                         "context": context, "threads": r["threads"], "level": r["level"],
+                         "us_per_token": 1e6 / r["tokens_per_s"],
+                         "limit_us_per_token": 1e6 / r["tokens_per_s"] * r["share_of_limit"],
+                         "share_of_limit": r["share_of_limit"]})
+    return rows
