@@ -127,8 +127,9 @@ static void look_at_counters(bv_sandbox_box *b) {
     if (bv_cgroup_memory_hit(g)) b->memory_hit = true;
     if (bv_cgroup_pids_hit(g)) b->pids_hit = true;
     if (bv_cgroup_peak(g) > b->peak_bytes) b->peak_bytes = bv_cgroup_peak(g);
-    if (b->memory_hit) pass_limit(b, BV_VERDICT_MEMORY);
+    /* Seen together, it is the processes: the sum over them counts what they share in each. */
     if (b->pids_hit) pass_limit(b, BV_VERDICT_PIDS);
+    if (b->memory_hit) pass_limit(b, BV_VERDICT_MEMORY);
     if (b->cpu_ns > l->cpu_ns) pass_limit(b, BV_VERDICT_TIME);
 }
 

@@ -1,5 +1,6 @@
 # attack: a fork bomb in Python
 # verdict: pids
+# verdict user: pids memory
 # limits: wall=8s cpu=4s
 import os
 import time
