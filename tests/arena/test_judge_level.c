@@ -185,7 +185,7 @@ static int begin(void **state) {
     assert_ok(bv_level_scaffold(path));
     put("level.json",
         "{\"title\": \"Sum\", \"points\": 10, \"limits\": {\"cpu\": \"1s\", \"wall\": "
-        "\"2s\"}, \"tests\": {\"visible\": 1, \"hidden\": 10}, \"generator\": "
+        "\"8s\"}, \"tests\": {\"visible\": 1, \"hidden\": 10}, \"generator\": "
         "\"generator.py\", \"seed\": 1, \"checker\": \"tokens\"}");
     open_level();
     return 0;
