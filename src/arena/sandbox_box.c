@@ -298,6 +298,7 @@ static void end(run *r) {
     for (;;) {
         const pid_t pid = waitpid(-1, &status, 0);
         if (pid == r->program) r->report.wait_status = status;
+        if (pid > 0 && pid != r->program) r->report.left++;
         if (pid < 0 && errno != EINTR) break;
     }
     r->report.wall_ns = bv_clock_ns() - r->report.wall_ns;

@@ -52,6 +52,7 @@ typedef struct bv_box_report {
     int forbidden;       /* number of the system call, -1: none                    */
     uint32_t disk_full;  /* files_bytes or files are used up                       */
     uint32_t killed;     /* the caller asked for it                                */
+    uint32_t left;       /* processes that were there when the program had ended   */
     uint64_t cpu_ns;     /* of the program and all it waited for                   */
     uint64_t own_cpu_ns; /* of the box itself                                      */
     uint64_t wall_ns;
