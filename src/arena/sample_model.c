@@ -1,7 +1,6 @@
 #include "arena/sample_model.h"
 
 #include "base/file.h"
-#include "base/text.h"
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "engine/text_stream.h"
@@ -28,7 +27,8 @@ typedef struct sampling {
     bv_engine *engine;
     bv_sampler *sampler;
     bv_encoder *encoder;
-    char model_hash[BV_SHA256_TEXT_SIZE], tokenizer_hash[BV_SHA256_TEXT_SIZE];
+    char source[2 * BV_SHA256_TEXT_SIZE + 40];
+    bv_sample_cache cache;
     writing *writings; /* n */
     size_t *live;
     uint32_t *next;
@@ -45,28 +45,18 @@ static bv_status hash_file(const char *folder, const char *name, const char *fil
     return bv_sha256_file(path, out);
 }
 
-static bv_status hash_model(sampling *s) {
+static bv_status name_source(sampling *s) {
     const bv_sample_model_options *o = s->o;
-    BV_TRY(hash_file(o->model, "checkpoints/latest/model.safetensors", o->model, s->model_hash));
-    if (o->tokenizer) return bv_sha256_file(o->tokenizer, s->tokenizer_hash);
-    return hash_file(o->model, "tokenizer.json", o->model, s->tokenizer_hash);
-}
-
-static bv_status make_key(const sampling *s, const bv_problem *problem, size_t sequence,
-                          char key[BV_SHA256_TEXT_SIZE]) {
-    bv_buffer text = {0};
-    const bv_sample_settings *t = &s->o->settings;
-    bv_buffer_printf(&text,
-                     "sample-model %s\n%s\n%s\ntemperature %a top_p %a tokens %zu seed %llu "
-                     "sequence %zu\n",
-                     VERSION, s->model_hash, s->tokenizer_hash, t->temperature, t->top_p, t->tokens,
-                     (unsigned long long)t->seed, sequence);
-    for (size_t i = 0; s->set->stops[i]; i++) bv_buffer_printf(&text, "%s\n--\n", s->set->stops[i]);
-    bv_buffer_text(&text, problem->prompt);
-    bv_error *error = bv_buffer_error(&text);
-    if (!error) error = bv_sha256_bytes(text.data, text.size, key);
-    bv_buffer_free(&text);
-    return error;
+    char model[BV_SHA256_TEXT_SIZE], tokenizer[BV_SHA256_TEXT_SIZE];
+    BV_TRY(hash_file(o->model, "checkpoints/latest/model.safetensors", o->model, model));
+    if (o->tokenizer)
+        BV_TRY(bv_sha256_file(o->tokenizer, tokenizer));
+    else
+        BV_TRY(hash_file(o->model, "tokenizer.json", o->model, tokenizer));
+    snprintf(s->source, sizeof s->source, "sample-model %s\n%s\n%s", VERSION, model, tokenizer);
+    s->cache = (bv_sample_cache){
+        .records = o->cache, .source = s->source, .set = s->set, .settings = &o->settings};
+    return BV_OK;
 }
 
 /* ---- writing ---- */
@@ -118,47 +108,12 @@ static bv_status feed(sampling *s, const char *prompt, size_t *limit) {
     return bv_engine_feed(s->engine, 0, tokens, count);
 }
 
-static bv_status keep(sampling *s, const bv_problem *problem, size_t index, size_t sequence,
-                      bv_samples *out) {
-    char key[BV_SHA256_TEXT_SIZE];
-    const bv_buffer *text = &s->writings[index].stream.text;
-    const char *bytes = text->size ? text->data : "";
-    size_t size = bv_utf8_valid_prefix(bytes, text->size); /* a character may have been cut */
-    const void *zero = memchr(bytes, 0, size);
-    if (zero) size = (size_t)((const char *)zero - bytes);
-    BV_TRY(bv_samples_add(out, problem, bytes, size));
-    if (!s->o->cache) return BV_OK;
-    BV_TRY(make_key(s, problem, sequence, key));
-    json_t *record = json_pack("{ss%}", "completion", bytes, size);
-    return record ? bv_record_cache_put(s->o->cache, key, record) : bv_fail_memory("a cache");
-}
-
-/* All n of a problem from the cache, or none. */
-static bv_status recall(sampling *s, const bv_problem *problem, size_t first, bv_samples *out,
-                        bool *found) {
-    const size_t n = s->o->settings.n, before = out->count;
-    *found = s->o->cache != NULL;
-    for (size_t i = 0; *found && i < n; i++) {
-        char key[BV_SHA256_TEXT_SIZE];
-        BV_TRY(make_key(s, problem, first + i, key));
-        json_t *record = bv_record_cache_get(s->o->cache, key);
-        const char *text = json_string_value(json_object_get(record, "completion"));
-        *found = text != NULL;
-        bv_error *error = text ? bv_samples_add(out, problem, text, strlen(text)) : BV_OK;
-        json_decref(record);
-        BV_TRY(error);
-    }
-    for (; !*found && out->count > before; out->count--)
-        bv_free(out->list[out->count - 1].completion);
-    return BV_OK;
-}
-
 static bv_status sample_problem(sampling *s, const bv_problem *problem, size_t first,
                                 bv_samples *out) {
     const size_t n = s->o->settings.n;
     size_t limit;
     bool found;
-    BV_TRY(recall(s, problem, first, out, &found));
+    BV_TRY(bv_sample_cache_recall(&s->cache, problem, first, out, &found));
     if (found) return BV_OK;
     for (size_t i = 0; i < n; i++) {
         writing *w = &s->writings[i];
@@ -172,7 +127,11 @@ static bv_status sample_problem(sampling *s, const bv_problem *problem, size_t f
         s->too_long++;
     else
         BV_TRY(write_all(s, first, limit));
-    for (size_t i = 0; i < n; i++) BV_TRY(keep(s, problem, i, first + i, out));
+    for (size_t i = 0; i < n; i++) {
+        const bv_buffer *text = &s->writings[i].stream.text;
+        BV_TRY(bv_sample_cache_keep(&s->cache, problem, first + i, text->size ? text->data : "",
+                                    text->size, out));
+    }
     return BV_OK;
 }
 
@@ -181,7 +140,7 @@ static bv_status sample_problem(sampling *s, const bv_problem *problem, size_t f
 static bv_status begin(sampling *s) {
     const bv_sample_model_options *o = s->o;
     const size_t n = o->settings.n;
-    BV_TRY(hash_model(s));
+    BV_TRY(name_source(s));
     BV_TRY(bv_saved_model_open(o->model, o->tokenizer, o->kernels, o->threads, &s->model));
     const bv_engine_options engine = {.config = s->model.config,
                                       .numerics = s->model.numerics,

@@ -8,18 +8,9 @@
 #ifndef BV_ARENA_SAMPLE_MODEL_H
 #define BV_ARENA_SAMPLE_MODEL_H
 
-#include "arena/record_cache.h"
-#include "arena/samples.h"
+#include "arena/sample_cache.h"
 #include "base/pool.h"
 #include "kernel/kernel.h"
-
-typedef struct bv_sample_settings {
-    size_t n;           /* samples a problem */
-    double temperature; /* 0: greedy */
-    double top_p;
-    size_t tokens; /* of a completion at most */
-    uint64_t seed;
-} bv_sample_settings;
 
 typedef struct bv_sample_model_options {
     const char *model;     /* as saved_model.h opens it */

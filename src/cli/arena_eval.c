@@ -1,4 +1,5 @@
 #include "arena/judge_samples.h"
+#include "arena/sample_endpoint.h"
 #include "arena/sample_model.h"
 #include "base/cache_path.h"
 #include "base/clock.h"
@@ -28,7 +29,13 @@ static const bv_flag flag_table[] = {
     {.name = "model",
      .value = "RUN",
      .type = BV_FLAG_STRING,
-     .help = "write samples with this model: a run's folder, or a model file of llama2.c"},
+     .help = "write samples with this model: a run's folder, or a model file of llama2.c; with "
+             "--endpoint a name there"},
+    {.name = "endpoint",
+     .value = "URL",
+     .type = BV_FLAG_STRING,
+     .help = "ask a model behind an OpenAI-compatible API, http://HOST:PORT/v1 (without --model "
+             "its first); a key is taken from OPENAI_API_KEY"},
     {.name = "samples",
      .value = "FILE",
      .type = BV_FLAG_STRING,
@@ -44,7 +51,7 @@ static const bv_flag flag_table[] = {
      .min = 1,
      .max = 1000,
      .fallback = "1",
-     .help = "with --model: samples a problem"},
+     .help = "with --model and --endpoint: samples a problem"},
     {.name = "k",
      .value = "K,...",
      .type = BV_FLAG_STRING,
@@ -157,9 +164,12 @@ static bv_status read_options(evaluation *e) {
     const bv_flags *f = e->flags;
     bv_code_options_default(&e->code);
     if (bv_flags_bool(f, "in-process")) e->code.way = BV_CODE_IN_PROCESS;
-    if (bv_flags_given(f, "model") == bv_flags_given(f, "samples"))
-        return bv_try(bv_fail(BV_CODE_USAGE, "one of --model and --samples is needed"),
+    const bool writes = bv_flags_given(f, "model") || bv_flags_given(f, "endpoint");
+    if (writes == bv_flags_given(f, "samples"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "one of --model, --endpoint and --samples is needed"),
                       "--samples canonical");
+    if (bv_flags_given(f, "endpoint") && bv_flags_given(f, "tokenizer"))
+        return bv_fail(BV_CODE_USAGE, "--tokenizer is for a model that runs here");
     if (bv_flags_given(f, "samples") && bv_flags_given(f, "n"))
         return bv_fail(BV_CODE_USAGE, "-n is for samples that are written, not for --samples");
     if (!bv_flags_given(f, "samples") && bv_flags_given(f, "truncate"))
@@ -214,27 +224,44 @@ static int tell(void *context, size_t done, size_t count) {
     return *e->signal;
 }
 
+static bv_sample_settings sample_settings(const bv_flags *f) {
+    return (bv_sample_settings){.n = (size_t)bv_flags_int(f, "n"),
+                                .temperature = bv_flags_double(f, "temperature"),
+                                .top_p = bv_flags_double(f, "top-p"),
+                                .tokens = (size_t)bv_flags_int(f, "tokens"),
+                                .seed = (uint64_t)bv_flags_int(f, "seed")};
+}
+
+static bv_status ask_endpoint(evaluation *e) {
+    const char *key = getenv("OPENAI_API_KEY");
+    const bv_sample_endpoint_options options = {.url = bv_flags_string(e->flags, "endpoint"),
+                                                .model = bv_flags_string(e->flags, "model"),
+                                                .key = key && *key ? key : NULL,
+                                                .settings = sample_settings(e->flags),
+                                                .cache = e->written,
+                                                .progress = tell,
+                                                .context = e};
+    e->doing = "got samples of problem";
+    return bv_samples_from_endpoint(&e->set, &options, &e->samples);
+}
+
 static bv_status write_samples(evaluation *e) {
     const bv_flags *f = e->flags;
-    const bv_sample_model_options options = {
-        .model = bv_flags_string(f, "model"),
-        .tokenizer = bv_flags_string(f, "tokenizer"),
-        .settings = {.n = (size_t)bv_flags_int(f, "n"),
-                     .temperature = bv_flags_double(f, "temperature"),
-                     .top_p = bv_flags_double(f, "top-p"),
-                     .tokens = (size_t)bv_flags_int(f, "tokens"),
-                     .seed = (uint64_t)bv_flags_int(f, "seed")},
-        .kernels = e->use.kernels,
-        .threads = e->use.pool,
-        .cache = e->written,
-        .progress = tell,
-        .context = e};
+    const bv_sample_model_options options = {.model = bv_flags_string(f, "model"),
+                                             .tokenizer = bv_flags_string(f, "tokenizer"),
+                                             .settings = sample_settings(f),
+                                             .kernels = e->use.kernels,
+                                             .threads = e->use.pool,
+                                             .cache = e->written,
+                                             .progress = tell,
+                                             .context = e};
     e->doing = "wrote samples of problem";
     return bv_samples_from_model(&e->set, &options, &e->samples, &e->too_long);
 }
 
 static bv_status get_samples(evaluation *e) {
     const char *path = bv_flags_string(e->flags, "samples");
+    if (bv_flags_given(e->flags, "endpoint")) return ask_endpoint(e);
     if (!path) return write_samples(e);
     if (!strcmp(path, "canonical")) return bv_samples_canonical(&e->set, &e->samples);
     BV_TRY(bv_samples_read(&e->set, path, &e->samples));

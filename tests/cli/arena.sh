@@ -61,7 +61,7 @@ json 'abs(j["pass_at_k"]["1"] - 1/6) < 1e-12 and abs(j["pass_at_k"]["4"] - 2/3) 
 [ "$(grep -c '"reward": 1.0' "$folder/results.jsonl")" = 2 ] || fail "rewards"
 json 'j["passed"] == 2' eval_tiny --samples "$folder/samples.jsonl" --truncate --json
 expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jsonl" -k 5
-expect 2 "one of --model and --samples" eval_tiny
+expect 2 "one of --model, --endpoint and --samples" eval_tiny
 expect 2 "is not a whole number" eval_tiny --samples canonical -k one
 expect 2 "-n is for samples that are written" eval_tiny --samples canonical -n 3
 expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5
@@ -88,4 +88,24 @@ for name in again fresh; do
 done
 cmp -s "$folder/first.jsonl" "$folder/other.jsonl" && fail "another seed wrote the same"
 expect 1 "absent" eval_tiny --model "$folder/absent"
+
+# ---- evaluation of a model behind an endpoint ----
+python3 "$BEAVER_SOURCE/tests/cli/fake_endpoint.py" "$folder/samples.jsonl" \
+    "$problems/humaneval.jsonl" >"$folder/port" &
+endpoint=$!
+for _ in $(seq 100); do [ -s "$folder/port" ] && break; sleep 0.1; done
+eval_endpoint() {
+    OPENAI_API_KEY=secret eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")" "$@"
+}
+# The server gives at most two choices an answer: it is asked again.
+json 'j["passed"] == 2 and j["total"] == 12 and abs(j["pass_at_k"]["1"] - 1/6) < 1e-12' \
+    eval_endpoint -n 4 --json
+expect 0 "(12 known before" eval_endpoint -n 4
+expect 1 "no such model" eval_endpoint --model other --fresh
+expect 1 "try: the key in the variable OPENAI_API_KEY" \
+    eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")/v1" --fresh
+expect 2 "http" eval_endpoint --endpoint "https://127.0.0.1/v1"
+kill $endpoint
+wait $endpoint 2>/dev/null
+expect 1 "asking http://127.0.0.1" eval_endpoint --fresh
 finish
