@@ -1,6 +1,6 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 bench format format-check tidy \
+.PHONY: help build test run debug asan tsan coverage arm64 soak bench format format-check tidy \
         clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
@@ -40,17 +40,26 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 tsan: ## run the threaded tests under ThreadSanitizer
 	@scripts/install build test
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|train)$$' -LE slow
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|engine|train|http|store)$$' -LE slow
 
 coverage: ## run the tests and count executed lines (gcov files in build/coverage)
 	@scripts/install build test
 	@cmake --preset coverage && cmake --build --preset coverage -j $(JOBS)
 	@ctest --preset coverage -LE slow
 
-arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu
+arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=REGEX: some)
 	@scripts/install build test arm64
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
-	@ctest --preset arm64 -LE slow
+	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
+
+# About half an hour on 2 cores; RUNS=1000 REPEATS=10 is a short one.
+RUNS ?= 100000
+REPEATS ?= 1000
+soak: ## run the sandbox RUNS times and each of its limits REPEATS times, and look for what is left
+	@scripts/install build test
+	@cmake --preset release
+	@cmake --build build --target test_arena_sandbox -j $(JOBS)
+	@BEAVER_SOAK=$(RUNS) BEAVER_REPEATS=$(REPEATS) build/test_arena_sandbox
 
 bench: build ## this machine's limits, and Beaver's share of them
 	@build/beaver bench limits

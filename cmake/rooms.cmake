@@ -1,5 +1,5 @@
 # The rooms in their order: a room may include and link only the rooms before it.
-set(BV_ROOMS base kernel tensor nn text model data engine train report)
+set(BV_ROOMS base kernel tensor nn text model data engine train http store arena report)
 
 # ---- kernel levels: src/kernel/lanes/*.c is compiled once a level ----
 
@@ -42,6 +42,10 @@ foreach(room IN LISTS BV_ROOMS)
     if(room STREQUAL "kernel")
         list(APPEND sources ${BV_LEVEL_OBJECTS})
     endif()
+    if(room STREQUAL "arena")
+        include(cmake/languages.cmake)
+        list(APPEND sources ${CMAKE_BINARY_DIR}/generated/languages.c)
+    endif()
     if(NOT sources)
         continue()
     endif()
@@ -53,8 +57,33 @@ foreach(room IN LISTS BV_ROOMS)
 endforeach()
 
 if(TARGET bv_base)
-    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO)
+    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO
+                                  PRIVATE PkgConfig::ZLIB)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
+endif()
+if(TARGET bv_arena)
+    target_link_libraries(bv_arena PUBLIC PkgConfig::SECCOMP ${CMAKE_DL_LIBS})
+    include(cmake/embed.cmake)
+    bv_embed(bv_arena bv_boxed_candidate_py ${CMAKE_SOURCE_DIR}/src/arena/boxed/candidate.py)
+    bv_embed(bv_arena bv_boxed_checker_py ${CMAKE_SOURCE_DIR}/src/arena/boxed/checker.py)
+endif()
+
+# ---- the page of the arena, the libraries of the server and the store ----
+
+if(TARGET bv_arena)
+    foreach(kind html js css)
+        bv_embed(bv_arena bv_web_arena_${kind} ${CMAKE_SOURCE_DIR}/web/arena/arena.${kind})
+    endforeach()
+endif()
+if(TARGET bv_http)
+    include(cmake/llhttp.cmake)
+    pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv)
+    target_link_libraries(bv_http PUBLIC PkgConfig::UV bv_llhttp)
+endif()
+if(TARGET bv_store)
+    pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
+    pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
+    target_link_libraries(bv_store PUBLIC PkgConfig::SQLITE PkgConfig::PQ)
 endif()

@@ -28,6 +28,10 @@ if(CMOCKA_FOUND)
             bv_test_labels(${room}/${name} ${room} "")
         endforeach()
     endforeach()
+    if(TEST arena/attacks)
+        # Hundreds of attacks, some of which use all of a machine until they are stopped.
+        set_tests_properties(arena/attacks PROPERTIES TIMEOUT 900)
+    endif()
     # The reference beside the scanners that are written by hand.
     if(TARGET test_text_pieces)
         target_link_libraries(test_text_pieces PRIVATE PkgConfig::PCRE2)

@@ -83,6 +83,11 @@ bool bv_file_exists(const char *path) {
     return stat(path, &s) == 0 && S_ISREG(s.st_mode);
 }
 
+bool bv_path_hidden(const char *path) {
+    struct stat s;
+    return stat(path, &s) != 0 && errno == EACCES;
+}
+
 bool bv_dir_exists(const char *path) {
     struct stat s;
     return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
@@ -181,11 +186,33 @@ bv_status bv_path_rename(const char *from, const char *to) {
     return sync_folder_of(to);
 }
 
+bool bv_path_taken(const char *path) {
+    if (!bv_dir_exists(path)) return bv_file_exists(path);
+    char **names = NULL;
+    size_t count = 0;
+    bv_error *error = bv_dir_list(path, &names, &count);
+    const bool taken = error || count > 0;
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    bv_error_free(&error);
+    return taken;
+}
+
 bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
     struct statvfs s;
-    if (statvfs(path, &s) != 0) return bv_fail_errno("cannot look at %s", path);
-    *bytes = (uint64_t)s.f_bavail * s.f_frsize;
-    return BV_OK;
+    char *folder = bv_strdup(path);
+    int failed = 0;
+    while (folder && (failed = statvfs(folder, &s)) && errno == ENOENT && strcmp(folder, ".")) {
+        char *parent = folder_of(folder);
+        bv_free(folder);
+        folder = parent;
+    }
+    bv_error *error = !folder  ? bv_fail_memory("a path")
+                      : failed ? bv_fail_errno("cannot look at %s", path)
+                               : BV_OK;
+    if (!error) *bytes = (uint64_t)s.f_bavail * s.f_frsize;
+    bv_free(folder);
+    return error;
 }
 
 /* ---- whole reads and maps ---- */

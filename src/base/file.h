@@ -14,13 +14,16 @@
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
 bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
-bool bv_file_exists(const char *path);
+bool bv_file_exists(const char *path); /* is it there, and a file? */
+bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);
-bv_status bv_dir_make(const char *path);   /* with parents; existing is success */
+bool bv_path_taken(const char *path);    /* exists, and is no empty folder: a rename would not do */
+bv_status bv_dir_make(const char *path); /* with parents; existing is success */
 bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
+/* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 

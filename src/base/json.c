@@ -2,7 +2,9 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/text.h"
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +13,31 @@
  * failure is kept here until the value is written. */
 static _Thread_local bool lost;
 
+/* jansson 2.14's lexer goes on without the character for which it had no memory, and then reads
+ * beyond its text. So while it parses, a reserve serves what is asked for after the first failure,
+ * and its source ends there. */
+static _Thread_local struct {
+    char *memory;
+    size_t size, used;
+} reserve;
+
 static void *allocate(size_t size) {
-    void *pointer = bv_malloc(size);
-    if (!pointer) lost = true;
-    return pointer;
+    void *pointer = reserve.memory && lost ? NULL : bv_malloc(size);
+    if (pointer) return pointer;
+    lost = true;
+    size = (size + 15) / 16 * 16;
+    if (size > reserve.size - reserve.used) return NULL;
+    reserve.used += size;
+    return reserve.memory + reserve.used - size;
+}
+
+static void release(void *pointer) {
+    const uintptr_t at = (uintptr_t)pointer, begin = (uintptr_t)reserve.memory;
+    if (at < begin || at >= begin + reserve.size) bv_free(pointer);
 }
 
 void bv_json_begin(void) {
-    json_set_alloc_funcs(allocate, bv_free);
+    json_set_alloc_funcs(allocate, release);
 }
 
 static bool take_loss(void) {
@@ -27,15 +46,42 @@ static bool take_loss(void) {
     return was;
 }
 
+typedef struct source {
+    const char *text;
+    size_t size, at;
+} source;
+
+/* One byte at a time, so that nothing is read after a failure. */
+static size_t next_byte(void *buffer, size_t room, void *context) {
+    source *s = context;
+    if (lost || room == 0) return (size_t)-1;
+    if (s->at == s->size) return 0;
+    *(char *)buffer = s->text[s->at++];
+    return 1;
+}
+
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
     json_error_t where;
-    lost = false;
-    *out = json_loadb(text, size, JSON_REJECT_DUPLICATES, &where);
-    if (take_loss()) {
-        json_decref(*out);
-        *out = NULL;
+    source from = {text, size, 0};
+    *out = NULL;
+    reserve.size = 4 * size + 4096;
+    reserve.used = 0;
+    reserve.memory = bv_malloc(reserve.size);
+    if (!reserve.memory) {
+        reserve.size = 0;
         return bv_fail_memory("JSON");
     }
+    lost = false;
+    *out = json_load_callback(next_byte, &from, JSON_REJECT_DUPLICATES, &where);
+    const bool failed = take_loss();
+    if (failed) {
+        json_decref(*out);
+        *out = NULL;
+    }
+    bv_free(reserve.memory);
+    reserve.memory = NULL;
+    reserve.size = 0;
+    if (failed) return bv_fail_memory("JSON");
     if (*out) return BV_OK;
     return bv_fail(BV_CODE_INPUT, "%s:%d:%d: not JSON: %s", origin, where.line, where.column,
                    where.text);
@@ -57,10 +103,7 @@ static int append(const char *text, size_t size, void *out) {
 /* jansson would write 0.1 as 0.10000000000000001. */
 static void put_real(double value, bv_buffer *out) {
     char text[40];
-    for (int digits = 1; digits <= 17; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        if (strtod(text, NULL) == value) break;
-    }
+    bv_print_double(text, sizeof text, value);
     bv_buffer_text(out, text);
     if (!strpbrk(text, ".e")) bv_buffer_text(out, ".0"); /* stays a real when read */
 }

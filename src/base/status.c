@@ -18,7 +18,8 @@ struct bv_error {
 };
 
 /* Stands in when there is no memory for an error; never freed, never changed. */
-static bv_error no_memory = {BV_CODE_MEMORY, 0, "out of memory"};
+#define LESS_MEMORY "close other programs, or a smaller model or batch"
+static bv_error no_memory = {BV_CODE_MEMORY, 0, "out of memory\n  try: " LESS_MEMORY};
 
 static bv_error *make(bv_code code) {
     bv_error *error = bv_malloc_for_error(sizeof *error);
@@ -60,6 +61,7 @@ bv_error *bv_fail_errno(const char *format, ...) {
     snprintf(error->text + used, TEXT_MAX - used, ": %s",
              strerror_r(number, reason, sizeof reason));
     if (number == ENOSPC || number == EDQUOT) return bv_try(error, "free space or another folder");
+    if (number == ENOENT) return bv_try(error, "check the path");
     if (number == EFBIG) return bv_try(error, "a higher limit on file sizes (ulimit -f)");
     if (number == EACCES || number == EPERM || number == EROFS)
         return bv_try(error, "another folder, or its owner's account");
@@ -77,7 +79,7 @@ bv_error *bv_fail_interrupted(int signal, const char *format, ...) {
 }
 
 bv_error *bv_fail_memory(const char *what) {
-    return bv_fail(BV_CODE_MEMORY, "out of memory for %s", what);
+    return bv_try(bv_fail(BV_CODE_MEMORY, "out of memory for %s", what), LESS_MEMORY);
 }
 
 bv_error *bv_while(bv_error *error, const char *format, ...) {

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,13 @@ bv_status bv_parse_bool(const char *what, const char *text, bool *out) {
         return bv_fail(BV_CODE_USAGE, "%s: \"%s\" is neither true nor false", what, text);
     *out = yes;
     return BV_OK;
+}
+
+void bv_print_double(char *text, size_t size, double value) {
+    for (int digits = 1; digits <= 17; digits++) {
+        snprintf(text, size, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) break;
+    }
 }
 
 /* Length of the valid UTF-8 sequence at p (RFC 3629), 0 if none. */

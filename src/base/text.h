@@ -12,6 +12,9 @@ bv_status bv_parse_int(const char *what, const char *text, int64_t min, int64_t 
 bv_status bv_parse_double(const char *what, const char *text, double min, double max, double *out);
 bv_status bv_parse_bool(const char *what, const char *text, bool *out); /* true|false|1|0 */
 
+/* With as few digits as read back to the same number; size >= 32. */
+void bv_print_double(char *text, size_t size, double value);
+
 /* Bytes of the valid UTF-8 prefix; equals size when all is valid (RFC 3629: no surrogates). */
 size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
 

@@ -3,6 +3,7 @@
 #include "base/buffer.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include "cli/flags.h"
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,56 +46,57 @@ bv_status bv_cli_json(json_t *value) {
     return error;
 }
 
-static bv_status print_list(const char *group, const bv_subcommand *table, size_t count) {
+static bv_status print_list(const bv_group *group) {
     bv_buffer text = {0};
     size_t column = 0;
-    for (size_t i = 0; i < count; i++)
-        if (strlen(table[i].name) > column) column = strlen(table[i].name);
-    bv_buffer_printf(&text, "usage: %s SUBCOMMAND [arguments] [flags]\n\nsubcommands:\n", group);
-    for (size_t i = 0; i < count; i++)
-        bv_buffer_printf(&text, "  %-*s  %s\n", (int)column, table[i].name, table[i].help);
-    bv_buffer_printf(&text, "\n%s SUBCOMMAND --help explains one.\n", group);
+    for (size_t i = 0; i < group->count; i++)
+        if (strlen(group->table[i].name) > column) column = strlen(group->table[i].name);
+    bv_buffer_printf(&text, "usage: %s SUBCOMMAND [arguments] [flags]\n\nsubcommands:\n",
+                     group->name);
+    for (size_t i = 0; i < group->count; i++)
+        bv_buffer_printf(&text, "  %-*s  %s\n", (int)column, group->table[i].name,
+                         group->table[i].help);
+    bv_buffer_printf(&text, "\n%s SUBCOMMAND --help explains one.\n", group->name);
+    bv_help_example(group->example, &text);
     bv_error *error = bv_buffer_error(&text);
     if (!error) error = bv_cli_print(text.data, text.size);
     bv_buffer_free(&text);
     return error;
 }
 
-static bv_status unknown(const char *group, const bv_subcommand *table, size_t count,
-                         const char *word) {
+static bv_status unknown(const bv_group *group, const char *word) {
     bv_error *error = bv_fail(BV_CODE_USAGE, "unknown subcommand \"%s\"", word);
-    const char **names = bv_calloc(count + 1, sizeof *names);
-    for (size_t i = 0; names && i < count; i++) names[i] = table[i].name;
-    const char *near = names ? bv_suggest(word, names, count) : NULL;
-    error = near ? bv_try(error, "%s %s", group, near) : bv_try(error, "%s --help", group);
+    const char **names = bv_calloc(group->count + 1, sizeof *names);
+    for (size_t i = 0; names && i < group->count; i++) names[i] = group->table[i].name;
+    const char *near = names ? bv_suggest(word, names, group->count) : NULL;
+    error =
+        near ? bv_try(error, "%s %s", group->name, near) : bv_try(error, "%s --help", group->name);
     bv_free(names);
     return error;
 }
 
 /* GROUP help WORD... is GROUP WORD... --help. */
-static bv_status help(const char *group, const bv_subcommand *table, size_t count, int argc,
-                      char **argv) {
-    if (argc < 3) return print_list(group, table, count);
+static bv_status help(const bv_group *group, int argc, char **argv) {
+    if (argc < 3) return print_list(group);
     char **words = bv_calloc((size_t)argc + 1, sizeof *words);
     if (!words) return bv_fail_memory("arguments");
     static char wish[] = "--help";
     words[0] = argv[0];
     memcpy(words + 1, argv + 2, (size_t)(argc - 2) * sizeof *words);
     words[argc - 1] = wish;
-    bv_error *error = bv_cli_dispatch(group, table, count, argc, words);
+    bv_error *error = bv_cli_dispatch(group, argc, words);
     bv_free(words);
     return error;
 }
 
-bv_status bv_cli_dispatch(const char *group, const bv_subcommand *table, size_t count, int argc,
-                          char **argv) {
+bv_status bv_cli_dispatch(const bv_group *group, int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "--help";
-    if (!strcmp(word, "--help") || !strcmp(word, "-h")) return print_list(group, table, count);
-    if (!strcmp(word, "help")) return help(group, table, count, argc, argv);
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(table[i].name, word) != 0) continue;
-        snprintf(name, sizeof name, "%s %s", group, word);
-        return table[i].run(argc - 1, argv + 1);
+    if (!strcmp(word, "--help") || !strcmp(word, "-h")) return print_list(group);
+    if (!strcmp(word, "help")) return help(group, argc, argv);
+    for (size_t i = 0; i < group->count; i++) {
+        if (strcmp(group->table[i].name, word) != 0) continue;
+        snprintf(name, sizeof name, "%s %s", group->name, word);
+        return group->table[i].run(argc - 1, argv + 1);
     }
-    return unknown(group, table, count, word);
+    return unknown(group, word);
 }

@@ -27,10 +27,16 @@ typedef struct bv_subcommand {
     bv_status (*run)(int argc, char **argv); /* argv[0] is its own name */
 } bv_subcommand;
 
-/* Runs the subcommand that argv[1] names, or prints the list. `group` is what was typed so far
- * ("beaver", or "beaver tokenizer" for a subcommand that has subcommands). */
-bv_status bv_cli_dispatch(const char *group, const bv_subcommand *table, size_t count, int argc,
-                          char **argv);
+/* The program, or a subcommand that has subcommands. */
+typedef struct bv_group {
+    const char *name; /* what was typed so far: "beaver", "beaver tokenizer" */
+    const char *example;
+    const bv_subcommand *table;
+    size_t count;
+} bv_group;
+
+/* Runs the subcommand that argv[1] names, or prints the list. */
+bv_status bv_cli_dispatch(const bv_group *group, int argc, char **argv);
 
 /* The words that led to the subcommand that runs, e.g. "beaver tokenizer train". */
 const char *bv_cli_name(void);

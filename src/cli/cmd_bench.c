@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
+#include "cli/bench_sandbox.h"
 #include "cli/bench_tokenizer.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -245,6 +246,11 @@ bv_status bv_cmd_bench(int argc, char **argv) {
         {"train", "training steps of a preset", run_train},
         {"generate", "reading prompts and writing text", bv_bench_generate},
         {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
+        {"sandbox", "programs in boxes, by language", bv_bench_sandbox},
     };
-    return bv_cli_dispatch("beaver bench", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_group group = {"beaver bench",
+                                   "beaver bench limits\n"
+                                   "beaver bench train --preset gpt2 --batch 4 --steps 5",
+                                   table, sizeof table / sizeof *table};
+    return bv_cli_dispatch(&group, argc, argv);
 }

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/interrupt.h"
 #include "cli/machine_flags.h"
 #include "cli/make_tokenizer.h"
 #include "data/prepare.h"
@@ -120,7 +121,8 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
                                         .val_fraction = bv_flags_double(flags, "val-fraction"),
                                         .pool = pool,
                                         .progress = tell,
-                                        .context = &told};
+                                        .context = &told,
+                                        .signal = bv_interrupt_catch()};
     bv_prepare_result r;
     BV_TRY(bv_data_prepare(documents, tokenizer, &options, &r));
     const double seconds = bv_clock_seconds() - begin;
@@ -159,5 +161,7 @@ static bv_status run_prepare(int argc, char **argv) {
 
 bv_status bv_cmd_data(int argc, char **argv) {
     static const bv_subcommand table[] = {{"prepare", "text to memory-mapped tokens", run_prepare}};
-    return bv_cli_dispatch("beaver data", table, 1, argc, argv);
+    static const bv_group group = {
+        "beaver data", "beaver data prepare book.txt --out data --vocab 2048", table, 1};
+    return bv_cli_dispatch(&group, argc, argv);
 }

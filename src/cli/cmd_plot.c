@@ -67,6 +67,7 @@ static bv_status draw(const bv_curves *curves, const char *run, const char *out)
 static bv_status plot(const bv_flags *flags, const char *metrics, const char *out) {
     const char *run = bv_flags_argument(flags, 0);
     bv_curves curves;
+    if (bv_path_hidden(metrics)) return bv_fail_errno("cannot look into %s", run);
     if (!bv_dir_exists(run) || !bv_file_exists(metrics))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
                       "beaver train --data DIR --out %s", run);

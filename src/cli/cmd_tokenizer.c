@@ -339,5 +339,10 @@ bv_status bv_cmd_tokenizer(int argc, char **argv) {
                                           {"encode", "text to tokens", run_encode},
                                           {"decode", "tokens to text", run_decode},
                                           {"info", "what a tokenizer is", run_info}};
-    return bv_cli_dispatch("beaver tokenizer", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_group group = {
+        "beaver tokenizer",
+        "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json\n"
+        "echo hello | beaver tokenizer encode tokenizer.json",
+        table, sizeof table / sizeof *table};
+    return bv_cli_dispatch(&group, argc, argv);
 }

@@ -12,6 +12,7 @@
 #include "text/tokenizer.h"
 #include "train/checkpoint.h"
 #include "train/loop.h"
+#include "train/pace.h"
 #include "train/run_folder.h"
 #include "version.h"
 
@@ -98,28 +99,42 @@ static void fill_options(const training *t, bv_train_options *o) {
 static bv_status choose_steps(training *t) {
     bv_settings *s = &t->config.settings;
     bv_train_options options;
-    bv_train_speed speed;
+    bv_pace pace;
     t->config.minutes = bv_flags_double(t->flags, "minutes");
     fill_options(t, &options);
-    BV_TRY(bv_train_measure(&options, MEASURE_SECONDS, &speed));
-    s->steps = bv_train_plan_steps(s, t->data, &speed, t->config.minutes * 60);
+    BV_TRY(bv_pace_measure(&options, MEASURE_SECONDS, &pace));
+    s->steps = bv_pace_steps(s, t->data, &pace, t->config.minutes * 60);
     if (s->warmup > s->steps / 10) s->warmup = s->steps / 10;
     bv_cli_say("%zu steps take about %s here\n", s->steps,
                bv_human_time(t->config.minutes * 60).text);
     return BV_OK;
 }
 
-/* A model that does not fit is refused before the machine begins to swap. */
-static bv_status check_memory(const training *t) {
+/* A model that does not fit is refused before the machine begins to swap, and so is one whose
+ * checkpoints do not fit on the disk: those to keep, the best, the last regular one, and one in the
+ * making. */
+static bv_status check_room(const training *t) {
+    const bv_settings *s = &t->config.settings;
     bv_estimate estimate;
-    BV_TRY(bv_estimate_memory(&t->config.settings, t->machine.kernels, t->machine.pool, &estimate));
-    return bv_estimate_fits(&estimate, "this training");
+    uint64_t space;
+    size_t there;
+    BV_TRY(bv_estimate_memory(s, t->machine.kernels, t->machine.pool, &estimate));
+    BV_TRY(bv_estimate_fits(&estimate, "this training"));
+    BV_TRY(bv_file_free_space(t->out, &space));
+    BV_TRY(bv_checkpoint_count(t->out, &there));
+    const double one = 3 * sizeof(float) * (double)bv_gpt_parameter_count(&s->model); /* AdamW's */
+    const size_t most = s->keep + 3, more = most > there ? most - there : 1;
+    if ((double)space >= one * (double)more) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_IO, "%s are free for %s: %zu checkpoints of %s do not fit",
+                          bv_human_bytes((double)space).text, t->out, more,
+                          bv_human_bytes(one).text),
+                  "another disk, or --set keep=1");
 }
 
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
     if (!data) return bv_fail(BV_CODE_USAGE, "--data DIR is missing");
-    if (bv_flags_given(t->flags, "minutes") && bv_flags_given(t->flags, "steps"))
+    if (bv_flags_given(t->flags, "minutes") && bv_settings_flag_given(t->flags, "steps"))
         return bv_fail(BV_CODE_USAGE, "--minutes and --steps exclude each other");
     if (bv_run_folder_exists(t->out))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", t->out),
@@ -131,7 +146,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
     BV_TRY(bv_dataset_check_context(t->data, t->config.settings.model.context));
-    BV_TRY(check_memory(t));
+    BV_TRY(check_room(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
     BV_TRY(bv_run_folder_create(t->out, &t->config));
     return bv_run_folder_lock(t->out, &t->lock);
@@ -152,17 +167,18 @@ static bv_status check_growth(const bv_settings *kept, const bv_settings *wanted
 }
 
 static bv_status compare_flags(training *t, int64_t done) {
-    static const char *const always[] = {"steps", NULL};
-    static const char *const planned[] = {"steps", "warmup", NULL};
+    /* Where --minutes chose the number of steps, a preset's does not count. */
+    const bool planned = t->config.minutes > 0;
+    const char *const free_names[] = {"steps", planned ? "warmup" : NULL, NULL};
     bv_settings *kept = &t->config.settings, wanted = *kept;
     BV_TRY(bv_settings_from_flags(t->flags, &wanted));
     if (wanted.model.vocab_size == 0) wanted.model.vocab_size = kept->model.vocab_size;
     BV_TRY(bv_settings_check(&wanted));
-    BV_TRY(bv_settings_same(kept, &wanted, t->config.minutes > 0 ? planned : always));
+    BV_TRY(bv_settings_same(kept, &wanted, free_names));
     const double minutes = bv_flags_double(t->flags, "minutes");
     if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
         return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
-    if (!bv_flags_given(t->flags, "steps")) return BV_OK;
+    if (planned && !bv_settings_flag_given(t->flags, "steps")) return BV_OK;
     BV_TRY(check_growth(kept, &wanted, done));
     kept->steps = wanted.steps;
     return BV_OK;
@@ -186,7 +202,7 @@ static bv_status continue_run(training *t) {
     BV_TRY(compare_flags(t, done));
     BV_TRY(compare_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
-    BV_TRY(check_memory(t));
+    BV_TRY(check_room(t));
     if (t->config.settings.steps != steps) BV_TRY(bv_run_folder_save(t->out, &t->config));
     return bv_dataset_open(t->config.data, &t->data);
 }

@@ -15,8 +15,10 @@
     X(train, "train a GPT")                                                                        \
     X(generate, "write text with a model")                                                         \
     X(eval, "measure a model on a text")                                                           \
+    X(arena, "levels with hidden tests, and how well models program")                              \
     X(explain, "what a model is made of, needs, and how long it would take")                       \
     X(plot, "draw the loss curve of a run")                                                        \
+    X(sandbox, "run a program where it can hurt nobody")                                           \
     X(bench, "this machine's limits, and Beaver's share of them")                                  \
     X(version, "print the version of this program")
 /* clang-format on */

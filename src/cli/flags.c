@@ -111,9 +111,11 @@ static bv_status parse_flag(bv_flags *f, int argc, char **argv, int *at) {
     const char *equals = strchr(word, '=');
     const size_t length = equals ? (size_t)(equals - word) : strlen(word);
     size_t row = f->command->flag_count;
-    for (size_t i = 0; length > 2 && word[1] == '-' && i < f->command->flag_count; i++) {
+    const size_t dashes = word[1] == '-' ? 2 : 1;
+    for (size_t i = 0; length > dashes && i < f->command->flag_count; i++) {
         const char *name = f->command->flags[i].name;
-        if (strlen(name) == length - 2 && same_name(name, word + 2)) row = i;
+        if (dashes == 1 && length != 2) break; /* one dash: one letter */
+        if (strlen(name) == length - dashes && same_name(name, word + dashes)) row = i;
     }
     if (row == f->command->flag_count) return unknown(f->command, word, length);
     if (equals) return store(f, row, equals + 1);

@@ -20,9 +20,10 @@
  *         ...
  *         bv_flags_free(&flags);
  *
- * Accepted: --flag value, --flag=value, switches alone, -h and --help, and -- before arguments that
- * begin with a dash. What is wrong is BV_CODE_USAGE, with a suggestion where one is near. Asking
- * for a flag that is not in the table, or by the wrong type, is our own mistake (an assertion).
+ * Accepted: --flag value, --flag=value, -n value for names of one letter, switches alone, -h and
+ * --help, and -- before arguments that begin with a dash. What is wrong is BV_CODE_USAGE, with a
+ * suggestion where one is near. Asking for a flag that is not in the table, or by the wrong type,
+ * is our own mistake (an assertion).
  */
 #ifndef BV_CLI_FLAGS_H
 #define BV_CLI_FLAGS_H
@@ -89,5 +90,7 @@ const char *bv_flags_argument(const bv_flags *flags, size_t index); /* NULL beyo
 
 /* Appends what --help prints. */
 void bv_flags_help(const bv_command *command, bv_buffer *out);
+/* Its last part: the lines of an example, indented. */
+void bv_help_example(const char *example, bv_buffer *out);
 
 #endif

@@ -36,7 +36,7 @@ static void put_row(bv_buffer *out, const char *left, const char *help, size_t c
 }
 
 static void flag_left(const bv_flag *flag, char *text, size_t size) {
-    snprintf(text, size, "--%s%s%s", flag->name, flag->value ? " " : "",
+    snprintf(text, size, "%s%s%s%s", flag->name[1] ? "--" : "-", flag->name, flag->value ? " " : "",
              flag->value ? flag->value : "");
     for (char *c = text; *c && *c != ' '; c++)
         if (*c == '_') *c = '-';
@@ -55,7 +55,7 @@ static void put_usage(bv_buffer *out, const bv_command *c) {
     bv_buffer_text(out, " [flags]\n\n");
 }
 
-static void put_example(bv_buffer *out, const char *example) {
+void bv_help_example(const char *example, bv_buffer *out) {
     bv_buffer_text(out, "\nexample:\n");
     while (*example) {
         const size_t line = strcspn(example, "\n");
@@ -92,5 +92,5 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     bv_buffer_text(out, "\nflags:\n");
     for (size_t i = 0; i < c->flag_count; i++) put_flag(out, &c->flags[i], column);
     put_row(out, "--help", "print this", column);
-    if (c->example) put_example(out, c->example);
+    if (c->example) bv_help_example(c->example, out);
 }

@@ -20,7 +20,13 @@ int main(int argc, char **argv) {
     bv_json_begin();
     static char version[] = "version";
     if (argc == 2 && !strcmp(argv[1], "--version")) argv[1] = version;
-    bv_error *error = bv_cli_dispatch("beaver", table, sizeof table / sizeof *table, argc, argv);
+    static const bv_group program = {
+        "beaver",
+        "beaver data prepare book.txt --out data --vocab 2048\n"
+        "beaver train --data data --out run --preset nano --minutes 10\n"
+        "beaver generate run --prompt 'Once upon a time'",
+        table, sizeof table / sizeof *table};
+    bv_error *error = bv_cli_dispatch(&program, argc, argv);
     if (error) bv_cli_say("%s: %s\n", bv_cli_name(), bv_error_text(error));
     const int code = bv_error_exit_code(error);
     bv_error_free(&error);

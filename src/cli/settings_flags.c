@@ -30,3 +30,12 @@ bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
     }
     return BV_OK;
 }
+
+bool bv_settings_flag_given(const bv_flags *flags, const char *key) {
+    const size_t length = strlen(key);
+    size_t count;
+    const char *const *pairs = bv_flags_list(flags, "set", &count);
+    for (size_t i = 0; i < count; i++)
+        if (!strncmp(pairs[i], key, length) && pairs[i][length] == '=') return true;
+    return bv_flags_given(flags, key);
+}

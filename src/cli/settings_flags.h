@@ -22,5 +22,7 @@
 
 /* Applies them in this order: preset, config, set, settings by name. */
 bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings);
+/* Is this setting given by its flag or by --set, not only by a preset or a file? */
+bool bv_settings_flag_given(const bv_flags *flags, const char *key);
 
 #endif

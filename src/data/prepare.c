@@ -279,7 +279,9 @@ static void do_beside(void *context, size_t i) {
 static bv_status add_all(preparation *p) {
     BV_TRY(count_documents(p));
     BV_TRY(read_batch(p, &p->batches[0]));
+    const volatile sig_atomic_t *signal = p->options->signal;
     for (size_t k = 0; p->batches[k % 3].count; k++) {
+        if (signal && *signal) return bv_fail_interrupted(*signal, "interrupted: nothing is kept");
         batch *b = &p->batches[k % 3];
         p->following = &p->batches[(k + 1) % 3];
         p->last = k ? &p->batches[(k + 2) % 3] : NULL;
@@ -338,7 +340,7 @@ static bv_status fill_folder(preparation *p) {
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
                           const bv_prepare_options *options, bv_prepare_result *result) {
-    if (bv_dir_exists(options->out) || bv_file_exists(options->out))
+    if (bv_path_taken(options->out))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", options->out), "another --out");
     *result = (bv_prepare_result){0};
     preparation p = {.options = options,

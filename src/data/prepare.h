@@ -14,13 +14,16 @@
 #include "base/pool.h"
 #include "data/documents.h"
 #include "text/tokenizer.h"
+#include <signal.h>
 
 typedef struct bv_prepare_options {
-    const char *out; /* must not exist */
+    const char *out; /* must not exist, or be an empty folder */
     double val_fraction;
     bv_pool *pool; /* NULL: one thread */
     void (*progress)(void *context, uint64_t bytes, uint64_t total);
     void *context;
+    const volatile sig_atomic_t
+        *signal; /* once set: BV_CODE_INTERRUPTED, nothing is left; or NULL */
 } bv_prepare_options;
 
 typedef struct bv_prepare_result {

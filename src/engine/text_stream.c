@@ -43,6 +43,7 @@ static size_t unfinished_character(const char *text, size_t size) {
         const unsigned char c = (unsigned char)text[size - back];
         if (c < 0x80) return 0;
         if (c < 0xc0) continue;
+        if (c > 0xf4) return 0; /* begins none */
         const size_t length = c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
         return length > back ? back : 0;
     }

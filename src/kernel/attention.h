@@ -55,7 +55,7 @@ typedef struct bv_attention_args {
     const void *q; /* [rows, q_stride]: head h at column h * d_head */
     size_t q_stride, kv_stride;
     bool paged; /* forward only: tiles are those of a KV cache */
-    void *out; /* [rows, out_stride] */
+    void *out;  /* [rows, out_stride] */
     size_t out_stride;
     void *lse; /* [rows, heads] real: m + log l, for backward; NULL when not needed */
     /* Dropout of p after the softmax; 0: none. Key k of query position t of a head is kept where

@@ -109,7 +109,7 @@ BV_INLINE void flushing_end(unsigned saved) {
 
 /* sum += x half, one element of A with 16 of B. The instruction is written out because gcc, left to
  * choose, overwrites the broadcast instead of the sum and then runs out of registers. */
-BV_INLINE void v_add_product(vreal *sum, const float *x, const __m256 half[2]) {
+BV_INLINE void v_add_product(vreal *sum, const void *x, const __m256 half[2]) {
     const __m256 word = _mm256_broadcast_ss(x);
     for (int q = 0; q < 2; q++)
         __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum->v[q]) : "x"(word), "x"(half[q]));

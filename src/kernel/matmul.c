@@ -274,8 +274,7 @@ static void run_panels(const place *p) {
 static void pack_rows(const place *p) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const size_t first =
-        args->a_transposed ? p->k * args->lda + p->row : p->row * args->lda + p->k;
+    const size_t first = args->a_transposed ? p->k * args->lda + p->row : p->row * args->lda + p->k;
     const char *a = (const char *)args->a + first * bv_dtype_size(args->type);
     const size_t m = p->row_end - p->row, k = p->k_end - p->k;
     const size_t tile = rows_tile_bytes(kernels, args->type, k);

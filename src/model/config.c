@@ -19,13 +19,16 @@ bv_status bv_gpt_config_check(bv_gpt_config *c) {
     if (c->d_head == 0) c->d_head = c->width / c->heads;
     if (c->ff_width == 0) c->ff_width = 4 * c->width;
     if (c->heads % c->kv_heads)
-        return bv_fail(BV_CODE_USAGE, "heads %zu is not a multiple of kv_heads %zu", c->heads,
-                       c->kv_heads);
+        return bv_try(bv_fail(BV_CODE_USAGE, "heads %zu is not a multiple of kv_heads %zu",
+                              c->heads, c->kv_heads),
+                      "--set kv_heads=1");
     if (c->d_head > 256)
         return bv_try(bv_fail(BV_CODE_USAGE, "d_head %zu is more than 256", c->d_head),
                       "more heads");
     if (c->d_head % 2 && c->position == BV_POSITION_ROPE)
-        return bv_fail(BV_CODE_USAGE, "rotary positions need an even d_head, not %zu", c->d_head);
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "rotary positions need an even d_head, not %zu", c->d_head),
+            "--set d_head=%zu", c->d_head + 1);
     if (!(c->dropout >= 0 && c->dropout < 1))
         return bv_fail(BV_CODE_USAGE, "dropout %g is not in [0, 1)", c->dropout);
     return BV_OK;

@@ -1,5 +1,6 @@
 #include "report/limits_cache.h"
 
+#include "base/cache_path.h"
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
@@ -17,10 +18,7 @@ bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double sec
 }
 
 char *bv_limits_path(void) {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    /* The XDG base directory specification: a relative path is to be ignored. */
-    if (cache && *cache == '/') return bv_path_join(cache, "beaver/limits.json");
-    return home && *home ? bv_path_join(home, ".cache/beaver/limits.json") : NULL;
+    return bv_cache_path("limits.json");
 }
 
 /* "AMD EPYC 9B14, 2 threads, avx512" */

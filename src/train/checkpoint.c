@@ -35,18 +35,22 @@ static json_t *left_out_json(const bv_progress_of_run *p) {
     return list;
 }
 
+static json_t *val_loss_json(const bv_progress_of_run *p) {
+    return isfinite(p->val_loss) ? json_real(p->val_loss) : json_null();
+}
+
 static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_about *about,
                              const char *model, const char *optimizer) {
-    json_t *val_loss = isfinite(p->val_loss) ? json_real(p->val_loss) : json_null();
-    return json_pack("{ss sb sI sI sI sI sI sI so ss ss ss si s{ss ss} so so}", "format",
-                     "beaver-checkpoint/1", "regular", (int)about->regular, "step",
-                     (json_int_t)p->step, "applied", (json_int_t)p->applied, "sequence",
+    return json_pack("{ss sb sb sI sI sI sI sI sI so ss ss ss si so s{ss ss} so so}", "format",
+                     "beaver-checkpoint/1", "regular", (int)about->regular, "due", (int)p->due,
+                     "step", (json_int_t)p->step, "applied", (json_int_t)p->applied, "sequence",
                      (json_int_t)p->sequence, "tokens", (json_int_t)p->tokens, "trouble_began",
                      (json_int_t)p->trouble_began, "seed", (json_int_t)about->seed, "val_loss",
-                     val_loss, "numerics", about->numerics, "level", about->level, "version",
-                     about->version, "threads", about->threads, "sha256", "model.safetensors",
-                     model, "optimizer.safetensors", optimizer, "left_out", left_out_json(p),
-                     "guard", bv_guard_json(&p->guard));
+                     val_loss_json(p), "numerics", about->numerics, "level", about->level,
+                     "version", about->version, "threads", about->threads, "config",
+                     bv_settings_json(about->settings), "sha256", "model.safetensors", model,
+                     "optimizer.safetensors", optimizer, "left_out", left_out_json(p), "guard",
+                     bv_guard_json(&p->guard));
 }
 
 static bv_status load_manifest(const char *run, const char *name, json_t **out) {
@@ -80,6 +84,7 @@ static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
     BV_TRY(get_count(m, "sequence", &p->sequence));
     BV_TRY(get_count(m, "tokens", &p->tokens));
     BV_TRY(get_count(m, "trouble_began", &p->trouble_began));
+    p->due = json_is_true(json_object_get(m, "due"));
     const json_t *val_loss = json_object_get(m, "val_loss"), *list = json_object_get(m, "left_out");
     if (json_is_number(val_loss)) p->val_loss = json_number_value(val_loss);
     p->left_out_count = json_array_size(list);
@@ -123,6 +128,25 @@ static bv_status point_latest(const char *run, const char *name) {
     return bv_path_rename(fresh, link);
 }
 
+/* Writes into a manifest what may be said of the same state later. */
+static bv_status amend(const char *run, const char *name, const bv_progress_of_run *progress,
+                       bool regular) {
+    char path[PATH_SIZE];
+    json_t *manifest = NULL;
+    BV_TRY(path_of(path, run, name, "manifest.json"));
+    bv_error *error = load_manifest(run, name, &manifest);
+    if (!error) {
+        if (regular) json_object_set_new(manifest, "regular", json_true());
+        json_object_set_new(manifest, "due", json_boolean(progress->due));
+        json_object_set_new(manifest, "val_loss", val_loss_json(progress));
+        json_object_set_new(manifest, "left_out", left_out_json(progress));
+        json_object_set_new(manifest, "guard", bv_guard_json(&progress->guard));
+        error = bv_json_save(path, manifest);
+    }
+    json_decref(manifest);
+    return error;
+}
+
 bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tensors,
                               const bv_progress_of_run *progress,
                               const bv_checkpoint_about *about) {
@@ -131,7 +155,10 @@ bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tens
     snprintf(temporary, sizeof temporary, ".%s", name);
     BV_TRY(path_of(from, run, temporary, ""));
     BV_TRY(path_of(to, run, name, ""));
-    if (bv_dir_exists(to)) return point_latest(run, name);
+    if (bv_dir_exists(to)) {
+        BV_TRY(amend(run, name, progress, about->regular));
+        return point_latest(run, name);
+    }
     bv_error *error = write_files(run, temporary, tensors, progress, about);
     if (!error) error = bv_path_rename(from, to);
     if (error) { /* make room again; the cause is what counts */
@@ -198,6 +225,13 @@ static bool read_latest(const char *run, const uint64_t *steps, size_t count, in
         return true;
     }
     return false;
+}
+
+bv_status bv_checkpoint_count(const char *run, size_t *count) {
+    uint64_t *steps;
+    BV_TRY(list_steps(run, &steps, count));
+    bv_free(steps);
+    return BV_OK;
 }
 
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step) {
@@ -301,18 +335,9 @@ bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
 }
 
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress) {
-    char name[32], path[PATH_SIZE];
-    json_t *manifest = NULL;
+    char name[32];
     name_of(name, step);
-    BV_TRY(path_of(path, run, name, "manifest.json"));
-    bv_error *error = load_manifest(run, name, &manifest);
-    if (!error) {
-        json_object_set_new(manifest, "left_out", left_out_json(progress));
-        json_object_set_new(manifest, "guard", bv_guard_json(&progress->guard));
-        error = bv_json_save(path, manifest);
-    }
-    json_decref(manifest);
-    return error;
+    return amend(run, name, progress, true);
 }
 
 /* ---- removing ---- */

@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "model/named_tensor.h"
 #include "train/guard.h"
+#include "train/settings.h"
 #include <stdatomic.h>
 
 /* What a run knows beside weights and optimizer state. */
@@ -26,6 +27,7 @@ typedef struct bv_progress_of_run {
     uint64_t tokens;        /* learned from                                                */
     double val_loss;        /* last one; NAN: none                                         */
     uint64_t trouble_began; /* first sequence of the bad steps just now                    */
+    bool due;               /* the step is done, but not its evaluation and checkpoint     */
     bv_guard guard;
     bv_left_out left_out[BV_GUARD_RETURNS]; /* data that the guard leaves out, ascending   */
     size_t left_out_count;
@@ -37,6 +39,7 @@ typedef struct bv_checkpoint_about {
     uint64_t seed; /* all random numbers are functions of it and of the position    */
     const char *numerics, *level, *version;
     int threads;
+    const bv_settings *settings; /* with which it was made */
 } bv_checkpoint_about;
 
 /* Tensors to write, or to read into. */
@@ -45,8 +48,8 @@ typedef struct bv_checkpoint_tensors {
     size_t parameter_count, state_count; /* no state: only the model is read */
 } bv_checkpoint_tensors;
 
-/* Writes step progress->step and points `latest` at it. One that exists already is kept as it is.
- */
+/* Writes step progress->step and points `latest` at it. Where it exists its tensors are the same
+ * bits and stay, and its manifest is amended. */
 bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tensors,
                               const bv_progress_of_run *progress, const bv_checkpoint_about *about);
 
@@ -55,6 +58,7 @@ typedef enum bv_checkpoint_which {
     BV_CHECKPOINT_REGULAR
 } bv_checkpoint_which;
 
+bv_status bv_checkpoint_count(const char *run, size_t *count); /* 0 where there is no run */
 /* Step of a checkpoint, or -1 when the run has none. */
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step);
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
@@ -69,7 +73,7 @@ bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *lis
  * becomes true. */
 bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
                               const char sha256[BV_SHA256_TEXT_SIZE], const atomic_bool *stop);
-/* Replaces what the manifest says of the guard: its decisions are remembered there. */
+/* Makes a checkpoint a regular one, with the guard's decisions and the evaluation of `progress`. */
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
 /* Removes all checkpoints later than `step`. */
 bv_status bv_checkpoint_forget_after(const char *run, uint64_t step);

@@ -47,6 +47,8 @@ static void run(const evaluator *e, bv_evaluation *out) {
     const uint64_t count = wanted && wanted < all ? wanted : all;
     size_t rows = 0;
     for (uint64_t i = 0; i < count; i++) {
+        out->interrupted = e->options->signal && *e->options->signal;
+        if (out->interrupted) return;
         const uint64_t window = count == all ? i : i * all / count;
         const size_t length = read_window(e, window, rows);
         if (length < context) { /* the last window, shorter than the others */
@@ -65,8 +67,9 @@ bv_status bv_evaluate(bv_gpt_scorer *scorer, const bv_token_source *source,
                       const bv_evaluate_options *options, bv_evaluation *out) {
     *out = (bv_evaluation){0};
     if (source->count < 2)
-        return bv_fail(BV_CODE_INPUT, "the text has %llu tokens: at least 2 are needed",
-                       (unsigned long long)source->count);
+        return bv_try(bv_fail(BV_CODE_INPUT, "the text has %llu tokens: at least 2 are needed",
+                              (unsigned long long)source->count),
+                      "a longer text");
     const size_t rows = options->batch * options->context;
     evaluator e = {.scorer = scorer, .source = source, .options = options};
     e.inputs = bv_calloc(rows, sizeof *e.inputs);

@@ -7,6 +7,7 @@
 #define BV_TRAIN_EVALUATE_H
 
 #include "model/gpt_score.h"
+#include <signal.h>
 
 /* A text of tokens: reads tokens offset .. offset + count. */
 typedef struct bv_token_source {
@@ -16,16 +17,18 @@ typedef struct bv_token_source {
 } bv_token_source;
 
 typedef struct bv_evaluate_options {
-    size_t context;       /* of a window */
-    size_t batch;         /* windows scored together */
-    size_t windows_max;   /* this many, evenly spread; 0: all */
-    bool document_mask;   /* attention stays behind the last end of text */
-    uint32_t end_of_text; /* for the mask */
+    size_t context;                      /* of a window */
+    size_t batch;                        /* windows scored together */
+    size_t windows_max;                  /* this many, evenly spread; 0: all */
+    bool document_mask;                  /* attention stays behind the last end of text */
+    uint32_t end_of_text;                /* for the mask */
+    const volatile sig_atomic_t *signal; /* once set, evaluation stops early; or NULL */
 } bv_evaluate_options;
 
 typedef struct bv_evaluation {
     double nats;     /* sum of -log p */
     uint64_t tokens; /* predicted     */
+    bool interrupted;
 } bv_evaluation;
 
 /* Works in memory of its own; BV_CODE_INPUT for a text of fewer than two tokens. */

@@ -37,11 +37,11 @@ bv_verdict bv_guard_judge(const bv_guard *g, double limit, double loss, double n
     v.bad = loss_z > limit || norm_z > limit;
     if (loss_z > limit)
         snprintf(v.why, sizeof v.why,
-                 "the loss %.4g is %.1f standard deviations above the last %zu", loss, loss_z,
+                 "the loss %.4g is %.3g standard deviations above the last %zu", loss, loss_z,
                  count);
     else if (norm_z > limit)
         snprintf(v.why, sizeof v.why,
-                 "the gradient norm %.4g is %.1f standard deviations above the last %zu", norm,
+                 "the gradient norm %.4g is %.3g standard deviations above the last %zu", norm,
                  norm_z, count);
     return v;
 }

@@ -43,13 +43,4 @@ typedef struct bv_train_options {
  * checkpoint and is BV_CODE_INTERRUPTED; a fault that the guard cannot go round BV_CODE_FAULT. */
 bv_status bv_train(const bv_train_options *options);
 
-/* How long a step and an evaluated window take, measured in about `seconds` on a scratch copy. */
-typedef struct bv_train_speed {
-    double seconds_per_sequence, seconds_per_window;
-} bv_train_speed;
-bv_status bv_train_measure(const bv_train_options *options, double seconds, bv_train_speed *speed);
-/* The number of steps that takes about `seconds`, evaluations counted; at least 1. */
-size_t bv_train_plan_steps(const bv_settings *settings, const bv_dataset *data,
-                           const bv_train_speed *speed, double seconds);
-
 #endif

@@ -4,18 +4,18 @@
 #include <string.h>
 
 /* Does this line belong to the steps up to `step`? Only whole lines do. */
-static bool stays(const char *line, size_t size, uint64_t step) {
+static bool stays(const char *line, size_t size, int64_t step) {
     json_t *value = NULL;
     bv_error *error = bv_json_parse(line, size, "metrics.jsonl", &value);
     int64_t at = -1;
     if (!error) error = bv_json_get_int(value, "step", &at);
-    const bool kept = !error && at >= 0 && (uint64_t)at <= step;
+    const bool kept = !error && at >= 0 && at <= step;
     json_decref(value);
     bv_error_free(&error);
     return kept;
 }
 
-bv_status bv_metrics_cut(const char *path, uint64_t step) {
+bv_status bv_metrics_cut(const char *path, int64_t step) {
     if (!bv_file_exists(path)) return BV_OK;
     bv_buffer text = {0}, kept = {0};
     bv_error *error = bv_file_read(path, &text);

@@ -42,7 +42,7 @@ double bv_rehearsal_step(bv_rehearsal *r, size_t *tokens) {
     double loss, norm;
     const double begin = bv_clock_seconds();
     bv_session_read_batch(&r->session);
-    bv_session_gradient(&r->session, &loss, &norm);
+    bv_session_gradient(&r->session, NULL, &loss, &norm);
     bv_session_apply(&r->session, norm);
     r->session.progress.step++;
     *tokens = r->session.batch * r->settings.model.context;

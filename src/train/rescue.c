@@ -107,7 +107,7 @@ static bv_status replay(bv_session *s, double loss) {
     char first[BV_SHA256_TEXT_SIZE], second[BV_SHA256_TEXT_SIZE];
     double again, norm;
     BV_TRY(fingerprint(s, loss, first));
-    bv_session_gradient(s, &again, &norm);
+    bv_session_gradient(s, NULL, &again, &norm);
     BV_TRY(fingerprint(s, again, second));
     if (!strcmp(first, second)) return BV_OK;
     return bv_try(bv_fail(BV_CODE_FAULT,
@@ -146,7 +146,7 @@ static bv_status remember(bv_session *s, int64_t step, bv_left_out stretch) {
     if (step < 0) BV_TRY(bv_session_save(s, true)); /* there was none: the beginning is one */
     BV_TRY(bv_checkpoint_forget_after(run, s->progress.step));
     BV_TRY(bv_checkpoint_amend(run, s->progress.step, &s->progress));
-    BV_TRY(bv_session_open_metrics(s));
+    BV_TRY(bv_session_open_metrics(s, (int64_t)s->progress.step));
     json_t *line =
         json_pack("{sI ss s[II]}", "step", (json_int_t)s->progress.step, "event", "returned",
                   "left_out", (json_int_t)stretch.begin, (json_int_t)stretch.end);

@@ -64,7 +64,7 @@ bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
     if (bv_run_folder_exists(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", run),
                       "--resume, or another --out");
-    if (bv_file_exists(run) || bv_dir_exists(run))
+    if (bv_path_taken(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
     char partial[4096];
     size_t length = strlen(run);
@@ -106,17 +106,23 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     return bv_settings_check(&c->settings);
 }
 
-bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
-    if (!bv_run_folder_exists(run))
+static bv_status load_config(const char *run, const char *path, bv_run_config *config) {
+    json_t *value = NULL;
+    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
+    if (!bv_file_exists(path))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
                       "beaver train --data DIR --out %s", run);
-    char *path = bv_path_join(run, "config.json");
-    json_t *value = NULL;
     *config = (bv_run_config){0};
     bv_settings_default(&config->settings);
-    bv_error *error = path ? bv_json_load(path, &value) : bv_fail_memory("a path");
-    if (!error) error = bv_while(parse_config(value, path, config), "reading %s", path);
+    BV_TRY(bv_json_load(path, &value));
+    bv_error *error = bv_while(parse_config(value, path, config), "reading %s", path);
     json_decref(value);
+    return error;
+}
+
+bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
+    char *path = bv_path_join(run, "config.json");
+    bv_error *error = path ? load_config(run, path, config) : bv_fail_memory("a path");
     bv_free(path);
     return error;
 }

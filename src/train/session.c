@@ -96,13 +96,15 @@ void bv_session_read_batch(bv_session *s) {
     bv_trace_leave(s->options->trace, (bv_cost){0});
 }
 
-void bv_session_gradient(bv_session *s, double *loss, double *norm) {
+bool bv_session_gradient(bv_session *s, const volatile sig_atomic_t *signal, double *loss,
+                         double *norm) {
     const bv_settings *o = s->settings;
     const size_t context = o->model.context, grain = s->batch / o->grains;
     bv_gpt_trainer_step_begin(s->trainer, (uint32_t)s->progress.step, s->batch * context);
     for (size_t begin = 0; begin < s->batch; begin += grain) {
         bv_gpt_trainer_grain_begin(s->trainer);
         for (size_t i = begin; i < begin + grain; i += o->micro_batch) {
+            if (signal && *signal) return false;
             const size_t left = begin + grain - i,
                          n = left < o->micro_batch ? left : o->micro_batch;
             bv_gpt_trainer_micro(s->trainer, s->inputs + i * context, s->targets + i * context,
@@ -113,6 +115,7 @@ void bv_session_gradient(bv_session *s, double *loss, double *norm) {
     bv_gpt_trainer_gradient(s->trainer, loss, norm);
     const bv_train_events *events = &s->options->events;
     if (events->disturb) events->disturb(events->context, s->trainer, s->progress.step, loss);
+    return true;
 }
 
 void bv_session_apply(bv_session *s, double norm) {
@@ -144,13 +147,14 @@ bv_status bv_session_evaluate(bv_session *s, double *loss) {
                                          .batch = s->settings->micro_batch,
                                          .windows_max = s->settings->eval_windows,
                                          .document_mask = s->settings->model.document_mask,
-                                         .end_of_text = s->options->end_of_text};
+                                         .end_of_text = s->options->end_of_text,
+                                         .signal = s->options->signal};
     bv_evaluation result;
     bv_trace_enter(s->options->trace, s->spans.evaluate);
     bv_error *error = bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result);
     bv_trace_leave(s->options->trace, (bv_cost){0});
     if (error) return error;
-    *loss = result.nats / (double)result.tokens;
+    if (!result.interrupted) *loss = result.nats / (double)result.tokens;
     return BV_OK;
 }
 
@@ -168,18 +172,19 @@ bv_status bv_session_save(bv_session *s, bool regular) {
                                        .numerics = bv_numerics_name(s->settings->numerics),
                                        .level = s->options->kernels->level,
                                        .version = s->options->version,
-                                       .threads = bv_pool_threads(s->options->pool)};
+                                       .threads = bv_pool_threads(s->options->pool),
+                                       .settings = s->settings};
     bv_trace_enter(s->options->trace, s->spans.save);
     bv_error *error = bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
     bv_trace_leave(s->options->trace, (bv_cost){0});
     return error;
 }
 
-bv_status bv_session_open_metrics(bv_session *s) {
+bv_status bv_session_open_metrics(bv_session *s, int64_t step) {
     char *path = bv_path_join(s->options->run, "metrics.jsonl");
     if (!path) return bv_fail_memory("a path");
     bv_error *error = bv_append_close(&s->metrics);
-    if (!error) error = bv_metrics_cut(path, s->progress.step);
+    if (!error) error = bv_metrics_cut(path, step);
     if (!error) error = bv_append_open(path, &s->metrics);
     bv_free(path);
     return error;

@@ -27,17 +27,19 @@ void bv_session_destroy(bv_session *session);
 
 /* Reads the next batch; moves progress.sequence on. */
 void bv_session_read_batch(bv_session *session);
-/* The gradient of the batch that was read: mean loss and norm. */
-void bv_session_gradient(bv_session *session, double *loss, double *norm);
+/* The gradient of the batch that was read: mean loss and norm. False when `signal` (or NULL) became
+ * set between two micro-batches: then there is none. */
+bool bv_session_gradient(bv_session *session, const volatile sig_atomic_t *signal, double *loss,
+                         double *norm);
 /* Changes the weights. */
 void bv_session_apply(bv_session *session, double norm);
-/* Mean validation loss; NAN when there is no validation text. */
+/* Mean validation loss; NAN when there is no validation text, or the options' signal was set. */
 bv_status bv_session_evaluate(bv_session *session, double *loss);
 bv_checkpoint_tensors bv_session_tensors(bv_session *session);
 /* Writes a checkpoint of where the session stands. */
 bv_status bv_session_save(bv_session *session, bool regular);
-/* Opens metrics.jsonl for appending, cut back to where the session stands. */
-bv_status bv_session_open_metrics(bv_session *session);
+/* Opens metrics.jsonl for appending, cut back to a step; -1: to nothing. */
+bv_status bv_session_open_metrics(bv_session *session, int64_t step);
 void bv_session_note(const bv_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -117,7 +117,7 @@ static bv_error *unknown(const char *key) {
     for (size_t i = 0; i < COUNT; i++) names[i] = table[i].name;
     const char *near = bv_suggest(key, names, COUNT);
     bv_error *error = bv_fail(BV_CODE_USAGE, "no setting is named \"%s\"", key);
-    return near ? bv_try(error, "%s", near) : error;
+    return near ? bv_try(error, "%s", near) : bv_try(error, "beaver train --help lists them all");
 }
 
 static bv_status set_choice(const setting *s, void *at, const char *value) {
@@ -253,6 +253,7 @@ json_t *bv_settings_json(const bv_settings *settings) {
     return object;
 }
 
+/* As typed; numbers with all the digits that tell them from others. */
 static void print_value(const bv_settings *settings, const setting *s, char *text, size_t size) {
     const void *at = (const char *)settings + s->offset;
     int choice;
@@ -261,7 +262,7 @@ static void print_value(const bv_settings *settings, const setting *s, char *tex
         snprintf(text, size, "%zu", *(const size_t *)at);
         break;
     case DOUBLE:
-        snprintf(text, size, "%g", *(const double *)at);
+        bv_print_double(text, size, *(const double *)at);
         break;
     case BOOL:
         snprintf(text, size, "%s", *(const bool *)at ? "true" : "false");
@@ -295,8 +296,9 @@ bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
 bv_status bv_settings_check(bv_settings *s) {
     BV_TRY(bv_gpt_config_check(&s->model));
     if (s->batch % s->grains)
-        return bv_fail(BV_CODE_USAGE, "batch %zu is not a multiple of grains %zu", s->batch,
-                       s->grains);
+        return bv_try(bv_fail(BV_CODE_USAGE, "batch %zu is not a multiple of grains %zu", s->batch,
+                              s->grains),
+                      "--set batch=%zu", (s->batch / s->grains + 1) * s->grains);
     const size_t grain = s->batch / s->grains;
     if (s->micro_batch == 0 || s->micro_batch > grain) s->micro_batch = grain;
     if (s->numerics == BV_NUMERICS_BF16 && (s->model.context % 2 || s->model.d_head % 2))

@@ -288,6 +288,19 @@ static void test_locks(void **state) {
     bv_lock_release(&second);
 }
 
+static void test_free_space(void **state) {
+    (void)state;
+    uint64_t here, there;
+    char *folder = make_folder(), path[4200];
+    snprintf(path, sizeof path, "%s/not/there/yet", folder);
+    assert_ok(bv_file_free_space(folder, &here));
+    assert_ok(bv_file_free_space(path, &there));
+    assert_true(here > 0 && there > 0);
+    assert_ok(bv_file_free_space("not-there", &there));
+    assert_ok(bv_file_free_space("/not-there/x", &there));
+    remove_folder(folder);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
@@ -303,6 +316,7 @@ int main(void) {
         TEST(test_folders),
         TEST(test_appended_lines),
         TEST(test_locks),
+        cmocka_unit_test(test_free_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -105,11 +105,25 @@ static void test_suggestions(void **state) {
     assert_null(bv_suggest("train", &itself, 1));
 }
 
+static void test_shortest_digits(void **state) {
+    (void)state;
+    static const struct {
+        double value;
+        const char *text;
+    } samples[] = {{0.1, "0.1"}, {3e-4, "0.0003"}, {1e-5, "1e-05"},
+                   {0, "0"},     {-2.5, "-2.5"},   {0.1 + 0.2, "0.30000000000000004"}};
+    char text[32];
+    for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
+        bv_print_double(text, sizeof text, samples[i].value);
+        assert_string_equal(text, samples[i].text);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_numbers), cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_utf8),          cmocka_unit_test(test_utf8_every_code_point),
-        cmocka_unit_test(test_suggestions),
+        cmocka_unit_test(test_suggestions),   cmocka_unit_test(test_shortest_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,23 +1,6 @@
 #!/usr/bin/env bash
 # The frame of the program: help, versions, unknown words, and exit codes.
-set -u
-beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
-failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-
-# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$@" >"$folder/out" 2>"$folder/err" </dev/null
-    local got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
-        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
-        cat "$folder/out" "$folder/err"
-        failures=$((failures + 1))
-    fi
-}
+. "$BEAVER_SOURCE/tests/support/cli.sh"
 
 expect 0 "usage: beaver SUBCOMMAND" beaver
 expect 0 "version" beaver --help
@@ -38,9 +21,10 @@ if [ -w /dev/full ]; then
 fi
 # Standard output is only for results: an error leaves it empty.
 beaver xyzzy >"$folder/out" 2>/dev/null
-[ ! -s "$folder/out" ] || { echo "FAILED: an error wrote to standard output"; failures=1; }
+[ ! -s "$folder/out" ] || fail "an error wrote to standard output"
 # Every subcommand explains itself, with an example.
 for name in $(beaver --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     expect 0 "usage: beaver $name" beaver "$name" --help
+    expect 0 "example:" beaver "$name" --help
 done
-exit $((failures > 0))
+finish

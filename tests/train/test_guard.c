@@ -64,34 +64,73 @@ static void test_bad_data_is_skipped(void **state) {
     tiny_end(&t);
 }
 
-/* Flips the highest exponent bit of a weight once: from then on every step is bad. */
+static bool flipped;
+static size_t flips;
+
+/* Flips the highest exponent bit of some weights of a letter's embedding, once: from then on every
+ * step is bad. */
 static void flip_weight(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
     (void)context, (void)loss;
-    static bool done;
-    if (step != 50 || done) return;
-    done = true;
+    if (step != 50 || flipped) return;
+    flipped = true;
     size_t count;
     const bv_named_tensor *list = bv_gpt_trainer_parameters(trainer, &count);
-    uint32_t *bits = list[0].data;
-    for (int i = 0; i < 1000; i++) bits[i] ^= 0x40000000u;
+    for (size_t i = 0; i < count; i++)
+        if (!strcmp(list[i].name, "wte.weight"))
+            for (size_t k = 0; k < flips; k++)
+                ((uint32_t *)list[i].data)['e' * list[i].shape[1] + k] ^= 0x40000000u;
     bv_gpt_trainer_changed(trainer);
 }
 
-static void test_flipped_weights_go_back(void **state) {
+/* Steps 51, 52 and 53 are bad; their sequences, 204 to 215, are left out from then on. */
+static void check_return(tiny_run *t, size_t bits, const char *range) {
+    flipped = false;
+    flips = bits;
+    assert_ok(train(t, flip_weight));
+    assert_true(flipped);
+    assert_non_null(strstr(said, range));
+    assert_non_null(strstr(said, "Back to step 40"));
+    assert_non_null(strstr(said, "sequences 204..215"));
+    assert_non_null(strstr(said, "return 1 of 3"));
+    char path[400];
+    json_t *manifest;
+    int64_t sequence, begins, ends, returns;
+    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t->run);
+    assert_ok(bv_json_load(path, &manifest));
+    assert_ok(bv_json_get_int(manifest, "sequence", &sequence));
+    assert_int_equal(json_unpack(manifest, "{s[[I,I]!]s{sI}}", "left_out", &begins, &ends, "guard",
+                                 "returns", &returns),
+                     0);
+    assert_true(begins == 204 && ends == 216 && returns == 1);
+    assert_int_equal(sequence, 4 * 60 + 12); /* 60 steps of 4, and 12 that were passed over */
+    json_decref(manifest);
+}
+
+static void test_flipped_bit_goes_back(void **state) {
     (void)state;
     tiny_run t;
     tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
-    assert_ok(train(&t, flip_weight));
-    assert_non_null(strstr(said, "first out of range: "));
-    assert_non_null(strstr(said, "Back to step 40"));
-    assert_non_null(strstr(said, "return 1 of 3"));
-    char path[400];
-    bv_buffer text = {0};
-    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t.run);
-    assert_ok(bv_file_read(path, &text));
-    assert_non_null(strstr(text.data, "\"returns\": 1"));
-    assert_null(strstr(text.data, "\"left_out\": []"));
-    bv_buffer_free(&text);
+    check_return(&t, 1, "all layers are in range, values up to ");
+    tiny_end(&t);
+}
+
+static volatile sig_atomic_t asked;
+
+static void stop_at_45(void *context, const bv_step_report *report) {
+    (void)context;
+    if (report->step == 45) asked = SIGINT;
+}
+
+/* What an interruption saved may hold the trouble already: the guard goes further back. */
+static void test_never_back_to_an_interruption(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
+    t.options.signal = &asked;
+    t.options.events = (bv_train_events){.step = stop_at_45};
+    assert_fails(bv_train(&t.options), BV_CODE_INTERRUPTED, "saved step 45");
+    asked = 0;
+    check_return(&t, 16, "first out of range: ");
     tiny_end(&t);
 }
 
@@ -126,7 +165,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judging),
         cmocka_unit_test(test_bad_data_is_skipped),
-        cmocka_unit_test(test_flipped_weights_go_back),
+        cmocka_unit_test(test_flipped_bit_goes_back),
+        cmocka_unit_test(test_never_back_to_an_interruption),
         cmocka_unit_test(test_unsteady_hardware_stops),
         cmocka_unit_test(test_bad_learning_rate_stops),
     };

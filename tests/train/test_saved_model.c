@@ -3,6 +3,7 @@
 #include "support/check.h"
 
 #include "engine/engine.h"
+#include "model/safetensors.h"
 #include "support/tiny_run.h"
 #include "train/saved_model.h"
 

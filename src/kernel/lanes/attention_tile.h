@@ -155,8 +155,8 @@ BV_INLINE bool pair_row(uint32_t *restrict to, const uint16_t *restrict even,
         const __m256i e = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(even + i)));
         const __m256i o = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)(odd + i)));
         const __m256i words = _mm256_or_si256(e, _mm256_slli_epi32(o, 16));
-        infinite = _mm256_or_si256(
-            infinite, _mm256_cmpeq_epi16(_mm256_and_si256(words, exponent), exponent));
+        infinite = _mm256_or_si256(infinite,
+                                   _mm256_cmpeq_epi16(_mm256_and_si256(words, exponent), exponent));
         _mm256_storeu_si256((void *)(to + i), words);
     }
     bad = (uint32_t)_mm256_movemask_epi8(infinite);

@@ -565,8 +565,8 @@ BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to)
     v8_transpose(x);
     for (size_t s = 0; s < steps; s++, to += 2 * ROWS) {
         _mm256_storeu_ps(to, _mm256_and_ps(x[s], upper));
-        _mm256_storeu_ps(to + ROWS, _mm256_castsi256_ps(
-                                        _mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
+        _mm256_storeu_ps(to + ROWS,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
     }
 }
 

@@ -1,0 +1,7 @@
+import collections
+import re
+import sys
+
+counts = collections.Counter(re.findall(r"\w+", sys.stdin.read().lower()))
+for word, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+    print(word, count)

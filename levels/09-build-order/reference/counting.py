@@ -1,0 +1,30 @@
+import sys
+
+n, m, *numbers = map(int, sys.stdin.read().split())
+after = [[] for _ in range(n + 1)]
+before = [[] for _ in range(n + 1)]
+waits_for = [0] * (n + 1)
+for a, b in zip(numbers[::2], numbers[1::2]):
+    after[a].append(b)
+    before[b].append(a)
+    waits_for[b] += 1
+order = [part for part in range(1, n + 1) if waits_for[part] == 0]
+for part in order:
+    for other in after[part]:
+        waits_for[other] -= 1
+        if waits_for[other] == 0:
+            order.append(other)
+if len(order) == n:
+    print("order")
+    print(*order)
+else:
+    # Who is left waits for somebody who is left: going back has to meet itself.
+    part = next(p for p in range(1, n + 1) if waits_for[p] > 0)
+    seen = {}
+    way = []
+    while part not in seen:
+        seen[part] = len(way)
+        way.append(part)
+        part = next(p for p in before[part] if waits_for[p] > 0)
+    print("cycle")
+    print(*reversed(way[seen[part]:]))

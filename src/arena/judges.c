@@ -1,0 +1,217 @@
+#include "arena/judges.h"
+
+#include "base/memory.h"
+#include "store/store_pool.h"
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define LEASE_MS 15000
+#define POLL_MS 25     /* between looks at an empty queue */
+#define TROUBLE_MS 500 /* before the store is tried again */
+#define THREADS_MAX 60
+
+typedef struct seat {
+    bv_judges *judges;
+    pthread_t thread;
+    bv_lease lease; /* under the lock while busy */
+    bool busy;
+} seat;
+
+struct bv_judges {
+    bv_judges_options options;
+    char store[1024], name[128];
+    bv_store_pool *stores;
+    _Atomic bool stopping;
+    pthread_mutex_t lock;
+    pthread_t heart;
+    seat seats[THREADS_MAX];
+    _Atomic int started;
+    bool has_heart;
+};
+
+static void pause_ms(int ms) {
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
+}
+
+/* Frees the error. */
+static void tell(const bv_judges *j, bv_error *error) {
+    if (j->options.log) j->options.log(j->options.context, bv_error_text(error));
+    bv_error_free(&error);
+}
+
+/* ---- one submission ---- */
+
+static void give_up(const bv_lease *lease, bv_judged *out) {
+    snprintf(out->verdict, sizeof out->verdict, "not-judged");
+    bv_buffer_printf(&out->detail,
+                     "{\"message\": \"%lld judges failed over this submission; it is not your "
+                     "fault, please tell whoever runs the arena\"}",
+                     (long long)lease->fence - 1);
+}
+
+/* A verdict is not thrown away because the store is away for a while. */
+static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged) {
+    const bv_verdict verdict = {judged->verdict, judged->score, judged->points,
+                                judged->detail.data ? judged->detail.data : "{}"};
+    for (;;) {
+        bv_store *s = NULL;
+        bool held = false;
+        bv_error *error = bv_store_pool_take(j->stores, &s);
+        if (!error) error = bv_queue_record(s, lease, j->name, &verdict, &held);
+        if (s) bv_store_pool_give(j->stores, s);
+        if (!error) return; /* recorded, or another's by now */
+        tell(j, bv_while(error, "recording the verdict on submission %lld",
+                         (long long)lease->submission_id));
+        if (j->stopping) return; /* another judges it again */
+        pause_ms(TROUBLE_MS);
+    }
+}
+
+static void postpone(bv_judges *j, const bv_lease *lease) {
+    bv_store *s = NULL;
+    bool held;
+    bv_error *error = bv_store_pool_take(j->stores, &s);
+    if (!error) error = bv_queue_postpone(s, lease, &held);
+    if (s) bv_store_pool_give(j->stores, s);
+    if (error) tell(j, error); /* then the lease runs out by itself */
+}
+
+static void judge(bv_judges *j, const bv_lease *lease) {
+    bv_judged judged = {0};
+    bv_error *error = BV_OK;
+    if (lease->fence > BV_QUEUE_TRIES_MAX)
+        give_up(lease, &judged);
+    else
+        error = j->options.judge(j->options.context, lease, &judged);
+    if (!error) error = bv_buffer_error(&judged.detail);
+    if (error) {
+        tell(j, bv_while(error, "judging submission %lld", (long long)lease->submission_id));
+        postpone(j, lease);
+    } else {
+        record(j, lease, &judged);
+    }
+    bv_buffer_free(&judged.detail);
+}
+
+/* ---- threads ---- */
+
+static bool take(bv_judges *j, bv_lease *lease) {
+    bv_store *s = NULL;
+    bool found = false;
+    bv_error *error = bv_store_pool_take(j->stores, &s);
+    if (!error) error = bv_queue_take(s, j->name, j->options.lease_ms, lease, &found);
+    if (s) bv_store_pool_give(j->stores, s);
+    if (error) {
+        tell(j, error);
+        pause_ms(TROUBLE_MS);
+    }
+    return found;
+}
+
+static void set_busy(seat *t, const bv_lease *lease) {
+    pthread_mutex_lock(&t->judges->lock);
+    t->busy = lease != NULL;
+    if (lease) t->lease = *lease;
+    pthread_mutex_unlock(&t->judges->lock);
+}
+
+static void *run_seat(void *context) {
+    seat *t = context;
+    bv_judges *j = t->judges;
+    while (!j->stopping) {
+        bv_lease lease;
+        if (!take(j, &lease)) {
+            pause_ms(POLL_MS);
+            continue;
+        }
+        set_busy(t, &lease);
+        judge(j, &lease);
+        set_busy(t, NULL);
+        bv_lease_free(&lease);
+    }
+    return NULL;
+}
+
+/* A lease that is lost is lost: its verdict will be refused, nothing is to be done here. */
+static void renew_all(bv_judges *j) {
+    bv_store *s = NULL;
+    bv_error *error = bv_store_pool_take(j->stores, &s);
+    for (int i = 0; !error && i < j->started; i++) {
+        pthread_mutex_lock(&j->lock);
+        const bool busy = j->seats[i].busy;
+        const bv_lease lease = {.submission_id = j->seats[i].lease.submission_id,
+                                .fence = j->seats[i].lease.fence};
+        pthread_mutex_unlock(&j->lock);
+        bool held;
+        if (busy) error = bv_queue_renew(s, &lease, j->options.lease_ms, &held);
+    }
+    if (s) bv_store_pool_give(j->stores, s);
+    if (error) tell(j, bv_while(error, "renewing leases"));
+}
+
+static bool any_busy(bv_judges *j) {
+    bool any = false;
+    pthread_mutex_lock(&j->lock);
+    for (int i = 0; i < j->started; i++) any = any || j->seats[i].busy;
+    pthread_mutex_unlock(&j->lock);
+    return any;
+}
+
+/* Beats on while the last ones are judged to their end. */
+static void *run_heart(void *context) {
+    bv_judges *j = context;
+    int64_t waited = 0;
+    while (!j->stopping || any_busy(j)) {
+        pause_ms(POLL_MS);
+        waited += POLL_MS;
+        if (waited < j->options.lease_ms / 3) continue;
+        waited = 0;
+        if (any_busy(j)) renew_all(j);
+    }
+    return NULL;
+}
+
+/* ---- lifetime ---- */
+
+static bv_status start(bv_judges *j) {
+    const int threads = j->options.threads;
+    BV_TRY(bv_store_pool_create(j->options.store, true, threads + 1, &j->stores));
+    j->has_heart = pthread_create(&j->heart, NULL, run_heart, j) == 0;
+    for (; j->has_heart && j->started < threads; j->started++) {
+        seat *t = &j->seats[j->started];
+        t->judges = j;
+        if (pthread_create(&t->thread, NULL, run_seat, t) != 0) break;
+    }
+    return j->started == threads ? BV_OK : bv_fail(BV_CODE_MEMORY, "no threads for judges");
+}
+
+bv_status bv_judges_start(const bv_judges_options *options, bv_judges **out) {
+    BV_ASSERT(options->threads > 0 && options->threads <= THREADS_MAX);
+    bv_judges *j = bv_calloc(1, sizeof *j);
+    if (!j) return bv_fail_memory("judges");
+    j->options = *options;
+    if (!j->options.lease_ms) j->options.lease_ms = LEASE_MS;
+    snprintf(j->store, sizeof j->store, "%s", options->store);
+    snprintf(j->name, sizeof j->name, "%s", options->name);
+    j->options.store = j->store;
+    pthread_mutex_init(&j->lock, NULL);
+    *out = j;
+    bv_error *error = start(j);
+    if (error) bv_judges_stop(out);
+    return error;
+}
+
+void bv_judges_stop(bv_judges **judges) {
+    bv_judges *j = *judges;
+    if (!j) return;
+    j->stopping = true;
+    for (int i = 0; i < j->started; i++) pthread_join(j->seats[i].thread, NULL);
+    if (j->has_heart) pthread_join(j->heart, NULL);
+    bv_store_pool_destroy(&j->stores);
+    pthread_mutex_destroy(&j->lock);
+    bv_free(j);
+    *judges = NULL;
+}

@@ -1,0 +1,309 @@
+#include "arena/language.h"
+
+#include "arena/languages.h"
+#include "base/json.h"
+#include "base/memory.h"
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+/* A description and what its parts point into. */
+typedef struct description {
+    bv_language language; /* first: the public pointer is to it */
+    bv_arena *arena;
+} description;
+
+#define SEALED_MIN (64 << 10) /* bytes from which a file in memory is worth it */
+
+/* ---- parsing ---- */
+
+static bv_status get_words(bv_arena *arena, const json_t *object, const char *key,
+                           const char *const **out) {
+    const json_t *list = json_object_get(object, key);
+    *out = NULL;
+    if (!list) return BV_OK;
+    const size_t count = json_array_size(list);
+    if (!json_is_array(list) || count == 0 || count > 64)
+        return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of 1 to 64 words", key);
+    const char **words = bv_arena_alloc(arena, (count + 1) * sizeof *words);
+    if (!words) return bv_fail_memory("a language");
+    for (size_t i = 0; i < count; i++) {
+        const char *word = json_string_value(json_array_get(list, i));
+        if (!word || (i == 0 && !word[0]))
+            return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of words", key);
+        words[i] = bv_arena_strdup(arena, word);
+        if (!words[i]) return bv_fail_memory("a language");
+    }
+    *out = words;
+    return BV_OK;
+}
+
+static bv_status get_binds(bv_arena *arena, const json_t *object, const char *name, const char *key,
+                           bv_sandbox_root *root) {
+    const json_t *list = json_object_get(object, key);
+    const size_t count = json_array_size(list);
+    root->name = bv_arena_printf(arena, "%s %s", name, key);
+    bv_sandbox_bind *binds = bv_arena_alloc(arena, (count + 1) * sizeof *binds);
+    if (!root->name || !binds) return bv_fail_memory("a language");
+    if (list && (!json_is_array(list) || count > 60))
+        return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of at most 60 folders", key);
+    for (size_t i = 0; i < count; i++) {
+        const char *path = json_string_value(json_array_get(list, i));
+        if (!path || path[0] != '/' || strstr(path, ".."))
+            return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of absolute paths", key);
+        char *copy = bv_arena_strdup(arena, path);
+        if (!copy) return bv_fail_memory("a language");
+        const size_t length = strlen(copy);
+        binds[i].optional = copy[length - 1] == '?';
+        if (binds[i].optional) copy[length - 1] = 0;
+        binds[i].source = binds[i].target = copy;
+    }
+    root->binds = binds;
+    root->bind_count = count;
+    return BV_OK;
+}
+
+static bv_status get_limit(const json_t *limits, const char *key, uint64_t factor, uint64_t *out) {
+    int64_t value;
+    if (!json_object_get(limits, key)) return BV_OK;
+    BV_TRY(bv_json_get_int(limits, key, &value));
+    if (value <= 0 || (uint64_t)value > ((uint64_t)1 << 50) / factor)
+        return bv_fail(BV_CODE_INPUT, "\"%s\" is out of range", key);
+    *out = (uint64_t)value * factor;
+    return BV_OK;
+}
+
+/* A compiler needs more than what it compiles. */
+static bv_status get_limits(const json_t *object, bv_sandbox_limits *l) {
+    const json_t *limits = json_object_get(object, "compile_limits");
+    uint64_t pids = 16;
+    bv_sandbox_limits_default(l);
+    l->cpu_ns = 10000000000, l->wall_ns = 20000000000;
+    l->memory_bytes = 512000000, l->output_bytes = 64000;
+    if (limits && !json_is_object(limits))
+        return bv_fail(BV_CODE_INPUT, "\"compile_limits\" must be an object");
+    BV_TRY(get_limit(limits, "cpu_ms", 1000000, &l->cpu_ns));
+    BV_TRY(get_limit(limits, "wall_ms", 1000000, &l->wall_ns));
+    BV_TRY(get_limit(limits, "memory_bytes", 1, &l->memory_bytes));
+    BV_TRY(get_limit(limits, "files_bytes", 1, &l->files_bytes));
+    BV_TRY(get_limit(limits, "output_bytes", 1, &l->output_bytes));
+    BV_TRY(get_limit(limits, "pids", 1, &pids));
+    l->pids = pids < 32768 ? (uint32_t)pids : 32768;
+    return BV_OK;
+}
+
+static bv_status get_name(bv_arena *arena, const json_t *object, const char *key,
+                          const char **out) {
+    const char *text;
+    BV_TRY(bv_json_get_string(object, key, &text));
+    if (!text[0] || strlen(text) > 200)
+        return bv_fail(BV_CODE_INPUT, "\"%s\" must have 1 to 200 bytes", key);
+    *out = bv_arena_strdup(arena, text);
+    return *out ? BV_OK : bv_fail_memory("a language");
+}
+
+static bv_status get_file_name(bv_arena *arena, const json_t *object, const char *key,
+                               const char **out) {
+    BV_TRY(get_name(arena, object, key, out));
+    if (!strchr(*out, '/') && strcmp(*out, ".") && strcmp(*out, "..")) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "\"%s\" must be the name of a file, not a path", key);
+}
+
+static bv_status fill(description *d, const json_t *object) {
+    bv_language *l = &d->language;
+    BV_TRY(get_name(d->arena, object, "name", &l->name));
+    BV_TRY(get_name(d->arena, object, "title", &l->title));
+    BV_TRY(get_file_name(d->arena, object, "source", &l->source));
+    BV_TRY(get_words(d->arena, object, "compile", &l->compile));
+    BV_TRY(get_words(d->arena, object, "run", &l->run));
+    if (!l->run) return bv_fail(BV_CODE_INPUT, "\"run\" is missing");
+    if (l->compile) BV_TRY(get_file_name(d->arena, object, "artifact", &l->artifact));
+    BV_TRY(get_binds(d->arena, object, l->name, "compile_binds", &l->compile_root));
+    BV_TRY(get_binds(d->arena, object, l->name, "run_binds", &l->run_root));
+    BV_TRY(get_limits(object, &l->compile_limits));
+    const json_t *warm = json_object_get(object, "warm_python");
+    if (warm && !json_is_boolean(warm))
+        return bv_fail(BV_CODE_INPUT, "\"warm_python\" must be true or false");
+    l->warm_python = json_is_true(warm);
+    return BV_OK;
+}
+
+static bv_status check_members(const json_t *object) {
+    static const char *const known[] = {
+        "name", "title",         "source",    "compile",        "artifact",
+        "run",  "compile_binds", "run_binds", "compile_limits", "warm_python"};
+    const char *key;
+    json_t *value;
+    if (!json_is_object(object)) return bv_fail(BV_CODE_INPUT, "a language is an object");
+    json_object_foreach((json_t *)object, key, value) {
+        bool found = false;
+        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+            found = found || !strcmp(key, known[i]);
+        if (!found) return bv_fail(BV_CODE_INPUT, "there is no member \"%s\" in a language", key);
+    }
+    return BV_OK;
+}
+
+static bv_status make(const json_t *object, bv_language **out) {
+    BV_TRY(check_members(object));
+    description *d = bv_calloc(1, sizeof *d);
+    if (!d || !(d->arena = bv_arena_create())) {
+        bv_free(d);
+        return bv_fail_memory("a language");
+    }
+    bv_error *error = fill(d, object);
+    *out = &d->language;
+    if (error) bv_language_free(out);
+    return error;
+}
+
+bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out) {
+    json_t *object;
+    *out = NULL;
+    BV_TRY(bv_json_parse(text, size, origin, &object));
+    bv_error *error = make(object, out);
+    json_decref(object);
+    return bv_while(error, "reading the language %s", origin);
+}
+
+bv_status bv_language_load(const char *path, bv_language **out) {
+    json_t *object;
+    *out = NULL;
+    BV_TRY(bv_json_load(path, &object));
+    bv_error *error = make(object, out);
+    json_decref(object);
+    return bv_while(error, "reading the language %s", path);
+}
+
+void bv_language_free(bv_language **language) {
+    if (!language || !*language) return;
+    description *d = (description *)*language;
+    bv_arena_destroy(&d->arena);
+    bv_free(d);
+    *language = NULL;
+}
+
+/* ---- the built-in ones ---- */
+
+#define BUILT_IN_MAX 64
+static bv_language *built_in[BUILT_IN_MAX];
+static const char *built_in_names[BUILT_IN_MAX + 1];
+
+static void parse_built_in(void) {
+    size_t count = 0;
+    for (size_t i = 0; i < bv_language_text_count && count < BUILT_IN_MAX; i++) {
+        const bv_language_text *t = &bv_language_texts[i];
+        bv_error *error = bv_language_parse(t->text, strlen(t->text), t->name, &built_in[count]);
+        BV_ASSERT(!error || bv_error_code(error) == BV_CODE_MEMORY);
+        if (!error) built_in_names[count] = built_in[count]->name, count++;
+        bv_error_free(&error);
+    }
+}
+
+const char *const *bv_language_names(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, parse_built_in);
+    return built_in_names;
+}
+
+const bv_language *bv_language_find(const char *name) {
+    const char *const *names = bv_language_names();
+    for (size_t i = 0; names[i]; i++)
+        if (!strcmp(names[i], name)) return built_in[i];
+    return NULL;
+}
+
+/* ---- compiling ---- */
+
+void bv_artifact_free(bv_artifact *artifact) {
+    for (size_t i = 0; i < artifact->file_count; i++) {
+        bv_free((char *)artifact->files[i].name);
+        bv_free((void *)artifact->files[i].bytes);
+        if (artifact->files[i].sealed > 0) close(artifact->files[i].sealed);
+    }
+    bv_free(artifact->files);
+    *artifact = (bv_artifact){0};
+}
+
+static bv_status add_file(bv_artifact *a, const char *name, const void *bytes, size_t size,
+                          bool executable) {
+    bv_sandbox_file *f = &a->files[a->file_count];
+    char *copy = bv_malloc(size);
+    *f = (bv_sandbox_file){
+        .name = bv_strdup(name), .bytes = copy, .size = size, .executable = executable};
+    a->file_count++; /* freed with the artifact, whatever is missing */
+    if (!f->name || !copy) return bv_fail_memory("a program");
+    if (size) memcpy(copy, bytes, size);
+    return size < SEALED_MIN ? BV_OK : bv_sandbox_seal(bytes, size, &f->sealed);
+}
+
+static bv_status make_room(bv_artifact *a, size_t count) {
+    a->files = bv_calloc(count, sizeof *a->files);
+    return a->files ? BV_OK : bv_fail_memory("a program");
+}
+
+static bv_status keep_sources(const bv_language *language, const bv_sandbox_file *sources,
+                              size_t count, bv_artifact *a) {
+    BV_TRY(make_room(a, count));
+    for (size_t i = 0; i < count; i++)
+        BV_TRY(add_file(a, i ? sources[i].name : language->source, sources[i].bytes,
+                        sources[i].size, i == 0 || sources[i].executable));
+    return BV_OK;
+}
+
+static bv_status run_compiler(bv_sandbox_pool *pool, const bv_language *language,
+                              const bv_sandbox_file *sources, size_t count,
+                              bv_sandbox_result *result) {
+    bv_sandbox_file *files = bv_calloc(count, sizeof *files);
+    if (!files) return bv_fail_memory("sources");
+    memcpy(files, sources, count * sizeof *files);
+    files[0].name = language->source;
+    const bv_sandbox_wanted wanted = {language->artifact,
+                                      (size_t)language->compile_limits.files_bytes};
+    const bv_sandbox_job job = {.argv = language->compile,
+                                .limits = language->compile_limits,
+                                .root = &language->compile_root,
+                                .files = files,
+                                .file_count = count,
+                                .wanted = &wanted,
+                                .wanted_count = 1};
+    bv_error *error = bv_sandbox_run(pool, &job, result);
+    bv_free(files);
+    return error;
+}
+
+static bv_status keep_compiled(bv_sandbox_result *result, bv_artifact *a) {
+    const bv_sandbox_fetched *f = &result->fetched[0];
+    if (result->verdict != BV_VERDICT_OK) return BV_OK;
+    if (!f->found) {
+        result->verdict = BV_VERDICT_FAILED;
+        memcpy(result->reason, "made no file", sizeof "made no file");
+        return BV_OK;
+    }
+    BV_TRY(make_room(a, 1));
+    return add_file(a, f->name, f->bytes.data, f->bytes.size, true);
+}
+
+bv_status bv_language_compile(bv_sandbox_pool *pool, const bv_language *language,
+                              const bv_sandbox_file *sources, size_t source_count,
+                              bv_artifact *artifact, bv_sandbox_result *result) {
+    bv_error *error = BV_OK;
+    *artifact = (bv_artifact){.language = language};
+    if (source_count == 0) return bv_fail(BV_CODE_USAGE, "there is no source to compile");
+    if (!language->compile)
+        error = keep_sources(language, sources, source_count, artifact);
+    else
+        error = run_compiler(pool, language, sources, source_count, result);
+    if (!error && language->compile) error = keep_compiled(result, artifact);
+    if (error) bv_artifact_free(artifact);
+    return bv_while(error, "compiling %s", language->title);
+}
+
+void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job) {
+    const bv_language *language = artifact->language;
+    job->argv = language->run;
+    job->root = &language->run_root;
+    job->files = artifact->files;
+    job->file_count = artifact->file_count;
+    job->warm_python = language->warm_python;
+}

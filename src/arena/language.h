@@ -1,0 +1,64 @@
+/*
+ * Languages: how a submission becomes a run. A language is a one-file description (JSON), built in
+ * from src/arena/languages/ or loaded from a file:
+ *
+ *     name, title     "c", "C17 (gcc)"
+ *     source          the name of the source in its box, "main.c"
+ *     compile         words of the compiler's command; absent: nothing is compiled
+ *     artifact        the file that it makes, which is all that gets out of the compiler's box
+ *     run             words of the command that runs it
+ *     compile_binds,  host folders that their boxes see, read-only; with "?" only if they exist
+ *     run_binds
+ *     compile_limits  "cpu_ms", "wall_ms", "memory_bytes", "files_bytes", "output_bytes", "pids"
+ *     warm_python     may be run by a warm interpreter (warm_python.h), in a pool that has them
+ *
+ * A compiler is a program like any other: it runs in a box, on hostile sources, and only its
+ * artifact leaves it, to be placed in other boxes.
+ *
+ * Descriptions are made once and read by all threads.
+ */
+#ifndef BV_ARENA_LANGUAGE_H
+#define BV_ARENA_LANGUAGE_H
+
+#include "arena/sandbox.h"
+
+typedef struct bv_language {
+    const char *name, *title, *source, *artifact; /* artifact NULL: nothing is compiled */
+    const char *const *compile;                   /* ends with NULL; NULL: nothing      */
+    const char *const *run;
+    bv_sandbox_root compile_root, run_root;
+    bv_sandbox_limits compile_limits;
+    bool warm_python;
+} bv_language;
+
+/* A built-in language, NULL if there is none of this name. Lives as long as the program. */
+const bv_language *bv_language_find(const char *name);
+/* Their names, ends with NULL. */
+const char *const *bv_language_names(void);
+
+/* From a file of somebody's own; free it after all pools that ran it are gone. */
+bv_status bv_language_load(const char *path, bv_language **out);
+bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
+void bv_language_free(bv_language **language); /* NULL is legal */
+
+/* What is run: the compiled file, or the sources themselves. */
+typedef struct bv_artifact {
+    const bv_language *language;
+    bv_sandbox_file *files; /* owned, with names and bytes */
+    size_t file_count;
+} bv_artifact;
+void bv_artifact_free(bv_artifact *artifact); /* {0} is legal */
+
+/* Compiles sources in a box. *result is that of the compiler: verdict OK, and its messages in
+ * output and error; with another verdict (a mistake of the program's author, or a limit) the
+ * artifact has no files. Without a compiler in the language nothing runs and the verdict is OK.
+ * The first file is the main source, whatever its name: it gets the language's. */
+bv_status bv_language_compile(bv_sandbox_pool *pool, const bv_language *language,
+                              const bv_sandbox_file *sources, size_t source_count,
+                              bv_artifact *artifact, bv_sandbox_result *result);
+
+/* Fills argv, root, files and warm_python of a job (limits and streams are the caller's).
+ * Borrowed from the artifact. */
+void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job);
+
+#endif

@@ -1,0 +1,129 @@
+#include "arena/level_set.h"
+
+#include "arena/judge_level.h"
+#include "arena/level_tests.h"
+#include "base/file.h"
+#include "base/text.h"
+#include <stdio.h>
+#include <string.h>
+
+#define EXAMPLE_BYTES_MAX 4000 /* of an input or output that is shown */
+
+/* ---- what is shown ---- */
+
+static json_t *shown(const bv_buffer *bytes) {
+    static const char more[] = "\n...";
+    if (!bytes->data) return json_string("");
+    size_t size = bytes->size < EXAMPLE_BYTES_MAX ? bytes->size : EXAMPLE_BYTES_MAX;
+    size = bv_utf8_valid_prefix(bytes->data, size);
+    if (size == bytes->size) return json_stringn(bytes->data, size);
+    bv_buffer cut = {0};
+    bv_buffer_append(&cut, bytes->data, size);
+    bv_buffer_text(&cut, more);
+    json_t *text = cut.failed ? NULL : json_stringn(cut.data, cut.size);
+    bv_buffer_free(&cut);
+    return text;
+}
+
+static json_t *examples_of(const bv_level *level) {
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < level->visible_count; i++)
+        json_array_append_new(list, json_pack("{ss so so}", "name", level->tests[i].name, "input",
+                                              shown(&level->tests[i].input), "output",
+                                              shown(&level->tests[i].answer)));
+    return list;
+}
+
+static bv_status show(const bv_level *level, bv_site_level *out) {
+    const bv_sandbox_limits *l = &level->limits;
+    *out = (bv_site_level){.name = level->name,
+                           .title = level->title,
+                           .statement = level->statement,
+                           .languages = level->languages,
+                           .language_count = level->language_count,
+                           .points = level->points,
+                           .deadline_ms = level->deadline_ms,
+                           .examples = examples_of(level)};
+    out->limits = json_pack("{sf sI}", "cpu_seconds", (double)l->cpu_ns * 1e-9, "memory_bytes",
+                            (json_int_t)l->memory_bytes);
+    return out->examples && out->limits ? BV_OK : bv_fail_memory("levels");
+}
+
+/* ---- loading ---- */
+
+static bv_status load_one(const char *path, bv_level_set *set) {
+    bv_level **level = &set->levels[set->count];
+    BV_TRY(bv_level_load(path, level));
+    bv_site_level *site_level = &set->site_levels[set->count++];
+    if (set->pool) BV_TRY(bv_level_complete(*level, set->pool));
+    return show(*level, site_level);
+}
+
+static bv_status load_named(const char *folder, char **names, size_t count, bv_level_set *set) {
+    set->levels = bv_calloc(count + 1, sizeof *set->levels);
+    set->site_levels = bv_calloc(count + 1, sizeof *set->site_levels);
+    bv_error *error = set->levels && set->site_levels ? BV_OK : bv_fail_memory("levels");
+    for (size_t i = 0; !error && i < count; i++) {
+        char *path = bv_path_join(folder, names[i]);
+        char *file = path ? bv_path_join(path, "level.json") : NULL;
+        if (!file)
+            error = bv_fail_memory("a path");
+        else if (bv_file_exists(file))
+            error = bv_while(load_one(path, set), "loading the level %s", path);
+        bv_free(path);
+        bv_free(file);
+    }
+    return error;
+}
+
+bv_status bv_level_set_load(const char *folder, bv_sandbox_pool *pool, bv_level_set *out) {
+    char **names = NULL;
+    size_t count = 0;
+    out->pool = pool;
+    BV_TRY(bv_dir_list(folder, &names, &count));
+    bv_error *error = load_named(folder, names, count, out);
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    if (!error && !out->count)
+        error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),
+                       "a folder whose folders have a level.json, as levels");
+    return error;
+}
+
+void bv_level_set_free(bv_level_set *set) {
+    for (size_t i = 0; i < set->count; i++) {
+        json_decref(set->site_levels[i].examples);
+        json_decref(set->site_levels[i].limits);
+        bv_level_free(&set->levels[i]);
+    }
+    bv_free(set->levels);
+    bv_free(set->site_levels);
+    *set = (bv_level_set){0};
+}
+
+const bv_level *bv_level_set_find(const bv_level_set *set, const char *name) {
+    for (size_t i = 0; i < set->count; i++)
+        if (!strcmp(set->levels[i]->name, name)) return set->levels[i];
+    return NULL;
+}
+
+/* ---- judging ---- */
+
+bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *out) {
+    const bv_level_set *set = context;
+    const bv_level *level = bv_level_set_find(set, lease->level);
+    bv_level_judgement j = {0};
+    if (!level) return bv_fail(BV_CODE_INPUT, "this judge has no level \"%s\"", lease->level);
+    bv_error *error = bv_judge_level(set->pool, level, lease->language, lease->source.data,
+                                     lease->source.size, &j);
+    if (!error) {
+        json_t *detail = bv_level_judgement_json(level, &j);
+        snprintf(out->verdict, sizeof out->verdict, "%s", bv_level_verdict_name(j.verdict));
+        out->score = j.score;
+        out->points = level->points;
+        error = bv_json_text(detail, 0, &out->detail);
+        json_decref(detail);
+    }
+    bv_level_judgement_free(&j);
+    return error;
+}

@@ -1,0 +1,93 @@
+#include "arena/program.h"
+
+#include "arena/language.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+#define TRIES 3 /* when the sandbox is at fault */
+#define ARGUMENTS_MAX 80
+#define FILES_MAX 8
+
+struct bv_program {
+    bv_artifact artifact;
+};
+
+static bv_status sandbox_failed(const bv_sandbox_result *result) {
+    return bv_fail(BV_CODE_FAULT, "the sandbox failed %d times: %s", TRIES, result->reason);
+}
+
+/* Compiles until the sandbox is at no fault. */
+static bv_status compile(bv_sandbox_pool *pool, const bv_language *language,
+                         const bv_sandbox_file *source, bv_artifact *artifact,
+                         bv_sandbox_result *result) {
+    for (int i = 0; i < TRIES; i++) {
+        bv_sandbox_result_free(result);
+        bv_artifact_free(artifact);
+        BV_TRY(bv_language_compile(pool, language, source, 1, artifact, result));
+        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
+    }
+    return sandbox_failed(result);
+}
+
+/* What the author of a source that did not compile has to know. */
+static void put_log(const bv_sandbox_result *result, bv_buffer *log) {
+    if (result->verdict != BV_VERDICT_FAILED) bv_buffer_printf(log, "%s\n", result->reason);
+    bv_buffer_append(log, result->error.data, result->error.size);
+    bv_buffer_append(log, result->output.data, result->output.size);
+}
+
+bv_status bv_program_create(bv_sandbox_pool *pool, const char *language, const void *source,
+                            size_t size, bv_program **out, bv_buffer *log, uint64_t *cpu_ns) {
+    const bv_language *l = bv_language_find(language);
+    const bv_sandbox_file file = {.name = l ? l->source : "", .bytes = source, .size = size};
+    bv_sandbox_result result = {0};
+    *out = NULL;
+    BV_ASSERT(l);
+    bv_program *program = bv_calloc(1, sizeof *program);
+    bv_error *error = program ? BV_OK : bv_fail_memory("a program");
+    if (!error) error = compile(pool, l, &file, &program->artifact, &result);
+    const bool done = !error && result.verdict == BV_VERDICT_OK;
+    if (!error && !done) put_log(&result, log);
+    *cpu_ns += result.cpu_ns;
+    if (!error) error = bv_buffer_error(log);
+    bv_sandbox_result_free(&result);
+    if (!error && done)
+        *out = program;
+    else if (program)
+        bv_program_destroy(&program);
+    return error;
+}
+
+void bv_program_destroy(bv_program **program) {
+    if (!*program) return;
+    bv_artifact_free(&(*program)->artifact);
+    bv_free(*program);
+    *program = NULL;
+}
+
+bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
+                             const bv_program_run *run, bv_sandbox_result *result) {
+    const char *argv[ARGUMENTS_MAX];
+    bv_sandbox_file files[FILES_MAX];
+    bv_sandbox_job job = {
+        .limits = run->limits, .input = run->input, .input_size = run->input_size};
+    size_t argc = 0, file_count = 0;
+    bv_language_job(&program->artifact, &job);
+    for (; job.argv[argc]; argc++) argv[argc] = job.argv[argc];
+    for (size_t i = 0; run->arguments && run->arguments[i]; i++) argv[argc++] = run->arguments[i];
+    BV_ASSERT(argc < ARGUMENTS_MAX && job.file_count + run->file_count <= FILES_MAX);
+    argv[argc] = NULL;
+    for (size_t i = 0; i < job.file_count; i++) files[file_count++] = job.files[i];
+    for (size_t i = 0; i < run->file_count; i++) files[file_count++] = run->files[i];
+    job.argv = argv;
+    job.warm_python = job.warm_python && !run->arguments; /* it knows none */
+    job.files = files;
+    job.file_count = file_count;
+    for (int i = 0; i < TRIES; i++) {
+        bv_sandbox_result_free(result);
+        BV_TRY(bv_sandbox_run(pool, &job, result));
+        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
+    }
+    return sandbox_failed(result);
+}

@@ -1,0 +1,135 @@
+/*
+ * Box: what runs on the guest's side of a pool, in processes of ours (a slot and its boxes), each
+ * mechanism in its own file. A slot is started by exec, so that none of the caller's memory is
+ * near a guest; it and a box have one thread.
+ */
+#ifndef BV_ARENA_SANDBOX_BOX_H
+#define BV_ARENA_SANDBOX_BOX_H
+
+#include "arena/sandbox.h"
+#include "arena/sandbox_wire.h"
+#include <linux/filter.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The ids that a program sees. */
+#define BV_BOX_ID 1000
+
+/* What a box is made from: the payload of BV_FRAME_MAKE. */
+typedef struct bv_box_plan {
+    bv_sandbox_policy policy;
+    bool memory_counted; /* a control group counts memory: else RLIMIT_AS, and no memfd */
+    bool warm_python;
+    uint64_t files_bytes; /* of the tmpfs that is made ahead */
+    uint64_t files;
+    const char *scratch; /* nested: the host's folder for work folders */
+    const char *root_name;
+    bv_sandbox_bind *binds;
+    size_t bind_count;
+} bv_box_plan;
+void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan);
+bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan); /* strings are borrowed */
+void bv_box_plan_free(bv_box_plan *plan);
+
+/* ---- a job as it arrives in a box ---- */
+
+typedef struct bv_box_job {
+    bv_sandbox_limits limits;
+    char **argv, **env;
+    bool warm_python;
+    bv_sandbox_file *files; /* of a sealed one the bytes are NULL: a frame brings it */
+    size_t file_count;
+    char **wanted;
+    size_t wanted_count;
+} bv_box_job; /* strings are borrowed from the frame */
+void bv_box_job_put(bv_buffer *out, const bv_sandbox_job *job);
+bv_status bv_box_job_get(bv_wire_reader *in, bv_box_job *job); /* memory ends with the box */
+
+/* What a box reports: the payload of BV_FRAME_RESULT. */
+typedef struct bv_box_report {
+    int wait_status;     /* as of waitpid                                          */
+    int exec_errno;      /* why the program could not be started, 0: it was        */
+    int forbidden;       /* number of the system call, -1: none                    */
+    uint32_t disk_full;  /* files_bytes or files are used up                       */
+    uint32_t killed;     /* the caller asked for it                                */
+    uint32_t left;       /* processes that were there when the program had ended   */
+    uint64_t cpu_ns;     /* of the program and all it waited for                   */
+    uint64_t own_cpu_ns; /* of the box itself                                      */
+    uint64_t wall_ns;
+    uint64_t peak_rss; /* of the largest process, bytes */
+} bv_box_report;
+
+/* ---- a box ---- */
+
+/* The walls as they stand before the program: made by bv_box_prepare_*, used by the program. */
+typedef struct bv_box {
+    const bv_box_plan *plan;
+    int control;          /* to the caller                                         */
+    int work;             /* the work folder, open                                 */
+    int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
+    int landlock;         /* ruleset, -1: none                                     */
+    uid_t uid;            /* nested as root: whom the program becomes; else 0      */
+    uint32_t user_tasks;  /* nested as an ordinary user: how many it had before            */
+    char work_path[256];  /* "/work", or the host's path when nested               */
+    char nested_top[224]; /* nested: what is removed at the end                    */
+    char temporary[256];  /* nested: what stands in for /tmp */
+    uint64_t files_bytes; /* as the tmpfs is now                                   */
+    uint64_t files;
+} bv_box;
+
+/* The first process of a box. `sync` says by a byte that the ids are mapped. Never returns. */
+void bv_box_main(const bv_box_plan *plan, int control, int sync) __attribute__((noreturn));
+
+/* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
+ * waits for the job, executes it. FAULT with a bv_program_failure when a step failed; the socket
+ * closes when the program is executed. Never returns. */
+void bv_program_main(const bv_box *box, int socket) __attribute__((noreturn));
+typedef struct bv_program_failure {
+    int number; /* errno */
+    char stage[32];
+} bv_program_failure;
+
+/* ---- mechanisms ---- */
+
+/* sandbox_namespace.c: a child in new namespaces (or an ordinary one); 0 in the child. */
+pid_t bv_namespace_fork(bool separate, int *process);
+/* Maps BV_BOX_ID to an id of the host that owns nothing (as root), or to our own. */
+bv_status bv_namespace_map(pid_t pid);
+bv_status bv_namespace_become(void); /* in the child, after that */
+
+/* sandbox_root.c: the root of `full`. */
+bv_status bv_root_build(bv_box *box);
+bv_status bv_root_resize(bv_box *box, uint64_t files_bytes, uint64_t files);
+bool bv_root_is_full(const bv_box *box);
+
+/* sandbox_nested.c: the same for `nested`: a folder of the host. */
+bv_status bv_nested_build(bv_box *box);
+bool bv_nested_is_full(const bv_box *box);
+void bv_nested_kill(const bv_box *box); /* all descendants that are seen now; NULL: of a slot */
+/* Kills and waits until there is none. */
+void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status);
+uint32_t bv_nested_user_tasks(void);
+void bv_nested_remove(const bv_box *box);
+
+/* sandbox_landlock.c. ABI 0: the kernel has none. */
+int bv_landlock_abi(void);
+bv_status bv_landlock_prepare(bv_box *box);
+int bv_landlock_enter(const bv_box *box); /* -1 and errno */
+
+/* sandbox_seccomp.c: compiled once a process, by libseccomp. */
+bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
+int bv_seccomp_enter(const struct sock_fprog *filter); /* the listener, or -1 and errno */
+const char *bv_seccomp_name(int number);               /* of a forbidden call, else "?" */
+extern struct sock_fprog bv_seccomp_filter;            /* the slot's */
+
+/* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
+int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);
+int bv_privileges_drop(const bv_box *box);
+/* When memory is short, the program is killed before its box and its slot. */
+void bv_memory_protect(void);
+int bv_memory_expose(const bv_box *box); /* -1 and errno */
+
+/* sandbox_slot.c */
+bv_status bv_slot_spawn(int *socket, pid_t *pid);
+
+#endif

@@ -1,0 +1,319 @@
+#include "arena/sandbox_cgroup.h"
+#include "arena/sandbox_tree.h"
+
+#include "base/buffer.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PREFIX "beaver-box-"
+#define OWN_PROCESSES 2 /* a slot and the first process of its box are in the group too */
+
+/* ---- where ---- */
+
+/* The group we are in, by controller ("" for version 2), from /proc/self/cgroup. */
+static bool own_group(const char *own, const char *controller, char *out, size_t size) {
+    for (const char *line = own; line && *line; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        const char *list = strchr(line, ':');
+        const char *path = list ? strchr(list + 1, ':') : NULL;
+        if (!path) continue;
+        const size_t length = strcspn(path + 1, "\n");
+        char names[256];
+        snprintf(names, sizeof names, ",%.*s,", (int)(path - list - 1), list + 1);
+        char wanted[64];
+        snprintf(wanted, sizeof wanted, ",%s,", controller);
+        if (strcmp(controller, "") ? !strstr(names, wanted) : strcmp(names, ",,")) continue;
+        snprintf(out, size, "%.*s", (int)length, path + 1);
+        return true;
+    }
+    return false;
+}
+
+/* The mount point of a hierarchy and which group it shows, from /proc/self/mountinfo. */
+static bool mount_point(const char *mounts, const char *type, const char *controller, char *root,
+                        char *point, size_t size) {
+    for (const char *line = mounts; line && *line; line = strchr(line, '\n')) {
+        if (*line == '\n') line++;
+        char text[1024], super[256], kind[64];
+        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
+        const char *dash = strstr(text, " - ");
+        if (!dash || sscanf(dash, " - %63s %*s %255s", kind, super) != 2) continue;
+        if (sscanf(text, "%*s %*s %*s %511s %511s", root, point) != 2) continue;
+        if (strcmp(kind, type)) continue;
+        char options[300], wanted[64];
+        snprintf(options, sizeof options, ",%s,", super);
+        snprintf(wanted, sizeof wanted, ",%s,", controller);
+        if (!*controller || strstr(options, wanted)) return strlen(point) < size;
+    }
+    return false;
+}
+
+static bool has_word(const char *folder, const char *file, const char *word) {
+    char path[700];
+    bv_buffer text = {0};
+    snprintf(path, sizeof path, "%s/%s", folder, file);
+    bv_error *error = bv_file_read(path, &text);
+    bool found = false;
+    for (const char *at = text.data; !error && at && (at = strstr(at, word)); at++) {
+        const char after = at[strlen(word)];
+        found = found || ((at == text.data || at[-1] == ' ') && (!after || strchr(" \n", after)));
+    }
+    bv_error_free(&error);
+    bv_buffer_free(&text);
+    return found;
+}
+
+static void find_base(const char *mounts, const char *own, const char *type, const char *controller,
+                      char *out, size_t size) {
+    char group[512], root[512], point[512];
+    out[0] = 0;
+    if (!own_group(own, controller, group, sizeof group)) return;
+    if (!mount_point(mounts, type, controller, root, point, sizeof point)) return;
+    /* In a container the mount may show only a part of the hierarchy. */
+    const size_t cut = strcmp(root, "/") ? strlen(root) : 0;
+    const char *below = strncmp(group, root, cut) ? "" : group + cut;
+    const int n = snprintf(out, size, "%s%s", point, strcmp(below, "/") ? below : "");
+    if (n < 0 || (size_t)n >= size || access(out, W_OK | X_OK)) out[0] = 0;
+}
+
+void bv_cgroup_find(const char *mounts, const char *own, bv_cgroup_bases *b) {
+    bv_buffer mount_text = {0}, own_text = {0};
+    bv_error *error = mounts ? BV_OK : bv_file_read("/proc/self/mountinfo", &mount_text);
+    if (!error && !own) error = bv_file_read("/proc/self/cgroup", &own_text);
+    *b = (bv_cgroup_bases){0};
+    if (!error) {
+        if (!mounts) mounts = mount_text.data;
+        if (!own) own = own_text.data;
+        find_base(mounts, own, "cgroup", "memory", b->memory, sizeof b->memory);
+        find_base(mounts, own, "cgroup", "pids", b->pids, sizeof b->pids);
+        find_base(mounts, own, "cgroup", "cpuacct", b->cpu, sizeof b->cpu);
+        char unified[512];
+        find_base(mounts, own, "cgroup2", "", unified, sizeof unified);
+        if (!b->memory[0] && !b->pids[0] && unified[0] &&
+            has_word(unified, "cgroup.subtree_control", "memory") &&
+            has_word(unified, "cgroup.subtree_control", "pids")) {
+            snprintf(b->memory, sizeof b->memory, "%s", unified);
+            snprintf(b->pids, sizeof b->pids, "%s", unified);
+            snprintf(b->cpu, sizeof b->cpu, "%s", unified);
+            b->version2 = true;
+        }
+    }
+    bv_error_free(&error);
+    bv_buffer_free(&mount_text);
+    bv_buffer_free(&own_text);
+}
+
+/* ---- leftovers ---- */
+
+static void kill_members(const char *folder) {
+    char path[1200];
+    bv_buffer text = {0};
+    snprintf(path, sizeof path, "%s/cgroup.procs", folder);
+    bv_error *error = bv_file_read(path, &text);
+    for (char *at = text.data, *end; !error && at && *at; at = end) {
+        const long pid = strtol(at, &end, 10);
+        if (end == at) break;
+        if (pid > 1 && pid != getpid()) kill((pid_t)pid, SIGKILL);
+    }
+    bv_error_free(&error);
+    bv_buffer_free(&text);
+}
+
+/* Members that were killed are still there for a moment. */
+static void remove_group(const char *folder) {
+    for (int try = 0; try < 200 && rmdir(folder) && errno == EBUSY; try++) {
+        const struct timespec pause = {0, 5000000};
+        kill_members(folder);
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void sweep(const char *base) {
+    char **names = NULL;
+    size_t count = 0;
+    bv_error *error = bv_dir_list(base, &names, &count);
+    if (error) count = 0;
+    for (size_t i = 0; i < count; i++) {
+        int pid;
+        unsigned long long start;
+        char path[1024];
+        if (sscanf(names[i], PREFIX "%d-%llu-", &pid, &start) == 2 &&
+            bv_tree_process_start(pid) != start) {
+            snprintf(path, sizeof path, "%s/%s", base, names[i]);
+            remove_group(path);
+        }
+    }
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
+    bv_error_free(&error);
+}
+
+void bv_cgroup_sweep(const bv_cgroup_bases *bases) {
+    if (bases->memory[0]) sweep(bases->memory);
+    if (bases->pids[0] && !bases->version2) sweep(bases->pids);
+    if (bases->cpu[0] && !bases->version2) sweep(bases->cpu);
+}
+
+/* ---- a group ---- */
+
+static bool write_text(const char *folder, const char *name, const char *text) {
+    char path[800];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    const int file = open(path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const bool done = write(file, text, strlen(text)) == (ssize_t)strlen(text);
+    close(file);
+    return done;
+}
+
+static int open_counter(const char *folder, const char *name, int flags) {
+    char path[800];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return open(path, flags | O_CLOEXEC);
+}
+
+/* The number after `word`, or the first one of the file. */
+static uint64_t read_counter(int file, const char *word) {
+    char text[1024];
+    const ssize_t n = file < 0 ? -1 : pread(file, text, sizeof text - 1, 0);
+    if (n <= 0) return 0;
+    text[n] = 0;
+    const char *at = word ? strstr(text, word) : text;
+    return at ? strtoull(at + (word ? strlen(word) : 0), NULL, 10) : 0;
+}
+
+static bool write_counter(int file, uint64_t number) {
+    char text[32];
+    const int n = snprintf(text, sizeof text, "%llu", (unsigned long long)number);
+    return pwrite(file, text, (size_t)n, 0) == n;
+}
+
+static bool join(const char *base, unsigned index, pid_t slot, char *path, size_t size) {
+    static _Thread_local unsigned long long own_start;
+    path[0] = 0;
+    if (!base[0]) return false;
+    if (!own_start) own_start = bv_tree_process_start(getpid());
+    snprintf(path, size, "%s/" PREFIX "%d-%llu-%u", base, (int)getpid(), own_start, index);
+    if (mkdir(path, 0755) && errno != EEXIST) {
+        path[0] = 0;
+        return false;
+    }
+    char text[32];
+    snprintf(text, sizeof text, "%d", (int)slot);
+    if (write_text(path, "cgroup.procs", text)) return true;
+    rmdir(path);
+    path[0] = 0;
+    return false;
+}
+
+static void open_memory(bv_cgroup *g) {
+    const char *folder = g->paths[0];
+    const bool two = g->version2;
+    g->memory_max = open_counter(folder, two ? "memory.max" : "memory.limit_in_bytes", O_RDWR);
+    g->memory_now =
+        open_counter(folder, two ? "memory.current" : "memory.usage_in_bytes", O_RDONLY);
+    g->memory_peak =
+        open_counter(folder, two ? "memory.peak" : "memory.max_usage_in_bytes", O_RDWR);
+    g->memory_events = open_counter(folder, two ? "memory.events" : "memory.oom_control", O_RDONLY);
+    g->memory = g->memory_max >= 0 && g->memory_now >= 0 && g->memory_events >= 0;
+    /* Swap would make a limit of memory one of speed. */
+    if (g->memory && two) write_text(folder, "memory.swap.max", "0");
+    if (g->memory && !two) write_text(folder, "memory.swappiness", "0");
+}
+
+void bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *g) {
+    *g = (bv_cgroup){.version2 = bases->version2,
+                     .memory_max = -1,
+                     .memory_peak = -1,
+                     .memory_now = -1,
+                     .memory_events = -1,
+                     .pids_max = -1,
+                     .pids_events = -1,
+                     .cpu_usage = -1};
+    const char *list[] = {bases->memory, bases->pids, bases->cpu};
+    bool in[3];
+    for (int i = 0; i < 3; i++)
+        in[i] = (i > 0 && g->version2) ? in[0] : join(list[i], index, slot, g->paths[i], 640);
+    if (g->version2)
+        for (int i = 1; i < 3; i++) memcpy(g->paths[i], g->paths[0], sizeof g->paths[0]);
+    if (in[0]) open_memory(g);
+    if (in[1]) {
+        g->pids_max = open_counter(g->paths[1], "pids.max", O_RDWR);
+        g->pids_events = open_counter(g->paths[1], "pids.events", O_RDONLY);
+        g->pids = g->pids_max >= 0 && g->pids_events >= 0;
+    }
+    if (in[2]) {
+        g->cpu_usage =
+            open_counter(g->paths[2], g->version2 ? "cpu.stat" : "cpuacct.usage", O_RDONLY);
+        g->cpu = g->cpu_usage >= 0;
+    }
+}
+
+void bv_cgroup_remove(bv_cgroup *g) {
+    const int files[] = {g->memory_max, g->memory_peak, g->memory_now, g->memory_events,
+                         g->pids_max,   g->pids_events, g->cpu_usage};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (files[i] >= 0) close(files[i]);
+    for (int i = 0; i < (g->version2 ? 1 : 3); i++)
+        if (g->paths[i][0]) remove_group(g->paths[i]);
+    *g = (bv_cgroup){.memory_max = -1,
+                     .memory_peak = -1,
+                     .memory_now = -1,
+                     .memory_events = -1,
+                     .pids_max = -1,
+                     .pids_events = -1,
+                     .cpu_usage = -1};
+}
+
+static uint64_t cpu_ns(const bv_cgroup *g) {
+    if (g->version2) return 1000 * read_counter(g->cpu_usage, "usage_usec ");
+    return read_counter(g->cpu_usage, NULL);
+}
+
+bv_status bv_cgroup_begin(bv_cgroup *g, uint64_t memory_bytes, uint32_t pids) {
+    if (g->memory) {
+        if (!g->memory_base) g->memory_base = read_counter(g->memory_now, NULL);
+        const uint64_t limit = g->memory_base + memory_bytes;
+        if (limit != g->memory_limit && !write_counter(g->memory_max, limit))
+            return bv_fail_errno("cannot set the memory limit of a box");
+        g->memory_limit = limit;
+        if (!g->version2 && g->memory_peak >= 0) write_counter(g->memory_peak, 0);
+        g->oom_before = read_counter(g->memory_events, "oom_kill ");
+    }
+    if (g->pids) {
+        const uint64_t limit = (uint64_t)pids + OWN_PROCESSES;
+        if (limit != g->pids_limit && !write_counter(g->pids_max, limit))
+            return bv_fail_errno("cannot set the limit of processes of a box");
+        g->pids_limit = limit;
+        g->pids_before = read_counter(g->pids_events, "max ");
+    }
+    if (g->cpu) g->cpu_before = cpu_ns(g);
+    return BV_OK;
+}
+
+uint64_t bv_cgroup_cpu_ns(const bv_cgroup *g) {
+    return g->cpu ? cpu_ns(g) - g->cpu_before : 0;
+}
+
+bool bv_cgroup_memory_hit(const bv_cgroup *g) {
+    return g->memory && read_counter(g->memory_events, "oom_kill ") != g->oom_before;
+}
+
+bool bv_cgroup_pids_hit(const bv_cgroup *g) {
+    return g->pids && read_counter(g->pids_events, "max ") != g->pids_before;
+}
+
+uint64_t bv_cgroup_peak(const bv_cgroup *g) {
+    if (!g->memory || g->version2) return 0; /* of version 2 it cannot be reset everywhere */
+    const uint64_t peak = read_counter(g->memory_peak, NULL);
+    return peak > g->memory_base ? peak - g->memory_base : 0;
+}

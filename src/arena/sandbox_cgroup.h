@@ -1,0 +1,47 @@
+/*
+ * Control groups: one folder a slot and hierarchy, below the group that we are in ourselves, so
+ * that whatever limits us limits the boxes too. Version 1 (memory, pids, cpuacct, each its own
+ * hierarchy) and version 2 (one). A slot moves in once; the boxes that it forks are born inside.
+ * A counter that is not writable is absent, and somebody else counts: the supervisor.
+ */
+#ifndef BV_ARENA_SANDBOX_CGROUP_H
+#define BV_ARENA_SANDBOX_CGROUP_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where groups can be made on this machine; "" where they cannot. */
+typedef struct bv_cgroup_bases {
+    char memory[512], pids[512], cpu[512];
+    bool version2; /* all three are the same folder */
+} bv_cgroup_bases;
+/* `mounts` and `own` are the texts of /proc/self/mountinfo and /proc/self/cgroup; NULL: read them.
+ * Only folders in which we may make folders count. */
+void bv_cgroup_find(const char *mounts, const char *own, bv_cgroup_bases *bases);
+/* Removes groups whose makers are dead, and kills what is still in them. */
+void bv_cgroup_sweep(const bv_cgroup_bases *bases);
+
+typedef struct bv_cgroup {
+    bool memory, pids, cpu, version2;
+    char paths[3][640];
+    int memory_max, memory_peak, memory_now, memory_events; /* open files, -1: absent */
+    int pids_max, pids_events, cpu_usage;
+    uint64_t memory_base; /* what slot and idle box need themselves */
+    uint64_t memory_limit, pids_limit;
+    uint64_t oom_before, pids_before, cpu_before;
+} bv_cgroup;
+
+/* Makes the groups of a slot and moves it in. On failure the counter is absent. */
+void bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *group);
+void bv_cgroup_remove(bv_cgroup *group); /* after the slot has ended */
+
+/* Before a job: sets limits, remembers counters. `pids` counts the program's alone. */
+bv_status bv_cgroup_begin(bv_cgroup *group, uint64_t memory_bytes, uint32_t pids);
+uint64_t bv_cgroup_cpu_ns(const bv_cgroup *group); /* since begin */
+bool bv_cgroup_memory_hit(const bv_cgroup *group); /* the kernel killed for memory since begin */
+bool bv_cgroup_pids_hit(const bv_cgroup *group);   /* a fork was refused since begin */
+uint64_t bv_cgroup_peak(const bv_cgroup *group);   /* bytes since begin, without the base */
+
+#endif

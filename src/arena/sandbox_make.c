@@ -1,0 +1,140 @@
+/* The caller's side of slots: starting them, asking for boxes, taking them. */
+#include "arena/sandbox_pool.h"
+
+#include "base/clock.h"
+#include <errno.h>
+#include <libgen.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define PATIENCE_MS 20000 /* for a box to be made; on a loaded machine too */
+
+/* ---- roots ---- */
+
+const bv_sandbox_root bv_sandbox_root_static = {.name = "static"};
+
+static const bv_sandbox_bind system_binds[] = {
+    {"/usr", "/usr", false},
+    {"/bin", "/bin", true},
+    {"/sbin", "/sbin", true},
+    {"/lib", "/lib", true},
+    {"/lib32", "/lib32", true},
+    {"/lib64", "/lib64", true},
+    {"/etc/alternatives", "/etc/alternatives", true},
+    {"/etc/ld.so.cache", "/etc/ld.so.cache", true},
+};
+const bv_sandbox_root bv_sandbox_root_system = {
+    .name = "system",
+    .binds = system_binds,
+    .bind_count = sizeof system_binds / sizeof *system_binds,
+};
+
+/* Nobody but root and us may be able to change what a path leads to. */
+static bv_status check_source(const char *source) {
+    char path[PATH_MAX];
+    struct stat s;
+    if (source[0] != '/' || strlen(source) >= sizeof path)
+        return bv_fail(BV_CODE_USAGE, "a bind's source must be an absolute path: %s", source);
+    snprintf(path, sizeof path, "%s", source);
+    for (bool last = true;; last = false) {
+        if (lstat(path, &s)) return bv_fail_errno("cannot look at %s", path);
+        const bool ours = s.st_uid == 0 || s.st_uid == geteuid();
+        const bool link = S_ISLNK(s.st_mode);
+        const bool sticky = !last && (s.st_mode & S_ISVTX);
+        if (!ours || (!link && !sticky && (s.st_mode & (S_IWGRP | S_IWOTH))))
+            return bv_try(bv_fail(BV_CODE_USAGE,
+                                  "%s could be changed by others, so it is not "
+                                  "shown in a box",
+                                  path),
+                          "a folder that only root can write");
+        char *slash = strrchr(path, '/');
+        if (!slash || !strcmp(path, "/")) return BV_OK;
+        slash[slash == path ? 1 : 0] = 0;
+    }
+}
+
+bv_status bv_root_check(const bv_sandbox_root *root) {
+    for (size_t i = 0; i < root->bind_count; i++) {
+        const bv_sandbox_bind *b = &root->binds[i];
+        struct stat s;
+        if (b->optional && lstat(b->source, &s) && errno == ENOENT) continue;
+        BV_TRY(bv_while(check_source(b->source), "checking the root \"%s\"", root->name));
+    }
+    return BV_OK;
+}
+
+/* ---- slots ---- */
+
+bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
+    BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
+    bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
+    slot->making = false;
+    slot->root = NULL;
+    return BV_OK;
+}
+
+void bv_slot_end(bv_slot *slot) {
+    if (slot->pid == 0) return;
+    close(slot->socket); /* it kills its box and ends */
+    while (waitpid(slot->pid, NULL, 0) < 0 && errno == EINTR) {
+    }
+    bv_cgroup_remove(&slot->group);
+    slot->pid = 0, slot->socket = -1, slot->making = false, slot->root = NULL;
+}
+
+bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root) {
+    bv_sandbox_limits usual;
+    bv_sandbox_limits_default(&usual);
+    const bv_box_plan plan = {.policy = pool->policy,
+                              .memory_counted = slot->group.memory,
+                              .warm_python = slot->warm_python,
+                              .files_bytes = usual.files_bytes,
+                              .files = usual.files,
+                              .scratch = pool->scratch,
+                              .root_name = root->name,
+                              .binds = (bv_sandbox_bind *)root->binds,
+                              .bind_count = root->bind_count};
+    bv_buffer payload = {0};
+    bv_box_plan_put(&payload, &plan);
+    bv_error *error = bv_buffer_error(&payload);
+    if (!error)
+        error = bv_wire_send(slot->socket, BV_FRAME_MAKE, payload.data, payload.size, NULL, 0);
+    bv_buffer_free(&payload);
+    if (!error) slot->making = true, slot->root = root, slot->asked = bv_clock_ns();
+    return error;
+}
+
+/* A frame of this type, or the error that came instead. */
+static bv_status expect(int socket, bv_frame_type type, bv_frame *frame, bv_buffer *payload) {
+    if (!bv_wire_wait(socket, PATIENCE_MS))
+        return bv_fail(BV_CODE_FAULT, "a part of the sandbox does not answer");
+    BV_TRY(bv_wire_receive(socket, frame, payload));
+    if (frame->type == (uint32_t)type) return BV_OK;
+    bv_frame_close(frame);
+    const bool told = frame->type == BV_FRAME_FAULT && payload->size > 0;
+    return bv_fail(BV_CODE_FAULT, "%s", told ? payload->data : "the sandbox is confused");
+}
+
+bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box) {
+    bv_frame frame;
+    bv_buffer payload = {0};
+    slot->making = false;
+    bv_error *error = expect(slot->socket, BV_FRAME_BOX, &frame, &payload);
+    if (!error && (payload.size != sizeof(uint64_t) || frame.descriptor_count != 2))
+        error = bv_fail(BV_CODE_FAULT, "the sandbox is confused");
+    if (!error) {
+        uint64_t pid;
+        memcpy(&pid, payload.data, sizeof pid);
+        box->pid = (pid_t)pid;
+        box->control = frame.descriptors[0], box->process = frame.descriptors[1];
+        error = expect(box->control, BV_FRAME_READY, &frame, &payload);
+        bv_frame_close(&frame);
+    }
+    bv_buffer_free(&payload);
+    return bv_while(error, "making a box");
+}

@@ -1,0 +1,455 @@
+/*
+ * Seccomp: an allow-list of system calls, compiled by libseccomp once a process and loaded as raw
+ * BPF. Three answers:
+ *
+ *   allowed    what programs of the known languages use
+ *   forbidden  what no honest program calls: the tree is killed, verdict forbidden-call. The call
+ *              waits at a listener that the box holds, so a grandchild's is seen as well, by name.
+ *   refused    the rest: an errno, and the program goes on. ENOSYS where the C library or a runtime
+ *              probes and falls back (clone3, io_uring, rseq's successors, calls yet unknown),
+ *              EPERM where a call exists but would reach out of the box.
+ *
+ * Namespaces are the first wall. What is listed here is what they do not cover (the clock, keys,
+ * vsock, BPF, performance counters), and whatever would only widen the kernel's surface.
+ */
+#include "arena/sandbox_box.h"
+
+#include "base/memory.h"
+#include <errno.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/personality.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+struct sock_fprog bv_seccomp_filter;
+
+static const char *const allowed[] = {
+    /* files */
+    "read",
+    "write",
+    "readv",
+    "writev",
+    "pread64",
+    "pwrite64",
+    "preadv",
+    "pwritev",
+    "preadv2",
+    "pwritev2",
+    "open",
+    "openat",
+    "openat2",
+    "creat",
+    "close",
+    "close_range",
+    "lseek",
+    "_llseek",
+    "stat",
+    "fstat",
+    "lstat",
+    "newfstatat",
+    "fstatat64",
+    "statx",
+    "access",
+    "faccessat",
+    "faccessat2",
+    "statfs",
+    "fstatfs",
+    "getdents",
+    "getdents64",
+    "getcwd",
+    "chdir",
+    "fchdir",
+    "mkdir",
+    "mkdirat",
+    "rmdir",
+    "unlink",
+    "unlinkat",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "readlink",
+    "readlinkat",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "chown",
+    "fchown",
+    "lchown",
+    "fchownat",
+    "utime",
+    "utimes",
+    "utimensat",
+    "futimesat",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+    "fsync",
+    "fdatasync",
+    "sync_file_range",
+    "flock",
+    "fcntl",
+    "fcntl64",
+    "dup",
+    "dup2",
+    "dup3",
+    "pipe",
+    "pipe2",
+    "umask",
+    "mknod",
+    "mknodat",
+    "fadvise64",
+    "readahead",
+    "copy_file_range",
+    "sendfile",
+    "getxattr",
+    "lgetxattr",
+    "fgetxattr",
+    "listxattr",
+    "llistxattr",
+    "flistxattr",
+    /* memory */
+    "brk",
+    "mmap",
+    "munmap",
+    "mprotect",
+    "mremap",
+    "madvise",
+    "msync",
+    "mincore",
+    "mlock",
+    "mlock2",
+    "munlock",
+    "mlockall",
+    "munlockall",
+    "membarrier",
+    "pkey_alloc",
+    "pkey_free",
+    "pkey_mprotect",
+    /* processes and threads; clone and its flags are below */
+    "fork",
+    "vfork",
+    "execve",
+    "execveat",
+    "exit",
+    "exit_group",
+    "wait4",
+    "waitid",
+    "kill",
+    "tkill",
+    "tgkill",
+    "getpid",
+    "getppid",
+    "gettid",
+    "getpgrp",
+    "getpgid",
+    "setpgid",
+    "getsid",
+    "setsid",
+    "set_tid_address",
+    "set_robust_list",
+    "get_robust_list",
+    "rseq",
+    "futex",
+    "futex_waitv",
+    "sched_yield",
+    "sched_getaffinity",
+    "sched_getparam",
+    "sched_getscheduler",
+    "sched_get_priority_max",
+    "sched_get_priority_min",
+    "sched_rr_get_interval",
+    "getpriority",
+    "arch_prctl",
+    "prctl",
+    "getrlimit",
+    "setrlimit",
+    "getrusage",
+    "times",
+    "pidfd_open",
+    "pidfd_send_signal",
+    "getcpu",
+    "restart_syscall",
+    "uname",
+    "sysinfo",
+    "getrandom",
+    /* ids: what a program may not become, the kernel refuses */
+    "getuid",
+    "geteuid",
+    "getgid",
+    "getegid",
+    "getresuid",
+    "getresgid",
+    "getgroups",
+    "setuid",
+    "setgid",
+    "setreuid",
+    "setregid",
+    "setresuid",
+    "setresgid",
+    "setfsuid",
+    "setfsgid",
+    "setgroups",
+    "capget",
+    "capset",
+    /* signals */
+    "rt_sigaction",
+    "rt_sigprocmask",
+    "rt_sigpending",
+    "rt_sigreturn",
+    "rt_sigsuspend",
+    "rt_sigtimedwait",
+    "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo",
+    "sigaltstack",
+    "sigreturn",
+    "signalfd",
+    "signalfd4",
+    "pause",
+    /* time; the clock cannot be set */
+    "gettimeofday",
+    "clock_gettime",
+    "clock_getres",
+    "clock_nanosleep",
+    "nanosleep",
+    "time",
+    "alarm",
+    "getitimer",
+    "setitimer",
+    "timer_create",
+    "timer_settime",
+    "timer_gettime",
+    "timer_getoverrun",
+    "timer_delete",
+    "timerfd_create",
+    "timerfd_settime",
+    "timerfd_gettime",
+    /* waiting */
+    "poll",
+    "ppoll",
+    "select",
+    "_newselect",
+    "pselect6",
+    "epoll_create",
+    "epoll_create1",
+    "epoll_ctl",
+    "epoll_wait",
+    "epoll_pwait",
+    "epoll_pwait2",
+    "eventfd",
+    "eventfd2",
+    "inotify_init",
+    "inotify_init1",
+    "inotify_add_watch",
+    "inotify_rm_watch",
+    /* pairs of sockets; socket itself is below */
+    "socketpair",
+    "sendto",
+    "recvfrom",
+    "sendmsg",
+    "recvmsg",
+    "sendmmsg",
+    "recvmmsg",
+    "shutdown",
+    "getsockname",
+    "getpeername",
+    "setsockopt",
+    "getsockopt",
+};
+
+/* Only where sockets cannot leave the box: with a network namespace. */
+static const char *const allowed_full[] = {"bind", "listen", "accept", "accept4", "connect"};
+
+static const char *const forbidden[] = {
+    /* other processes */
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "pidfd_getfd",
+    "kcmp",
+    "process_madvise",
+    /* mounts, roots, namespaces */
+    "mount",
+    "umount2",
+    "umount",
+    "pivot_root",
+    "chroot",
+    "unshare",
+    "setns",
+    "fsopen",
+    "fsconfig",
+    "fsmount",
+    "fspick",
+    "open_tree",
+    "move_mount",
+    "mount_setattr",
+    "sethostname",
+    "setdomainname",
+    "open_by_handle_at",
+    "quotactl",
+    "quotactl_fd",
+    "swapon",
+    "swapoff",
+    "acct",
+    "fanotify_init",
+    /* the kernel itself */
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "kexec_load",
+    "kexec_file_load",
+    "reboot",
+    "bpf",
+    "perf_event_open",
+    "userfaultfd",
+    "syslog",
+    "iopl",
+    "ioperm",
+    "vhangup",
+    /* keys are not in a namespace of their own */
+    "add_key",
+    "request_key",
+    "keyctl",
+    /* the clock is everybody's */
+    "settimeofday",
+    "clock_settime",
+    "clock_settime64",
+    "adjtimex",
+    "clock_adjtime",
+    "stime",
+};
+
+#define NAMESPACE_FLAGS                                                                            \
+    (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |     \
+     CLONE_NEWCGROUP)
+
+static int add_all(scmp_filter_ctx c, uint32_t action, const char *const *names, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const int number = seccomp_syscall_resolve_name(names[i]);
+        if (number < 0) continue; /* not of this architecture, or newer than libseccomp */
+        const int failed = seccomp_rule_add(c, action, number, 0);
+        if (failed) return failed;
+    }
+    return 0;
+}
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* clone with a flag of a namespace is forbidden. The flags are the first argument (on s390 not,
+ * which we do not run on). clone3 keeps them in memory: refused, and the C library falls back. */
+static int add_clone(scmp_filter_ctx c) {
+    int failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
+                                  SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACE_FLAGS, 0));
+    for (int bit = 0; !failed && bit < 32; bit++)
+        if (NAMESPACE_FLAGS >> bit & 1)
+            failed = seccomp_rule_add(c, SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1,
+                                      SCMP_A0(SCMP_CMP_MASKED_EQ, 1ull << bit, 1ull << bit));
+    return failed;
+}
+
+/* Local sockets only. Nested, where abstract names are the container's, only pairs. */
+static int add_sockets(scmp_filter_ctx c, bool nested) {
+    if (nested) return seccomp_rule_add(c, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 0);
+    int failed =
+        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
+    if (!failed)
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                  SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
+    if (!failed) failed = add_all(c, SCMP_ACT_ALLOW, allowed_full, COUNT(allowed_full));
+    return failed;
+}
+
+/* By command, of which the kernel reads 32 bits only: so all others, typing into a terminal
+ * (TIOCSTI) with high bits set included, are refused. */
+static int add_ioctl(scmp_filter_ctx c) {
+    static const unsigned commands[] = {TCGETS,  TCSETS,   TCSETSW,  TCSETSF,   TIOCGWINSZ,
+                                        FIONBIO, FIONREAD, FIOASYNC, TIOCGPGRP, TIOCSPGRP,
+                                        FIOCLEX, FIONCLEX, FIGETBSZ};
+    int failed = 0;
+    for (size_t i = 0; !failed && i < COUNT(commands); i++)
+        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, commands[i]));
+    return failed;
+}
+
+/* Of others by number, nested: only oneself. prlimit64 also changes limits of others. */
+static int add_rest(scmp_filter_ctx c, bool memfd) {
+    int failed =
+        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0_32(SCMP_CMP_EQ, 0));
+    if (!failed)
+        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
+                                  SCMP_A0_32(SCMP_CMP_NE, 0));
+    if (!failed)
+        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
+                                  SCMP_A0_32(SCMP_CMP_EQ, 0xffffffff));
+    if (!failed)
+        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
+                                  SCMP_A0_32(SCMP_CMP_EQ, PER_LINUX));
+    if (!failed && memfd) failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(memfd_create), 0);
+    static const char *const refused[] = {"setpriority",        "sched_setaffinity",
+                                          "sched_setscheduler", "sched_setparam",
+                                          "sched_setattr",      "ioprio_set"};
+    if (!failed) failed = add_all(c, SCMP_ACT_ERRNO(EPERM), refused, COUNT(refused));
+    return failed;
+}
+
+static int fill(scmp_filter_ctx c, bool nested, bool memfd) {
+    int failed = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    if (!failed) failed = seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
+    if (!failed) failed = add_all(c, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+    if (!failed) failed = add_all(c, SCMP_ACT_NOTIFY, forbidden, COUNT(forbidden));
+    if (!failed) failed = add_clone(c);
+    if (!failed) failed = add_sockets(c, nested);
+    if (!failed) failed = add_ioctl(c);
+    if (!failed) failed = add_rest(c, memfd);
+    return failed;
+}
+
+/* libseccomp writes the program to a file; 2.5 has no other way. */
+static bv_status export(scmp_filter_ctx c, struct sock_fprog *out) {
+    const int file = memfd_create("seccomp", MFD_CLOEXEC);
+    struct stat s;
+    if (file < 0) return bv_fail_errno("cannot make room for the seccomp program");
+    bv_error *error = BV_OK;
+    if (seccomp_export_bpf(c, file) || fstat(file, &s) || s.st_size <= 0)
+        error = bv_fail(BV_CODE_FAULT, "libseccomp cannot compile the list of system calls");
+    if (!error && !(out->filter = bv_malloc((size_t)s.st_size)))
+        error = bv_fail_memory("the seccomp program");
+    if (!error && pread(file, out->filter, (size_t)s.st_size, 0) != s.st_size)
+        error = bv_fail_errno("cannot read the seccomp program");
+    if (!error) out->len = (unsigned short)((size_t)s.st_size / sizeof *out->filter);
+    close(file);
+    return error;
+}
+
+bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out) {
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    if (!c) return bv_fail_memory("the list of system calls");
+    const int failed = fill(c, policy == BV_POLICY_NESTED, memfd);
+    bv_error *error =
+        failed ? bv_fail(BV_CODE_FAULT, "libseccomp refuses a rule (%d)", failed) : export(c, out);
+    seccomp_release(c);
+    return error;
+}
+
+int bv_seccomp_enter(const struct sock_fprog *filter) {
+    return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER,
+                        filter);
+}
+
+const char *bv_seccomp_name(int number) {
+    for (size_t i = 0; i < COUNT(forbidden); i++)
+        if (seccomp_syscall_resolve_name(forbidden[i]) == number) return forbidden[i];
+    return number == SCMP_SYS(clone) ? "clone with a new namespace" : "?";
+}

@@ -1,0 +1,88 @@
+#include "arena/sandbox_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define DEPTH_MAX 256
+#define TASKS_MAX 65536
+
+typedef struct process {
+    unsigned long long ticks, waited_ticks, threads, start, rss_pages;
+} process;
+
+static ssize_t read_text(const char *path, char *text, size_t size) {
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    const ssize_t n = read(file, text, size - 1);
+    close(file);
+    text[n < 0 ? 0 : n] = 0;
+    return n;
+}
+
+/* proc(5): fields 14 to 17 are times, 20 threads, 22 the start, 24 resident pages. */
+static int read_process(pid_t pid, process *p) {
+    char path[64], text[1024];
+    unsigned long long utime, stime, cutime, cstime;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    if (read_text(path, text, sizeof text) <= 0) return -1;
+    const char *after = strrchr(text, ')');
+    if (!after) return -1;
+    const int n = sscanf(after + 1,
+                         " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %llu %llu "
+                         "%*d %*d %llu %*d %llu %*u %llu",
+                         &utime, &stime, &cutime, &cstime, &p->threads, &p->start, &p->rss_pages);
+    if (n != 7) return -1;
+    p->ticks = utime + stime;
+    p->waited_ticks = cutime + cstime;
+    return 0;
+}
+
+uint64_t bv_tree_process_start(pid_t pid) {
+    process p;
+    return read_process(pid, &p) ? 0 : p.start;
+}
+
+static void add_children(pid_t pid, const char *task, bv_tree_use *use, int depth);
+
+static void add_process(pid_t pid, bv_tree_use *use, int depth) {
+    process p;
+    if (use->tasks >= TASKS_MAX || depth > DEPTH_MAX || read_process(pid, &p)) return;
+    const uint64_t tick_ns = 1000000000ull / (uint64_t)sysconf(_SC_CLK_TCK);
+    use->tasks += (uint32_t)p.threads;
+    use->rss_bytes += p.rss_pages * (uint64_t)sysconf(_SC_PAGESIZE);
+    use->cpu_ns += (p.ticks + p.waited_ticks) * tick_ns;
+    char path[64], task[32];
+    snprintf(task, sizeof task, "%d", (int)pid);
+    if (p.threads == 1) {
+        add_children(pid, task, use, depth);
+        return;
+    }
+    /* Any thread can be a parent. */
+    snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
+    DIR *folder = opendir(path);
+    for (struct dirent *e; folder && (e = readdir(folder));)
+        if (e->d_name[0] != '.') add_children(pid, e->d_name, use, depth);
+    if (folder) closedir(folder);
+}
+
+static void add_children(pid_t pid, const char *task, bv_tree_use *use, int depth) {
+    char path[320], list[8192];
+    snprintf(path, sizeof path, "/proc/%d/task/%s/children", (int)pid, task);
+    if (read_text(path, list, sizeof list) <= 0) return;
+    for (char *at = list, *end; *at; at = end) {
+        const pid_t child = (pid_t)strtol(at, &end, 10);
+        if (end == at || child <= 1) break;
+        add_process(child, use, depth + 1);
+    }
+}
+
+void bv_tree_measure(pid_t top, bv_tree_use *use) {
+    char task[32];
+    *use = (bv_tree_use){0};
+    snprintf(task, sizeof task, "%d", (int)top);
+    add_children(top, task, use, 0);
+}

@@ -1,0 +1,25 @@
+/*
+ * The tree of a box, counted from outside by /proc: for machines on which no control group counts.
+ * It is a sample: what lives shorter than the time between two of them is seen only in the sums
+ * that its parent has waited for.
+ */
+#ifndef BV_ARENA_SANDBOX_TREE_H
+#define BV_ARENA_SANDBOX_TREE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct bv_tree_use {
+    uint64_t cpu_ns;    /* of the living, and of those they waited for */
+    uint64_t rss_bytes; /* sum; shared pages count in each             */
+    uint32_t tasks;     /* processes and threads                       */
+} bv_tree_use;
+
+/* All descendants of `top`, without itself. */
+void bv_tree_measure(pid_t top, bv_tree_use *use);
+
+/* When a process started, in clock ticks since the machine did; 0: there is none. Together with its
+ * number it is never used twice. */
+uint64_t bv_tree_process_start(pid_t pid);
+
+#endif

@@ -1,0 +1,250 @@
+/* beaver arena serve and beaver arena judge: the site, and judges without one. */
+#include "arena/level_set.h"
+#include "arena/tables.h"
+#include "base/clock.h"
+#include "cli/arena.h"
+#include "cli/cli.h"
+#include "cli/flags.h"
+#include "cli/interrupt.h"
+#include "cli/policy_flag.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#define STORE_FLAG                                                                                 \
+    {                                                                                              \
+        .name = "store", .value = "STORE", .type = BV_FLAG_STRING, .fallback = "arena.db",         \
+        .help = "where all is kept: a SQLite file, or postgres://user@host/database"               \
+    }
+
+static const bv_argument arguments[] = {{.name = "LEVELS", .help = "a folder of levels"}};
+
+static const bv_flag serve_flags[] = {
+    STORE_FLAG,
+    {.name = "host",
+     .value = "ADDRESS",
+     .type = BV_FLAG_STRING,
+     .fallback = "127.0.0.1",
+     .help = "address to listen on; put a proxy with TLS before anything but the own machine"},
+    {.name = "port",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 65535,
+     .fallback = "8080",
+     .help = "0: any free one"},
+    {.name = "judges",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 60,
+     .fallback = "2",
+     .help = "submissions judged at once in this process; 0 leaves it to beaver arena judge"},
+    {.name = "waiting",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e6,
+     .fallback = "10",
+     .help = "submissions of one user that may wait"},
+    {.name = "per-minute",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e6,
+     .fallback = "30",
+     .help = "submissions of one user in a minute"},
+    {.name = "signups-per-hour",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 1e6,
+     .fallback = "100",
+     .help = "new users from one address; 0: no limit"},
+    BV_POLICY_FLAG,
+};
+
+static const bv_command serve_command = {
+    .name = "arena serve",
+    .summary = "Serves the arena: a page and an HTTP API to sign up, read levels, submit, watch "
+               "verdicts and the scoreboard. Several may serve one PostgreSQL store.",
+    .example = "beaver arena serve levels\n"
+               "beaver arena serve levels --store postgres://beaver@db/arena --judges 0",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = serve_flags,
+    .flag_count = sizeof serve_flags / sizeof *serve_flags,
+};
+
+static const bv_flag judge_flags[] = {
+    STORE_FLAG,
+    {.name = "judges",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 60,
+     .fallback = "2",
+     .help = "submissions judged at once"},
+    BV_POLICY_FLAG,
+};
+
+static const bv_command judge_command = {
+    .name = "arena judge",
+    .summary = "Judges submissions of a store until it is stopped. Any number of these may run, on "
+               "any machines with the same levels; each may be killed at any time.",
+    .example = "beaver arena judge levels --store postgres://beaver@db/arena --judges 4",
+    .arguments = arguments,
+    .argument_count = 1,
+    .flags = judge_flags,
+    .flag_count = sizeof judge_flags / sizeof *judge_flags,
+};
+
+/* ---- what both do ---- */
+
+typedef struct arena_run {
+    const bv_flags *flags;
+    bv_sandbox_pool *pool;
+    bv_level_set set;
+    bv_judges *judges;
+    const volatile sig_atomic_t *stop;
+} arena_run;
+
+static void say_trouble(void *context, const char *text) {
+    (void)context;
+    bv_cli_say("%s\n", text);
+}
+
+/* The pool comes first: its slots are forked while there are no threads. */
+static bv_status begin(arena_run *run, int judges) {
+    bv_sandbox_options options = {.boxes = 2 * (uint32_t)judges, .warm_python = true};
+    const char *folder = bv_flags_argument(run->flags, 0);
+    if (judges) {
+        BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
+        BV_TRY(bv_sandbox_pool_create(&options, &run->pool));
+        bv_cli_say("making the hidden tests of %s ...\n", folder);
+    }
+    BV_TRY(bv_level_set_load(folder, run->pool, &run->set));
+    /* Before the threads, which would otherwise not be told. */
+    run->stop = bv_interrupt_catch();
+    return BV_OK;
+}
+
+static bv_status start_judges(arena_run *run, int threads) {
+    char host[64] = "?", name[96];
+    gethostname(host, sizeof host - 1);
+    snprintf(name, sizeof name, "%s:%d", host, (int)getpid());
+    const bv_judges_options options = {.store = bv_flags_string(run->flags, "store"),
+                                       .name = name,
+                                       .threads = threads,
+                                       .judge = bv_level_set_judge,
+                                       .context = &run->set,
+                                       .log = say_trouble};
+    return bv_judges_start(&options, &run->judges);
+}
+
+static void end(arena_run *run) {
+    bv_judges_stop(&run->judges);
+    bv_level_set_free(&run->set);
+    bv_sandbox_pool_destroy(&run->pool);
+}
+
+/* ---- serve ---- */
+
+static bool on_tick(void *context) {
+    return !*((arena_run *)context)->stop;
+}
+
+/* One line of JSON an answer, on standard error. Names and paths of clients are quoted. */
+static void on_log(void *context, const bv_http_log_line *line) {
+    (void)context;
+    bv_buffer text = {0};
+    json_t *o = json_pack("{sI ss ss ss si sf}", "time_ms", (json_int_t)bv_clock_wall_ms(),
+                          "address", line->address, "method", line->method, "path", line->path,
+                          "status", line->status, "ms", line->ms);
+    bv_error *error = bv_json_text(o, 0, &text);
+    if (!error) bv_cli_say("%s\n", text.data);
+    bv_error_free(&error);
+    bv_buffer_free(&text);
+    json_decref(o);
+}
+
+static void allow_many_files(void) {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static bv_status run_site(arena_run *run, int judges) {
+    const bv_flags *flags = run->flags;
+    const bv_site_options options = {
+        .store = bv_flags_string(flags, "store"),
+        .host = bv_flags_string(flags, "host"),
+        .port = (int)bv_flags_int(flags, "port"),
+        .levels = run->set.site_levels,
+        .level_count = run->set.count,
+        .limits = {(int)bv_flags_int(flags, "waiting"), (int)bv_flags_int(flags, "per-minute")},
+        .signups_per_hour = (int)bv_flags_int(flags, "signups-per-hour"),
+        .log = on_log,
+        .tick = on_tick,
+        .context = run};
+    bv_site *site;
+    BV_TRY(bv_site_create(&options, &site));
+    bv_error *error = judges ? start_judges(run, judges) : BV_OK;
+    if (!error) {
+        bv_cli_say("serving %zu levels at http://%s:%d/ with %d judges\n", run->set.count,
+                   options.host, bv_site_port(site), judges);
+        error = bv_site_run(site);
+    }
+    bv_site_destroy(&site);
+    return error;
+}
+
+bv_status bv_arena_serve(int argc, char **argv) {
+    bv_flags *flags;
+    BV_TRY(bv_flags_parse(&serve_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    arena_run run = {.flags = flags};
+    const int judges = (int)bv_flags_int(flags, "judges");
+    allow_many_files();
+    bv_error *error = begin(&run, judges);
+    if (!error) error = run_site(&run, judges);
+    const int signal = run.stop ? *run.stop : 0;
+    end(&run);
+    if (!error && signal) error = bv_fail_interrupted(signal, "stopped");
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- judge ---- */
+
+static bv_status prepare_store(const char *url) {
+    bv_store *store;
+    BV_TRY(bv_store_open(url, true, &store));
+    bv_error *error = bv_arena_tables_prepare(store);
+    bv_store_close(&store);
+    return error;
+}
+
+bv_status bv_arena_judge(int argc, char **argv) {
+    bv_flags *flags;
+    BV_TRY(bv_flags_parse(&judge_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    arena_run run = {.flags = flags};
+    const int judges = (int)bv_flags_int(flags, "judges");
+    bv_error *error = begin(&run, judges);
+    if (!error) error = prepare_store(bv_flags_string(flags, "store"));
+    if (!error) error = start_judges(&run, judges);
+    if (!error) {
+        bv_cli_say("judging %zu levels, %d submissions at once\n", run.set.count, judges);
+        while (!*run.stop) nanosleep(&(struct timespec){0, 100000000}, NULL);
+    }
+    const int signal = run.stop ? *run.stop : 0;
+    end(&run);
+    if (!error && signal) error = bv_fail_interrupted(signal, "stopped");
+    bv_flags_free(&flags);
+    return error;
+}

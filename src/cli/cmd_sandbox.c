@@ -1,0 +1,390 @@
+#include "arena/sandbox.h"
+#include "arena/sandbox_selftest.h"
+#include "base/file.h"
+#include "base/memory.h"
+#include "base/text.h"
+#include "cli/cli.h"
+#include "cli/commands.h"
+#include "cli/machine_flags.h"
+#include "report/units.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+#define INPUT_MAX (1u << 30)
+
+/* ---- quantities: 2s, 500ms, 64M ---- */
+
+typedef struct unit {
+    const char *suffix;
+    double factor;
+} unit;
+static const unit time_units[] = {{"", 1e9},   {"s", 1e9},  {"ms", 1e6},
+                                  {"us", 1e3}, {"m", 60e9}, {"h", 3600e9}};
+static const unit size_units[] = {{"", 1},     {"B", 1},      {"k", 1e3},       {"K", 1e3},
+                                  {"M", 1e6},  {"G", 1e9},    {"kB", 1e3},      {"MB", 1e6},
+                                  {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
+
+static bv_status parse_quantity(const char *flag, const char *text, const unit *units, size_t count,
+                                const char *example, uint64_t *out) {
+    const size_t digits = strspn(text, "0123456789.");
+    char number[32], what[64];
+    snprintf(what, sizeof what, "--%s", flag);
+    for (size_t i = 0; i < count; i++) {
+        double value;
+        if (digits == 0 || digits >= sizeof number || strcmp(text + digits, units[i].suffix))
+            continue;
+        memcpy(number, text, digits);
+        number[digits] = 0;
+        BV_TRY(bv_parse_double(what, number, 0, 1e15 / units[i].factor, &value));
+        *out = (uint64_t)(value * units[i].factor + 0.5);
+        if (*out > 0) return BV_OK;
+        return bv_fail(BV_CODE_USAGE, "%s must be more than 0", what);
+    }
+    return bv_try(bv_fail(BV_CODE_USAGE, "%s: \"%s\" is no quantity", what, text), "%s %s", what,
+                  example);
+}
+
+static bv_status read_time(const bv_flags *flags, const char *name, uint64_t *out) {
+    return parse_quantity(name, bv_flags_string(flags, name), time_units, COUNT(time_units), "2s",
+                          out);
+}
+
+static bv_status read_size(const bv_flags *flags, const char *name, uint64_t *out) {
+    return parse_quantity(name, bv_flags_string(flags, name), size_units, COUNT(size_units), "64M",
+                          out);
+}
+
+/* ---- run ---- */
+
+static const bv_flag run_flags[] = {
+    {.name = "cpu",
+     .value = "TIME",
+     .type = BV_FLAG_STRING,
+     .fallback = "2s",
+     .help = "CPU time of all its processes together"},
+    {.name = "wall",
+     .value = "TIME",
+     .type = BV_FLAG_STRING,
+     .fallback = "4s",
+     .help = "time on the clock"},
+    {.name = "memory",
+     .value = "SIZE",
+     .type = BV_FLAG_STRING,
+     .fallback = "256M",
+     .help = "memory of all its processes, its files included (M is 10^6 bytes)"},
+    {.name = "pids",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 32768,
+     .fallback = "16",
+     .help = "processes and threads at once"},
+    {.name = "output",
+     .value = "SIZE",
+     .type = BV_FLAG_STRING,
+     .fallback = "1M",
+     .help = "bytes on standard output and standard error together"},
+    {.name = "files",
+     .value = "SIZE",
+     .type = BV_FLAG_STRING,
+     .fallback = "64M",
+     .help = "bytes in its files"},
+    {.name = "net",
+     .value = "NET",
+     .type = BV_FLAG_STRING,
+     .fallback = "none",
+     .help = "none is all there is: not even loopback"},
+    {.name = "policy",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .fallback = "full",
+     .help = "full, or nested: for containers that forbid namespaces"},
+    {.name = "root",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .fallback = "system",
+     .help = "what it sees, read-only: system (/usr), or static (nothing)"},
+    {.name = "place",
+     .value = "FILE",
+     .type = BV_FLAG_LIST,
+     .help = "a file that is copied into its work folder before"},
+    {.name = "fetch",
+     .value = "NAME",
+     .type = BV_FLAG_LIST,
+     .help = "a file of its work folder that is copied here after (regular files only)"},
+    {.name = "verdict",
+     .value = "FILE",
+     .type = BV_FLAG_STRING,
+     .help = "where the verdict goes, instead of standard error"},
+};
+static const bv_argument run_arguments[] = {
+    {.name = "PROGRAM",
+     .help = "a file, which is copied into the work folder, or a command of /usr"},
+    {.name = "ARGS", .help = "its arguments", .optional = true, .repeated = true},
+};
+static const bv_command run_command = {
+    .name = "sandbox run",
+    .summary =
+        "Runs a program in a box, its input and output ours, and says how it ended: one line "
+        "of JSON on standard error, or in a file. The exit code is 0 when it was run, "
+        "whatever its verdict; 1 when the sandbox failed.",
+    .example = "beaver sandbox run --cpu 1s --memory 64M -- ./a.out < input\n"
+               "beaver sandbox run --place main.py --verdict verdict.json -- python3 main.py",
+    .arguments = run_arguments,
+    .argument_count = COUNT(run_arguments),
+    .flags = run_flags,
+    .flag_count = COUNT(run_flags),
+};
+
+/* What a run owns. */
+typedef struct single_run {
+    bv_sandbox_job job;
+    bv_sandbox_options options;
+    bv_sandbox_file *files;
+    bv_buffer *contents;
+    bv_sandbox_wanted *wanted;
+    const char **argv;
+    bv_buffer input;
+    bv_sandbox_result result;
+} single_run;
+
+static bv_status read_limits(const bv_flags *flags, bv_sandbox_limits *l) {
+    bv_sandbox_limits_default(l);
+    BV_TRY(read_time(flags, "cpu", &l->cpu_ns));
+    BV_TRY(read_time(flags, "wall", &l->wall_ns));
+    BV_TRY(read_size(flags, "memory", &l->memory_bytes));
+    BV_TRY(read_size(flags, "output", &l->output_bytes));
+    BV_TRY(read_size(flags, "files", &l->files_bytes));
+    l->pids = (uint32_t)bv_flags_int(flags, "pids");
+    return BV_OK;
+}
+
+static bv_status read_choices(const bv_flags *flags, single_run *r) {
+    const char *policy = bv_flags_string(flags, "policy"), *root = bv_flags_string(flags, "root");
+    const char *net = bv_flags_string(flags, "net");
+    r->options.boxes = 1;
+    if (!bv_sandbox_policy_parse(policy, &r->options.policy))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--policy: there is no policy \"%s\"", policy),
+                      "--policy full, or --policy nested");
+    if (strcmp(net, "none"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--net: a box has no network"), "--net none");
+    if (!strcmp(root, "static"))
+        r->options.root = &bv_sandbox_root_static;
+    else if (!strcmp(root, "system"))
+        r->options.root = &bv_sandbox_root_system;
+    else
+        return bv_try(bv_fail(BV_CODE_USAGE, "--root: there is no root \"%s\"", root),
+                      "--root system, or --root static");
+    r->job.root = r->options.root;
+    return BV_OK;
+}
+
+static const char *base_name(const char *path) {
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static bool of_the_system(const char *path) {
+    const char *const seen[] = {"/usr/", "/bin/", "/sbin/"};
+    for (size_t i = 0; i < COUNT(seen); i++)
+        if (!strncmp(path, seen[i], strlen(seen[i]))) return true;
+    return false;
+}
+
+static bv_status add_file(single_run *r, const char *path, bool executable) {
+    const size_t i = r->job.file_count;
+    BV_TRY(bv_file_read(path, &r->contents[i]));
+    r->files[i] = (bv_sandbox_file){.name = base_name(path),
+                                    .bytes = r->contents[i].data,
+                                    .size = r->contents[i].size,
+                                    .executable = executable};
+    r->job.file_count++;
+    return BV_OK;
+}
+
+static bv_status collect(const bv_flags *flags, single_run *r) {
+    size_t places, fetches;
+    const char *const *place = bv_flags_list(flags, "place", &places);
+    const char *const *fetch = bv_flags_list(flags, "fetch", &fetches);
+    const size_t words = bv_flags_argument_count(flags);
+    r->files = bv_calloc(places + 2, sizeof *r->files);
+    r->contents = bv_calloc(places + 2, sizeof *r->contents);
+    r->wanted = bv_calloc(fetches + 1, sizeof *r->wanted);
+    r->argv = bv_calloc(words + 1, sizeof *r->argv);
+    if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
+    for (size_t i = 0; i < words; i++) r->argv[i] = bv_flags_argument(flags, i);
+    r->job.argv = r->argv, r->job.files = r->files, r->job.wanted = r->wanted;
+    for (size_t i = 0; i < places; i++) BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
+    for (size_t i = 0; i < fetches; i++)
+        r->wanted[i] = (bv_sandbox_wanted){fetch[i], (size_t)r->job.limits.files_bytes};
+    r->job.wanted_count = fetches;
+    if (!strchr(r->argv[0], '/') || of_the_system(r->argv[0])) return BV_OK;
+    BV_TRY(add_file(r, r->argv[0], true));
+    r->argv[0] = base_name(r->argv[0]);
+    return BV_OK;
+}
+
+/* Standard input is read to its end before: a file, a pipe, but no terminal. */
+static bv_status read_input(bv_buffer *out) {
+    if (isatty(0)) return BV_OK;
+    for (;;) {
+        if (!bv_buffer_reserve(out, 65536)) return bv_fail_memory("the input");
+        const ssize_t n = read(0, out->data + out->size, 65536);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return bv_fail_errno("cannot read standard input");
+        if (n == 0) return BV_OK;
+        out->size += (size_t)n;
+        if (out->size > INPUT_MAX)
+            return bv_fail(BV_CODE_INPUT, "the input has more than %u bytes", INPUT_MAX);
+    }
+}
+
+static json_t *verdict_json(const bv_sandbox_result *r) {
+    return json_pack("{ss si si sf sf sI ss ss*}", "verdict", bv_sandbox_verdict_name(r->verdict),
+                     "exit_code", r->exit_code, "signal", r->signal, "cpu_ms",
+                     (double)(r->cpu_ns / 1000) / 1e3, "wall_ms", (double)(r->wall_ns / 1000) / 1e3,
+                     "peak_memory_bytes", (json_int_t)r->peak_memory_bytes, "policy",
+                     bv_sandbox_policy_name(r->policy), "reason", r->reason[0] ? r->reason : NULL);
+}
+
+static bv_status write_verdict(const bv_flags *flags, const bv_sandbox_result *result) {
+    const char *path = bv_flags_string(flags, "verdict");
+    json_t *value = verdict_json(result);
+    bv_buffer line = {0};
+    bv_error *error = value ? bv_json_text(value, 0, &line) : bv_fail_memory("a verdict");
+    if (!error && path) {
+        bv_buffer_text(&line, "\n");
+        error = bv_buffer_error(&line);
+        if (!error) error = bv_file_write(path, line.data, line.size);
+    } else if (!error)
+        bv_cli_say("%s\n", line.data);
+    bv_buffer_free(&line);
+    json_decref(value);
+    return error;
+}
+
+static bv_status write_fetched(const bv_sandbox_result *result) {
+    for (size_t i = 0; i < result->fetched_count; i++) {
+        const bv_sandbox_fetched *f = &result->fetched[i];
+        if (!f->found)
+            bv_cli_say("there is no regular file %s to fetch\n", f->name);
+        else if (f->too_large)
+            bv_cli_say("%s is too large to fetch\n", f->name);
+        else
+            BV_TRY(bv_file_write(f->name, f->bytes.data ? f->bytes.data : "", f->bytes.size));
+    }
+    return BV_OK;
+}
+
+static bv_status run_once(const bv_flags *flags, single_run *r) {
+    bv_sandbox_pool *pool;
+    r->job.input = r->input.data, r->job.input_size = r->input.size;
+    BV_TRY(bv_sandbox_pool_create(&r->options, &pool));
+    bv_error *error = bv_sandbox_run(pool, &r->job, &r->result);
+    bv_sandbox_pool_destroy(&pool);
+    if (error) return error;
+    const bv_sandbox_result *result = &r->result;
+    if (result->output.size) BV_TRY(bv_cli_print(result->output.data, result->output.size));
+    for (size_t done = 0; done < result->error.size;) {
+        const ssize_t n = write(2, result->error.data + done, result->error.size - done);
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    BV_TRY(write_fetched(result));
+    BV_TRY(write_verdict(flags, result));
+    if (result->verdict == BV_VERDICT_FAULT)
+        return bv_try(bv_fail(BV_CODE_FAULT, "the sandbox failed: %s", result->reason),
+                      "beaver sandbox selftest");
+    return BV_OK;
+}
+
+static bv_status run_run(int argc, char **argv) {
+    bv_flags *flags;
+    single_run r = {0};
+    BV_TRY(bv_flags_parse(&run_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_error *error = read_limits(flags, &r.job.limits);
+    if (!error) error = read_choices(flags, &r);
+    if (!error) error = collect(flags, &r);
+    if (!error) error = read_input(&r.input);
+    if (!error) error = run_once(flags, &r);
+    for (size_t i = 0; r.contents && i < r.job.file_count + 1; i++) bv_buffer_free(&r.contents[i]);
+    bv_free(r.files);
+    bv_free(r.contents);
+    bv_free(r.wanted);
+    bv_free(r.argv);
+    bv_buffer_free(&r.input);
+    bv_sandbox_result_free(&r.result);
+    bv_flags_free(&flags);
+    return error;
+}
+
+/* ---- selftest ---- */
+
+static const bv_flag selftest_flags[] = {BV_JSON_FLAG};
+static const bv_command selftest_command = {
+    .name = "sandbox selftest",
+    .summary =
+        "Tries every wall of the sandbox on this machine and says which hold, which policies "
+        "can be used, and what to change. The exit code is 0 when one of them can.",
+    .example = "beaver sandbox selftest --json",
+    .flags = selftest_flags,
+    .flag_count = COUNT(selftest_flags),
+};
+
+static json_t *selftest_json(const bv_selftest *report) {
+    json_t *walls = json_array();
+    for (size_t i = 0; i < report->count; i++) {
+        const bv_wall *w = &report->walls[i];
+        json_array_append_new(walls, json_pack("{ss ss sb sb ss ss?}", "name", w->name, "grade",
+                                               bv_wall_grade_name(w->grade), "full", (int)w->full,
+                                               "nested", (int)w->nested, "found", w->found,
+                                               "remedy", w->remedy));
+    }
+    return json_pack("{sb sb so}", "full", (int)report->full, "nested", (int)report->nested,
+                     "walls", walls);
+}
+
+static void say_selftest(const bv_selftest *report) {
+    for (size_t i = 0; i < report->count; i++) {
+        const bv_wall *w = &report->walls[i];
+        bv_cli_say("%-8s %-22s%s%s\n", bv_wall_grade_name(w->grade), w->name,
+                   w->found[0] ? " " : "", w->found);
+        if (w->remedy) bv_cli_say("         try: %s\n", w->remedy);
+    }
+    bv_cli_say("policy full %s, nested %s\n", report->full ? "can be used" : "CANNOT be used",
+               report->nested ? "can be used" : "CANNOT be used");
+}
+
+static bv_status run_selftest(int argc, char **argv) {
+    bv_flags *flags;
+    bv_selftest report;
+    BV_TRY(bv_flags_parse(&selftest_command, argc, argv, &flags));
+    if (!flags) return BV_OK;
+    bv_selftest_run(&report);
+    bv_error *error = BV_OK;
+    if (bv_flags_bool(flags, "json"))
+        error = bv_cli_json(selftest_json(&report));
+    else
+        say_selftest(&report);
+    if (!error && !report.full && !report.nested)
+        error = bv_fail(BV_CODE_FAULT, "no policy of the sandbox can be used on this machine");
+    bv_flags_free(&flags);
+    return error;
+}
+
+static const bv_subcommand subcommands[] = {
+    {"run", "run one program in a box", run_run},
+    {"selftest", "which walls hold on this machine", run_selftest},
+};
+
+bv_status bv_cmd_sandbox(int argc, char **argv) {
+    static const bv_group group = {
+        "beaver sandbox",
+        "beaver sandbox selftest\nbeaver sandbox run --cpu 1s -- python3 -c 'print(1)'",
+        subcommands, COUNT(subcommands)};
+    return bv_cli_dispatch(&group, argc, argv);
+}

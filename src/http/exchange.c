@@ -1,0 +1,223 @@
+#include "base/memory.h"
+#include "base/text.h"
+#include "http/connection.h"
+#include <inttypes.h>
+#include <llhttp.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+const bv_http_request *bv_http_exchange_request(const bv_http_exchange *x) {
+    return bv_http_parser_request(x->connection->parser);
+}
+
+const char *bv_http_exchange_parameter(const bv_http_exchange *x, const char *name) {
+    return bv_http_match_parameter(&x->match, name);
+}
+
+const char *bv_http_exchange_address(const bv_http_exchange *x) {
+    return x->connection->address;
+}
+
+bool bv_http_exchange_json(bv_http_exchange *x, json_t **out) {
+    const bv_http_request *r = bv_http_exchange_request(x);
+    bv_error *error = bv_json_parse(r->body, r->body_size, "body", out);
+    if (error) bv_http_reply_failure(x, 0, error);
+    return !error;
+}
+
+/* ---- whole answers ---- */
+
+static const char *status_text(int status) {
+    const char *name = llhttp_status_name((llhttp_status_t)status);
+    return name ? name : "Unknown";
+}
+
+void bv_http_answer_head(bv_buffer *out, int status, bool close) {
+    const time_t now = time(NULL);
+    struct tm utc;
+    char date[40];
+    gmtime_r(&now, &utc);
+    strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
+    bv_buffer_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
+    if (close) bv_buffer_text(out, "Connection: close\r\n");
+}
+
+/* The exchange's last message: it needs no memory but that of its bytes. */
+static void finish(bv_http_exchange *x, bv_buffer *bytes) {
+    bv_http_server *s = x->server;
+    pthread_mutex_lock(&s->lock); /* waits for a cancel callback that runs */
+    x->cancel = NULL;
+    pthread_mutex_unlock(&s->lock);
+    bv_http_message *m = &x->connection->last;
+    *m = (bv_http_message){.connection = x->connection,
+                           .ends = true,
+                           .is_own = true,
+                           .cuts = bytes->failed || x->broken};
+    m->bytes = *bytes;
+    x->unsent += bytes->size;
+    bv_http_server_post(s, m);
+}
+
+void bv_http_reply(bv_http_exchange *x, const bv_http_answer *answer) {
+    bv_buffer out = {0};
+    x->status = answer->status;
+    bv_http_answer_head(&out, answer->status, !x->keep_alive);
+    if (answer->headers) bv_buffer_text(&out, answer->headers);
+    if (answer->type) bv_buffer_printf(&out, "Content-Type: %s\r\n", answer->type);
+    const bool may_have_body =
+        answer->status >= 200 && answer->status != 204 && answer->status != 304;
+    if (may_have_body) bv_buffer_printf(&out, "Content-Length: %zu\r\n", answer->size);
+    bv_buffer_text(&out, "\r\n");
+    if (may_have_body && !x->head_only) bv_buffer_append(&out, answer->body, answer->size);
+    finish(x, &out);
+}
+
+static void reply_json(bv_http_exchange *x, int status, json_t *value, const char *headers) {
+    bv_buffer text = {0};
+    bv_error *error = bv_json_text(value, 0, &text);
+    json_decref(value);
+    static const char lost[] = "{\"error\": {\"message\": \"out of memory\", "
+                               "\"type\": \"server_error\"}}";
+    bv_http_answer answer = {.status = status,
+                             .type = "application/json",
+                             .body = text.data,
+                             .size = text.size,
+                             .headers = headers};
+    if (error) answer = (bv_http_answer){503, "application/json", lost, sizeof lost - 1, NULL};
+    bv_error_free(&error);
+    bv_http_reply(x, &answer);
+    bv_buffer_free(&text);
+}
+
+void bv_http_reply_json(bv_http_exchange *x, int status, json_t *value) {
+    reply_json(x, status, value, "Cache-Control: no-store\r\n");
+}
+
+static void reply_message(bv_http_exchange *x, int status, const char *message) {
+    const char *type = status < 500 ? "invalid_request_error" : "server_error";
+    char headers[BV_HTTP_PARAMETERS_MAX * 64] = "Cache-Control: no-store\r\n";
+    if (status == 405)
+        snprintf(headers, sizeof headers, "Allow: %s\r\n",
+                 x->match.allowed.data ? x->match.allowed.data : "");
+    if (status == 503 || status == 429)
+        snprintf(headers, sizeof headers, "Cache-Control: no-store\r\nRetry-After: 2\r\n");
+    const size_t size = bv_utf8_valid_prefix(message, strlen(message));
+    reply_json(x, status, json_pack("{s{ss% ss}}", "error", "message", message, size, "type", type),
+               headers);
+}
+
+void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...) {
+    char message[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    reply_message(x, status, message);
+}
+
+void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error) {
+    const bv_code code = bv_error_code(error);
+    if (!status) status = code == BV_CODE_USAGE || code == BV_CODE_INPUT ? 400 : 500;
+    reply_message(x, status, bv_error_text(error));
+    bv_error_free(&error);
+}
+
+/* ---- cancelling ---- */
+
+bool bv_http_on_cancel(bv_http_exchange *x, bv_http_cancel *cancel, void *context) {
+    pthread_mutex_lock(&x->server->lock);
+    const bool here = !x->gone;
+    if (here) x->cancel = cancel, x->cancel_context = context;
+    pthread_mutex_unlock(&x->server->lock);
+    return here;
+}
+
+void bv_http_exchange_cancel(bv_http_exchange *x) {
+    bv_http_server *s = x->server;
+    pthread_mutex_lock(&s->lock);
+    bv_http_cancel *cancel = x->gone ? NULL : x->cancel;
+    x->gone = true;
+    x->cancel = NULL;
+    if (cancel) cancel(x->cancel_context); /* under the lock: finish() waits for it */
+    pthread_mutex_unlock(&s->lock);
+}
+
+static bool is_gone(bv_http_exchange *x) {
+    pthread_mutex_lock(&x->server->lock);
+    const bool gone = x->gone;
+    pthread_mutex_unlock(&x->server->lock);
+    return gone;
+}
+
+/* ---- streams ---- */
+
+static bool post(bv_http_exchange *x, bv_buffer *bytes, bool begins) {
+    bv_http_message *m = bv_calloc(1, sizeof *m);
+    if (!m) {
+        bv_buffer_free(bytes);
+        x->broken = true;
+        return false;
+    }
+    m->connection = x->connection;
+    m->bytes = *bytes;
+    m->begins = begins;
+    x->unsent += bytes->size;
+    m->cuts =
+        bytes->failed || (!begins && x->unsent > (size_t)x->server->options.limits.stream_bytes);
+    const bool ok = !m->cuts;
+    bv_http_server_post(x->server, m);
+    return ok;
+}
+
+void bv_http_stream_begin(bv_http_exchange *x, const char *type) {
+    const bv_http_request *r = bv_http_exchange_request(x);
+    bv_buffer out = {0};
+    x->status = 200;
+    x->is_events = !type;
+    x->chunked = r->minor == 1;
+    if (!x->chunked) x->keep_alive = false;
+    bv_http_answer_head(&out, 200, !x->keep_alive);
+    bv_buffer_printf(&out, "Content-Type: %s\r\nCache-Control: no-store\r\n",
+                     type ? type : "text/event-stream");
+    /* nginx would collect events otherwise. */
+    bv_buffer_text(&out, "X-Accel-Buffering: no\r\n");
+    bv_buffer_text(&out, x->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+    post(x, &out, true);
+}
+
+bool bv_http_stream_send(bv_http_exchange *x, const void *bytes, size_t size) {
+    if (is_gone(x)) return false;
+    if (size == 0 || x->head_only) return true;
+    bv_buffer out = {0};
+    if (x->chunked) bv_buffer_printf(&out, "%zx\r\n", size);
+    bv_buffer_append(&out, bytes, size);
+    if (x->chunked) bv_buffer_text(&out, "\r\n");
+    return post(x, &out, false);
+}
+
+bool bv_http_stream_event(bv_http_exchange *x, const char *event, const char *data) {
+    bv_buffer text = {0};
+    if (event) bv_buffer_printf(&text, "event: %s\n", event);
+    for (const char *line = data;; line++) {
+        const size_t size = strcspn(line, "\r\n");
+        bv_buffer_printf(&text, "data: %.*s\n", (int)size, line);
+        line += size;
+        if (*line == '\r' && line[1] == '\n') line++;
+        if (!*line) break;
+    }
+    bv_buffer_text(&text, "\n");
+    const bool ok = !text.failed && bv_http_stream_send(x, text.data, text.size);
+    bv_buffer_free(&text);
+    return ok;
+}
+
+size_t bv_http_stream_unsent(const bv_http_exchange *x) {
+    return x->unsent;
+}
+
+void bv_http_stream_end(bv_http_exchange *x) {
+    bv_buffer out = {0};
+    if (x->chunked && !x->head_only) bv_buffer_text(&out, "0\r\n\r\n");
+    finish(x, &out);
+}

@@ -1,0 +1,145 @@
+/*
+ * The product of tiles with 16 registers of 8 lanes: six rows of 16 columns at a time. 16 rows are
+ * 6 + 6 + 4.
+ *
+ * There is no instruction for pairs: under a control register that flushes, two multiply-adds are a
+ * step. What C begins with, and its scale, follow the rules of f32, so they are computed before and
+ * after, under the usual register; the chains stand in a function of their own, so that nothing
+ * moves in or out. Rows of A are taken apart before, into a plane of odd elements and one of even
+ * elements, B on the way.
+ */
+#ifndef BV_KERNEL_LANES_ATTENTION_PRODUCT_AVX2_H
+#define BV_KERNEL_LANES_ATTENTION_PRODUCT_AVX2_H
+
+#include "kernel/lanes/attention_product.h"
+
+#if defined(BV_LEVEL_AVX2)
+
+/* Calls BLOCK(first row, column, rows) for all of C[m, n]; the number of rows is a constant. */
+#define BY_BLOCKS(m, n, BLOCK)                                                                     \
+    for (size_t j = 0; j < (n); j += BV_LANES) {                                                   \
+        size_t i = 0;                                                                              \
+        for (; i + 6 <= (m); i += 6) BLOCK(i, j, 6);                                               \
+        if (i + 4 <= (m)) BLOCK(i, j, 4), i += 4;                                                  \
+        for (; i < (m); i++) BLOCK(i, j, 1);                                                       \
+    }
+
+/* ---- reals ---- */
+
+BV_INLINE void real_block(const tile_product *t, size_t i, size_t j, int rows) {
+    vreal acc[6];
+    const size_t row = t->a_row, step = t->a_step, b_row = t->b_row;
+    UNROLL for (int r = 0; r < rows; r++) {
+        acc[r] = t->add ? v_load(t->c + (i + (size_t)r) * t->c_row + j) : v_zero();
+        if (t->factor) acc[r] = v_mul(acc[r], v_set(t->factor[i + (size_t)r]));
+    }
+    const char *low = (const char *)t->a + i * row, *high = low + 3 * row;
+    const real *b = (const real *)t->b + j;
+    for (size_t k = t->k; k > 0; k--, low += step, high += step, b += b_row) {
+        const __m256 columns[2] = {_mm256_loadu_ps(b), _mm256_loadu_ps(b + 8)};
+        if (rows == 1 && t->fetch) fetch_row(t, t->k - k, j, 1, sizeof(real));
+        UNROLL for (int r = 0; r < rows; r++)
+            v_add_product(&acc[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, columns);
+    }
+    const vreal scale = v_set(t->add ? 1 : t->scale);
+    UNROLL for (int r = 0; r < rows; r++)
+        v_store(t->c + (i + (size_t)r) * t->c_row + j, v_mul(acc[r], scale));
+}
+
+static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
+#define REAL_BLOCK(i, j, rows) real_block(t, i, j, rows)
+    BY_BLOCKS(t->m, t->n, REAL_BLOCK)
+}
+
+/* ---- pairs ---- */
+
+/* Sixteen rows taken apart. */
+#define SPLIT_ROWS 16
+#define SPLIT_PLANE (SPLIT_ROWS * D_HEAD_MAX / 2)
+
+typedef struct split_rows {
+    _Alignas(32) float planes[2][SPLIT_PLANE]; /* odd, even */
+    size_t count, row, step;                   /* rows; distances in elements */
+} split_rows;
+
+BV_INLINE void split_words(const void *words, float *odd) {
+    const __m256i x = _mm256_loadu_si256(words);
+    const __m256i upper = _mm256_set1_epi32((int)0xffff0000u);
+    _mm256_store_ps(odd, _mm256_castsi256_ps(_mm256_and_si256(x, upper)));
+    _mm256_store_ps(odd + SPLIT_PLANE, _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
+}
+
+/* Rows first .. of A, whose words lie side by side along k or (in tiles) along the rows. */
+static void split(const tile_product *t, size_t first, split_rows *out) {
+    const char *a = (const char *)t->a + first * t->a_row;
+    out->count = smaller(t->m - first, SPLIT_ROWS);
+    if (t->a_step == sizeof(uint32_t)) {
+        out->row = round_up(t->k, 8), out->step = 1;
+        for (size_t r = 0; r < out->count; r++, a += t->a_row)
+            for (size_t k = 0; k < t->k; k += 8) {
+                uint32_t words[8] = {0};
+                const bool whole = k + 8 <= t->k;
+                if (!whole) memcpy(words, a + 4 * k, 4 * (t->k - k));
+                split_words(whole ? (const void *)(a + 4 * k) : words,
+                            out->planes[0] + r * out->row + k);
+            }
+        return;
+    }
+    BV_ASSERT(t->a_row == sizeof(uint32_t));
+    out->row = 1, out->step = SPLIT_ROWS;
+    for (size_t k = 0; k < t->k; k++, a += t->a_step)
+        for (size_t r = 0; r < SPLIT_ROWS; r += 8)
+            split_words(a + 4 * r, out->planes[0] + k * SPLIT_ROWS + r);
+}
+
+BV_INLINE void split_block(const tile_product *t, const split_rows *s, real *c, size_t i, size_t j,
+                           int rows) {
+    vreal acc[6];
+    const size_t row = s->row, step = s->step, b_row = t->b_row;
+    UNROLL for (int r = 0; r < rows; r++) acc[r] =
+        t->add ? v_load(c + (i + (size_t)r) * t->c_row + j) : v_zero();
+    const float *low = s->planes[0] + i * row, *high = low + 3 * row;
+    const uint32_t *b = (const uint32_t *)t->b + j;
+    for (size_t k = t->k; k > 0; k--, low += step, high += step, b += b_row) {
+        __m256 half[2];
+        if (rows == 1 && t->fetch) fetch_row(t, t->k - k, j, 1, sizeof(uint32_t));
+        odd_halves(b, half);
+        UNROLL for (int r = 0; r < rows; r++)
+            v_add_product(&acc[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, half);
+        even_halves(b, half);
+        UNROLL for (int r = 0; r < rows; r++) v_add_product(
+            &acc[r], (r < 3 ? low : high) + SPLIT_PLANE + (size_t)(r % 3) * row, half);
+    }
+    UNROLL for (int r = 0; r < rows; r++) v_store(c + (i + (size_t)r) * t->c_row + j, acc[r]);
+}
+
+static __attribute__((noinline)) void split_chains(const tile_product *t, const split_rows *s,
+                                                   real *c) {
+#define SPLIT_BLOCK(i, j, rows) split_block(t, s, c, i, j, rows)
+    BY_BLOCKS(s->count, t->n, SPLIT_BLOCK)
+}
+
+/* C times the factors of its rows, or times the scale. */
+static void multiply_rows(const tile_product *t, const real *factor) {
+    for (size_t i = 0; i < t->m; i++)
+        for (size_t j = 0; j < t->n; j += BV_LANES) {
+            real *c = t->c + i * t->c_row + j;
+            const vreal x = v_mul(v_load(c), v_set(factor ? factor[i] : t->scale));
+            v_store(c, factor ? v_flush(x) : x);
+        }
+}
+
+static __attribute__((noinline)) void product_of_pairs(const tile_product *t) {
+    split_rows s;
+    if (t->factor) multiply_rows(t, t->factor);
+    for (size_t i = 0; i < t->m; i += SPLIT_ROWS) {
+        split(t, i, &s);
+        const unsigned saved = flushing_begin();
+        split_chains(t, &s, t->c + i * t->c_row);
+        flushing_end(saved);
+    }
+    if (!t->add && t->scale != 1) multiply_rows(t, NULL);
+}
+
+#endif
+#endif

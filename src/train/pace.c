@@ -1,0 +1,119 @@
+#include "train/pace.h"
+
+#include "base/clock.h"
+#include "model/gpt.h"
+#include "train/session.h"
+
+#define FIRST_CONTEXT 64 /* tokens of the first guess */
+#define STEPS_MAX ((size_t)1e9)
+
+/* Seconds of a round. */
+typedef struct round_times {
+    double gradient, evaluation, rest;
+} round_times;
+
+/* The second of two gradients of the same weights finds them prepared for the kernels, as all
+ * micro-batches of a step but the first do. */
+static bv_status time_round(bv_session *s, round_times *out) {
+    double loss, norm;
+    bv_session_read_batch(s);
+    const double begin = bv_clock_seconds();
+    bv_session_gradient(s, NULL, &loss, &norm);
+    const double prepared = bv_clock_seconds();
+    bv_session_gradient(s, NULL, &loss, &norm);
+    const double again = bv_clock_seconds();
+    BV_TRY(bv_session_evaluate(s, &loss));
+    const double evaluated = bv_clock_seconds();
+    bv_session_apply(s, norm);
+    const double applied = bv_clock_seconds();
+    const double preparing = (prepared - begin) - (again - prepared);
+    out->gradient = again - prepared;
+    out->evaluation = evaluated - again;
+    out->rest = applied - evaluated + (preparing > 0 ? preparing : 0);
+    return BV_OK;
+}
+
+/* The mean round of `batch` sequences of `context` tokens, until a time; the first one warms up and
+ * counts only if it took that long already. */
+static bv_status time_rounds(const bv_train_options *options, size_t batch, size_t context,
+                             double until, round_times *out) {
+    bv_settings few = *options->settings;
+    few.model.context = context;
+    few.batch = few.eval_windows = batch;
+    few.grains = 1;
+    few.batch_ramp = 0;
+    if (few.micro_batch > batch) few.micro_batch = batch;
+    bv_train_options scratch = *options;
+    scratch.settings = &few;
+    scratch.events = (bv_train_events){0};
+    scratch.signal = NULL;
+    bv_session s;
+    round_times now;
+    BV_TRY(bv_session_create(&scratch, &s));
+    bv_error *error = time_round(&s, out);
+    double rounds = 0;
+    while (!error && bv_clock_seconds() < until) {
+        error = time_round(&s, &now);
+        if (error) break;
+        const double share = 1 / ++rounds;
+        out->gradient += (now.gradient - out->gradient) * share;
+        out->evaluation += (now.evaluation - out->evaluation) * share;
+        out->rest += (now.rest - out->rest) * share;
+    }
+    bv_session_destroy(&s);
+    return error;
+}
+
+static double flops_of(bv_gpt_config config, size_t context) {
+    config.context = context;
+    return bv_gpt_forward_flops(&config);
+}
+
+bv_status bv_pace_measure(const bv_train_options *options, double seconds, bv_pace *pace) {
+    const bv_settings *s = options->settings;
+    const size_t full = s->model.context;
+    size_t batch = 1, context = full < FIRST_CONTEXT ? full : FIRST_CONTEXT;
+    round_times times;
+    BV_TRY(bv_dataset_check_context(options->data, full));
+    BV_TRY(time_rounds(options, batch, context, 0, &times));
+    /* A few rounds of that many tokens fill the time. */
+    const double token = (2 * times.gradient + times.evaluation) / (double)context;
+    const double left = seconds - 2 * times.gradient - times.evaluation - times.rest;
+    const double tokens = (left / 4 - times.rest) / token;
+    if (tokens > 2 * (double)context) {
+        const double sequences = tokens / (double)full;
+        batch = sequences < 1 ? 1 : sequences < (double)s->batch ? (size_t)sequences : s->batch;
+        context = tokens < (double)full ? (size_t)tokens / 2 * 2 : full;
+        BV_TRY(time_rounds(options, batch, context, bv_clock_seconds() + left, &times));
+    }
+    const uint64_t all = bv_dataset_tokens(options->data, BV_SPLIT_VAL) / context + 1;
+    const double windows = (double)(batch < all ? batch : all);
+    const double scale =
+        flops_of(s->model, full) * (double)full / (flops_of(s->model, context) * (double)context);
+    pace->seconds_per_sequence = times.gradient * scale / (double)batch;
+    pace->seconds_per_window = times.evaluation * scale / windows;
+    pace->seconds_per_step = times.rest;
+    return BV_OK;
+}
+
+size_t bv_pace_steps(const bv_settings *s, const bv_dataset *data, const bv_pace *pace,
+                     double seconds) {
+    const uint64_t all = bv_dataset_tokens(data, BV_SPLIT_VAL) / s->model.context + 1;
+    const uint64_t windows = s->eval_windows && s->eval_windows < all ? s->eval_windows : all;
+    const double evaluation = s->eval_every ? (double)windows * pace->seconds_per_window : 0;
+    const double each = s->eval_every ? evaluation / (double)s->eval_every : 0;
+    double left = seconds - 2 * evaluation; /* before the first step, and after the last */
+    size_t steps = 0;
+    while (left > 0 && steps < STEPS_MAX) {
+        const size_t batch = bv_settings_batch_at(s, steps);
+        const double step =
+            (double)batch * pace->seconds_per_sequence + pace->seconds_per_step + each;
+        if (steps >= s->batch_ramp) { /* all that follow are alike */
+            const double more = left / step;
+            return more < (double)(STEPS_MAX - steps) ? steps + (size_t)more + 1 : STEPS_MAX;
+        }
+        left -= step;
+        steps++;
+    }
+    return steps ? steps : 1;
+}

@@ -1,0 +1,3 @@
+# attack: the same line without an end
+# verdict: output
+yes beaver | head -c 50000000

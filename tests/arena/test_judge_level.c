@@ -1,0 +1,224 @@
+/*
+ * Judging of submissions by a level: verdicts, scores, what is refused, what the submitter may see,
+ * and whose fault a failing checker is.
+ */
+#include "support/check.h"
+
+#include "arena/judge_level.h"
+#include "arena/level_check.h"
+#include "arena/level_scaffold.h"
+#include "arena/level_tests.h"
+#include "support/boxes.h"
+
+static bv_sandbox_pool *pool;
+static char *folder;
+static char path[4200];
+static bv_level *level;
+
+static void put(const char *name, const char *text) {
+    char file[4400];
+    snprintf(file, sizeof file, "%s/%s", path, name);
+    assert_ok(bv_file_write(file, text, strlen(text)));
+}
+
+static void open_level(void) {
+    bv_level_free(&level);
+    assert_ok(bv_level_load(path, &level));
+    assert_ok(bv_level_complete(level, pool));
+}
+
+static void expect(const char *language, const char *source, bv_level_verdict verdict,
+                   int64_t score) {
+    bv_level_judgement j = {0};
+    assert_ok(bv_judge_level(pool, level, language, source, strlen(source), &j));
+    if (j.verdict != verdict || j.score != score)
+        fail_msg("%s: %s, %d points", source, bv_level_verdict_name(j.verdict), (int)j.score);
+    bv_level_judgement_free(&j);
+}
+
+#define RIGHT "a, b = map(int, input().split())\nprint(a + b)\n"
+
+static void test_verdicts(void **state) {
+    (void)state;
+    expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
+    expect("shell", "read a b; echo $((a + b))\n", BV_LEVEL_ACCEPTED, 10);
+    expect("c",
+           "#include <stdio.h>\nint main(void) { int a, b; scanf(\"%d %d\", &a, &b);\n"
+           "printf(\"%d\\n\", a + b); }\n",
+           BV_LEVEL_ACCEPTED, 10);
+    expect("python", "print(5)\n", BV_LEVEL_WRONG_ANSWER, 0); /* right on the visible test only */
+    expect("python", "1 / 0\n", BV_LEVEL_FAILED, 0);
+    expect("python", "while True: pass\n", BV_LEVEL_TIME, 0);
+    expect("python", "import time\ntime.sleep(60)\n", BV_LEVEL_WALL, 0);
+    expect("python", "while True: print('x' * 1000)\n", BV_LEVEL_OUTPUT, 0);
+    expect("c", "int main(void) { return undefined; }\n", BV_LEVEL_NOT_COMPILED, 0);
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    bv_level_judgement j = {0};
+    assert_ok(bv_judge_level(pool, level, "pyton", "x", 1, &j));
+    assert_int_equal(j.verdict, BV_LEVEL_REFUSED);
+    assert_non_null(strstr(j.message.data, "did you mean \"python\"?"));
+    bv_level_judgement_free(&j);
+    assert_ok(bv_judge_level(pool, level, "python", "print('\xff')", 10, &j));
+    assert_non_null(strstr(j.message.data, "not UTF-8: see byte 7"));
+    bv_level_judgement_free(&j);
+    assert_ok(bv_judge_level(pool, level, "python", "a\0b", 3, &j));
+    assert_non_null(strstr(j.message.data, "zero byte"));
+    bv_level_judgement_free(&j);
+    char *large = bv_calloc(1, 100000000);
+    assert_ok(bv_judge_level(pool, level, "python", large, 100000000, &j));
+    assert_non_null(strstr(j.message.data, "too large: 100000000 bytes"));
+    bv_level_judgement_free(&j);
+    bv_free(large);
+    expect("python", "", BV_LEVEL_REFUSED, 0);
+    expect("static",
+           "\x7f"
+           "ELF",
+           BV_LEVEL_REFUSED, 0); /* not in the list of languages */
+}
+
+/* A program that writes its hidden input wherever it can tells the submitter nothing. */
+static void test_hidden_inputs_stay_hidden(void **state) {
+    (void)state;
+    bv_level_judgement j = {0};
+    bv_buffer text = {0};
+    const char *source = "import sys\ndata = input()\nif data == '2 3': print(5)\n"
+                         "else: print('out', data); sys.stderr.write('err ' + data); sys.exit(7)\n";
+    assert_ok(bv_judge_level(pool, level, "python", source, strlen(source), &j));
+    assert_int_equal(j.verdict, BV_LEVEL_FAILED);
+    json_t *shown = bv_level_judgement_json(level, &j);
+    assert_ok(bv_json_text(shown, 0, &text));
+    assert_null(strstr(text.data, "err"));
+    assert_null(strstr(text.data, "out "));
+    const bv_level_test_result *r = &j.results[j.result_count - 1];
+    assert_false(r->test->visible);
+    assert_non_null(strstr(r->message, "err ")); /* for the author */
+    json_t *last = json_array_get(json_object_get(shown, "tests"), j.result_count - 1);
+    assert_int_equal(json_object_size(last), 3); /* visible, number, verdict */
+    json_decref(shown);
+    bv_buffer_free(&text);
+    bv_level_judgement_free(&j);
+}
+
+/* Nothing but the solution is in its box. */
+static void test_box_is_empty(void **state) {
+    (void)state;
+    expect("python",
+           "import os\nassert sorted(os.listdir('/work')) == ['main.py'], os.listdir('/work')\n"
+           "assert os.listdir('/tmp') == []\n" RIGHT,
+           BV_LEVEL_ACCEPTED, 10);
+}
+
+static void test_scores(void **state) {
+    (void)state;
+    put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"scoring\": \"each\", \"tests\": "
+                      "{\"visible\": 1, \"hidden\": 4}, \"checker\": \"tokens\"}");
+    char hidden[4300];
+    snprintf(hidden, sizeof hidden, "%s/tests/hidden", path);
+    assert_ok(bv_dir_make(hidden));
+    put("tests/hidden/1.in", "1 1\n");
+    put("tests/hidden/2.in", "1 2\n");
+    put("tests/hidden/3.in", "-1 2\n");
+    put("tests/hidden/4.in", "0 0\n");
+    open_level();
+    assert_string_equal(level->tests[1].answer.data, "2\n"); /* made by the reference */
+    expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
+    expect("python", "a, b = map(int, input().split())\nprint(abs(a) + b)\n", BV_LEVEL_WRONG_ANSWER,
+           7);
+    expect("python", "print(0)\n", BV_LEVEL_WRONG_ANSWER, 2);
+}
+
+#define WITH_CHECKER                                                                               \
+    "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "            \
+    "\"generator\": \"generator.py\", \"checker\": \"check.py\"}"
+
+static void test_checker(void **state) {
+    (void)state;
+    put("level.json", WITH_CHECKER);
+    put("check.py", "import sys\ni, o, a = (open(f).read() for f in sys.argv[1:])\n"
+                    "if o.strip() == 'crash': raise ValueError\n"
+                    "if o.strip() == 'hang':\n    import time\n    time.sleep(100)\n"
+                    "if o.split() != a.split():\n    print('not the sum')\n    sys.exit(1)\n");
+    open_level();
+    expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
+    bv_level_judgement j = {0};
+    assert_ok(bv_judge_level(pool, level, "python", "print(1)", 8, &j));
+    assert_int_equal(j.verdict, BV_LEVEL_WRONG_ANSWER);
+    assert_string_equal(j.results[0].message, "not the sum");
+    bv_level_judgement_free(&j);
+    bv_level_check check;
+    assert_ok(bv_level_check_run(pool, level, &check));
+    assert_true(check.good);
+    bv_level_check_free(&check);
+    /* A checker that ends in another way is no verdict. */
+    put("check.py", "import sys\nsys.exit(3)\n");
+    open_level();
+    assert_fails(bv_judge_level(pool, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
+                 "check.py ended with the verdict failed, exit code 3");
+    bv_level_judgement_free(&j);
+}
+
+static void test_bad_authors(void **state) {
+    (void)state;
+    bv_level_check check;
+    put("wrong/too-good.py", RIGHT);
+    open_level();
+    assert_ok(bv_level_check_run(pool, level, &check));
+    assert_false(check.good);
+    bv_level_check_free(&check);
+    put("generator.py", "import sys\nsys.exit(1)\n");
+    bv_level_free(&level);
+    assert_ok(bv_level_load(path, &level));
+    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "generator.py 1 0 10: exit code 1");
+    put("generator.py", "print('x', 'y')\n");
+    bv_level_free(&level);
+    assert_ok(bv_level_load(path, &level));
+    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "has no answer to hidden/");
+}
+
+static int begin(void **state) {
+    (void)state;
+    folder = make_folder();
+    snprintf(path, sizeof path, "%s/sum", folder);
+    assert_ok(bv_level_scaffold(path));
+    put("level.json",
+        "{\"title\": \"Sum\", \"points\": 10, \"limits\": {\"cpu\": \"1s\", \"wall\": "
+        "\"8s\"}, \"tests\": {\"visible\": 1, \"hidden\": 10}, \"generator\": "
+        "\"generator.py\", \"seed\": 1, \"checker\": \"tokens\"}");
+    open_level();
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    bv_level_free(&level);
+    remove_folder(folder);
+    return 0;
+}
+
+static int open_pool(void **state) {
+    (void)state;
+    pool = boxes_open(2);
+    return 0;
+}
+
+static int close_pool(void **state) {
+    (void)state;
+    bv_sandbox_pool_destroy(&pool);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_verdicts, begin, end),
+        cmocka_unit_test_setup_teardown(test_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_hidden_inputs_stay_hidden, begin, end),
+        cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),
+        cmocka_unit_test_setup_teardown(test_scores, begin, end),
+        cmocka_unit_test_setup_teardown(test_checker, begin, end),
+        cmocka_unit_test_setup_teardown(test_bad_authors, begin, end),
+    };
+    return cmocka_run_group_tests(tests, open_pool, close_pool);
+}

@@ -1,0 +1,217 @@
+/*
+ * Languages: the built-in descriptions compile and run, a description of somebody's own works, and
+ * what is no description is refused with its reason, however it is mangled. Also the texts of /proc
+ * that say where control groups are.
+ */
+#include "support/check.h"
+
+#include "arena/language.h"
+#include "arena/languages.h"
+#include "arena/sandbox_cgroup.h"
+#include "arena/sandbox_selftest.h"
+#include "base/random.h"
+
+static const char *source_of(const char *language) {
+    if (!strcmp(language, "python"))
+        return "import sys\nprint(sum(map(int, sys.stdin.read().split())))\nsys.exit(3)\n";
+    if (!strcmp(language, "shell")) return "read a b\necho $((a + b))\nexit 3\n";
+    return "#include <stdio.h>\nint main(void) {\n    int a, b;\n"
+           "    if (scanf(\"%d%d\", &a, &b) == 2) printf(\"%d\\n\", a + b);\n    return 3;\n}\n";
+}
+
+static void run_language(bv_sandbox_pool *pool, const bv_language *language) {
+    const char *text = source_of(language->name);
+    const bv_sandbox_file source = {.name = "anything", .bytes = text, .size = strlen(text)};
+    bv_artifact a;
+    bv_sandbox_result r = {0};
+    bv_sandbox_job job = {0};
+    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
+    if (!a.file_count) fail_msg("%s: %s %s", language->name, r.reason, r.error.data);
+    bv_sandbox_result_free(&r);
+    bv_language_job(&a, &job);
+    bv_sandbox_limits_default(&job.limits);
+    job.limits.wall_ns = 20000000000;
+    job.input = "20 22\n", job.input_size = 6;
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    if (r.exit_code != 3 || r.output.size != 3 || memcmp(r.output.data, "42\n", 3))
+        fail_msg("%s: %s %s", language->name, r.reason, r.error.data);
+    bv_sandbox_result_free(&r);
+    bv_artifact_free(&a);
+}
+
+static void test_built_in(void **state) {
+    (void)state;
+    bv_sandbox_pool *pool;
+    const bv_sandbox_options options = {.boxes = 1};
+    bv_error *error = bv_selftest_require(BV_POLICY_FULL);
+    if (error) {
+        bv_error_free(&error);
+        skip();
+    }
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    const char *const *names = bv_language_names();
+    size_t count = 0;
+    for (size_t i = 0; names[i]; i++, count++)
+        if (strcmp(names[i], "static")) run_language(pool, bv_language_find(names[i]));
+    assert_int_equal(count, bv_language_text_count);
+    assert_null(bv_language_find("cobol"));
+    bv_sandbox_pool_destroy(&pool);
+}
+
+/* A warm interpreter behaves as python3 does. */
+static void test_warm_python(void **state) {
+    (void)state;
+    static const char *const programs[][3] = {
+        {"import sys; print(sys.argv, __name__, sys.stdin.read())", "0",
+         "['main.py'] __main__ in\n"},
+        {"import sys; sys.exit(5)", "5", ""},
+        {"import sys; sys.exit('no')", "1", ""},
+        {"1 / 0", "1", ""},
+        {"def f(:", "1", ""},
+        {"import os; os._exit(4)", "4", ""},
+        {"import atexit; atexit.register(print, 'end'); print('begin', end=' ')", "0",
+         "begin end\n"},
+        {"import threading; threading.Thread(target=print, args=('t',)).start()", "0", "t\n"},
+        {"print(sorted(__builtins__.__dict__)[0], open(__file__).read()[:5])", "0",
+         "ArithmeticError print\n"},
+    };
+    const bv_language *python = bv_language_find("python");
+    for (int warm = 0; warm < 2; warm++) {
+        bv_sandbox_pool *pool;
+        const bv_sandbox_options options = {
+            .boxes = 1, .root = &python->run_root, .warm_python = warm != 0};
+        bv_error *error = bv_sandbox_pool_create(&options, &pool);
+        if (error) {
+            bv_error_free(&error);
+            skip();
+        }
+        for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
+            const bv_sandbox_file source = {
+                .name = "x", .bytes = programs[i][0], .size = strlen(programs[i][0])};
+            bv_artifact a;
+            bv_sandbox_result r = {0};
+            bv_sandbox_job job = {0};
+            assert_ok(bv_language_compile(pool, python, &source, 1, &a, &r));
+            bv_language_job(&a, &job);
+            bv_sandbox_limits_default(&job.limits);
+            job.limits.wall_ns = 20000000000;
+            job.input = "in", job.input_size = 2;
+            assert_ok(bv_sandbox_run(pool, &job, &r));
+            if (r.exit_code != strtol(programs[i][1], NULL, 10) ||
+                strcmp(r.output.data ? r.output.data : "", programs[i][2]))
+                fail_msg("%s (warm %d): %s\n%s%s", programs[i][0], warm, r.reason,
+                         r.output.data ? r.output.data : "", r.error.data ? r.error.data : "");
+            bv_sandbox_result_free(&r);
+            bv_artifact_free(&a);
+        }
+        bv_sandbox_pool_destroy(&pool);
+    }
+}
+
+static void refuse(const char *text, const char *part) {
+    bv_language *language;
+    assert_fails(bv_language_parse(text, strlen(text), "mine", &language), BV_CODE_INPUT, part);
+    assert_null(language);
+}
+
+static void test_bad_descriptions(void **state) {
+    (void)state;
+    refuse("", "mine");
+    refuse("[]", "object");
+    refuse("{\"name\": 3}", "name");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a/b\"}", "not a path");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\"}", "\"run\" is missing");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": []}", "1 to 64");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"root\": 1}",
+           "no member \"root\"");
+    refuse(
+        "{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"run_binds\": "
+        "[\"/usr/../etc\"]}",
+        "absolute paths");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"compile\": "
+           "[\"c\"]}",
+           "artifact");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
+           "\"compile_limits\": {\"cpu_ms\": -1}}",
+           "out of range");
+}
+
+static void mangle(char *text, size_t size, uint32_t seed) {
+    for (uint32_t k = 0; k < 1 + seed % 4; k++) {
+        const bv_random4 r = bv_random(seed, BV_RANDOM_TEST, 0, k, 0, 0);
+        text[r.v[0] % size] = r.v[1] % 3 ? "{}[]\",:0-?/\\\n x\0"[r.v[2] % 16] : (char)r.v[2];
+    }
+}
+
+static void test_mangled_descriptions(void **state) {
+    (void)state;
+    size_t accepted = 0;
+    for (uint32_t seed = 0; seed < 20000; seed++) {
+        char text[2048];
+        const char *good = bv_language_texts[seed % bv_language_text_count].text;
+        const size_t size = strlen(good);
+        assert_true(size < sizeof text);
+        memcpy(text, good, size);
+        mangle(text, size, seed);
+        bv_language *language;
+        bv_error *error = bv_language_parse(text, size - seed % 3, "mangled", &language);
+        if (!error) {
+            assert_true(language->name[0] && language->run && language->run[0]);
+            accepted++;
+        }
+        bv_error_free(&error);
+        bv_language_free(&language);
+    }
+    assert_true(accepted > 100 && accepted < 19000);
+}
+
+/* ---- where control groups are ---- */
+
+static void test_cgroup_texts(void **state) {
+    (void)state;
+    char *folder = make_folder(), mounts[8192], path[8192];
+    bv_cgroup_bases b;
+    snprintf(path, sizeof path, "%s/memory/a/b", folder);
+    assert_ok(bv_dir_make(path));
+    snprintf(path, sizeof path, "%s/unified/c", folder);
+    assert_ok(bv_dir_make(path));
+    /* Version 1, the group below the mount's root; pids is not mounted. */
+    snprintf(mounts, sizeof mounts, "35 31 0:32 / %s/memory rw - cgroup cgroup rw,memory\n",
+             folder);
+    bv_cgroup_find(mounts, "4:memory:/a/b\n8:pids:/\n0::/c\n", &b);
+    snprintf(path, sizeof path, "%s/memory/a/b", folder);
+    assert_string_equal(b.memory, path);
+    assert_string_equal(b.pids, "");
+    assert_false(b.version2);
+    /* In a container the mount shows only our part. */
+    snprintf(mounts, sizeof mounts, "35 31 0:32 /a %s/memory/a rw - cgroup cgroup rw,memory\n",
+             folder);
+    bv_cgroup_find(mounts, "4:memory:/a/b\n", &b);
+    assert_string_equal(b.memory, path);
+    /* Version 2, with the controllers given on. */
+    snprintf(path, sizeof path, "%s/unified/c/cgroup.subtree_control", folder);
+    assert_ok(bv_file_write(path, "cpu memory pids\n", 16));
+    snprintf(mounts, sizeof mounts, "41 31 0:38 / %s/unified rw - cgroup2 cgroup2 rw\n", folder);
+    bv_cgroup_find(mounts, "0::/c\n", &b);
+    snprintf(path, sizeof path, "%s/unified/c", folder);
+    assert_true(b.version2);
+    assert_string_equal(b.memory, path);
+    assert_string_equal(b.cpu, path);
+    for (uint32_t seed = 0; seed < 5000; seed++) {
+        char own[] = "4:memory:/a/b\n8:pids:/\n0::/c\n", broken[8192];
+        snprintf(broken, sizeof broken, "%s", mounts);
+        mangle(own, sizeof own - 1, seed);
+        mangle(broken, strlen(mounts), seed + 1);
+        bv_cgroup_find(broken, own, &b);
+    }
+    remove_folder(folder);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_built_in),         cmocka_unit_test(test_warm_python),
+        cmocka_unit_test(test_bad_descriptions), cmocka_unit_test(test_mangled_descriptions),
+        cmocka_unit_test(test_cgroup_texts),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,302 @@
+/*
+ * The queue on both kinds of store: limits, fair turns, leases and fences, one verdict each, and
+ * scores. PostgreSQL where its server is installed.
+ */
+#include "support/check.h"
+
+#include "arena/accounts.h"
+#include "arena/queue.h"
+#include "arena/scoreboard.h"
+#include "arena/submissions.h"
+#include "support/postgres.h"
+#include <pthread.h>
+#include <time.h>
+
+static postgres server;
+static char *folder, file[4200];
+static const char *urls[2];
+static size_t url_count;
+static int made; /* users, for their names */
+
+static bv_store *open_store(size_t i) {
+    bv_store *s;
+    assert_ok(bv_store_open(urls[i], false, &s));
+    assert_ok(bv_arena_tables_prepare(s));
+    assert_ok(bv_store_exec(s, "DELETE FROM arena_verdicts", BV_NO_VALUES, NULL));
+    assert_ok(bv_store_exec(s, "DELETE FROM arena_scores", BV_NO_VALUES, NULL));
+    assert_ok(bv_store_exec(s, "DELETE FROM arena_submissions", BV_NO_VALUES, NULL));
+    return s;
+}
+
+#define EACH_STORE(s)                                                                              \
+    for (size_t i_ = 0; i_ < url_count; i_++)                                                      \
+        for (bv_store *s = open_store(i_); s; bv_store_close(&s))
+
+static int64_t make_user(bv_store *s) {
+    bv_account account;
+    char key[BV_ACCOUNT_KEY_SIZE], name[32];
+    snprintf(name, sizeof name, "user %d", made++);
+    assert_ok(bv_account_create(s, name, made % 2, &account, key));
+    return account.id;
+}
+
+static const bv_submission_limits wide = {.waiting = 1000, .per_minute = 1000};
+
+static int64_t submit(bv_store *s, int64_t user) {
+    const bv_submission submission = {user, "echo", "c", "int main;", 9};
+    int64_t id;
+    const char *why;
+    assert_ok(bv_submission_create(s, &submission, &wide, &id, &why));
+    assert_true(id > 0);
+    return id;
+}
+
+static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
+    bool found;
+    assert_ok(bv_queue_take(s, "test", lease_ms, lease, &found));
+    return found;
+}
+
+static bool record(bv_store *s, bv_lease *lease, const char *verdict, int64_t score) {
+    bool held;
+    const bv_verdict v = {verdict, score, 10, "{\"message\": \"m\"}"};
+    assert_ok(bv_queue_record(s, lease, "test", &v, &held));
+    bv_lease_free(lease);
+    return held;
+}
+
+static int64_t number(bv_store *s, const char *sql) {
+    int64_t value;
+    bool found;
+    assert_ok(bv_store_query_int(s, sql, BV_NO_VALUES, &value, &found));
+    return value;
+}
+
+/* ---- tests ---- */
+
+static void test_accounts(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        bv_account account, same;
+        char key[BV_ACCOUNT_KEY_SIZE];
+        bool found;
+        assert_ok(bv_account_create(s, "Ada \xc3\x84", true, &account, key));
+        assert_ok(bv_account_find(s, key, &same, &found));
+        assert_true(found && same.id == account.id && same.is_model);
+        assert_string_equal(same.name, "Ada \xc3\x84");
+        key[10] ^= 1;
+        assert_ok(bv_account_find(s, key, &same, &found));
+        assert_false(found);
+        assert_fails(bv_account_create(s, "ADA \xc3\x84", false, &same, key), BV_CODE_USAGE,
+                     "is taken");
+        static const char *const bad[] = {
+            "", " a", "a ", "a  b", "a\nb", "\xff", "12345678901234567890123456789012345678901"};
+        for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+            assert_fails(bv_account_create(s, bad[i], false, &same, key), BV_CODE_USAGE, "name");
+        /* The key itself is nowhere in the store. */
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_users WHERE key_hash LIKE 'bv-%'"),
+                         0);
+    }
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const bv_submission submission = {make_user(s), "echo", "c", "x", 1};
+        int64_t id;
+        const char *why;
+        bv_lease lease;
+        const bv_submission_limits two = {.waiting = 2, .per_minute = 3};
+        for (int i = 0; i < 2; i++)
+            assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+        assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+        assert_int_equal(id, 0);
+        assert_non_null(strstr(why, "wait"));
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
+        assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+        assert_true(id > 0);
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
+        assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+        assert_int_equal(id, 0);
+        assert_non_null(strstr(why, "minute"));
+    }
+}
+
+/* Ten users with 20 waiting each; one who comes later is served next. */
+static void test_fair_turns(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        int64_t users[10], quiet = make_user(s);
+        bv_lease lease;
+        submit(s, quiet);
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
+        for (int i = 0; i < 10; i++) users[i] = make_user(s);
+        for (int i = 0; i < 10; i++)
+            for (int n = 0; n < 20; n++) submit(s, users[i]);
+        int served[10] = {0};
+        for (int n = 0; n < 100; n++) {
+            assert_true(take(s, 1000, &lease));
+            for (int i = 0; i < 10; i++) served[i] += users[i] == lease.user_id;
+            assert_true(record(s, &lease, "accepted", 10));
+        }
+        for (int i = 0; i < 10; i++) assert_int_equal(served[i], 10);
+        for (int n = 0; n < 3; n++) {
+            const int64_t id = submit(s, quiet);
+            assert_true(take(s, 1000, &lease));
+            assert_int_equal(lease.submission_id, id);
+            assert_true(record(s, &lease, "accepted", 10));
+        }
+        /* But credit ends: a burst is not served to its end before the others. */
+        for (int n = 0; n < 30; n++) submit(s, quiet);
+        int of_quiet = 0;
+        for (int n = 0; n < 30; n++) {
+            assert_true(take(s, 1000, &lease));
+            of_quiet += lease.user_id == quiet;
+            assert_true(record(s, &lease, "accepted", 10));
+        }
+        assert_in_range(of_quiet, 2, 10);
+    }
+}
+
+/* A judge that was paused beyond its lease finds the door closed; one verdict stands. */
+static void test_leases(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t id = submit(s, make_user(s));
+        bv_lease paused, other;
+        bool held;
+        assert_true(take(s, 100, &paused));
+        assert_int_equal(paused.submission_id, id);
+        assert_memory_equal(paused.source.data, "int main;", 9);
+        assert_false(take(s, 100, &other));
+        assert_ok(bv_queue_renew(s, &paused, 100, &held));
+        assert_true(held);
+        nanosleep(&(struct timespec){0, 150000000}, NULL);
+        assert_true(take(s, 60000, &other));
+        assert_true(other.submission_id == id && other.fence == paused.fence + 1);
+        assert_ok(bv_queue_renew(s, &paused, 60000, &held));
+        assert_false(held);
+        assert_ok(bv_queue_postpone(s, &paused, &held));
+        assert_false(held);
+        assert_false(record(s, &paused, "wrong-answer", 0));
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_verdicts"), 0);
+        const bv_lease again = {
+            .submission_id = id, .user_id = other.user_id, .fence = other.fence};
+        assert_true(record(s, &other, "accepted", 10));
+        bv_lease copy = again;
+        assert_false(record(s, &copy, "accepted", 10)); /* twice is refused too */
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_verdicts"), 1);
+        assert_false(take(s, 100, &other));
+    }
+}
+
+static void test_scores(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t user = make_user(s), second = make_user(s);
+        static const int scores[] = {3, 10, 5};
+        bv_lease lease;
+        json_t *list, *board;
+        int64_t id = 0;
+        for (int i = 0; i < 3; i++) {
+            id = submit(s, user);
+            assert_true(take(s, 1000, &lease) && record(s, &lease, "failed", scores[i]));
+        }
+        submit(s, second);
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "failed", 4));
+        assert_ok(bv_scoreboard_json(s, 10, &board));
+        assert_int_equal(json_array_size(board), 2);
+        const json_t *first = json_array_get(board, 0);
+        assert_int_equal(json_integer_value(json_object_get(first, "points")), 10);
+        assert_int_equal(json_integer_value(json_object_get(first, "solved")), 1);
+        const json_t *levels = json_object_get(first, "levels");
+        assert_int_equal(json_integer_value(json_object_get(levels, "echo")), 10);
+        json_decref(board);
+        assert_ok(bv_submission_list_json(s, user, 2, &list));
+        assert_int_equal(json_array_size(list), 2);
+        json_decref(list);
+        assert_ok(bv_submission_json(s, user, id, true, &list));
+        assert_string_equal(json_string_value(json_object_get(list, "source")), "int main;");
+        assert_string_equal(
+            json_string_value(json_object_get(json_object_get(list, "detail"), "message")), "m");
+        json_decref(list);
+        assert_ok(bv_submission_json(s, second, id, true, &list)); /* another's */
+        assert_null(list);
+    }
+}
+
+typedef struct racer {
+    const char *url;
+    int taken;
+    bv_error *error;
+} racer;
+
+static void *race(void *context) {
+    racer *r = context;
+    bv_store *s;
+    bool found = true, held;
+    const bv_verdict v = {"accepted", 10, 10, "{}"};
+    r->error = bv_store_open(r->url, false, &s);
+    while (!r->error && found) {
+        bv_lease lease;
+        r->error = bv_queue_take(s, "race", 60000, &lease, &found);
+        if (r->error || !found) break;
+        r->error = bv_queue_record(s, &lease, "race", &v, &held);
+        r->taken += held;
+        bv_lease_free(&lease);
+    }
+    bv_store_close(&s);
+    return NULL;
+}
+
+/* Four judges at once: every submission judged, none twice. */
+static void test_race(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t user = make_user(s);
+        racer racers[4];
+        pthread_t threads[4];
+        int taken = 0;
+        for (int n = 0; n < 100; n++) submit(s, user);
+        for (int i = 0; i < 4; i++) {
+            racers[i] = (racer){.url = urls[i_]};
+            assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            pthread_join(threads[i], NULL);
+            assert_ok(racers[i].error);
+            taken += racers[i].taken;
+        }
+        assert_int_equal(taken, 100);
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_verdicts"), 100);
+        assert_int_equal(number(s, "SELECT tries FROM arena_scores"), 100);
+    }
+}
+
+static int begin(void **state) {
+    (void)state;
+    folder = make_folder();
+    snprintf(file, sizeof file, "%s/arena.db", folder);
+    urls[url_count++] = file;
+    if (postgres_begin(&server))
+        urls[url_count++] = server.url;
+    else
+        print_message("PostgreSQL's server is not installed: only SQLite is tested\n");
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    postgres_end(&server);
+    remove_folder(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_scores),     cmocka_unit_test(test_race),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}

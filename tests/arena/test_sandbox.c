@@ -1,0 +1,398 @@
+/*
+ * The sandbox's contract: streams, files, two boxes at once, killing, limits that do not flip, and
+ * nothing that is left behind, also when the arena is killed. BEAVER_REPEATS (20) is how often each
+ * limit is tried at 0.8 and at 1.25 of its value, BEAVER_SOAK (200) how many runs are looked at for
+ * leaks.
+ */
+#include "support/check.h"
+
+#include "arena/language.h"
+#include "arena/sandbox_cgroup.h"
+#include "arena/sandbox_selftest.h"
+#include "base/clock.h"
+#include "base/memory.h"
+#include <dirent.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bv_sandbox_policy policy = BV_POLICY_FULL;
+
+static bv_sandbox_pool *make_pool(uint32_t boxes, const bv_sandbox_root *root) {
+    bv_sandbox_pool *pool;
+    const bv_sandbox_options options = {.policy = policy, .boxes = boxes, .root = root};
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    return pool;
+}
+
+static bv_sandbox_job shell_job(const char *const *argv) {
+    bv_sandbox_job job = {.argv = argv};
+    bv_sandbox_limits_default(&job.limits);
+    job.limits.wall_ns = 20000000000;
+    return job;
+}
+
+static int repeats(const char *name, int usual) {
+    const char *text = getenv(name);
+    return text ? (int)strtol(text, NULL, 10) : usual;
+}
+
+/* ---- one box ---- */
+
+static void test_streams_and_files(void **state) {
+    (void)state;
+    const char *const argv[] = {"sh", "-c",
+                                "read a; echo \"got $a\"; echo wrong >&2; cat in.txt > out.txt; "
+                                "ls -l in.txt | cut -c1-10; ln -s /usr/bin/env link; exit 7",
+                                NULL};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_job job = shell_job(argv);
+    const bv_sandbox_file file = {
+        .name = "in.txt", .bytes = "con\0tent", .size = 8, .executable = true};
+    const bv_sandbox_wanted wanted[] = {{"out.txt", 100}, {"out.txt", 7}, {"none", 9}, {"link", 9}};
+    bv_sandbox_result r = {0};
+    job.files = &file, job.file_count = 1;
+    job.wanted = wanted, job.wanted_count = 4;
+    job.input = "line\nmore\n", job.input_size = 10;
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+    assert_int_equal(r.exit_code, 7);
+    assert_string_equal(r.output.data, "got line\n-rwx------\n");
+    assert_string_equal(r.error.data, "wrong\n");
+    assert_int_equal(r.fetched_count, 4);
+    assert_true(r.fetched[0].found && r.fetched[0].bytes.size == 8);
+    assert_memory_equal(r.fetched[0].bytes.data, "con\0tent", 8);
+    assert_true(r.fetched[1].found && r.fetched[1].too_large);
+    assert_false(r.fetched[2].found);
+    assert_false(r.fetched[3].found);
+    assert_true(r.cpu_ns > 0 && r.wall_ns > 0 && r.peak_memory_bytes > 0);
+    bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+}
+
+static void test_bad_jobs(void **state) {
+    (void)state;
+    const char *const none[] = {NULL}, *const absent[] = {"no-such-program", NULL};
+    const char *const argv[] = {"true", NULL};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_result r = {0};
+    bv_sandbox_job job = shell_job(argv);
+    job.argv = none;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "names no program");
+    job.argv = argv;
+    job.limits.memory_bytes = 0;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "greater than 0");
+    bv_sandbox_limits_default(&job.limits);
+    const bv_sandbox_file up = {.name = "../x", .bytes = "", .size = 0},
+                          large = {.name = "x", .bytes = "", .size = 1ull << 40};
+    job.files = &up, job.file_count = 1;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "cannot be the name");
+    job.files = &large;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "do not fit");
+    job.file_count = 0;
+    /* A folder that anybody can write is not shown. */
+    char *folder = make_folder();
+    chmod(folder, 0777);
+    const bv_sandbox_bind bind = {folder, "/x", false};
+    const bv_sandbox_root root = {"theirs", &bind, 1};
+    job.root = &root;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "changed by others");
+    remove_folder(folder);
+    /* A program that is not there is its sender's fault, not ours. */
+    job.root = NULL, job.argv = absent;
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+    assert_non_null(strstr(r.reason, "No such file"));
+    bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+}
+
+/* ---- two boxes that talk ---- */
+
+static void test_two_boxes(void **state) {
+    (void)state;
+    const char *const asks[] = {"sh", "-c", "echo 20 22; read x; [ \"$x\" = 42 ]", NULL};
+    const char *const answers[] = {"sh", "-c", "read a b; echo $((a + b))", NULL};
+    bv_sandbox_pool *pool = make_pool(2, NULL);
+    bv_sandbox_job jobs[] = {shell_job(asks), shell_job(answers)};
+    bv_sandbox_box *boxes[2];
+    bv_sandbox_result r[2] = {{0}, {0}};
+    int question[2], answer[2];
+    assert_int_equal(pipe2(question, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(answer, O_CLOEXEC), 0);
+    jobs[0].input_connected = jobs[0].output_connected = true;
+    jobs[1].input_connected = jobs[1].output_connected = true;
+    jobs[0].output_fd = question[1], jobs[0].input_fd = answer[0];
+    jobs[1].output_fd = answer[1], jobs[1].input_fd = question[0];
+    assert_ok(bv_sandbox_start(pool, jobs, 2, boxes));
+    close(question[0]), close(question[1]), close(answer[0]), close(answer[1]);
+    assert_ok(bv_sandbox_wait(boxes, 2, r));
+    assert_int_equal(r[0].verdict, BV_VERDICT_OK);
+    assert_int_equal(r[1].verdict, BV_VERDICT_OK);
+    bv_sandbox_result_free(&r[0]), bv_sandbox_result_free(&r[1]);
+    assert_fails(bv_sandbox_start(pool, jobs, 3, boxes), BV_CODE_USAGE, "3 jobs at once");
+    bv_sandbox_pool_destroy(&pool);
+}
+
+static void *kill_soon(void *box) {
+    usleep(100000);
+    bv_sandbox_kill(box);
+    return NULL;
+}
+
+static void test_kill(void **state) {
+    (void)state;
+    const char *const argv[] = {"sleep", "20", NULL};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    const bv_sandbox_job job = shell_job(argv);
+    bv_sandbox_box *box;
+    bv_sandbox_result r = {0};
+    pthread_t thread;
+    assert_ok(bv_sandbox_start(pool, &job, 1, &box));
+    assert_int_equal(pthread_create(&thread, NULL, kill_soon, box), 0);
+    assert_ok(bv_sandbox_wait(&box, 1, &r));
+    pthread_join(thread, NULL);
+    assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+    assert_true(r.killed_by_caller && r.wall_ns < 5000000000);
+    bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+}
+
+/* ---- limits do not flip ---- */
+
+static const char program[] =
+    "#include <fcntl.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
+    "#include <time.h>\n#include <unistd.h>\n"
+    "int main(int argc, char **argv) {\n"
+    "    char what = 0;\n    double x = 0;\n    static char block[1000];\n"
+    "    if (argc > 1) return 9;\n    (void)argv;\n"
+    "    if (scanf(\"%c %lf\", &what, &x) != 2) return 8;\n"
+    "    if (what == 'c') while (clock() < x * CLOCKS_PER_SEC) {}\n"
+    "    if (what == 'w') usleep((useconds_t)(x * 1e6));\n"
+    "    if (what == 'm') memset(malloc((size_t)x), 1, (size_t)x), usleep(30000);\n"
+    "    if (what == 'o') for (int i = 0; i < x / 1000; i++) fwrite(block, 1, 1000, stdout);\n"
+    "    if (what == 'p') {\n"
+    "        for (int i = 1; i < (int)x; i++) if (fork() == 0) { usleep(100000); _exit(0); }\n"
+    "        usleep(100000);\n    }\n"
+    "    if (what == 'f') {\n"
+    "        int f = open(\"f\", O_WRONLY | O_CREAT, 0600);\n"
+    "        for (int i = 0; i < x / 1000; i++) if (write(f, block, 1000) < 0) break;\n    }\n"
+    "    return 0;\n}\n";
+
+typedef struct limit_case {
+    char what;
+    double limit;
+    bv_sandbox_verdict verdict;
+} limit_case;
+
+static void set_limit(bv_sandbox_limits *l, const limit_case *c) {
+    bv_sandbox_limits_default(l);
+    l->cpu_ns = 20000000000, l->wall_ns = 60000000000;
+    if (c->what == 'c') l->cpu_ns = (uint64_t)(c->limit * 1e9);
+    if (c->what == 'w') l->wall_ns = (uint64_t)(c->limit * 1e9);
+    if (c->what == 'm') l->memory_bytes = (uint64_t)c->limit;
+    if (c->what == 'o') l->output_bytes = (uint64_t)c->limit;
+    if (c->what == 'p') l->pids = (uint32_t)c->limit;
+    if (c->what == 'f') l->files_bytes = (uint64_t)c->limit;
+}
+
+static void try_limit(bv_sandbox_pool *pool, const bv_artifact *a, const limit_case *c,
+                      double share) {
+    char input[64];
+    bv_sandbox_job job = {0};
+    bv_sandbox_result r = {0};
+    bv_language_job(a, &job);
+    set_limit(&job.limits, c);
+    snprintf(input, sizeof input, "%c %f\n", c->what, share * c->limit);
+    job.input = input, job.input_size = strlen(input);
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    const bv_sandbox_verdict right = share < 1 ? BV_VERDICT_OK : c->verdict;
+    if (r.verdict != right)
+        fail_msg("%c at %.2f: %s, %s", c->what, share, bv_sandbox_verdict_name(r.verdict),
+                 r.reason);
+    bv_sandbox_result_free(&r);
+}
+
+static void test_limits(void **state) {
+    (void)state;
+    /* Waiting is disturbed by whoever uses the machine: its limit is long enough for that. */
+    static const limit_case cases[] = {
+        {'c', 0.1, BV_VERDICT_TIME},   {'w', 1.0, BV_VERDICT_WALL}, {'m', 50e6, BV_VERDICT_MEMORY},
+        {'o', 1e5, BV_VERDICT_OUTPUT}, {'p', 16, BV_VERDICT_PIDS},  {'f', 8e6, BV_VERDICT_DISK},
+    };
+    const int count = repeats("BEAVER_REPEATS", 20);
+    const bv_language *c = bv_language_find("c");
+    bv_sandbox_pool *pool = make_pool(2, &c->run_root);
+    const bv_sandbox_file source = {.name = "main.c", .bytes = program, .size = sizeof program - 1};
+    bv_artifact a;
+    bv_sandbox_result r = {0};
+    assert_ok(bv_language_compile(pool, c, &source, 1, &a, &r));
+    if (!a.file_count) fail_msg("%s", r.error.data);
+    bv_sandbox_result_free(&r);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int k = 0; k < (cases[i].what == 'w' ? count / 10 + 1 : count); k++) {
+            try_limit(pool, &a, &cases[i], 0.8);
+            try_limit(pool, &a, &cases[i], 1.25);
+        }
+    bv_artifact_free(&a);
+    bv_sandbox_pool_destroy(&pool);
+}
+
+/* ---- nothing is left ---- */
+
+static size_t count_names(const char *folder, const char *part) {
+    DIR *d = opendir(folder);
+    size_t count = 0;
+    for (struct dirent *e; d && (e = readdir(d));) count += strstr(e->d_name, part) != NULL;
+    if (d) closedir(d);
+    return count;
+}
+
+typedef struct left_over {
+    size_t descriptors, groups, folders, mounts;
+} left_over;
+
+static left_over look(void) {
+    bv_cgroup_bases bases;
+    bv_buffer mounts = {0};
+    left_over l = {.descriptors = count_names("/proc/self/fd", ""),
+                   .folders = count_names("/tmp", "beaver-sandbox-")};
+    char own[64];
+    snprintf(own, sizeof own, "beaver-box-%d-", (int)getpid());
+    bv_cgroup_find(NULL, NULL, &bases);
+    if (bases.memory[0]) l.groups += count_names(bases.memory, own);
+    if (bases.pids[0]) l.groups += count_names(bases.pids, own);
+    if (bases.cpu[0]) l.groups += count_names(bases.cpu, own);
+    assert_ok(bv_file_read("/proc/self/mountinfo", &mounts));
+    for (size_t i = 0; i < mounts.size; i++) l.mounts += mounts.data[i] == '\n';
+    bv_buffer_free(&mounts);
+    return l;
+}
+
+typedef struct runner {
+    bv_sandbox_pool *pool;
+    int runs;
+    bool failed;
+} runner;
+
+static void *run_many(void *context) {
+    runner *w = context;
+    static const char *const lines[] = {"exit 0", "sleep 9 & exit 0", "echo x > f; mkdir d; exit 3",
+                                        "kill -9 $$"};
+    for (int i = 0; i < w->runs; i++) {
+        const char *const argv[] = {"/bin/sh", "-c", lines[i % 4], NULL};
+        const bv_sandbox_job job = shell_job(argv);
+        bv_sandbox_result r = {0};
+        bv_error *error = bv_sandbox_run(w->pool, &job, &r);
+        if (error) print_error("%s\n", bv_error_text(error));
+        if (error || r.verdict > BV_VERDICT_FAILED) {
+            print_error("%s: %s\n", bv_sandbox_verdict_name(r.verdict), r.reason);
+            w->failed = true;
+        }
+        bv_error_free(&error);
+        bv_sandbox_result_free(&r);
+    }
+    return NULL;
+}
+
+static void test_leaks(void **state) {
+    (void)state;
+    const int soak = repeats("BEAVER_SOAK", 200);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    const left_over before = look();
+    runner w[4];
+    pthread_t threads[4];
+    bv_sandbox_pool *pool = make_pool(4, NULL);
+    for (int i = 0; i < 4; i++) {
+        w[i] = (runner){pool, soak / 4, false};
+        assert_int_equal(pthread_create(&threads[i], NULL, run_many, &w[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < 4; i++) assert_false(w[i].failed);
+    bv_sandbox_pool_destroy(&pool);
+    const left_over after = look();
+    assert_int_equal(after.descriptors, before.descriptors);
+    assert_int_equal(after.groups, 0);
+    assert_int_equal(after.mounts, before.mounts);
+    assert_true(after.folders <= before.folders);
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
+/* An arena with a running box is killed: the box is gone within a second, and the next start
+ * removes what the system cannot. */
+static void test_killed_arena(void **state) {
+    (void)state;
+    int ready[2];
+    char byte, groups[64];
+    bv_cgroup_bases bases;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+    const pid_t arena = fork();
+    if (arena == 0) {
+        const char *const argv[] = {"sh", "-c", "sleep 30 & sleep 30 & echo x; sleep 30", NULL};
+        bv_sandbox_pool *pool = make_pool(2, NULL);
+        bv_sandbox_job job = shell_job(argv);
+        bv_sandbox_box *box;
+        job.output_connected = true, job.output_fd = ready[1];
+        assert_ok(bv_sandbox_start(pool, &job, 1, &box));
+        for (;;) pause();
+    }
+    close(ready[1]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    const uint64_t begin = bv_clock_ns();
+    kill(arena, SIGKILL);
+    /* The box's processes hold the other end of the pipe; slots become our children and end. */
+    while (read(ready[0], &byte, 1) > 0) {
+    }
+    assert_true(bv_clock_ns() - begin < 1000000000);
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+    assert_true(bv_clock_ns() - begin < 2000000000);
+    close(ready[0]);
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_pool_destroy(&pool);
+    bv_cgroup_find(NULL, NULL, &bases);
+    snprintf(groups, sizeof groups, "beaver-box-%d-", (int)arena);
+    if (bases.memory[0]) assert_int_equal(count_names(bases.memory, groups), 0);
+    if (bases.pids[0]) assert_int_equal(count_names(bases.pids, groups), 0);
+    snprintf(groups, sizeof groups, "beaver-sandbox-%d-", (int)arena);
+    assert_int_equal(count_names("/tmp", groups), 0);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+}
+
+/* ---- names ---- */
+
+static void test_names(void **state) {
+    (void)state;
+    for (int i = 0; i < BV_VERDICT_COUNT; i++) {
+        bv_sandbox_verdict v;
+        assert_true(bv_sandbox_verdict_parse(bv_sandbox_verdict_name((bv_sandbox_verdict)i), &v));
+        assert_int_equal(v, i);
+    }
+    bv_sandbox_policy p;
+    bv_sandbox_verdict v;
+    assert_false(bv_sandbox_verdict_parse("fine", &v));
+    assert_true(bv_sandbox_policy_parse("nested", &p));
+    assert_false(bv_sandbox_policy_parse("", &p));
+}
+
+int main(void) {
+    bv_selftest walls;
+    bv_selftest_run(&walls);
+    if (!walls.full && !walls.nested) return 77;
+    if (!walls.full) policy = BV_POLICY_NESTED;
+    const char *wish = getenv("BEAVER_POLICY");
+    if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
+        cmocka_unit_test(test_kill),     cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_leaks),    cmocka_unit_test(test_killed_arena),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

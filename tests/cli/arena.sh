@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+# arena new, check, list and eval: exit codes, JSON that parses, resuming, and bad input.
+. "$BEAVER_SOURCE/tests/support/cli.sh"
+export XDG_CACHE_HOME=$folder/cache
+unset BEAVER_DATA
+problems=$BEAVER_SOURCE/tests/arena/problems
+policy=full
+beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
+
+# ---- levels ----
+expect 0 "beaver arena check" beaver arena new "$folder/sum"
+expect 2 "exists" beaver arena new "$folder/sum"
+expect 1 "is no name of a level" beaver arena new "$folder/Not a name"
+json 'j["good"] and j["levels"][0]["hidden"] == 10 and
+    [s["verdict"] for s in j["levels"][0]["solutions"]] == ["accepted", "wrong-answer"]' \
+    beaver arena check "$folder/sum" --policy $policy --json
+json 'j["levels"][0]["name"] == "sum" and j["levels"][0]["points"] == 10 and
+    "c" in j["levels"][0]["languages"] and j["levels"][0]["deadline"] is None' \
+    beaver arena list "$folder" --json
+cp "$folder/sum/reference/sum.py" "$folder/sum/wrong/right.py"
+expect 1 "BAD wrong/right.py" beaver arena check "$folder/sum" --policy $policy
+expect 1 "one of wrong/ passes" beaver arena check "$folder/sum" --policy $policy
+mkdir "$folder/empty"
+expect 1 "has no levels" beaver arena list "$folder/empty"
+expect 2 "there is no policy" beaver arena check "$folder/sum" --policy none
+sed -i 's/"points"/"pionts"/' "$folder/sum/level.json"
+expect 1 'try: "points"' beaver arena check "$folder/sum" --policy $policy
+expect 1 'try: "points"' beaver arena list "$folder"
+[ "$(beaver arena list "$BEAVER_SOURCE/levels" | wc -l)" = 10 ] || fail "not ten levels"
+
+# ---- evaluation of samples ----
+eval_tiny() {
+    beaver arena eval --set humaneval --data "$problems/humaneval.jsonl" --policy $policy "$@"
+}
+json 'j["passed"] == 3 and j["total"] == 3 and j["pass_at_k"] == {"1": 1.0} and
+    j["intervals"]["1"] == [1.0, 1.0] and not j["forgeable"] and j["way"] == "apart"' \
+    eval_tiny --samples canonical --json
+grep -q "(0 known before" "$folder/err" || fail "the cache was not empty"
+expect 0 "(3 known before" eval_tiny --samples canonical
+expect 0 "(0 known before" eval_tiny --samples canonical --fresh
+expect 0 "FORGEABLE" eval_tiny --samples canonical --in-process
+json 'j["passed"] == 3 and j["forgeable"]' eval_tiny --samples canonical --in-process --json
+json 'j["set"] == "mbpp" and j["passed"] == 2 and j["total"] == 2' \
+    beaver arena eval --set mbpp --data "$problems/mbpp.jsonl" --samples canonical --json \
+    --policy $policy
+python3 - "$folder/samples.jsonl" <<'END'
+import json, sys
+right = ["    return 2 * x\n", "    return ''.join(chr(ord(c) - 1) for c in s)\n", "    return 0\n"]
+with open(sys.argv[1], "w") as out:
+    for number, text in enumerate(right):
+        for wrong in range(4):
+            completion = text if wrong == 0 else "    return []\n\ndef more():\n    pass\n"
+            print(json.dumps({"task_id": f"Tiny/{number}", "completion": completion}), file=out)
+END
+# Two problems with 1 of 4, one with 0: pass@1 is 1/6, pass@4 is 2/3.
+json 'abs(j["pass_at_k"]["1"] - 1/6) < 1e-12 and abs(j["pass_at_k"]["4"] - 2/3) < 1e-12 and
+    j["passed"] == 2 and j["total"] == 12 and j["problems"][2]["passed"] == 0 and
+    j["problems"][0]["verdict"] == "failed"' \
+    eval_tiny --samples "$folder/samples.jsonl" -k 1,4 --out "$folder/results.jsonl" --json
+[ "$(grep -c '"passed": true' "$folder/results.jsonl")" = 2 ] || fail "--out"
+[ "$(grep -c '"reward": 1.0' "$folder/results.jsonl")" = 2 ] || fail "rewards"
+json 'j["passed"] == 2' eval_tiny --samples "$folder/samples.jsonl" --truncate --json
+expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jsonl" -k 5
+expect 2 "one of --model, --endpoint and --samples" eval_tiny
+expect 2 "is not a whole number" eval_tiny --samples canonical -k one
+expect 2 "-n is for samples that are written" eval_tiny --samples canonical -n 3
+expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5
+expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
+expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"
+expect 2 "try: humaneval" beaver arena eval --set humanval --samples canonical --data "$folder"
+expect 2 "Neither --data nor BEAVER_DATA" beaver arena eval --set mbpp --samples canonical
+expect 1 "has no mbpp.jsonl" beaver arena eval --set mbpp --samples canonical --data "$folder"
+
+# ---- evaluation of a model ----
+for i in $(seq 200); do echo "def f$i(x):"; echo "    return x * $i"; done >"$folder/code.txt"
+beaver data prepare "$folder/code.txt" --out "$folder/data" --tokenizer byte 2>"$folder/err" &&
+    beaver train --data "$folder/data" --out "$folder/run" --steps 3 --set context=256 \
+        --set layers=1 --set heads=2 --set width=16 --set batch=2 --set warmup=1 \
+        2>"$folder/err" || cat "$folder/err"
+eval_run() { eval_tiny --model "$folder/run" -n 3 --tokens 20 "$@"; }
+json 'j["total"] == 9 and set(j["pass_at_k"]) == {"1", "3"}' \
+    eval_run -k 1,3 --json --out "$folder/first.jsonl"
+expect 0 "(9 known before" eval_run --out "$folder/again.jsonl"
+expect 0 "(0 known before" eval_run --out "$folder/fresh.jsonl" --fresh --threads 1
+expect 0 "samples of 3 problems" eval_run --out "$folder/other.jsonl" --seed 1
+for name in again fresh; do
+    cmp -s "$folder/first.jsonl" "$folder/$name.jsonl" || fail "$name.jsonl differs"
+done
+cmp -s "$folder/first.jsonl" "$folder/other.jsonl" && fail "another seed wrote the same"
+expect 1 "absent" eval_tiny --model "$folder/absent"
+
+# ---- evaluation of a model behind an endpoint ----
+python3 "$BEAVER_SOURCE/tests/cli/fake_endpoint.py" "$folder/samples.jsonl" \
+    "$problems/humaneval.jsonl" >"$folder/port" &
+endpoint=$!
+for _ in $(seq 100); do [ -s "$folder/port" ] && break; sleep 0.1; done
+eval_endpoint() {
+    OPENAI_API_KEY=secret eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")" "$@"
+}
+# The server gives at most two choices an answer: it is asked again.
+json 'j["passed"] == 2 and j["total"] == 12 and abs(j["pass_at_k"]["1"] - 1/6) < 1e-12' \
+    eval_endpoint -n 4 --json
+expect 0 "(12 known before" eval_endpoint -n 4
+expect 1 "no such model" eval_endpoint --model other --fresh
+expect 1 "try: the key in the variable OPENAI_API_KEY" \
+    eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")/v1" --fresh
+expect 2 "http" eval_endpoint --endpoint "https://127.0.0.1/v1"
+kill $endpoint
+wait $endpoint 2>/dev/null
+expect 1 "asking http://127.0.0.1" eval_endpoint --fresh
+finish

@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# The arena as it is run: a site without judges, judges beside it of which one is killed, a restart
+# in the middle, and every submission judged once, as it deserves.
+. "$BEAVER_SOURCE/tests/support/cli.sh"
+policy=full
+beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
+mkdir "$folder/levels"
+cp -r "$BEAVER_SOURCE"/levels/01-echo "$BEAVER_SOURCE"/levels/02-sum "$folder/levels"
+
+# serve ARGS...: starts a site on the port that is in $port (0: a free one, which it then holds).
+port=0
+serve() {
+    "$BEAVER" arena serve "$folder/levels" --store "$folder/arena.db" --port $port \
+        --per-minute 1000000 --signups-per-hour 0 --policy $policy "$@" 2>"$folder/serve" &
+    site=$!
+    for _ in $(seq 200); do
+        port=$(sed -n 's,^serving .*http://127.0.0.1:\([0-9]*\)/.*,\1,p' "$folder/serve")
+        [ -n "$port" ] && return
+        sleep 0.1
+    done
+    echo "FAILED: the site did not come up:"
+    cat "$folder/serve"
+    exit 1
+}
+
+judge() {
+    "$BEAVER" arena judge "$folder/levels" --store "$folder/arena.db" --policy $policy \
+        --judges 1 2>"$folder/judge.$1" &
+}
+
+serve --judges 0
+judge first
+first=$!
+judge second
+second=$!
+"$BEAVER" arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 6 --submissions 40 \
+    --clients 6 --json >"$folder/load" 2>"$folder/load.err" &
+load=$!
+sleep 2
+kill -9 $first
+wait $load
+code=$?
+[ $code = 0 ] || { fail "load exits $code:"; cat "$folder/load.err"; }
+json 'j["submissions"] == 40 and j["unexpected"] == 0' cat "$folder/load"
+kill $second
+wait $second
+[ $? = 143 ] || fail "a judge that SIGTERM stops does not exit with 143"
+kill $site
+wait $site
+[ $? = 143 ] || fail "a site that SIGTERM stops does not exit with 143"
+# All in one process, over the same store.
+serve --judges 2
+json 'j["unexpected"] == 0 and all(g["p50_ms"] > 0 for g in j["groups"])' \
+    beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 2 \
+    --submissions 10 --level 01-echo --json
+kill -9 $site
+wait $site 2>/dev/null
+expect 1 "127.0.0.1:$port" beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels"
+expect 2 "no kind of store" beaver arena serve "$folder/levels" --store mysql://x --judges 0
+expect 1 "has no levels" beaver arena serve "$folder" --judges 0 --store "$folder/arena.db"
+finish

@@ -1,0 +1,150 @@
+/* Stores that are locked, full, damaged, or gone and back: what is said, and that work goes on. */
+#include "support/check.h"
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "store/store.h"
+#include "support/postgres.h"
+#include <sys/resource.h>
+
+static char *folder, path[4200];
+
+static void run(bv_store *s, const char *sql) {
+    assert_ok(bv_store_exec(s, sql, BV_NO_VALUES, NULL));
+}
+
+static bv_store *open_table(const char *url) {
+    bv_store *s;
+    assert_ok(bv_store_open(url, true, &s));
+    run(s, "CREATE TABLE IF NOT EXISTS t (a TEXT)");
+    return s;
+}
+
+static bv_status insert(void *context, bv_store *s) {
+    (void)context;
+    return bv_store_exec(s, "INSERT INTO t (a) VALUES ('x')", BV_NO_VALUES, NULL);
+}
+
+static void test_locked(void **state) {
+    (void)state;
+    bv_store *s = open_table(path), *other = open_table(path);
+    run(other, "BEGIN IMMEDIATE");
+    const double began = bv_clock_seconds();
+    assert_fails(bv_store_exec(s, "INSERT INTO t (a) VALUES ('x')", BV_NO_VALUES, NULL), BV_CODE_IO,
+                 "is locked by another program");
+    assert_int_equal(bv_store_last_trouble(s), BV_STORE_BUSY);
+    assert_true(bv_clock_seconds() - began < 8);
+    run(other, "COMMIT");
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
+    bv_store_close(&s);
+    bv_store_close(&other);
+}
+
+static void test_full(void **state) {
+    (void)state;
+    bv_store *s = open_table(path);
+    char *text = bv_malloc(1 << 20);
+    memset(text, 'x', (1 << 20) - 1);
+    text[(1 << 20) - 1] = 0;
+    run(s, "PRAGMA max_page_count = 20");
+    assert_fails(bv_store_exec(s, "INSERT INTO t (a) VALUES ($1)", BV_VALUES(bv_text(text)), NULL),
+                 BV_CODE_IO, "no space left");
+    assert_int_equal(bv_store_last_trouble(s), BV_STORE_FULL);
+    run(s, "PRAGMA max_page_count = 100000");
+    /* And by the system: no file may grow. */
+    signal(SIGXFSZ, SIG_IGN);
+    struct rlimit old;
+    getrlimit(RLIMIT_FSIZE, &old);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){64 << 10, old.rlim_max});
+    bv_error *error =
+        bv_store_exec(s, "INSERT INTO t (a) VALUES ($1)", BV_VALUES(bv_text(text)), NULL);
+    setrlimit(RLIMIT_FSIZE, &old);
+    assert_fails(error, BV_CODE_IO, "cannot grow");
+    assert_int_equal(bv_store_last_trouble(s), BV_STORE_FULL);
+    assert_ok(bv_store_exec(s, "INSERT INTO t (a) VALUES ($1)", BV_VALUES(bv_text(text)), NULL));
+    bv_free(text);
+    bv_store_close(&s);
+}
+
+static void test_file_gone(void **state) {
+    (void)state;
+    char away[4300];
+    bv_store *s = open_table(path);
+    snprintf(away, sizeof away, "%s.away", path);
+    assert_int_equal(rename(path, away), 0);
+    assert_fails(bv_store_exec(s, "INSERT INTO t (a) VALUES ('y')", BV_NO_VALUES, NULL), BV_CODE_IO,
+                 "cannot be reached");
+    assert_int_equal(bv_store_last_trouble(s), BV_STORE_GONE);
+    assert_int_equal(access(path, F_OK), -1); /* and nothing empty in its place */
+    assert_int_equal(rename(away, path), 0);
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
+    bv_store_close(&s);
+}
+
+static void test_not_a_store(void **state) {
+    (void)state;
+    char other[4300];
+    bv_store *s;
+    snprintf(other, sizeof other, "%s/other", folder);
+    assert_ok(bv_file_write(other, "this is a letter to my grandmother, not a store", 47));
+    assert_fails(bv_store_open(other, false, &s), BV_CODE_INPUT, "is not a store");
+}
+
+static postgres server;
+
+static bv_status lose_server_once(void *context, bv_store *s) {
+    BV_TRY(insert(NULL, s));
+    if (!*(bool *)context) return BV_OK;
+    *(bool *)context = false;
+    postgres_stop(&server);
+    postgres_start(&server);
+    return insert(NULL, s);
+}
+
+static void test_server_gone(void **state) {
+    (void)state;
+    if (!postgres_begin(&server)) skip();
+    bv_store *s = open_table(server.url), *other = open_table(server.url);
+    /* A session that the server ended meanwhile is made again. */
+    run(other, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+               "WHERE pid <> pg_backend_pid() AND application_name = 'beaver'");
+    nanosleep(&(struct timespec){0, 200000000}, NULL);
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
+    postgres_stop(&server);
+    assert_fails(bv_store_exec(s, "INSERT INTO t (a) VALUES ('z')", BV_NO_VALUES, NULL), BV_CODE_IO,
+                 "cannot be reached");
+    assert_int_equal(bv_store_last_trouble(s), BV_STORE_GONE);
+    postgres_start(&server);
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
+    bool lose = true;
+    assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, lose_server_once, &lose));
+    int64_t count;
+    bool found;
+    assert_ok(bv_store_query_int(s, "SELECT COUNT(*) FROM t", BV_NO_VALUES, &count, &found));
+    assert_int_equal(count, 3);
+    bv_store_close(&s);
+    bv_store_close(&other);
+    postgres_end(&server);
+}
+
+static int begin(void **state) {
+    (void)state;
+    folder = make_folder();
+    snprintf(path, sizeof path, "%s/store.db", folder);
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    remove_folder(folder);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_locked),      cmocka_unit_test(test_full),
+        cmocka_unit_test(test_file_gone),   cmocka_unit_test(test_not_a_store),
+        cmocka_unit_test(test_server_gone),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
