@@ -4,11 +4,11 @@
  *     count_instructions FUNCTIONS PROGRAM [ARGUMENT...]
  *
  * Works for every instruction set that the CPU has, which no emulator does, and needs no counters
- * of the hardware; about 200,000 instructions a second. FUNCTIONS is a file of lines "ADDRESS SIZE
- * NAME" (hexadecimal; from nm), addresses as linked; the program is loaded where the kernel puts it
- * without randomization. Counting begins at the function "ratchet_begin" and ends at "ratchet_end",
- * which the program calls; what runs outside the list counts as "(libraries)". Prints "COUNT NAME",
- * and exits as the program does. One thread only.
+ * of the hardware; 30,000 (in some virtual machines) to 300,000 instructions a second. FUNCTIONS is
+ * a file of lines "ADDRESS SIZE NAME" (hexadecimal; from nm), addresses as linked; the program is
+ * loaded where the kernel puts it without randomization. Counting begins at the function
+ * "ratchet_begin" and ends at "ratchet_end", which the program calls; what runs outside the list
+ * counts as "(libraries)". Prints "COUNT NAME", and exits as the program does. One thread only.
  */
 #include <errno.h>
 #include <inttypes.h>

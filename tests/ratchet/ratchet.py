@@ -3,15 +3,17 @@
 
     ratchet.py FOLDER [--update]
 
-FOLDER is the build (release). For each level of kernels that this CPU has, each workload is
-single-stepped and its functions are compared with counts.txt beside this file: more than 2 % (and
-100 instructions) above it is a failure with the name of the function; so is a workload whose sum
-grew as much by new functions. Counts depend on the compiler: those of another version than the
+FOLDER is the build (release). For each level of kernels that this CPU has, the instructions of each
+workload are counted by callgrind, or by single steps where that knows no such instructions, and its
+functions are compared with counts.txt beside this file: more than 2 % (and 100 instructions) above
+it is a failure with the name of the function; so is a workload whose sum grew as much by new
+functions. Counts depend on the compiler: those of another version than the
 committed ones are not compared (exit 77). --update writes the counts of this compiler; those of
 levels that this CPU lacks stay.
 """
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +21,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 COUNTS = os.path.join(HERE, "counts.txt")
 LEVELS = ["c", "avx2", "avx512", "neon"]
+EMULATED = ["c", "avx2", "neon"]  # by valgrind
+STEPPING_SECONDS = 60
 WORKLOADS = ["train-f32", "train-bf16", "generate-bf16", "encode"]
 MORE, SLACK = 1.02, 100
 SMALL = 500  # instructions that no line is worth
@@ -32,35 +36,89 @@ def compiler(folder):
 
 
 def functions(program, path):
-    """Writes the file that count_instructions reads. Names that several files have get a number."""
+    """Writes the file that count_instructions reads."""
     done = subprocess.run(["nm", "-S", "--defined-only", program], capture_output=True, text=True,
                           check=True)
-    seen = {}
     with open(path, "w", encoding="utf-8") as out:
         for line in sorted(done.stdout.split("\n")):
             fields = line.split()
             if len(fields) == 4 and fields[2] in "tT":
-                name = re.sub(r"\.(constprop|isra|part|cold|lto_priv)\.?\d*", "", fields[3])
-                seen[name] = seen.get(name, 0) + 1
-                out.write(f"{fields[0]} {fields[1]} {name}\n")
+                out.write(f"{fields[0]} {fields[1]} {clean(fields[3])}\n")
 
 
 def measure(folder, level, workload, listing):
-    """Counts by function, or None where the CPU has no such level."""
+    """Counts by function, or None where the CPU has no such level or nothing can count it."""
+    program = os.path.join(folder, "ratchet_workload")
     environment = {**os.environ, "BEAVER_CPU": level, "LD_BIND_NOW": "1"}
-    done = subprocess.run([os.path.join(folder, "ratchet_count"), listing,
-                           os.path.join(folder, "ratchet_workload"), workload],
-                          capture_output=True, text=True, env=environment, check=False)
-    if done.returncode == 77:
+    plain = subprocess.run([program, workload], capture_output=True, text=True, env=environment,
+                           check=False)
+    if plain.returncode == 77:
+        return None
+    if plain.returncode:
+        sys.exit(f"ratchet: {workload} at {level}: {plain.stderr.strip()}")
+    if shutil.which("valgrind") and level in EMULATED:
+        return by_callgrind(program, workload, environment)
+    return by_steps(folder, program, workload, listing, environment)
+
+
+def clean(name):
+    return re.sub(r"\.(constprop|isra|part|cold|lto_priv)\.?\d*|'\d+$", "", name)
+
+
+def by_steps(folder, program, workload, listing, environment):
+    try:
+        done = subprocess.run([os.path.join(folder, "ratchet_count"), listing, program, workload],
+                              capture_output=True, text=True, env=environment, check=False,
+                              timeout=STEPPING_SECONDS)
+    except subprocess.TimeoutExpired:
+        print(f"ratchet: {workload}: single steps are too slow on this machine: left out")
         return None
     if done.returncode:
-        sys.exit(f"ratchet: {workload} at {level}: {done.stderr.strip()}")
+        sys.exit(f"ratchet: {workload}: {done.stderr.strip()}")
     counts = {}
     for line in done.stdout.strip().split("\n"):
         count, name = line.split(" ", 1)
         if name != "(libraries)":
             counts[name] = counts.get(name, 0) + int(count)
     return counts
+
+
+def by_callgrind(program, workload, environment):
+    """What callgrind counted from ratchet_begin to ratchet_end, without what called functions
+    took. A line "calls=" is followed by one of those; names are numbered at their first use."""
+    with tempfile.TemporaryDirectory() as scratch:
+        out = os.path.join(scratch, "out")
+        subprocess.run(["valgrind", "--tool=callgrind", "--zero-before=ratchet_begin",
+                        "--dump-before=ratchet_end", f"--callgrind-out-file={out}", program,
+                        workload], capture_output=True, env=environment, check=True)
+        with open(out + ".1", encoding="utf-8") as file:
+            lines = file.read().split("\n")
+    names, objects, counts = {}, {}, {}
+    name, ours, called = "", False, False
+    for line in lines:
+        if line.startswith("ob="):
+            ours = text_of(line, objects).endswith("ratchet_workload")
+        elif line.startswith("fn="):
+            name = clean(text_of(line, names))
+        elif line.startswith("cfn="):
+            text_of(line, names)
+        elif line.startswith("cob="):
+            text_of(line, objects)
+        elif line.startswith("calls="):
+            called = True
+        elif re.match(r"[+*\d-]", line):
+            if ours and not called:
+                counts[name] = counts.get(name, 0) + int(line.split()[-1])
+            called = False
+    return counts
+
+
+def text_of(line, known):
+    """The text of "fn=(12) text" or of a later "fn=(12)"."""
+    number, _, text = line.partition("=")[2].partition(" ")
+    if text:
+        known[number] = text
+    return known.get(number, "")
 
 
 def read():

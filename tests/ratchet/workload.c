@@ -34,6 +34,7 @@ static void settings(bv_settings *s, const char *dtype) {
         BV_ASSERT(!error);
     }
     bv_error *error = bv_settings_set(s, "dtype", dtype);
+    if (!error) error = bv_settings_check(s);
     BV_ASSERT(!error);
 }
 
