@@ -55,6 +55,22 @@ if(TARGET beaver)
     endforeach()
 endif()
 
+# Instructions by function of small work, against the committed counts (x86-64 and 64-bit Arm, in
+# release builds: the counts are those of optimized code).
+if(TARGET bv_train AND CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BV_SANITIZE
+   AND NOT CMAKE_CROSSCOMPILING)
+    find_package(Python3 COMPONENTS Interpreter)
+    add_executable(ratchet_count tests/ratchet/count_instructions.c)
+    add_executable(ratchet_workload tests/ratchet/workload.c)
+    target_link_libraries(ratchet_workload PRIVATE bv_train)
+    if(Python3_FOUND)
+        add_test(NAME ratchet/instructions
+                 COMMAND ${Python3_EXECUTABLE} ${CMAKE_SOURCE_DIR}/tests/ratchet/ratchet.py
+                         ${CMAKE_BINARY_DIR})
+        bv_test_labels(ratchet/instructions ratchet "")
+    endif()
+endif()
+
 # The rules of the house, checked like everything else (only in a native build without sanitizers:
 # they read the tree, not the binaries).
 if(EXISTS ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py AND NOT BV_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
