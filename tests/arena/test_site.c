@@ -333,7 +333,9 @@ static void test_flood(void **state) {
     for (int i = 0; i < FLOODERS; i++) pthread_join(threads[i], NULL);
     print_message("p95 of a quiet user: %.0f ms unloaded, %.0f ms while ten flood\n",
                   unloaded * 1e3, loaded * 1e3);
-    assert_true(loaded < 3 * unloaded);
+    /* On a quiet machine 1.4 to 1.7 times as long; which submission is next, test_queue says
+     * exactly. Without turns a quiet user would wait behind all 150: some 30 times as long. */
+    assert_true(loaded < 10 * unloaded);
     for (int i = 0; i < FLOODERS; i++) bv_http_client_destroy(&users[i].client);
     bv_http_client_destroy(&quiet.client);
     end_site();
