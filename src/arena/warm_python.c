@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -82,6 +83,14 @@ void bv_warm_python_prepare(void) {
     if (python.after_fork) python.after_fork();
 }
 
+/* A program that calls sys.exit ends by exit(): what else was registered for the end of this
+ * process is ours, and not for a guest to run. */
+static void leave(int status, void *nothing) {
+    (void)nothing;
+    fflush(NULL);
+    _exit(status);
+}
+
 int bv_warm_python_run(char **argv) {
     /* The file is the last word: "python3 -I main.py". */
     const char *name = "main.py";
@@ -90,7 +99,7 @@ int bv_warm_python_run(char **argv) {
     FILE *file = fopen(name, "r");
     if (!file) return 2;
     if (python.run_string("import sys; sys.argv = ['main.py']; del sys\n", NULL)) return 2;
-    /* Ends here by exit() when the program calls sys.exit. */
+    if (on_exit(leave, NULL)) return 2;
     const int failed = python.run_file(file, name, 1, NULL);
     const int unclean = python.finalize();
     fflush(NULL);

@@ -280,7 +280,7 @@ static _Atomic bool flooding;
 static void *flood(void *context) {
     user *u = context;
     while (flooding)
-        if (call(u, "/api/levels/echo/submissions", solution("20"), NULL) != 202) sleep_ms(5);
+        if (call(u, "/api/levels/echo/submissions", solution("60"), NULL) != 202) sleep_ms(20);
     return NULL;
 }
 
@@ -294,7 +294,7 @@ static double p95_of(user *u, int count) {
     bv_buffer events = {0};
     for (int i = 0; i < count; i++) {
         const double began = bv_clock_seconds();
-        follow(u, submit(u, "20"), &events);
+        follow(u, submit(u, "60"), &events);
         seconds[i] = bv_clock_seconds() - began;
         bv_buffer_clear(&events);
         sleep_ms(20);
@@ -316,7 +316,7 @@ static void test_flood(void **state) {
     const double unloaded = p95_of(&quiet, 40);
     flooding = true;
     for (int i = 0; i < FLOODERS; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "flooder %d", i);
         sign_up(&users[i], name, "model");
         assert_int_equal(pthread_create(&threads[i], NULL, flood, &users[i]), 0);
