@@ -289,6 +289,10 @@ static int compare(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+/* A quiet user: one who reads a verdict before handing in again. (Who hands in again at once takes
+ * as many turns as each of ten who flood, and waits for theirs.) */
+#define READING_MS 400
+
 static double p95_of(user *u, int count) {
     double seconds[40];
     bv_buffer events = {0};
@@ -297,7 +301,7 @@ static double p95_of(user *u, int count) {
         follow(u, submit(u, "60"), &events);
         seconds[i] = bv_clock_seconds() - began;
         bv_buffer_clear(&events);
-        sleep_ms(20);
+        sleep_ms(READING_MS);
     }
     bv_buffer_free(&events);
     qsort(seconds, (size_t)count, sizeof *seconds, compare);
@@ -333,9 +337,7 @@ static void test_flood(void **state) {
     for (int i = 0; i < FLOODERS; i++) pthread_join(threads[i], NULL);
     print_message("p95 of a quiet user: %.0f ms unloaded, %.0f ms while ten flood\n",
                   unloaded * 1e3, loaded * 1e3);
-    /* On a quiet machine 1.4 to 1.7 times as long; which submission is next, test_queue says
-     * exactly. Without turns a quiet user would wait behind all 150: some 30 times as long. */
-    assert_true(loaded < 10 * unloaded);
+    assert_true(loaded < 3 * unloaded);
     for (int i = 0; i < FLOODERS; i++) bv_http_client_destroy(&users[i].client);
     bv_http_client_destroy(&quiet.client);
     end_site();
