@@ -167,7 +167,17 @@ static void give_back(bv_sandbox_pool *pool, bv_slot *slot) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* The box that was made ahead, or a new one: of this root, from a slot that lives. */
+static bv_status ask_and_take(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root,
+                              bv_sandbox_box *box) {
+    if (box->control >= 0) close(box->control); /* of a box that was lost */
+    if (box->process >= 0) close(box->process);
+    box->control = box->process = -1;
+    BV_TRY(bv_slot_ask(pool, slot, root));
+    return bv_slot_take(slot, box);
+}
+
+/* The box that was made ahead, or a new one: of this root, from a slot that lives. Nothing of a job
+ * has run yet, so what is lost (killed, when memory is short) is made again. */
 static bv_status take_box(bv_sandbox_pool *pool, bv_sandbox_box *box, const bv_sandbox_root *root) {
     bv_slot *slot = box->slot;
     bv_error *error = BV_OK;
@@ -182,14 +192,16 @@ static bv_status take_box(bv_sandbox_pool *pool, bv_sandbox_box *box, const bv_s
         if (idle.control >= 0) close(idle.control);
         if (idle.process >= 0) close(idle.process);
     }
-    if (box->control >= 0) close(box->control);
-    if (box->process >= 0) close(box->process);
-    box->control = box->process = -1;
-    if (slot->pid && !bv_slot_ask(pool, slot, root) && !bv_slot_take(slot, box)) return BV_OK;
-    bv_slot_end(slot);
-    BV_TRY(bv_slot_begin(pool, slot));
-    BV_TRY(bv_slot_ask(pool, slot, root));
-    return bv_slot_take(slot, box);
+    for (int i = 0; i < TRIES; i++) {
+        if (slot->pid) {
+            error = ask_and_take(pool, slot, root, box);
+            if (!error) return BV_OK;
+            bv_error_free(&error);
+            bv_slot_end(slot);
+        }
+        BV_TRY(bv_slot_begin(pool, slot));
+    }
+    return ask_and_take(pool, slot, root, box);
 }
 
 /* ---- a job ---- */
