@@ -5,7 +5,6 @@
 
 #include <string.h>
 
-#define TRIES 3 /* when the sandbox is at fault */
 #define ARGUMENTS_MAX 80
 #define FILES_MAX 8
 
@@ -13,21 +12,10 @@ struct bv_program {
     bv_artifact artifact;
 };
 
-static bv_status sandbox_failed(const bv_sandbox_result *result) {
-    return bv_fail(BV_CODE_FAULT, "the sandbox failed %d times: %s", TRIES, result->reason);
-}
-
-/* Compiles until the sandbox is at no fault. */
-static bv_status compile(bv_sandbox_pool *pool, const bv_language *language,
-                         const bv_sandbox_file *source, bv_artifact *artifact,
-                         bv_sandbox_result *result) {
-    for (int i = 0; i < TRIES; i++) {
-        bv_sandbox_result_free(result);
-        bv_artifact_free(artifact);
-        BV_TRY(bv_language_compile(pool, language, source, 1, artifact, result));
-        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
-    }
-    return sandbox_failed(result);
+/* A fault of ours that bv_sandbox_run could not mend by running again. */
+static bv_status check_sandbox(const bv_sandbox_result *result) {
+    if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
+    return bv_fail(BV_CODE_FAULT, "the sandbox failed: %s", result->reason);
 }
 
 /* What the author of a source that did not compile has to know. */
@@ -46,7 +34,8 @@ bv_status bv_program_create(bv_sandbox_pool *pool, const char *language, const v
     BV_ASSERT(l);
     bv_program *program = bv_calloc(1, sizeof *program);
     bv_error *error = program ? BV_OK : bv_fail_memory("a program");
-    if (!error) error = compile(pool, l, &file, &program->artifact, &result);
+    if (!error) error = bv_language_compile(pool, l, &file, 1, &program->artifact, &result);
+    if (!error) error = check_sandbox(&result);
     const bool done = !error && result.verdict == BV_VERDICT_OK;
     if (!error && !done) put_log(&result, log);
     *cpu_ns += result.cpu_ns;
@@ -84,10 +73,6 @@ bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
     job.warm_python = job.warm_python && !run->arguments; /* it knows none */
     job.files = files;
     job.file_count = file_count;
-    for (int i = 0; i < TRIES; i++) {
-        bv_sandbox_result_free(result);
-        BV_TRY(bv_sandbox_run(pool, &job, result));
-        if (result->verdict != BV_VERDICT_FAULT) return BV_OK;
-    }
-    return sandbox_failed(result);
+    BV_TRY(bv_sandbox_run(pool, &job, result));
+    return check_sandbox(result);
 }
