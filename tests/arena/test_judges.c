@@ -9,16 +9,12 @@
 #include "arena/judges.h"
 #include "arena/submissions.h"
 #include "base/clock.h"
-#include "support/postgres.h"
+#include "support/stores.h"
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/wait.h>
 #include <time.h>
 
-static postgres server;
-static char *folder, file[4200];
-static const char *urls[2];
-static size_t url_count;
 static _Atomic int failing; /* how often the fake fails from now on */
 
 static void sleep_ms(int ms) {
@@ -82,13 +78,6 @@ static void submit(bv_store *s, const char *source, int count) {
         assert_ok(bv_submission_create(s, &submission, &wide, &id, &why));
         assert_true(id > 0);
     }
-}
-
-static int64_t number(bv_store *s, const char *sql) {
-    int64_t value = -1;
-    bool found;
-    assert_ok(bv_store_query_int(s, sql, BV_NO_VALUES, &value, &found));
-    return value;
 }
 
 static void wait_until(bv_store *s, const char *sql, int64_t wanted) {
@@ -241,25 +230,6 @@ static void test_server_away(void **state) {
     bv_store_close(&s);
 }
 
-static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
-    snprintf(file, sizeof file, "%s/arena.db", folder);
-    urls[url_count++] = file;
-    if (postgres_begin(&server))
-        urls[url_count++] = server.url;
-    else
-        print_message("PostgreSQL's server is not installed: only SQLite is tested\n");
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    postgres_end(&server);
-    remove_folder(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),      cmocka_unit_test(test_paused),
@@ -267,5 +237,5 @@ int main(void) {
         cmocka_unit_test(test_set_aside),   cmocka_unit_test(test_file_away),
         cmocka_unit_test(test_server_away),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

@@ -8,14 +8,10 @@
 #include "arena/queue.h"
 #include "arena/scoreboard.h"
 #include "arena/submissions.h"
-#include "support/postgres.h"
+#include "support/stores.h"
 #include <pthread.h>
 #include <time.h>
 
-static postgres server;
-static char *folder, file[4200];
-static const char *urls[2];
-static size_t url_count;
 static int made; /* users, for their names */
 
 static bv_store *open_store(size_t i) {
@@ -63,13 +59,6 @@ static bool record(bv_store *s, bv_lease *lease, const char *verdict, int64_t sc
     assert_ok(bv_queue_record(s, lease, "test", &v, &held));
     bv_lease_free(lease);
     return held;
-}
-
-static int64_t number(bv_store *s, const char *sql) {
-    int64_t value;
-    bool found;
-    assert_ok(bv_store_query_int(s, sql, BV_NO_VALUES, &value, &found));
-    return value;
 }
 
 /* ---- tests ---- */
@@ -273,30 +262,11 @@ static void test_race(void **state) {
     }
 }
 
-static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
-    snprintf(file, sizeof file, "%s/arena.db", folder);
-    urls[url_count++] = file;
-    if (postgres_begin(&server))
-        urls[url_count++] = server.url;
-    else
-        print_message("PostgreSQL's server is not installed: only SQLite is tested\n");
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    postgres_end(&server);
-    remove_folder(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
         cmocka_unit_test(test_scores),     cmocka_unit_test(test_race),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

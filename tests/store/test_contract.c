@@ -6,14 +6,8 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "store/store.h"
-#include "support/postgres.h"
+#include "support/stores.h"
 #include <pthread.h>
-
-static postgres server;
-static char *folder, file[4200];
-static const char *urls[2];
-static size_t url_count;
 
 static bv_store *open_store(size_t i) {
     bv_store *s;
@@ -28,14 +22,6 @@ static bv_store *open_store(size_t i) {
 
 static void run(bv_store *s, const char *sql) {
     assert_ok(bv_store_exec(s, sql, BV_NO_VALUES, NULL));
-}
-
-static int64_t number(bv_store *s, const char *sql) {
-    int64_t value;
-    bool found;
-    assert_ok(bv_store_query_int(s, sql, BV_NO_VALUES, &value, &found));
-    assert_true(found);
-    return value;
 }
 
 /* ---- values ---- */
@@ -284,25 +270,6 @@ static void test_urls(void **state) {
     bv_error_free(&error);
 }
 
-static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
-    snprintf(file, sizeof file, "%s/store.db", folder);
-    urls[url_count++] = file;
-    if (postgres_begin(&server))
-        urls[url_count++] = server.url;
-    else
-        print_message("PostgreSQL's server is not installed: only SQLite is tested\n");
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    postgres_end(&server);
-    remove_folder(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),     cmocka_unit_test(test_parameters),
@@ -310,5 +277,5 @@ int main(void) {
         cmocka_unit_test(test_dialect),    cmocka_unit_test(test_transactions),
         cmocka_unit_test(test_migrations), cmocka_unit_test(test_urls),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }
