@@ -72,6 +72,20 @@ static void test_warm_python(void **state) {
         {"import atexit; atexit.register(print, 'end'); print('begin', end=' ')", "0",
          "begin end\n"},
         {"import threading; threading.Thread(target=print, args=('t',)).start()", "0", "t\n"},
+        {"class C:\n  def __del__(self): print('gone', len(word))\n"
+         "word = 'abc'\nc = C()\nd = C(); d.self = d\nf = lambda: c\n",
+         "0", "gone 3\ngone 3\n"},
+        {"print(*sorted(globals()), __spec__, __annotations__)", "0",
+         "__annotations__ __builtins__ __cached__ __doc__ __file__ __loader__ __name__ "
+         "__package__ __spec__ None {}\n"},
+        {"import os, sys; os.close(1); print('x')", "120", ""},
+        {"f = open('a', 'w'); f.write('unclosed')\nimport atexit, os\n"
+         "def look(f=f): f.flush(); print(open('a').read())\natexit.register(look)",
+         "0", "unclosed\n"},
+        {"import os, sys\nr, w = os.pipe()\nif os.fork() == 0:\n"
+         "  f = os.fdopen(w, 'w')\n  f.write('left open')\nelse:\n"
+         "  os.close(w); os.wait(); print(os.read(r, 99))\n",
+         "0", "b'left open'\n"},
         {"print(sorted(__builtins__.__dict__)[0], open(__file__).read()[:5])", "0",
          "ArithmeticError print\n"},
     };
