@@ -1,7 +1,6 @@
 #include "arena/level_set.h"
 
 #include "arena/judge_level.h"
-#include "arena/level_tests.h"
 #include "base/file.h"
 #include "base/text.h"
 #include <stdio.h>
@@ -51,15 +50,17 @@ static bv_status show(const bv_level *level, bv_site_level *out) {
 
 /* ---- loading ---- */
 
-static bv_status load_one(const char *path, bv_level_set *set) {
+static bv_status load_one(const char *path, const bv_level_maker *maker, bv_level_set *set) {
     bv_level **level = &set->levels[set->count];
     BV_TRY(bv_level_load(path, level));
     bv_site_level *site_level = &set->site_levels[set->count++];
-    if (set->pool) BV_TRY(bv_level_complete(*level, set->pool));
+    if (maker) BV_TRY(bv_level_complete(*level, maker));
+    set->recalled += (*level)->recalled;
     return show(*level, site_level);
 }
 
-static bv_status load_named(const char *folder, char **names, size_t count, bv_level_set *set) {
+static bv_status load_named(const char *folder, char **names, size_t count,
+                            const bv_level_maker *maker, bv_level_set *set) {
     set->levels = bv_calloc(count + 1, sizeof *set->levels);
     set->site_levels = bv_calloc(count + 1, sizeof *set->site_levels);
     bv_error *error = set->levels && set->site_levels ? BV_OK : bv_fail_memory("levels");
@@ -69,19 +70,19 @@ static bv_status load_named(const char *folder, char **names, size_t count, bv_l
         if (!file)
             error = bv_fail_memory("a path");
         else if (bv_file_exists(file))
-            error = bv_while(load_one(path, set), "loading the level %s", path);
+            error = bv_while(load_one(path, maker, set), "loading the level %s", path);
         bv_free(path);
         bv_free(file);
     }
     return error;
 }
 
-bv_status bv_level_set_load(const char *folder, bv_sandbox_pool *pool, bv_level_set *out) {
+bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out) {
     char **names = NULL;
     size_t count = 0;
-    out->pool = pool;
+    out->pool = maker ? maker->pool : NULL;
     BV_TRY(bv_dir_list(folder, &names, &count));
-    bv_error *error = load_named(folder, names, count, out);
+    bv_error *error = load_named(folder, names, count, maker, out);
     for (size_t i = 0; i < count; i++) bv_free(names[i]);
     bv_free(names);
     if (!error && !out->count)

@@ -14,6 +14,7 @@ static bv_sandbox_pool *pool;
 static char *folder;
 static char path[4200];
 static bv_level *level;
+static bv_level_maker maker;
 
 static void put(const char *name, const char *text) {
     char file[4400];
@@ -24,7 +25,7 @@ static void put(const char *name, const char *text) {
 static void open_level(void) {
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_ok(bv_level_complete(level, pool));
+    assert_ok(bv_level_complete(level, &maker));
 }
 
 static void expect(const char *language, const char *source, bv_level_verdict verdict,
@@ -130,6 +131,13 @@ static void test_scores(void **state) {
     expect("python", "print(0)\n", BV_LEVEL_WRONG_ANSWER, 2);
 }
 
+static void check_level(bv_level_check *check) {
+    assert_ok(bv_level_check_begin(level, check));
+    for (size_t i = 0; i < check->count; i++)
+        assert_ok(bv_level_check_judge(pool, level, &check->rows[i]));
+    bv_level_check_end(level, check);
+}
+
 #define WITH_CHECKER                                                                               \
     "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "            \
     "\"generator\": \"generator.py\", \"checker\": \"check.py\"}"
@@ -149,7 +157,7 @@ static void test_checker(void **state) {
     assert_string_equal(j.results[0].message, "not the sum");
     bv_level_judgement_free(&j);
     bv_level_check check;
-    assert_ok(bv_level_check_run(pool, level, &check));
+    check_level(&check);
     assert_true(check.good);
     bv_level_check_free(&check);
     /* A checker that ends in another way is no verdict. */
@@ -165,17 +173,18 @@ static void test_bad_authors(void **state) {
     bv_level_check check;
     put("wrong/too-good.py", RIGHT);
     open_level();
-    assert_ok(bv_level_check_run(pool, level, &check));
+    check_level(&check);
     assert_false(check.good);
     bv_level_check_free(&check);
     put("generator.py", "import sys\nsys.exit(1)\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "generator.py 1 0 10: exit code 1");
+    assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT,
+                 "generator.py 1 0 10: exit code 1");
     put("generator.py", "print('x', 'y')\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "has no answer to hidden/");
+    assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT, "has no answer to hidden/");
 }
 
 static int begin(void **state) {
@@ -201,6 +210,7 @@ static int end(void **state) {
 static int open_pool(void **state) {
     (void)state;
     pool = boxes_open(2);
+    maker = (bv_level_maker){.pool = pool};
     return 0;
 }
 

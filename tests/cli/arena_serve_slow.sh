@@ -4,6 +4,7 @@
 . "$BEAVER_SOURCE/tests/support/cli.sh"
 policy=full
 beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
+export XDG_CACHE_HOME=$folder/cache
 mkdir "$folder/levels"
 cp -r "$BEAVER_SOURCE"/levels/01-echo "$BEAVER_SOURCE"/levels/02-sum "$folder/levels"
 
@@ -50,6 +51,8 @@ wait $site
 [ $? = 143 ] || fail "a site that SIGTERM stops does not exit with 143"
 # All in one process, over the same store.
 serve --judges 2
+grep -q "tests of 2 levels: 0 made .* 2 known before" "$folder/serve" ||
+    fail "the tests that the judges made were not kept"
 json 'j["unexpected"] == 0 and all(g["p50_ms"] > 0 for g in j["groups"])' \
     beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 2 \
     --submissions 10 --level 01-echo --json
