@@ -1,6 +1,7 @@
 #include "arena/judge_level.h"
 
 #include "arena/author_program.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -136,7 +137,11 @@ static bv_status run_test(const judging *j, const bv_level_test *test, bv_level_
     const bv_program_run run = {
         .input = test->input.data, .input_size = test->input.size, .limits = j->level->limits};
     *out = (bv_level_test_result){.test = test};
+    uint64_t begin = bv_clock_ns();
     bv_error *error = bv_program_execute(j->pool, j->program, &run, &result);
+    j->out->run_wall_ns += bv_clock_ns() - begin;
+    j->out->run_count++;
+    begin = bv_clock_ns();
     if (!error) {
         out->cpu_ns = result.cpu_ns;
         out->wall_ns = result.wall_ns;
@@ -149,6 +154,7 @@ static bv_status run_test(const judging *j, const bv_level_test *test, bv_level_
     } else if (!error) {
         error = check_output(j, test, &result.output, out);
     }
+    j->out->check_wall_ns += bv_clock_ns() - begin;
     bv_sandbox_result_free(&result);
     return error;
 }
@@ -183,8 +189,10 @@ static bv_status run_tests(judging *j) {
 static bv_status judge(judging *j, const char *language, const void *source, size_t size) {
     bv_buffer log = {0};
     bv_level_judgement *out = j->out;
+    const uint64_t begin = bv_clock_ns();
     bv_error *error =
         bv_program_create(j->pool, language, source, size, &j->program, &log, &out->cpu_ns);
+    out->compile_wall_ns = bv_clock_ns() - begin;
     if (!error && !j->program) {
         out->verdict = BV_LEVEL_NOT_COMPILED;
         append_text(&out->message, &log, LOG_BYTES_MAX);

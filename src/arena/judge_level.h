@@ -48,6 +48,8 @@ typedef struct bv_level_judgement {
     size_t result_count;
     bv_buffer message; /* what the submitter may read: why it was refused, the compiler's log */
     uint64_t cpu_ns;   /* of all boxes, those of compiler and checker included */
+    uint64_t compile_wall_ns, run_wall_ns, check_wall_ns; /* as the judge's clock says */
+    size_t run_count;                                     /* boxes of run_wall_ns */
 } bv_level_judgement;
 
 /* *out must be {0}; free it whatever is returned. */

@@ -122,6 +122,10 @@ bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *ou
         snprintf(out->verdict, sizeof out->verdict, "%s", bv_level_verdict_name(j.verdict));
         out->score = j.score;
         out->points = level->points;
+        out->cost = (bv_judge_cost){.compile_us = (int64_t)(j.compile_wall_ns / 1000),
+                                    .run_us = (int64_t)(j.run_wall_ns / 1000),
+                                    .check_us = (int64_t)(j.check_wall_ns / 1000),
+                                    .runs = (int64_t)j.run_count};
         error = bv_json_text(detail, 0, &out->detail);
         json_decref(detail);
     }
