@@ -19,7 +19,7 @@
 typedef struct bv_judged {
     char verdict[32];
     int64_t score, points;
-    bv_buffer detail; /* a JSON object */
+    bv_buffer detail;   /* a JSON object */
     bv_judge_cost cost; /* but for waited_us */
 } bv_judged;
 

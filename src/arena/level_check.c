@@ -20,8 +20,9 @@ static void read_judgement(const bv_level_judgement *j, bv_level_check_row *row)
 bv_status bv_level_check_judge(bv_sandbox_pool *pool, const bv_level *level,
                                bv_level_check_row *row) {
     const bv_level_program *solution = row->solution;
+    const bv_judge_tools tools = {.pool = pool};
     bv_level_judgement judgement = {0};
-    bv_error *error = bv_judge_level(pool, level, solution->language, solution->source.data,
+    bv_error *error = bv_judge_level(&tools, level, solution->language, solution->source.data,
                                      solution->source.size, &judgement);
     if (!error) read_judgement(&judgement, row);
     bv_level_judgement_free(&judgement);

@@ -1,12 +1,12 @@
 #include "arena/level_set.h"
 
-#include "arena/judge_level.h"
 #include "base/file.h"
 #include "base/text.h"
 #include <stdio.h>
 #include <string.h>
 
-#define EXAMPLE_BYTES_MAX 4000 /* of an input or output that is shown */
+#define PROGRAM_BYTES_MAX ((size_t)64 << 20) /* of submissions that are kept compiled */
+#define EXAMPLE_BYTES_MAX 4000               /* of an input or output that is shown */
 
 /* ---- what is shown ---- */
 
@@ -80,7 +80,8 @@ static bv_status load_named(const char *folder, char **names, size_t count,
 bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out) {
     char **names = NULL;
     size_t count = 0;
-    out->pool = maker ? maker->pool : NULL;
+    out->tools.pool = maker ? maker->pool : NULL;
+    if (maker) BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &out->tools.programs));
     BV_TRY(bv_dir_list(folder, &names, &count));
     bv_error *error = load_named(folder, names, count, maker, out);
     for (size_t i = 0; i < count; i++) bv_free(names[i]);
@@ -99,6 +100,7 @@ void bv_level_set_free(bv_level_set *set) {
     }
     bv_free(set->levels);
     bv_free(set->site_levels);
+    bv_program_cache_destroy(&set->tools.programs);
     *set = (bv_level_set){0};
 }
 
@@ -115,7 +117,7 @@ bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *ou
     const bv_level *level = bv_level_set_find(set, lease->level);
     bv_level_judgement j = {0};
     if (!level) return bv_fail(BV_CODE_INPUT, "this judge has no level \"%s\"", lease->level);
-    bv_error *error = bv_judge_level(set->pool, level, lease->language, lease->source.data,
+    bv_error *error = bv_judge_level(&set->tools, level, lease->language, lease->source.data,
                                      lease->source.size, &j);
     if (!error) {
         json_t *detail = bv_level_judgement_json(level, &j);

@@ -5,6 +5,7 @@
 #ifndef BV_ARENA_LEVEL_SET_H
 #define BV_ARENA_LEVEL_SET_H
 
+#include "arena/judge_level.h"
 #include "arena/judges.h"
 #include "arena/level_tests.h"
 #include "arena/site.h"
@@ -13,7 +14,7 @@ typedef struct bv_level_set {
     bv_level **levels;          /* by the folders' names */
     size_t count, recalled;     /* of recalled ones the tests were known before */
     bv_site_level *site_levels; /* what a site shows of them, in the same order */
-    bv_sandbox_pool *pool;      /* borrowed; NULL: not to judge with */
+    bv_judge_tools tools;       /* the pool is borrowed; NULL: not to judge with */
 } bv_level_set;
 
 /* With a maker, hidden tests are made, so that submissions can be judged; with NULL it runs

@@ -44,7 +44,7 @@ static bv_status take(void *context, const bv_row *row) {
     "UPDATE arena_submissions SET state = 1, fence = fence + 1, judge = $1, "                      \
     "lease_until_ms = {now_ms} + $2 WHERE id = (SELECT id FROM arena_submissions "
 #define RETURNING                                                                                  \
-    " LIMIT 1 {skip_locked}) RETURNING id, user_id, level, language, fence, source, "               \
+    " LIMIT 1 {skip_locked}) RETURNING id, user_id, level, language, fence, source, "              \
     "{now_ms} - created_ms"
 
 /* What a judge left behind goes first: it has waited longest. */
@@ -122,18 +122,17 @@ static bv_status record(void *context, bv_store *s) {
         BV_VALUES(bv_int(r->lease->submission_id), bv_int(r->lease->fence)), &changed));
     r->held = changed == 1;
     if (!r->held) return BV_OK;
-    BV_TRY(bv_store_exec(s,
-                         "INSERT INTO arena_verdicts (submission_id, verdict, score, points, "
-                         "detail, judge, fence, judged_ms, waited_us, compile_us, run_us, "
-                         "check_us, runs) "
-                         "VALUES ($1, $2, $3, $4, $5, $6, $7, {now_ms}, $8, $9, $10, $11, $12)",
-                         BV_VALUES(bv_int(r->lease->submission_id), bv_text(v->verdict),
-                                   bv_int(v->score), bv_int(v->points), bv_text(v->detail),
-                                   bv_text(r->judge), bv_int(r->lease->fence),
-                                   bv_int(v->cost.waited_us), bv_int(v->cost.compile_us),
-                                   bv_int(v->cost.run_us), bv_int(v->cost.check_us),
-                                   bv_int(v->cost.runs)),
-                         NULL));
+    BV_TRY(bv_store_exec(
+        s,
+        "INSERT INTO arena_verdicts (submission_id, verdict, score, points, "
+        "detail, judge, fence, judged_ms, waited_us, compile_us, run_us, "
+        "check_us, runs) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, {now_ms}, $8, $9, $10, $11, $12)",
+        BV_VALUES(bv_int(r->lease->submission_id), bv_text(v->verdict), bv_int(v->score),
+                  bv_int(v->points), bv_text(v->detail), bv_text(r->judge), bv_int(r->lease->fence),
+                  bv_int(v->cost.waited_us), bv_int(v->cost.compile_us), bv_int(v->cost.run_us),
+                  bv_int(v->cost.check_us), bv_int(v->cost.runs)),
+        NULL));
     return keep_score(s, r);
 }
 

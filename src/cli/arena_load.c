@@ -164,10 +164,10 @@ static bv_status hand_in(bv_load *l, bv_http_client *client, const bv_load_progr
     for (*id = 0; !error && wait && !l->enough;) {
         int status;
         json_t *answer;
-        error = call(client, path, key,
-                     json_pack("{ss ss%}", "language", p->language, "source", source.data,
-                               source.size),
-                     &status, &answer);
+        error =
+            call(client, path, key,
+                 json_pack("{ss ss%}", "language", p->language, "source", source.data, source.size),
+                 &status, &answer);
         if (error) break;
         *id = json_integer_value(json_object_get(answer, "id"));
         wait = status == 429 || status == 503;
@@ -202,8 +202,8 @@ static bv_status check_verdict(bv_load *l, const bv_load_program *p, const char 
     return BV_OK;
 }
 
-static bv_status await(bv_load *l, bv_http_client *client, const bv_load_program *p, const char *key,
-                       int64_t id) {
+static bv_status await(bv_load *l, bv_http_client *client, const bv_load_program *p,
+                       const char *key, int64_t id) {
     char path[64], header[160];
     bv_buffer events = {0};
     bv_http_result r = {0};
@@ -359,11 +359,11 @@ static json_t *summaries(const bv_load *l) {
 static bv_status report(bv_load *l, double seconds, json_t *more) {
     json_t *stages = NULL, *groups = summaries(l);
     bv_error *error = bv_load_cost(l, &stages);
-    json_t *o = json_pack("{sI sI sf sf sI sI so}", "submissions", (json_int_t)l->done, "users",
-                          (json_int_t)bv_flags_int(l->flags, "users"), "seconds", seconds,
-                          "per_second", (double)l->done / seconds, "unexpected",
-                          (json_int_t)l->unexpected, "retries", (json_int_t)l->retries, "groups",
-                          groups);
+    json_t *o =
+        json_pack("{sI sI sf sf sI sI so}", "submissions", (json_int_t)l->done, "users",
+                  (json_int_t)bv_flags_int(l->flags, "users"), "seconds", seconds, "per_second",
+                  (double)l->done / seconds, "unexpected", (json_int_t)l->unexpected, "retries",
+                  (json_int_t)l->retries, "groups", groups);
     if (stages) json_object_set_new(o, "stages", stages);
     if (more) json_object_update(o, more);
     json_decref(more);

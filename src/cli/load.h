@@ -1,6 +1,6 @@
 /*
- * The parts of beaver arena load: what is submitted (load_programs.c), the users (arena_load.c), and
- * what the store says of them afterwards (load_cost.c).
+ * The parts of beaver arena load: what is submitted (load_programs.c), the users (arena_load.c),
+ * and what the store says of them afterwards (load_cost.c).
  */
 #ifndef BV_CLI_LOAD_H
 #define BV_CLI_LOAD_H

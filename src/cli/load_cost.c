@@ -9,9 +9,9 @@
 
 typedef enum stage { WAITED, COMPILE, RUN, CHECK, RECORD, HAND_IN, TOLD, STAGES } stage;
 
-static const char *const names[STAGES] = {"waiting", "compiling", "running", "checking",
+static const char *const names[STAGES] = {"waiting",   "compiling",  "running", "checking",
                                           "recording", "handing in", "telling"};
-static const char *const keys[STAGES] = {"waiting_ms", "compile_ms", "run_ms",  "check_ms",
+static const char *const keys[STAGES] = {"waiting_ms", "compile_ms", "run_ms", "check_ms",
                                          "record_ms",  "hand_in_ms", "tell_ms"};
 
 /* Sums over submissions, in milliseconds. */
@@ -65,8 +65,8 @@ static void say(const costs *c) {
     for (int i = 0; i < STAGES; i++)
         bv_cli_say("  %-11s %8.1f ms\n", names[i], c->sums[i] / (double)c->judged);
     bv_cli_say("  %.1f boxes ran each, %.1f ms a box; %zu were judged again\n",
-               (double)c->runs / (double)c->judged,
-               c->runs ? c->sums[RUN] / (double)c->runs : 0.0, c->again);
+               (double)c->runs / (double)c->judged, c->runs ? c->sums[RUN] / (double)c->runs : 0.0,
+               c->again);
 }
 
 static json_t *to_json(const costs *c) {

@@ -24,10 +24,10 @@ static void add(bv_load *l, bv_load_kind kind, const bv_level *level, const bv_l
     if (!is_wanted(l, level->name, p->language)) return;
     bv_load_program *to = &l->programs[l->count++];
     *to = (bv_load_program){.kind = kind,
-                    .level = level->name,
-                    .language = handed_in_as(l, p->language),
-                    .source = p->source.data ? p->source.data : "",
-                    .size = p->source.size};
+                            .level = level->name,
+                            .language = handed_in_as(l, p->language),
+                            .source = p->source.data ? p->source.data : "",
+                            .size = p->source.size};
     snprintf(to->name, sizeof to->name, "%s/%s", level->name, p->name);
 }
 
@@ -82,10 +82,10 @@ static bv_status add_attack(bv_load *l, const char *folder, const char *name,
     if (error) return error;
     bv_load_program *to = &l->programs[l->count++];
     *to = (bv_load_program){.kind = BV_LOAD_ATTACK,
-                    .level = level->name,
-                    .language = handed_in_as(l, language),
-                    .source = source->data ? source->data : "",
-                    .size = source->size};
+                            .level = level->name,
+                            .language = handed_in_as(l, language),
+                            .source = source->data ? source->data : "",
+                            .size = source->size};
     snprintf(to->name, sizeof to->name, "%.150s", name);
     return BV_OK;
 }
@@ -132,9 +132,10 @@ const bv_load_program *bv_load_choose(const bv_load *l, size_t index) {
 bv_status bv_load_source(const bv_load *l, const bv_load_program *p, size_t index, bv_buffer *out) {
     bv_buffer_append(out, p->source, p->size);
     if (bv_flags_bool(l->flags, "distinct"))
-        bv_buffer_printf(out, strcmp(p->language, "python") && strcmp(p->language, "shell")
-                                  ? "\n/* %lld %zu */\n"
-                                  : "\n# %lld %zu\n",
+        bv_buffer_printf(out,
+                         strcmp(p->language, "python") && strcmp(p->language, "shell")
+                             ? "\n/* %lld %zu */\n"
+                             : "\n# %lld %zu\n",
                          (long long)bv_clock_wall_ms(), index);
     return bv_buffer_error(out);
 }

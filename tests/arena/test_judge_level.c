@@ -15,6 +15,7 @@ static char *folder;
 static char path[4200];
 static bv_level *level;
 static bv_level_maker maker;
+static bv_judge_tools tools;
 
 static void put(const char *name, const char *text) {
     char file[4400];
@@ -31,7 +32,7 @@ static void open_level(void) {
 static void expect(const char *language, const char *source, bv_level_verdict verdict,
                    int64_t score) {
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, language, source, strlen(source), &j));
+    assert_ok(bv_judge_level(&tools, level, language, source, strlen(source), &j));
     if (j.verdict != verdict || j.score != score)
         fail_msg("%s: %s, %d points", source, bv_level_verdict_name(j.verdict), (int)j.score);
     bv_level_judgement_free(&j);
@@ -58,18 +59,18 @@ static void test_verdicts(void **state) {
 static void test_refused(void **state) {
     (void)state;
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, "pyton", "x", 1, &j));
+    assert_ok(bv_judge_level(&tools, level, "pyton", "x", 1, &j));
     assert_int_equal(j.verdict, BV_LEVEL_REFUSED);
     assert_non_null(strstr(j.message.data, "did you mean \"python\"?"));
     bv_level_judgement_free(&j);
-    assert_ok(bv_judge_level(pool, level, "python", "print('\xff')", 10, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "print('\xff')", 10, &j));
     assert_non_null(strstr(j.message.data, "not UTF-8: see byte 7"));
     bv_level_judgement_free(&j);
-    assert_ok(bv_judge_level(pool, level, "python", "a\0b", 3, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "a\0b", 3, &j));
     assert_non_null(strstr(j.message.data, "zero byte"));
     bv_level_judgement_free(&j);
     char *large = bv_calloc(1, 100000000);
-    assert_ok(bv_judge_level(pool, level, "python", large, 100000000, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", large, 100000000, &j));
     assert_non_null(strstr(j.message.data, "too large: 100000000 bytes"));
     bv_level_judgement_free(&j);
     bv_free(large);
@@ -87,7 +88,7 @@ static void test_hidden_inputs_stay_hidden(void **state) {
     bv_buffer text = {0};
     const char *source = "import sys\ndata = input()\nif data == '2 3': print(5)\n"
                          "else: print('out', data); sys.stderr.write('err ' + data); sys.exit(7)\n";
-    assert_ok(bv_judge_level(pool, level, "python", source, strlen(source), &j));
+    assert_ok(bv_judge_level(&tools, level, "python", source, strlen(source), &j));
     assert_int_equal(j.verdict, BV_LEVEL_FAILED);
     json_t *shown = bv_level_judgement_json(level, &j);
     assert_ok(bv_json_text(shown, 0, &text));
@@ -152,7 +153,7 @@ static void test_checker(void **state) {
     open_level();
     expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, "python", "print(1)", 8, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "print(1)", 8, &j));
     assert_int_equal(j.verdict, BV_LEVEL_WRONG_ANSWER);
     assert_string_equal(j.results[0].message, "not the sum");
     bv_level_judgement_free(&j);
@@ -163,7 +164,7 @@ static void test_checker(void **state) {
     /* A checker that ends in another way is no verdict. */
     put("check.py", "import sys\nsys.exit(3)\n");
     open_level();
-    assert_fails(bv_judge_level(pool, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
+    assert_fails(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
                  "check.py ended with the verdict failed, exit code 3");
     bv_level_judgement_free(&j);
 }
@@ -211,6 +212,7 @@ static int open_pool(void **state) {
     (void)state;
     pool = boxes_open(2);
     maker = (bv_level_maker){.pool = pool};
+    tools = (bv_judge_tools){.pool = pool};
     return 0;
 }
 
