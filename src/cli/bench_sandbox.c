@@ -212,7 +212,7 @@ static bv_status spawn_in_turn(bench *b, const peer *p, size_t runs) {
     posix_spawn_file_actions_t actions;
     if (posix_spawn_file_actions_init(&actions)) return bv_fail_memory("a benchmark");
     for (int i = 0; i < 3; i++)
-        posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDWR, 0);
+        posix_spawn_file_actions_addopen(&actions, i, "/dev/null", O_RDONLY, 0);
     bv_error *error = BV_OK;
     b->count = 0;
     for (size_t i = 0; i < runs + 5 && !error; i++) {
