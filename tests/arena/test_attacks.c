@@ -359,6 +359,7 @@ static void check_canaries(canaries *c) {
 /* ---- modes ---- */
 
 static bool run_mode(const boxes_mode *kind, void *unused) {
+    (void)unused;
     mode m = {.policy = kind->policy, .user = kind->user};
     canaries c;
     pthread_t threads[THREADS];
