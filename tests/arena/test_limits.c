@@ -47,7 +47,7 @@ static const limit_case cases[] = {
     {"cpu", 'c', 0.1, BV_VERDICT_TIME, 2},        {"wall", 'w', 1.0, BV_VERDICT_WALL, 16},
     {"memory", 'm', 50e6, BV_VERDICT_MEMORY, 2},  {"output", 'o', 1e5, BV_VERDICT_OUTPUT, 2},
     {"pids", 'p', 16, BV_VERDICT_PIDS, 2},        {"files", 'f', 8e6, BV_VERDICT_DISK, 2},
-    {"file count", 'n', 500, BV_VERDICT_DISK, 2},
+    {"file count", 'n', 200, BV_VERDICT_DISK, 2},
 };
 
 typedef struct trial {

@@ -18,6 +18,7 @@
 typedef struct talker {
     int socket, port;
     pthread_t thread;
+    pthread_mutex_t mutex; /* of what follows */
     bv_buffer answer;
     size_t piece; /* bytes that are sent at once */
 } talker;
@@ -35,10 +36,12 @@ static void *talk(void *context) {
     (void)context;
     for (int fd; (fd = accept(t.socket, NULL, NULL)) >= 0; close(fd)) {
         take_request(fd);
+        pthread_mutex_lock(&t.mutex);
         for (size_t at = 0; at < t.answer.size; at += t.piece) {
             const size_t left = t.answer.size - at;
             if (!wire_send(fd, t.answer.data + at, left < t.piece ? left : t.piece)) break;
         }
+        pthread_mutex_unlock(&t.mutex);
         shutdown(fd, SHUT_WR);
         take_request(fd); /* until the client closes */
     }
@@ -49,6 +52,7 @@ static void begin(void) {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof at;
     memset(&t, 0, sizeof t);
+    pthread_mutex_init(&t.mutex, NULL);
     t.socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_int_equal(bind(t.socket, (struct sockaddr *)&at, sizeof at), 0);
     assert_int_equal(listen(t.socket, 8), 0);
@@ -61,16 +65,19 @@ static void end(void) {
     shutdown(t.socket, SHUT_RDWR);
     pthread_join(t.thread, NULL);
     close(t.socket);
+    pthread_mutex_destroy(&t.mutex);
     bv_buffer_free(&t.answer);
 }
 
-/* A connection of its own, so that the talker is idle when the answer is changed. */
+/* On a connection of its own. */
 static bv_error *call(const char *answer, size_t size, size_t piece, bv_http_result *r) {
     char url[40];
     bv_http_client *client;
+    pthread_mutex_lock(&t.mutex);
     bv_buffer_clear(&t.answer);
     bv_buffer_append(&t.answer, answer, size);
     t.piece = piece;
+    pthread_mutex_unlock(&t.mutex);
     snprintf(url, sizeof url, "http://127.0.0.1:%d", t.port);
     assert_ok(bv_http_client_create(url, &client));
     bv_error *error = bv_http_client_call(
