@@ -200,7 +200,7 @@ static void test_mangled_cache(void **state) {
     bv_buffer good = {0}, bad = {0};
     for (int i = 0; i < 5; i++)
         bv_buffer_printf(&good, "{\"key\": \"k%d\", \"record\": {\"n\": %d}}\n", i, i);
-    for (uint32_t n = 0; n < 500; n++) {
+    for (uint32_t n = 0; n < 150; n++) {
         bv_record_cache *cache;
         mangle(&good, 7, 5, n, &bad);
         assert_ok(bv_file_write(in_folder("mangled.jsonl"), bad.data ? bad.data : "", bad.size));
@@ -247,7 +247,7 @@ static void test_mangled(void **state) {
         "{\"task_id\": \"Tiny/0\", \"completion\": \"    return 2 * x\"}\r\n\n \n"
         "{\"task_id\": \"Tiny/1\", \"completion\": \"\\u00e9\\ud83d\\ude00\\n\", \"x\": [{}]}\n"
         "{\"completion\": \"\", \"task_id\": \"Tiny/0\"}");
-    mangle_file(in_folder("s.jsonl"), 7, 3, 1000, load_samples);
+    mangle_file(in_folder("s.jsonl"), 7, 3, 400, load_samples);
     /* "hello" as gzip packs it */
     static const unsigned char packed[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
                                            0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x86,
