@@ -1,7 +1,7 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 soak bench format format-check tidy \
-        clang-tidy clean
+.PHONY: help build test run debug asan tsan coverage arm64 soak repeats bench format format-check \
+        tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -52,14 +52,19 @@ arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
 	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
 
-# About half an hour on 2 cores; RUNS=1000 REPEATS=10 is a short one.
 RUNS ?= 100000
-REPEATS ?= 1000
-soak: ## run the sandbox RUNS times and each of its limits REPEATS times, and look for what is left
+soak: ## run programs RUNS times in boxes and look for what is left (about 15 minutes)
 	@scripts/install build test
 	@cmake --preset release
-	@cmake --build build --target test_arena_sandbox -j $(JOBS)
-	@BEAVER_SOAK=$(RUNS) BEAVER_REPEATS=$(REPEATS) build/test_arena_sandbox
+	@cmake --build build --target test_arena_soak -j $(JOBS)
+	@BEAVER_SOAK=$(RUNS) build/test_arena_soak
+
+REPEATS ?= 1000
+repeats: ## try each limit REPEATS times at 0.8 and at 1.25 of it: no verdict may flip
+	@scripts/install build test
+	@cmake --preset release
+	@cmake --build build --target test_arena_limits -j $(JOBS)
+	@BEAVER_REPEATS=$(REPEATS) build/test_arena_limits
 
 bench: build ## this machine's limits, and Beaver's share of them
 	@build/beaver bench limits

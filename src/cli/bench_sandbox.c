@@ -174,7 +174,41 @@ static bv_status measure_program(bench *b, const program *p) {
 
 /* ---- others ---- */
 
-static bv_status spawn_in_turn(bench *b, char *const *words, size_t runs) {
+#define STEPS 3
+
+/* A run of another sandbox: up to three commands, all of which its time covers. */
+typedef struct peer {
+    const char *name, *steps[STEPS][24];
+} peer;
+static const peer peers[] = {
+    {"fork+exec", {{"/bin/true"}}},
+    {"bwrap", {{"bwrap",     "--unshare-all", "--ro-bind",
+                "/usr",      "/usr",          "--symlink",
+                "usr/lib",   "/lib",          "--symlink",
+                "usr/lib64", "/lib64",        "--symlink",
+                "usr/bin",   "/bin",          "--proc",
+                "/proc",     "--dev",         "/dev",
+                "--tmpfs",   "/tmp",          "--die-with-parent",
+                "/bin/true"}}},
+    /* A fresh box for each program, as the others have. */
+    {"isolate",
+     {{"isolate", "--silent", "--box-id=99", "--init"},
+      {"isolate", "--silent", "--box-id=99", "--run", "--", "/bin/true"},
+      {"isolate", "--silent", "--box-id=99", "--cleanup"}}},
+};
+
+static bv_status spawn_once(const char *const *words, const posix_spawn_file_actions_t *actions) {
+    pid_t pid;
+    int status = -1;
+    const int failed = posix_spawnp(&pid, words[0], actions, NULL, (char *const *)words, environ);
+    while (!failed && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (!failed && !status) return BV_OK;
+    return bv_fail(BV_CODE_FAULT, "%s does not work here (%s)", words[0],
+                   failed ? strerror(failed) : "it fails");
+}
+
+static bv_status spawn_in_turn(bench *b, const peer *p, size_t runs) {
     posix_spawn_file_actions_t actions;
     if (posix_spawn_file_actions_init(&actions)) return bv_fail_memory("a benchmark");
     for (int i = 0; i < 3; i++)
@@ -182,37 +216,15 @@ static bv_status spawn_in_turn(bench *b, char *const *words, size_t runs) {
     bv_error *error = BV_OK;
     b->count = 0;
     for (size_t i = 0; i < runs + 5 && !error; i++) {
-        pid_t pid;
-        int status = -1;
         const uint64_t begin = bv_clock_ns();
-        const int failed = posix_spawnp(&pid, words[0], &actions, NULL, words, environ);
-        while (!failed && waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-        }
-        if (failed || status)
-            error = bv_fail(BV_CODE_FAULT, "%s does not work here (%s)", words[0],
-                            failed ? strerror(failed) : "it fails");
+        for (size_t k = 0; k < STEPS && p->steps[k][0] && !error; k++)
+            error = spawn_once(p->steps[k], &actions);
         if (i >= 5) b->ms[b->count++] = 1e-6 * (double)(bv_clock_ns() - begin);
     }
     posix_spawn_file_actions_destroy(&actions);
     if (!error) summarize(b);
     return error;
 }
-
-typedef struct peer {
-    const char *name, *words[24];
-} peer;
-static const peer peers[] = {
-    {"fork+exec", {"/bin/true"}},
-    {"bwrap", {"bwrap",     "--unshare-all", "--ro-bind",
-               "/usr",      "/usr",          "--symlink",
-               "usr/lib",   "/lib",          "--symlink",
-               "usr/lib64", "/lib64",        "--symlink",
-               "usr/bin",   "/bin",          "--proc",
-               "/proc",     "--dev",         "/dev",
-               "--tmpfs",   "/tmp",          "--die-with-parent",
-               "/bin/true"}},
-    {"isolate", {"isolate", "--silent", "--run", "--", "/bin/true"}},
-};
 
 static bool installed(const char *name) {
     static const char *const folders[] = {"/usr/bin", "/usr/local/bin", "/bin"};
@@ -227,11 +239,11 @@ static bool installed(const char *name) {
 static bv_status measure_peers(bench *b, json_t *rows) {
     for (size_t i = 0; i < sizeof peers / sizeof *peers; i++) {
         const peer *p = &peers[i];
-        if (!installed(p->words[0])) {
+        if (!installed(p->steps[0][0])) {
             bv_cli_say("%-12s is not installed\n", p->name);
             continue;
         }
-        bv_error *error = spawn_in_turn(b, (char *const *)p->words, b->runs);
+        bv_error *error = spawn_in_turn(b, p, b->runs);
         if (error) {
             bv_cli_say("%-12s %s\n", p->name, bv_error_text(error));
             bv_error_free(&error);

@@ -26,6 +26,7 @@ struct bv_http_parser {
     size_t count;
     bv_buffer body;
     size_t body_limit;
+    char body_last; /* the byte before those that llhttp sees next */
     bool headers_complete, message_complete;
     bv_http_request request;
     int status;
@@ -80,6 +81,13 @@ static int on_chunk_extension(llhttp_t *llhttp, const char *at, size_t size) {
     return refuse(llhttp->data, 400, "extensions of chunks");
 }
 
+/* A chunk that is too large is refused by what it says, before its bytes come. */
+static int on_chunk_header(llhttp_t *llhttp) {
+    bv_http_parser *p = llhttp->data;
+    const bool fits = llhttp->content_length <= p->body_limit - p->body.size;
+    return fits ? 0 : refuse(p, 413, "the body is too large");
+}
+
 static int on_body(llhttp_t *llhttp, const char *at, size_t size) {
     bv_http_parser *p = llhttp->data;
     if (size > p->body_limit - p->body.size) return refuse(p, 413, "the body is too large");
@@ -97,6 +105,7 @@ static const llhttp_settings_t settings = {.on_url = on_url,
                                            .on_header_value = on_value,
                                            .on_headers_complete = on_headers_complete,
                                            .on_chunk_extension_name = on_chunk_extension,
+                                           .on_chunk_header = on_chunk_header,
                                            .on_body = on_body,
                                            .on_message_complete = on_message_complete};
 
@@ -250,6 +259,13 @@ static bv_http_step step_head(bv_http_parser *p) {
     return size ? parse_head(p, size) : BV_HTTP_MORE;
 }
 
+/* llhttp takes a bare line feed for the end of a chunked body; others read on. `end` is behind it.
+ */
+static bool is_strict_end(const bv_http_parser *p, const char *from, const char *end) {
+    if (!(p->llhttp.flags & F_CHUNKED)) return true;
+    return (end - from >= 2 ? end[-2] : p->body_last) == '\r';
+}
+
 static bv_http_step step_body(bv_http_parser *p) {
     const char *from = p->in.data + p->used;
     const size_t waiting = p->in.size - p->used;
@@ -257,12 +273,15 @@ static bv_http_step step_body(bv_http_parser *p) {
     const llhttp_errno_t code = llhttp_execute(&p->llhttp, from, waiting);
     if (p->state == AT_ERROR) return BV_HTTP_BAD;
     if (code == HPE_OK) {
+        if (waiting) p->body_last = from[waiting - 1];
         p->used = p->in.size;
         return BV_HTTP_MORE;
     }
     if (code != HPE_PAUSED || !p->message_complete)
         return bad(p, 400, llhttp_get_error_reason(&p->llhttp));
-    p->used += (size_t)(llhttp_get_error_pos(&p->llhttp) - from);
+    const char *end = llhttp_get_error_pos(&p->llhttp);
+    if (!is_strict_end(p, from, end)) return bad(p, 400, "a line feed ends the body");
+    p->used += (size_t)(end - from);
     p->state = AT_END;
     if (p->body.data) p->request.body = p->body.data;
     p->request.body_size = p->body.size;

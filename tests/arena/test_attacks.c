@@ -18,13 +18,11 @@
  *   file         one more file with this name in the compiler's box
  *   within       its box must be gone by then
  */
-#include "support/check.h"
+#include "support/boxes.h"
 
 #include "arena/language.h"
-#include "arena/sandbox_selftest.h"
 #include "base/clock.h"
 #include "base/memory.h"
-#include <grp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -360,19 +358,13 @@ static void check_canaries(canaries *c) {
 
 /* ---- modes ---- */
 
-static void become_ordinary(void) {
-    assert_int_equal(setgroups(0, NULL), 0);
-    assert_int_equal(setresgid(65534, 65534, 65534), 0);
-    assert_int_equal(setresuid(65534, 65534, 65534), 0);
-    /* Or we could not start ourselves from /proc/self/exe. */
-    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
-}
-
-static int run_mode(mode *m) {
+static bool run_mode(const boxes_mode *kind, void *unused) {
+    (void)unused;
+    mode m = {.policy = kind->policy, .user = kind->user};
     canaries c;
     pthread_t threads[THREADS];
     char file[128], process[64], port[64], abstract[96];
-    const bool nested = m->policy == BV_POLICY_NESTED;
+    const bool nested = m.policy == BV_POLICY_NESTED;
     /* Whatever outlives its box becomes a child of ours, and is found at the end. */
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
     set_canaries(&c);
@@ -388,41 +380,25 @@ static int run_mode(mode *m) {
                                port,
                                abstract,
                                nested ? "CANARY_NESTED=1" : "CANARY_FULL=1",
-                               nested && m->user ? "CANARY_SHARED_USER=1" : NULL,
+                               nested && m.user ? "CANARY_SHARED_USER=1" : NULL,
                                NULL};
-    m->env = env;
-    const bv_sandbox_options options = {.policy = m->policy, .boxes = THREADS};
-    assert_ok(bv_sandbox_pool_create(&options, &m->pool));
+    m.env = env;
+    const bv_sandbox_options options = {.policy = m.policy, .boxes = THREADS};
+    assert_ok(bv_sandbox_pool_create(&options, &m.pool));
     for (int i = 0; i < THREADS; i++)
-        assert_int_equal(pthread_create(&threads[i], NULL, worker, m), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, worker, &m), 0);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
-    bv_sandbox_pool_destroy(&m->pool);
+    bv_sandbox_pool_destroy(&m.pool);
     check_canaries(&c);
     for (int i = 0; i < 400 && waitpid(-1, NULL, WNOHANG) >= 0; i++) usleep(5000);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    print_message("%s%s: %d attacks, %d failures\n", m->user ? "user " : "",
-                  bv_sandbox_policy_name(m->policy), m->done, m->failures);
-    return m->failures || m->done < 60 ? 1 : 0;
+    print_message("%s: %d attacks, %d failures\n", boxes_mode_name(kind), m.done, m.failures);
+    return m.failures == 0 && m.done >= 60;
 }
 
-/* In a child, which may become another user. An assertion that fails there ends it otherwise. */
 static void try_mode(bv_sandbox_policy policy, bool user) {
-    const pid_t child = fork();
-    if (child == 0) {
-        mode m = {.policy = policy, .user = user || geteuid() != 0};
-        setenv("HOST_SECRET", SECRET, 1);
-        if (user) become_ordinary();
-        bv_error *error = bv_selftest_require(policy);
-        if (error) print_message("not here: %s\n", bv_error_text(error));
-        const bool skipped = error != NULL;
-        bv_error_free(&error);
-        _exit(skipped ? 77 : run_mode(&m));
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFEXITED(status));
-    if (WEXITSTATUS(status) == 77) skip();
-    assert_int_equal(WEXITSTATUS(status), 0);
+    setenv("HOST_SECRET", SECRET, 1);
+    boxes_try(run_mode, policy, user, NULL);
 }
 
 static void test_full(void **state) {
@@ -435,12 +411,10 @@ static void test_nested(void **state) {
 }
 static void test_full_as_user(void **state) {
     (void)state;
-    if (geteuid() != 0) skip();
     try_mode(BV_POLICY_FULL, true);
 }
 static void test_nested_as_user(void **state) {
     (void)state;
-    if (geteuid() != 0) skip();
     try_mode(BV_POLICY_NESTED, true);
 }
 

@@ -178,11 +178,109 @@ static void test_deadlines(void **state) {
         assert_false(bv_level_parse_deadline(bad[i], &ms));
 }
 
+#define ALL                                                                                        \
+    "{\"title\": \"Sum\", \"points\": 10, \"languages\": [\"python\", \"c\", \"shell\"],\n"        \
+    " \"limits\": {\"cpu\": \"2s\", \"wall\": \"4s\", \"memory\": \"64M\", \"output\": \"1M\","    \
+    " \"files\": \"1M\", \"pids\": 4},\n \"deadline\": \"2030-12-31T23:59:59Z\","                  \
+    " \"scoring\": \"each\",\n \"tests\": {\"visible\": 1, \"hidden\": 10},"                       \
+    " \"generator\": \"generator.py\", \"seed\": 7,\n"                                             \
+    " \"checker\": \"numbers\", \"tolerance\": 1e-6}\n"
+
+/* What a parser may stumble over: depth, numbers that fit nowhere, texts that are none. */
+static void test_hostile_json(void **state) {
+    (void)state;
+    static const char *const values[] = {"1e999",
+                                         "-1e999",
+                                         "99999999999999999999",
+                                         "-9223372036854775809",
+                                         "1.5",
+                                         "-0",
+                                         "\"\"",
+                                         "null",
+                                         "true",
+                                         "{}",
+                                         "[[]]",
+                                         "0x10",
+                                         "1e3",
+                                         "\"a\\u0000b\"",
+                                         "\"\xff\"",
+                                         "\"\\ud800\"",
+                                         "\xef\xbb\xbf"
+                                         "1",
+                                         "NaN"};
+    static const char *const keys[] = {"title", "points",    "seed",   "deadline",  "checker",
+                                       "tests", "languages", "limits", "generator", "scoring"};
+    char json[1000];
+    put("level.json", ALL);
+    assert_ok(load());
+    for (size_t k = 0; k < sizeof keys / sizeof *keys; k++)
+        for (size_t v = 0; v < sizeof values / sizeof *values; v++) {
+            /* In the place of the member's own value. */
+            const char *at = strstr(ALL, keys[k]) + strlen(keys[k]) + 3;
+            const size_t length = *at == '{'   ? strcspn(at, "}") + 1
+                                  : *at == '[' ? strcspn(at, "]") + 1
+                                  : *at == '"' ? strcspn(at + 1, "\"") + 2
+                                               : strcspn(at, ",}");
+            snprintf(json, sizeof json, "%.*s%s%s", (int)(at - ALL), ALL, values[v], at + length);
+            put("level.json", json);
+            bv_error *error = load();
+            if (bv_error_code(error) >= BV_CODE_FAULT)
+                fail_msg("%s: %s", json, bv_error_text(error));
+            /* Numbers where numbers stand, a text for a title, no limits: legal. */
+            const bool may = !strcmp(keys[k], "points") || !strcmp(keys[k], "seed") ||
+                             !strcmp(keys[k], "title") || !strcmp(keys[k], "limits");
+            if (!error && !may) fail_msg("%s was taken", json);
+            bv_error_free(&error);
+        }
+    bv_buffer deep = {0};
+    for (int i = 0; i < 200000; i++) bv_buffer_text(&deep, i % 2 ? "[" : "{\"title\":");
+    put("level.json", deep.data);
+    assert_fails(load(), BV_CODE_INPUT, "");
+    bv_buffer_clear(&deep);
+    bv_buffer_text(&deep, "{\"title\": \"");
+    for (int i = 0; i < 3000000; i++) bv_buffer_text(&deep, "a");
+    bv_buffer_text(&deep, "\"," ALL);
+    put("level.json", deep.data);
+    assert_fails(load(), BV_CODE_INPUT, "");
+    bv_buffer_free(&deep);
+}
+
+/* Whatever stands in a folder of tests. */
+static void test_names_of_tests(void **state) {
+    (void)state;
+    static const char *const names[] = {".in",   "1.in.in", "-.in",      "1.IN",
+                                        "1",     "a b.in",  "\xff.in",   "..in",
+                                        "1.in~", "\n.in",   "1.out.out", "2.in.out"};
+    char path[4400];
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "tests/visible/%s", names[i]);
+        put(name, "1 2\n");
+        assert_fails(load(), BV_CODE_INPUT, "tests/visible");
+        take_away(name);
+    }
+    snprintf(path, sizeof path, "%s/tests/visible/2.in", level);
+    assert_int_equal(mkdir(path, 0700), 0);
+    assert_fails(load(), BV_CODE_INPUT, "");
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for a writer */
+    assert_fails(load(), BV_CODE_INPUT, "");
+    assert_int_equal(unlink(path), 0);
+    assert_ok(load());
+}
+
 static void test_mangled(void **state) {
     (void)state;
     char path[4400];
+    put("level.json", ALL);
     snprintf(path, sizeof path, "%s/level.json", level);
-    mangle_file(path, 5, 1, 400, load);
+    mangle_file(path, 5, 1, 800, load);
+    /* Cut at each byte. */
+    for (size_t size = 0; size + 1 < sizeof ALL - 1; size++) {
+        assert_ok(bv_file_write(path, ALL, size));
+        assert_fails(load(), BV_CODE_INPUT, "level.json");
+    }
+    put("level.json", ALL);
     snprintf(path, sizeof path, "%s/statement.md", level);
     mangle_file(path, 5, 2, 100, load);
 }
@@ -210,6 +308,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_links_are_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_names, begin, end),
         cmocka_unit_test(test_deadlines),
+        cmocka_unit_test_setup_teardown(test_hostile_json, begin, end),
+        cmocka_unit_test_setup_teardown(test_names_of_tests, begin, end),
         cmocka_unit_test_setup_teardown(test_mangled, begin, end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,6 +194,47 @@ static bv_error *load_gzip(void) {
     return error;
 }
 
+/* A cache is only a help: bad lines are left out, and a good one still goes in. */
+static void test_mangled_cache(void **state) {
+    (void)state;
+    bv_buffer good = {0}, bad = {0};
+    for (int i = 0; i < 5; i++)
+        bv_buffer_printf(&good, "{\"key\": \"k%d\", \"record\": {\"n\": %d}}\n", i, i);
+    for (uint32_t n = 0; n < 150; n++) {
+        bv_record_cache *cache;
+        mangle(&good, 7, 5, n, &bad);
+        assert_ok(bv_file_write(in_folder("mangled.jsonl"), bad.data ? bad.data : "", bad.size));
+        for (int again = 0; again < 2; again++) {
+            assert_ok(bv_record_cache_open(in_folder("mangled.jsonl"), &cache));
+            if (!again) assert_ok(bv_record_cache_put(cache, "new", json_pack("{si}", "n", 9)));
+            json_t *new = bv_record_cache_get(cache, "new");
+            assert_int_equal(json_integer_value(json_object_get(new, "n")), 9);
+            json_decref(new);
+            bv_record_cache_close(&cache);
+        }
+    }
+    bv_buffer_free(&good);
+    bv_buffer_free(&bad);
+}
+
+/* Cut at each byte: what is left of the last line is refused with its line's number. */
+static void test_cut_samples(void **state) {
+    (void)state;
+    static const char text[] = "{\"task_id\": \"Tiny/0\", \"completion\": \"    return 2 * x\"}\n\n"
+                               "{\"task_id\": \"Tiny/1\", \"completion\": \"\\u00e9\"}\n";
+    const size_t first = strcspn(text, "\n"), second = sizeof text - 1;
+    for (size_t size = 0; size <= second; size++) {
+        assert_ok(bv_file_write(in_folder("s.jsonl"), text, size));
+        bv_error *error = load_samples();
+        const bool whole = (size >= first && size <= first + 2) || size >= second - 1;
+        if (!error != whole) fail_msg("cut at %zu: %s", size, bv_error_text(error));
+        if (error && size)
+            assert_non_null(
+                strstr(bv_error_text(error), size < first ? "reading line 1" : "reading line 3"));
+        bv_error_free(&error);
+    }
+}
+
 static void test_mangled(void **state) {
     (void)state;
     set_name = "humaneval";
@@ -202,8 +243,11 @@ static void test_mangled(void **state) {
     set_name = "mbpp";
     copy_file(PROBLEMS "mbpp.jsonl", "set");
     mangle_file(in_folder("set"), 7, 2, 300, load_set);
-    put("s.jsonl", "{\"task_id\": \"Tiny/0\", \"completion\": \"    return 2 * x\"}\n");
-    mangle_file(in_folder("s.jsonl"), 7, 3, 300, load_samples);
+    put("s.jsonl",
+        "{\"task_id\": \"Tiny/0\", \"completion\": \"    return 2 * x\"}\r\n\n \n"
+        "{\"task_id\": \"Tiny/1\", \"completion\": \"\\u00e9\\ud83d\\ude00\\n\", \"x\": [{}]}\n"
+        "{\"completion\": \"\", \"task_id\": \"Tiny/0\"}");
+    mangle_file(in_folder("s.jsonl"), 7, 3, 400, load_samples);
     /* "hello" as gzip packs it */
     static const unsigned char packed[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
                                            0x03, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x86,
@@ -236,6 +280,8 @@ int main(void) {
         cmocka_unit_test(test_samples_of_a_file),
         cmocka_unit_test(test_judging),
         cmocka_unit_test(test_torn_cache),
+        cmocka_unit_test(test_mangled_cache),
+        cmocka_unit_test(test_cut_samples),
         cmocka_unit_test(test_mangled),
     };
     return cmocka_run_group_tests(tests, begin, end);

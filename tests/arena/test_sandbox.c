@@ -1,23 +1,15 @@
 /*
- * The sandbox's contract: streams, files, two boxes at once, killing, limits that do not flip, and
- * nothing that is left behind, also when the arena is killed. BEAVER_REPEATS (20) is how often each
- * limit is tried at 0.8 and at 1.25 of its value, BEAVER_SOAK (200) how many runs are looked at for
- * leaks.
+ * The sandbox's contract: streams, files, two boxes at once, killing, and nothing that is left
+ * behind when the arena is killed. Limits: test_limits.c, many runs: test_soak.c.
  */
-#include "support/check.h"
+#include "support/boxes.h"
 
-#include "arena/language.h"
 #include "arena/sandbox_cgroup.h"
-#include "arena/sandbox_selftest.h"
 #include "base/clock.h"
-#include "base/memory.h"
-#include <dirent.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 static bv_sandbox_policy policy = BV_POLICY_FULL;
@@ -34,11 +26,6 @@ static bv_sandbox_job shell_job(const char *const *argv) {
     bv_sandbox_limits_default(&job.limits);
     job.limits.wall_ns = 20000000000;
     return job;
-}
-
-static int repeats(const char *name, int usual) {
-    const char *text = getenv(name);
-    return text ? (int)strtol(text, NULL, 10) : usual;
 }
 
 /* ---- one box ---- */
@@ -162,186 +149,48 @@ static void test_kill(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
-/* ---- limits do not flip ---- */
-
-static const char program[] =
-    "#include <fcntl.h>\n#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n"
-    "#include <time.h>\n#include <unistd.h>\n"
-    "int main(int argc, char **argv) {\n"
-    "    char what = 0;\n    double x = 0;\n    static char block[1000];\n"
-    "    if (argc > 1) return 9;\n    (void)argv;\n"
-    "    if (scanf(\"%c %lf\", &what, &x) != 2) return 8;\n"
-    "    if (what == 'c') while (clock() < x * CLOCKS_PER_SEC) {}\n"
-    "    if (what == 'w') usleep((useconds_t)(x * 1e6));\n"
-    "    if (what == 'm') memset(malloc((size_t)x), 1, (size_t)x), usleep(30000);\n"
-    "    if (what == 'o') for (int i = 0; i < x / 1000; i++) fwrite(block, 1, 1000, stdout);\n"
-    "    if (what == 'p') {\n"
-    "        for (int i = 1; i < (int)x; i++) if (fork() == 0) { usleep(100000); _exit(0); }\n"
-    "        usleep(100000);\n    }\n"
-    "    if (what == 'f') {\n"
-    "        int f = open(\"f\", O_WRONLY | O_CREAT, 0600);\n"
-    "        for (int i = 0; i < x / 1000; i++) if (write(f, block, 1000) < 0) break;\n    }\n"
-    "    return 0;\n}\n";
-
-typedef struct limit_case {
-    char what;
-    double limit;
-    bv_sandbox_verdict verdict;
-} limit_case;
-
-static void set_limit(bv_sandbox_limits *l, const limit_case *c) {
-    bv_sandbox_limits_default(l);
-    l->cpu_ns = 20000000000, l->wall_ns = 60000000000;
-    if (c->what == 'c') l->cpu_ns = (uint64_t)(c->limit * 1e9);
-    if (c->what == 'w') l->wall_ns = (uint64_t)(c->limit * 1e9);
-    if (c->what == 'm') l->memory_bytes = (uint64_t)c->limit;
-    if (c->what == 'o') l->output_bytes = (uint64_t)c->limit;
-    if (c->what == 'p') l->pids = (uint32_t)c->limit;
-    if (c->what == 'f') l->files_bytes = (uint64_t)c->limit;
-}
-
-static void try_limit(bv_sandbox_pool *pool, const bv_artifact *a, const limit_case *c,
-                      double share) {
-    char input[64];
-    bv_sandbox_job job = {0};
-    bv_sandbox_result r = {0};
-    bv_language_job(a, &job);
-    set_limit(&job.limits, c);
-    snprintf(input, sizeof input, "%c %f\n", c->what, share * c->limit);
-    job.input = input, job.input_size = strlen(input);
-    assert_ok(bv_sandbox_run(pool, &job, &r));
-    const bv_sandbox_verdict right = share < 1 ? BV_VERDICT_OK : c->verdict;
-    if (r.verdict != right)
-        fail_msg("%c at %.2f: %s, %s", c->what, share, bv_sandbox_verdict_name(r.verdict),
-                 r.reason);
-    bv_sandbox_result_free(&r);
-}
-
-static void test_limits(void **state) {
-    (void)state;
-    /* Waiting is disturbed by whoever uses the machine: its limit is long enough for that. */
-    static const limit_case cases[] = {
-        {'c', 0.1, BV_VERDICT_TIME},   {'w', 1.0, BV_VERDICT_WALL}, {'m', 50e6, BV_VERDICT_MEMORY},
-        {'o', 1e5, BV_VERDICT_OUTPUT}, {'p', 16, BV_VERDICT_PIDS},  {'f', 8e6, BV_VERDICT_DISK},
-    };
-    const int count = repeats("BEAVER_REPEATS", 20);
-    const bv_language *c = bv_language_find("c");
-    bv_sandbox_pool *pool = make_pool(2, &c->run_root);
-    const bv_sandbox_file source = {.name = "main.c", .bytes = program, .size = sizeof program - 1};
-    bv_artifact a;
-    bv_sandbox_result r = {0};
-    assert_ok(bv_language_compile(pool, c, &source, 1, &a, &r));
-    if (!a.file_count) fail_msg("%s", r.error.data);
-    bv_sandbox_result_free(&r);
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        for (int k = 0; k < (cases[i].what == 'w' ? count / 10 + 1 : count); k++) {
-            try_limit(pool, &a, &cases[i], 0.8);
-            try_limit(pool, &a, &cases[i], 1.25);
-        }
-    bv_artifact_free(&a);
-    bv_sandbox_pool_destroy(&pool);
-}
-
 /* ---- nothing is left ---- */
 
-static size_t count_names(const char *folder, const char *part) {
-    DIR *d = opendir(folder);
-    size_t count = 0;
-    for (struct dirent *e; d && (e = readdir(d));) count += strstr(e->d_name, part) != NULL;
-    if (d) closedir(d);
-    return count;
-}
-
-typedef struct left_over {
-    size_t descriptors, groups, folders, mounts;
-} left_over;
-
-static left_over look(void) {
+/* What is left of a dead arena: control groups, and work folders. */
+static size_t count_left(pid_t arena) {
+    char name[64];
     bv_cgroup_bases bases;
-    bv_buffer mounts = {0};
-    left_over l = {.descriptors = count_names("/proc/self/fd", ""),
-                   .folders = count_names("/tmp", "beaver-sandbox-")};
-    char own[64];
-    snprintf(own, sizeof own, "beaver-box-%d-", (int)getpid());
+    size_t count = 0;
     bv_cgroup_find(NULL, NULL, &bases);
-    if (bases.memory[0]) l.groups += count_names(bases.memory, own);
-    if (bases.pids[0]) l.groups += count_names(bases.pids, own);
-    if (bases.cpu[0]) l.groups += count_names(bases.cpu, own);
-    assert_ok(bv_file_read("/proc/self/mountinfo", &mounts));
-    for (size_t i = 0; i < mounts.size; i++) l.mounts += mounts.data[i] == '\n';
-    bv_buffer_free(&mounts);
-    return l;
+    snprintf(name, sizeof name, "beaver-box-%d-", (int)arena);
+    if (bases.memory[0]) count += boxes_count_names(bases.memory, name);
+    if (bases.pids[0]) count += boxes_count_names(bases.pids, name);
+    if (bases.cpu[0]) count += boxes_count_names(bases.cpu, name);
+    snprintf(name, sizeof name, "beaver-sandbox-%d-", (int)arena);
+    return count + boxes_count_names("/tmp", name);
 }
 
-typedef struct runner {
+/* A program that would outlive everybody: it ignores what it can, and has children that leave. */
+static pid_t start_arena(const boxes_mode *mode, int output) {
+    static const char line[] = "trap '' HUP INT QUIT TERM PIPE; sleep 30 & (setsid sleep 30 &) &\n"
+                               "setsid sh -c 'sleep 30 & sleep 30' & echo x; sleep 30";
+    const char *const argv[] = {"sh", "-c", line, NULL};
+    const pid_t arena = fork();
+    if (arena) return arena;
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 2};
+    bv_sandbox_job job = shell_job(argv);
     bv_sandbox_pool *pool;
-    int runs;
-    bool failed;
-} runner;
-
-static void *run_many(void *context) {
-    runner *w = context;
-    static const char *const lines[] = {"exit 0", "sleep 9 & exit 0", "echo x > f; mkdir d; exit 3",
-                                        "kill -9 $$"};
-    for (int i = 0; i < w->runs; i++) {
-        const char *const argv[] = {"/bin/sh", "-c", lines[i % 4], NULL};
-        const bv_sandbox_job job = shell_job(argv);
-        bv_sandbox_result r = {0};
-        bv_error *error = bv_sandbox_run(w->pool, &job, &r);
-        if (error) print_error("%s\n", bv_error_text(error));
-        if (error || r.verdict > BV_VERDICT_FAILED) {
-            print_error("%s: %s\n", bv_sandbox_verdict_name(r.verdict), r.reason);
-            w->failed = true;
-        }
-        bv_error_free(&error);
-        bv_sandbox_result_free(&r);
-    }
-    return NULL;
-}
-
-static void test_leaks(void **state) {
-    (void)state;
-    const int soak = repeats("BEAVER_SOAK", 200);
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    const left_over before = look();
-    runner w[4];
-    pthread_t threads[4];
-    bv_sandbox_pool *pool = make_pool(4, NULL);
-    for (int i = 0; i < 4; i++) {
-        w[i] = (runner){pool, soak / 4, false};
-        assert_int_equal(pthread_create(&threads[i], NULL, run_many, &w[i]), 0);
-    }
-    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
-    for (int i = 0; i < 4; i++) assert_false(w[i].failed);
-    bv_sandbox_pool_destroy(&pool);
-    const left_over after = look();
-    assert_int_equal(after.descriptors, before.descriptors);
-    assert_int_equal(after.groups, 0);
-    assert_int_equal(after.mounts, before.mounts);
-    assert_true(after.folders <= before.folders);
-    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    bv_sandbox_box *box;
+    job.output_connected = true, job.output_fd = output;
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    assert_ok(bv_sandbox_start(pool, &job, 1, &box));
+    for (;;) pause();
 }
 
 /* An arena with a running box is killed: the box is gone within a second, and the next start
  * removes what the system cannot. */
-static void test_killed_arena(void **state) {
-    (void)state;
+static bool kill_arena(const boxes_mode *mode, void *unused) {
     int ready[2];
-    char byte, groups[64];
-    bv_cgroup_bases bases;
+    char byte;
+    (void)unused;
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
     assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
-    const pid_t arena = fork();
-    if (arena == 0) {
-        const char *const argv[] = {"sh", "-c", "sleep 30 & sleep 30 & echo x; sleep 30", NULL};
-        bv_sandbox_pool *pool = make_pool(2, NULL);
-        bv_sandbox_job job = shell_job(argv);
-        bv_sandbox_box *box;
-        job.output_connected = true, job.output_fd = ready[1];
-        assert_ok(bv_sandbox_start(pool, &job, 1, &box));
-        for (;;) pause();
-    }
+    const pid_t arena = start_arena(mode, ready[1]);
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
     const uint64_t begin = bv_clock_ns();
@@ -349,20 +198,37 @@ static void test_killed_arena(void **state) {
     /* The box's processes hold the other end of the pipe; slots become our children and end. */
     while (read(ready[0], &byte, 1) > 0) {
     }
-    assert_true(bv_clock_ns() - begin < 1000000000);
+    const uint64_t gone = bv_clock_ns() - begin;
     while (waitpid(-1, NULL, 0) > 0) {
     }
-    assert_true(bv_clock_ns() - begin < 2000000000);
+    const uint64_t ended = bv_clock_ns() - begin;
     close(ready[0]);
-    bv_sandbox_pool *pool = make_pool(1, NULL);
+    const size_t before = count_left(arena);
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    bv_sandbox_pool *pool;
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
     bv_sandbox_pool_destroy(&pool);
-    bv_cgroup_find(NULL, NULL, &bases);
-    snprintf(groups, sizeof groups, "beaver-box-%d-", (int)arena);
-    if (bases.memory[0]) assert_int_equal(count_names(bases.memory, groups), 0);
-    if (bases.pids[0]) assert_int_equal(count_names(bases.pids, groups), 0);
-    snprintf(groups, sizeof groups, "beaver-sandbox-%d-", (int)arena);
-    assert_int_equal(count_names("/tmp", groups), 0);
-    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    const size_t after = count_left(arena);
+    print_message("%s: programs gone after %.3f s, slots after %.3f s; left: %zu, then %zu\n",
+                  boxes_mode_name(mode), 1e-9 * (double)gone, 1e-9 * (double)ended, before, after);
+    return gone < 1000000000 && ended < 2000000000 && after == 0;
+}
+
+static void test_killed_arena(void **state) {
+    (void)state;
+    boxes_try(kill_arena, BV_POLICY_FULL, false, NULL);
+}
+static void test_killed_nested_arena(void **state) {
+    (void)state;
+    boxes_try(kill_arena, BV_POLICY_NESTED, false, NULL);
+}
+static void test_killed_arena_of_user(void **state) {
+    (void)state;
+    boxes_try(kill_arena, BV_POLICY_FULL, true, NULL);
+}
+static void test_killed_nested_arena_of_user(void **state) {
+    (void)state;
+    boxes_try(kill_arena, BV_POLICY_NESTED, true, NULL);
 }
 
 /* ---- names ---- */
@@ -389,10 +255,15 @@ int main(void) {
     const char *wish = getenv("BEAVER_POLICY");
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
-        cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
-        cmocka_unit_test(test_kill),     cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_leaks),    cmocka_unit_test(test_killed_arena),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs),
+        cmocka_unit_test(test_two_boxes),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_killed_arena),
+        cmocka_unit_test(test_killed_nested_arena),
+        cmocka_unit_test(test_killed_arena_of_user),
+        cmocka_unit_test(test_killed_nested_arena_of_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /*
  * Bytes to requests, without sockets: every probe that other servers are known to read in two ways
  * must be refused, everything legal read as it is meant, and the reading may not depend on how the
- * bytes were cut into pieces. Mutations of legal requests are a function of the printed seed.
+ * bytes were cut into pieces. Mutations, of the probes and of made-up connections of several
+ * requests, are a function of the printed seed.
  */
 #include "support/check.h"
 
@@ -11,6 +12,7 @@
 #include "http/parser.h"
 #include "support/faults.h"
 #include "support/mangle.h"
+#include "support/requests.h"
 
 #define SEED 17u
 
@@ -19,21 +21,26 @@ static const bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
 /* What a connection's bytes mean, as text: a line a request, and how it ended. Why something was
  * refused may depend on the pieces, that it was may not; so the reason is given only for a whole.
  */
-static void read_all(const char *bytes, size_t size, size_t piece, bv_buffer *out) {
+static void read_from(const char *bytes, size_t size, size_t first, size_t piece, bv_buffer *out) {
     bv_http_parser *p;
+    bv_buffer_clear(out);
     assert_ok(bv_http_parser_create(&limits, &p));
-    for (size_t at = 0; at <= size; at += piece) {
-        const size_t n = at + piece < size ? piece : size - at;
+    for (size_t at = 0; at <= size; at += at || !first ? piece : first) {
+        const size_t wanted = at || !first ? piece : first;
+        const size_t n = at + wanted < size ? wanted : size - at;
         assert_true(bv_http_parser_append(p, bytes + at, n));
         for (bv_http_step step; (step = bv_http_parser_step(p)) != BV_HTTP_MORE;) {
             const bv_http_request *r = bv_http_parser_request(p);
             if (step == BV_HTTP_BAD) {
-                const char *why = piece < size ? "" : bv_http_parser_why(p);
+                const char *why = first || piece < size ? "" : bv_http_parser_why(p);
                 bv_buffer_printf(out, "%d %s", bv_http_parser_status(p), why);
                 bv_http_parser_destroy(&p);
                 return;
             }
-            if (step == BV_HTTP_HEAD) continue;
+            if (step == BV_HTTP_HEAD) {
+                bv_http_parser_limit_body(p, (size_t)limits.body_bytes); /* as connections do */
+                continue;
+            }
             bv_buffer_printf(out, "%s %s ? %s headers %zu body ", r->method, r->path, r->query,
                              r->header_count);
             bv_buffer_append(out, r->body, r->body_size);
@@ -47,7 +54,12 @@ static void read_all(const char *bytes, size_t size, size_t piece, bv_buffer *ou
     bv_http_parser_destroy(&p);
 }
 
+static void read_all(const char *bytes, size_t size, size_t piece, bv_buffer *out) {
+    read_from(bytes, size, 0, piece, out);
+}
+
 #define H "Host: a\r\n"
+#define C H "Transfer-Encoding: chunked\r\n\r\n"
 
 typedef struct probe {
     const char *bytes, *meaning; /* how the meaning begins */
@@ -101,6 +113,37 @@ static const probe probes[] = {
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n",
      "400 headers after"},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n", "400"},
+    /* lengths that would overflow somebody's integer, or that not everybody reads as a number */
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 9223372036854775807\r\n\r\n", "413"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551615\r\n\r\n", "4"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551616\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 18446744073709551619\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 4294967299\r\n\r\nabc", "413"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 1048577\r\n\r\nabc", "413"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 1048576\r\n\r\nabc", "more"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: -1\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 0x3\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 3e0\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 1_0\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length: 3 3\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" H "Content-Length:\r\n\r\nabc", "400"},
+    {"POST / HTTP/1.1\r\n" C "7fffffffffffffff\r\n", "413"},
+    {"POST / HTTP/1.1\r\n" C "ffffffffffffffff\r\nab", "413"},
+    {"POST / HTTP/1.1\r\n" C "10000000000000002\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "100000002\r\nab\r\n0\r\n\r\n", "413"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\r\nffffffffffffffff\r\nab\r\n0\r\n\r\n", "413"},
+    {"POST / HTTP/1.1\r\n" C "0x2\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "+2\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C " 2\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2 \r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "1\r\nab\r\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\r\n0\r\n\n", "400 a line feed"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\n0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\r\n0\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\r0\r\n\r\n", "400"},
+    {"POST / HTTP/1.1\r\n" C "2\r\nab\r\n0\r\r\n", "400"},
     {"GET / HTTP/2.0\r\n" H "\r\n", "505"},
     {"GET / HTTP/1.9\r\n" H "\r\n", "505"},
     {"GET /\r\n" H "\r\n", "505"},
@@ -181,6 +224,58 @@ static void test_body_limit_at_the_head(void **state) {
     bv_http_parser_destroy(&p);
 }
 
+/* Cut in two at each byte, which is where a socket may cut. */
+static void test_cut_anywhere(void **state) {
+    (void)state;
+    bv_buffer whole = {0}, cut = {0};
+    for (size_t i = 0; i < PROBES; i++) {
+        const size_t size = strlen(probes[i].bytes);
+        read_all(probes[i].bytes, size, size, &whole);
+        for (size_t at = 1; at < size; at++) {
+            read_from(probes[i].bytes, size, at, size, &cut);
+            if (whole.size < cut.size || memcmp(whole.data, cut.data, cut.size) != 0)
+                fail_msg("%s\ncut at %zu: \"%s\" and \"%s\"", probes[i].bytes, at, whole.data,
+                         cut.data);
+        }
+    }
+    bv_buffer_free(&whole);
+    bv_buffer_free(&cut);
+}
+
+/* Several requests on a connection are read as they were meant, however they are cut; and mangled
+ * ones, cut in two ways, are read the same. */
+static void test_connections(void **state) {
+    (void)state;
+    requests r = {0};
+    bv_buffer out = {0}, bad = {0}, pieces = {0};
+    size_t refused = 0;
+    for (uint32_t n = 0; n < 1000; n++) {
+        requests_make(&r, SEED, n);
+        bv_buffer_text(&r.meaning, "more\n");
+        for (uint32_t k = 0; k < 8; k++) {
+            const size_t first = mangle_word(SEED, 2000, n, k) % r.bytes.size;
+            read_from(r.bytes.data, r.bytes.size, first, k ? 1 + k * k : r.bytes.size, &out);
+            if (out.size != r.meaning.size || memcmp(out.data, r.meaning.data, out.size) != 0)
+                fail_msg("seed %u, connection %u, cut %u:\n%s\nread as:\n%s", SEED, n, k,
+                         r.bytes.data, out.data);
+        }
+        for (uint32_t k = 0; k < 8; k++) {
+            mangle(&r.bytes, SEED, 3000 + n, k, &bad);
+            read_all(bad.data, bad.size, bad.size ? bad.size : 1, &out);
+            read_all(bad.data, bad.size, 1 + mangle_word(SEED, 4000, n, k) % 40, &pieces);
+            if (out.size < pieces.size || memcmp(out.data, pieces.data, pieces.size) != 0)
+                fail_msg("seed %u, connection %u, mutation %u: \"%s\" and \"%s\"", SEED, n, k,
+                         out.data, pieces.data);
+            refused += strstr(out.data, "more\n") == NULL;
+        }
+    }
+    assert_true(refused > 1000);
+    requests_free(&r);
+    bv_buffer_free(&out);
+    bv_buffer_free(&bad);
+    bv_buffer_free(&pieces);
+}
+
 /* Whatever comes: no crash, and the same meaning whole and in pieces. */
 static void test_mangled(void **state) {
     (void)state;
@@ -231,9 +326,10 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_probes),  cmocka_unit_test(test_nul),
-        cmocka_unit_test(test_limits),  cmocka_unit_test(test_body_limit_at_the_head),
-        cmocka_unit_test(test_mangled), cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_probes),       cmocka_unit_test(test_nul),
+        cmocka_unit_test(test_limits),       cmocka_unit_test(test_body_limit_at_the_head),
+        cmocka_unit_test(test_mangled),      cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_connections),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "http/client.h"
 #include "http/server.h"
+#include "support/requests.h"
 #include "support/wire.h"
 #include <pthread.h>
 #include <stdatomic.h>
@@ -493,6 +494,93 @@ static void test_stop(void **state) {
     bv_free(s.big);
 }
 
+/* ---- connections of made-up requests ---- */
+
+#define SEED 23u
+
+/* In pieces, each of which the server may see alone. */
+static bool send_in_pieces(int fd, const bv_buffer *bytes, uint32_t number) {
+    for (size_t at = 0, i = 0; at < bytes->size; i++) {
+        const size_t most = mangle_word(SEED, 1, number, (uint32_t)i) % 3 ? 40 : 4000;
+        const size_t wanted = 1 + mangle_word(SEED, 2, number, (uint32_t)i) % most;
+        const size_t n = wanted < bytes->size - at ? wanted : bytes->size - at;
+        if (!wire_send(fd, bytes->data + at, n)) return false;
+        at += n;
+    }
+    return true;
+}
+
+/* Each answer in its turn, its body being what the request's meaning says. */
+static void check_answers(const requests *r, const char *answers) {
+    const char *meaning = r->meaning.data;
+    for (uint32_t i = 0; i < r->count; i++) {
+        const bool post = meaning[0] == 'P';
+        const char *body = strstr(meaning, " body ") + 6, *end = strstr(body, " keep 1\n");
+        const char *head = strstr(answers, "\r\n\r\n");
+        const size_t size = post ? (size_t)(end - body) : 5;
+        if (strncmp(answers, "HTTP/1.1 200 ", 13) != 0 || !head ||
+            memcmp(head + 4, post ? body : "hello", size) != 0)
+            fail_msg("connection %u, answer %u: %s", r->number, i, answers);
+        answers = head + 4 + size;
+        meaning = end + 8;
+    }
+    assert_string_equal(answers, "");
+}
+
+/* Several requests without waiting, cut anywhere, are answered in turn. */
+static void test_connections(void **state) {
+    (void)state;
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    requests r = {0};
+    bv_buffer out = {0};
+    begin_with(&limits);
+    for (uint32_t n = 0; n < 200; n++) {
+        const int fd = wire_open(s.port);
+        requests_make(&r, SEED, n);
+        assert_true(send_in_pieces(fd, &r.bytes, n));
+        shutdown(fd, SHUT_WR);
+        bv_buffer_clear(&out);
+        assert_true(wire_drain(fd, &out, 5000));
+        check_answers(&r, out.data);
+        close(fd);
+    }
+    requests_free(&r);
+    bv_buffer_free(&out);
+    end();
+}
+
+/* Whatever comes is answered or closed, and the next one is served. */
+static void test_mangled(void **state) {
+    (void)state;
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    limits.head_ms = limits.body_ms = limits.idle_ms = 100;
+    requests r = {0};
+    bv_buffer bad = {0}, out = {0};
+    size_t refused = 0;
+    begin_with(&limits);
+    for (uint32_t n = 0; n < 400; n++) {
+        const int fd = wire_open(s.port);
+        requests_make(&r, SEED, n);
+        mangle(&r.bytes, SEED, 3, n, &bad);
+        send_in_pieces(fd, &bad, n); /* it may close before all has gone */
+        if (n % 4) shutdown(fd, SHUT_WR);
+        bv_buffer_clear(&out);
+        if (n % 8) {
+            if (!wire_drain(fd, &out, 5000)) fail_msg("mutation %u: still open", n);
+            if (out.size && strncmp(out.data, "HTTP/1.1 ", 9) != 0)
+                fail_msg("mutation %u: %s", n, out.data);
+            refused += out.size && (strstr(out.data, "HTTP/1.1 4") || strstr(out.data, " 50"));
+        }
+        close(fd); /* or without reading an answer */
+    }
+    assert_true(refused > 50);
+    expect("GET /hello HTTP/1.1\r\n" H "\r\n", "200", "hello");
+    requests_free(&r);
+    bv_buffer_free(&bad);
+    bv_buffer_free(&out);
+    end();
+}
+
 static void test_ports(void **state) {
     (void)state;
     begin();
@@ -524,6 +612,8 @@ int main(void) {
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_many_connections),
         cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_connections),
+        cmocka_unit_test(test_mangled),
         cmocka_unit_test(test_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,21 +1,82 @@
-/* A pool of boxes for tests: of the strongest policy that this machine allows. */
+/* Boxes for tests: a pool of the strongest policy that this machine allows, and tests that run once
+ * for each policy and, as root, once more as an ordinary user. What selftest finds is never left
+ * out. */
 #ifndef BV_TESTS_SUPPORT_BOXES_H
 #define BV_TESTS_SUPPORT_BOXES_H
 
 #include "arena/sandbox.h"
+#include "arena/sandbox_selftest.h"
 #include "support/check.h"
+#include <dirent.h>
+#include <errno.h>
+#include <grp.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 
+/* Full, unless a wall of it is missing. */
 static inline bv_sandbox_pool *boxes_open(uint32_t boxes) {
     bv_sandbox_pool *pool = NULL;
     bv_sandbox_options options = {.policy = BV_POLICY_FULL, .boxes = boxes};
-    bv_error *error = bv_sandbox_pool_create(&options, &pool);
+    bv_error *error = bv_selftest_require(BV_POLICY_FULL);
     if (error) {
         print_message("policy full: %s\n", bv_error_text(error));
         bv_error_free(&error);
         options.policy = BV_POLICY_NESTED;
-        assert_ok(bv_sandbox_pool_create(&options, &pool));
     }
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
     return pool;
+}
+
+/* How many names of a folder contain `part`; 0 without the folder. */
+static inline size_t boxes_count_names(const char *folder, const char *part) {
+    DIR *d = opendir(folder);
+    size_t count = 0;
+    for (struct dirent *e; d && (e = readdir(d));) count += strstr(e->d_name, part) != NULL;
+    if (d) closedir(d);
+    return count;
+}
+
+typedef struct boxes_mode {
+    bv_sandbox_policy policy;
+    bool user; /* an ordinary one: not root */
+} boxes_mode;
+
+static inline const char *boxes_mode_name(const boxes_mode *m) {
+    if (m->policy == BV_POLICY_FULL) return m->user ? "user full" : "full";
+    return m->user ? "user nested" : "nested";
+}
+
+static inline void boxes_become_ordinary(void) {
+    assert_int_equal(setgroups(0, NULL), 0);
+    assert_int_equal(setresgid(65534, 65534, 65534), 0);
+    assert_int_equal(setresuid(65534, 65534, 65534), 0);
+    /* Or we could not start ourselves from /proc/self/exe. */
+    assert_int_equal(prctl(PR_SET_DUMPABLE, 1), 0);
+}
+
+/* Calls `test` in a child, which may become another user, with a copy of `context`; it returns
+ * whether all is well. An assertion that fails in it ends the child otherwise. Skips only what the
+ * selftest, as that user, finds no walls for. */
+static inline void boxes_try(bool (*test)(const boxes_mode *mode, void *context),
+                             bv_sandbox_policy policy, bool user, void *context) {
+    if (user && geteuid() != 0) skip();
+    const pid_t child = fork();
+    if (child == 0) {
+        const boxes_mode mode = {policy, geteuid() != 0 || user};
+        if (user) boxes_become_ordinary();
+        bv_error *error = bv_selftest_require(policy);
+        if (error) print_message("not here: %s\n", bv_error_text(error));
+        const int code = error ? 77 : test(&mode, context) ? 0 : 1;
+        bv_error_free(&error);
+        fflush(NULL);
+        _exit(code);
+    }
+    int status = -1;
+    while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    assert_true(WIFEXITED(status));
+    if (WEXITSTATUS(status) == 77) skip();
+    assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 #endif
