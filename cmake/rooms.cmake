@@ -84,8 +84,6 @@ if(TARGET bv_http)
 endif()
 if(TARGET bv_store)
     pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
-    # Of libpq only the header: src/store/libpq.c loads it when it is wanted.
-    find_path(BV_LIBPQ_INCLUDE libpq-fe.h PATH_SUFFIXES postgresql REQUIRED)
-    target_include_directories(bv_store SYSTEM PRIVATE ${BV_LIBPQ_INCLUDE})
+    # Of libpq only the header is needed: src/store/libpq.c loads it when it is wanted.
     target_link_libraries(bv_store PUBLIC PkgConfig::SQLITE ${CMAKE_DL_LIBS})
 endif()

@@ -7,7 +7,7 @@
 #define BV_STORE_LIBPQ_H
 
 #include "base/status.h"
-#include <libpq-fe.h>
+#include <postgresql/libpq-fe.h>
 
 #define BV_LIBPQ(X)                                                                                \
     X(clear)                                                                                       \
