@@ -32,16 +32,16 @@ static const char warm_up[] =
     "gc.collect(); gc.freeze()\n";
 
 /* A module of the program's own: the one that is there is frozen, and would outlive the program. */
-static const char first_words[] =
-    "import builtins, sys, types\n"
-    "sys.argv = ['main.py']\n"
-    "fresh = types.ModuleType('__main__')\n"
-    "fresh.__builtins__, fresh.__annotations__ = builtins, {}\n"
-    "sys.modules['__main__'] = fresh\n";
+static const char first_words[] = "import builtins, sys, types\n"
+                                  "sys.argv = ['main.py']\n"
+                                  "fresh = types.ModuleType('__main__')\n"
+                                  "fresh.__builtins__, fresh.__annotations__ = builtins, {}\n"
+                                  "sys.modules['__main__'] = fresh\n";
 
-/* The end of an interpreter as a program sees it, in the order of Py_FinalizeEx: threads, atexit, the
- * program's own objects (whose files are written then), streams. What was there before the program
- * is not taken apart: that would copy every page of it. An exception says that a stream failed. */
+/* The end of an interpreter as a program sees it, in the order of Py_FinalizeEx: threads, atexit,
+ * the program's own objects (whose files are written then), streams. What was there before the
+ * program is not taken apart: that would copy every page of it. An exception says that a stream
+ * failed. */
 static const char last_words[] =
     "import sys\n"
     "if 'threading' in sys.modules: sys.modules['threading']._shutdown()\n"

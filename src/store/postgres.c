@@ -159,7 +159,8 @@ static bv_status open_backend(const char *url, bool durable, bv_backend **out,
 
 /* Reading what has come tells whether the server closed the connection meanwhile. */
 static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
-    if (b->connection && pq->consumeInput(b->connection) && pq->status(b->connection) == CONNECTION_OK)
+    if (b->connection && pq->consumeInput(b->connection) &&
+        pq->status(b->connection) == CONNECTION_OK)
         return BV_OK;
     if (again) return connect_to(b, trouble);
     return fail_gone(b, "the connection was lost in a transaction", trouble);

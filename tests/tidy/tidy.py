@@ -228,10 +228,13 @@ def rule_guards(tree):
 
 def rule_headers(tree):
     headers = [s.path for s in tree.sources if s.path.endswith(".h")]
+    # libpq's own is not in /usr/include on Debian.
+    libpq = subprocess.run(["pkg-config", "--cflags", "libpq"], text=True, capture_output=True,
+                           check=False).stdout.split()
 
     def compile_alone(path):
         command = [os.environ.get("CC", "cc"), "-std=c17", "-D_GNU_SOURCE", "-DBV_LEVEL=c", "-Wall",
-                   "-Werror", "-Isrc", "-Iinclude", "-Itests", "-fsyntax-only", "-xc", "-"]
+                   "-Werror", "-Isrc", "-Iinclude", "-Itests", "-fsyntax-only", *libpq, "-xc", "-"]
         done = subprocess.run(command, cwd=tree.folder, input=f'#include "{path}"\n', text=True,
                               capture_output=True, check=False)
         return path, done.returncode, done.stderr
