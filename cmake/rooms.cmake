@@ -84,6 +84,6 @@ if(TARGET bv_http)
 endif()
 if(TARGET bv_store)
     pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
-    pkg_check_modules(PQ REQUIRED IMPORTED_TARGET libpq)
-    target_link_libraries(bv_store PUBLIC PkgConfig::SQLITE PkgConfig::PQ)
+    # Of libpq only the header is needed: src/store/libpq.c loads it when it is wanted.
+    target_link_libraries(bv_store PUBLIC PkgConfig::SQLITE ${CMAKE_DL_LIBS})
 endif()

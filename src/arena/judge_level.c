@@ -1,6 +1,7 @@
 #include "arena/judge_level.h"
 
 #include "arena/author_program.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 #include <stdio.h>
@@ -19,9 +20,9 @@ const char *bv_level_verdict_name(bv_level_verdict verdict) {
 
 /* One judging: what is made once for all tests. */
 typedef struct judging {
-    bv_sandbox_pool *pool;
+    const bv_judge_tools *tools;
     const bv_level *level;
-    bv_program *program;
+    bv_program_loan program;
     bv_level_judgement *out;
 } judging;
 
@@ -94,7 +95,7 @@ static bv_status run_checker(const judging *j, const bv_level_test *test, const 
     bv_sandbox_result result = {0};
     bv_buffer text = {0};
     bv_error *error =
-        bv_author_program_run(j->pool, source, j->level->checker_program, &run, &result);
+        bv_author_program_run(j->tools->pool, source, j->level->checker_program, &run, &result);
     if (!error && result.exit_code != 0) {
         out->verdict = BV_LEVEL_WRONG_ANSWER;
         append_text(&text, &result.output, 300);
@@ -136,7 +137,11 @@ static bv_status run_test(const judging *j, const bv_level_test *test, bv_level_
     const bv_program_run run = {
         .input = test->input.data, .input_size = test->input.size, .limits = j->level->limits};
     *out = (bv_level_test_result){.test = test};
-    bv_error *error = bv_program_execute(j->pool, j->program, &run, &result);
+    uint64_t begin = bv_clock_ns();
+    bv_error *error = bv_program_execute(j->tools->pool, j->program.program, &run, &result);
+    j->out->run_wall_ns += bv_clock_ns() - begin;
+    j->out->run_count++;
+    begin = bv_clock_ns();
     if (!error) {
         out->cpu_ns = result.cpu_ns;
         out->wall_ns = result.wall_ns;
@@ -149,6 +154,7 @@ static bv_status run_test(const judging *j, const bv_level_test *test, bv_level_
     } else if (!error) {
         error = check_output(j, test, &result.output, out);
     }
+    j->out->check_wall_ns += bv_clock_ns() - begin;
     bv_sandbox_result_free(&result);
     return error;
 }
@@ -183,25 +189,27 @@ static bv_status run_tests(judging *j) {
 static bv_status judge(judging *j, const char *language, const void *source, size_t size) {
     bv_buffer log = {0};
     bv_level_judgement *out = j->out;
-    bv_error *error =
-        bv_program_create(j->pool, language, source, size, &j->program, &log, &out->cpu_ns);
-    if (!error && !j->program) {
+    const uint64_t begin = bv_clock_ns();
+    bv_error *error = bv_program_cache_take(j->tools->programs, j->tools->pool, language, source,
+                                            size, &j->program, &log, &out->cpu_ns);
+    out->compile_wall_ns = bv_clock_ns() - begin;
+    if (!error && !j->program.program) {
         out->verdict = BV_LEVEL_NOT_COMPILED;
         append_text(&out->message, &log, LOG_BYTES_MAX);
     }
     bv_buffer_free(&log);
-    if (!error && j->program) error = run_tests(j);
+    if (!error && j->program.program) error = run_tests(j);
     return error;
 }
 
-bv_status bv_judge_level(bv_sandbox_pool *pool, const bv_level *level, const char *language,
+bv_status bv_judge_level(const bv_judge_tools *tools, const bv_level *level, const char *language,
                          const void *source, size_t size, bv_level_judgement *out) {
-    judging j = {.pool = pool, .level = level, .out = out};
+    judging j = {.tools = tools, .level = level, .out = out};
     if (!accept_source(level, language, source, size, out)) return bv_buffer_error(&out->message);
     BV_ASSERT(level->complete);
     bv_error *error = judge(&j, language, source, size);
     if (!error) error = bv_buffer_error(&out->message);
-    bv_program_destroy(&j.program);
+    bv_program_cache_give(tools->programs, &j.program);
     return bv_while(error, "judging a solution of %s", level->name);
 }
 

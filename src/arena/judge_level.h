@@ -11,6 +11,7 @@
 #define BV_ARENA_JUDGE_LEVEL_H
 
 #include "arena/level.h"
+#include "arena/program_cache.h"
 #include "arena/sandbox.h"
 #include "base/json.h"
 
@@ -48,10 +49,18 @@ typedef struct bv_level_judgement {
     size_t result_count;
     bv_buffer message; /* what the submitter may read: why it was refused, the compiler's log */
     uint64_t cpu_ns;   /* of all boxes, those of compiler and checker included */
+    uint64_t compile_wall_ns, run_wall_ns, check_wall_ns; /* as the judge's clock says */
+    size_t run_count;                                     /* boxes of run_wall_ns */
 } bv_level_judgement;
 
+/* What judging takes: borrowed. */
+typedef struct bv_judge_tools {
+    bv_sandbox_pool *pool;
+    bv_program_cache *programs; /* NULL: everything is compiled */
+} bv_judge_tools;
+
 /* *out must be {0}; free it whatever is returned. */
-bv_status bv_judge_level(bv_sandbox_pool *pool, const bv_level *level, const char *language,
+bv_status bv_judge_level(const bv_judge_tools *tools, const bv_level *level, const char *language,
                          const void *source, size_t size, bv_level_judgement *out);
 void bv_level_judgement_free(bv_level_judgement *judgement); /* {0} is legal; leaves {0} */
 

@@ -1,5 +1,6 @@
 #include "arena/judge_samples.h"
 
+#include "base/tasks.h"
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,8 +8,7 @@
 typedef struct work {
     bv_samples *samples;
     const bv_judge_samples_options *options;
-    pthread_mutex_t lock; /* of all below */
-    bv_error *error;      /* the first one; then all stop */
+    pthread_mutex_t lock; /* of done, and of who tells it */
     size_t done;
 } work;
 
@@ -44,42 +44,23 @@ static bv_status judge(const bv_judge_samples_options *o, bv_sample *s) {
 
 /* ---- all samples ---- */
 
-/* Notes the end of a sample, with its error if there was one. */
-static void note(work *w, bv_error *error) {
+/* Judges a sample, and notes its end. */
+static bv_status judge_one(void *context, size_t index) {
+    work *w = context;
+    const bv_judge_samples_options *o = w->options;
+    BV_TRY(judge(o, &w->samples->list[index]));
     pthread_mutex_lock(&w->lock);
     w->done++;
-    if (!error && !w->error && w->options->progress) {
-        const int signal = w->options->progress(w->options->context, w->done, w->samples->count);
-        if (signal) error = bv_fail_interrupted(signal, "interrupted");
-    }
-    if (w->error)
-        bv_error_free(&error);
-    else
-        w->error = error;
+    const int signal = o->progress ? o->progress(o->context, w->done, w->samples->count) : 0;
     pthread_mutex_unlock(&w->lock);
-}
-
-static bool failed(work *w) {
-    pthread_mutex_lock(&w->lock);
-    const bool yes = w->error != NULL;
-    pthread_mutex_unlock(&w->lock);
-    return yes;
-}
-
-static void judge_some(void *context, int part, int parts) {
-    work *w = context;
-    (void)part;
-    (void)parts;
-    for (size_t i; (i = bv_pool_next(w->options->threads)) < w->samples->count && !failed(w);)
-        note(w, judge(w->options, &w->samples->list[i]));
+    return signal ? bv_fail_interrupted(signal, "interrupted") : BV_OK;
 }
 
 bv_status bv_judge_samples(bv_samples *samples, const bv_judge_samples_options *options) {
-    work w = {.samples = samples, .options = options};
-    pthread_mutex_init(&w.lock, NULL);
-    bv_pool_run(options->threads, judge_some, &w);
+    work w = {.samples = samples, .options = options, .lock = PTHREAD_MUTEX_INITIALIZER};
+    bv_error *error = bv_tasks_run(options->threads, samples->count, judge_one, &w);
     pthread_mutex_destroy(&w.lock);
-    return w.error;
+    return error;
 }
 
 /* ---- counts ---- */

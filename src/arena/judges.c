@@ -54,8 +54,9 @@ static void give_up(const bv_lease *lease, bv_judged *out) {
 
 /* A verdict is not thrown away because the store is away for a while. */
 static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged) {
-    const bv_verdict verdict = {judged->verdict, judged->score, judged->points,
-                                judged->detail.data ? judged->detail.data : "{}"};
+    bv_verdict verdict = {judged->verdict, judged->score, judged->points,
+                          judged->detail.data ? judged->detail.data : "{}", judged->cost};
+    verdict.cost.waited_us = 1000 * lease->waited_ms;
     for (;;) {
         bv_store *s = NULL;
         bool held = false;

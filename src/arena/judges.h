@@ -19,7 +19,8 @@
 typedef struct bv_judged {
     char verdict[32];
     int64_t score, points;
-    bv_buffer detail; /* a JSON object */
+    bv_buffer detail;   /* a JSON object */
+    bv_judge_cost cost; /* but for waited_us */
 } bv_judged;
 
 /* Judges one submission, on any of the threads. An error is our fault and says nothing about the

@@ -9,9 +9,8 @@
  *     wrong/         plausible solutions that must not
  *
  * Loading reads and validates everything and runs nothing. Inputs and answers that a program must
- * make (generator, reference) are made by bv_level_complete (level_tests.h), in boxes. They are
- * kept in this process's memory only: no file holds a hidden test that a box could be given by
- * mistake.
+ * make (generator, reference) are made by bv_level_complete (level_tests.h), in boxes, and held in
+ * memory. The cache that keeps them (level_cache.h) is open to its owner only, and no box sees it.
  *
  * A level is immutable after that: any number of threads may judge by it.
  */
@@ -48,7 +47,7 @@ typedef struct bv_level_test {
     char *name; /* "visible/1", "hidden/big", "hidden/generated-7" */
     bool visible;
     int64_t generated; /* the generator's index that makes the input; -1: read from a file */
-    bool has_answer;   /* else the reference makes it */
+    bool answer_made;  /* by the reference: no file has it */
     bv_buffer input, answer;
 } bv_level_test;
 
@@ -73,6 +72,7 @@ typedef struct bv_level {
     bv_level_programs generator, checker; /* none or one each */
     bv_answer_check check;                /* without a checker program */
     int64_t seed;
+    bool recalled; /* by bv_level_complete: nothing was made, all was kept */
     bool complete; /* by bv_level_complete: then all tests have inputs and answers, and */
     bv_program *checker_program; /* is ready (NULL: there is none) */
     bv_level_programs references, wrongs;

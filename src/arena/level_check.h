@@ -25,8 +25,13 @@ typedef struct bv_level_check {
     bool tight; /* a reference used more than half of the allowed CPU time */
 } bv_level_check;
 
-/* The level must be complete. Free *out whatever is returned. */
-bv_status bv_level_check_run(bv_sandbox_pool *pool, const bv_level *level, bv_level_check *out);
+/* The rows that are to be judged, of a level that is complete. Free *out whatever is returned. */
+bv_status bv_level_check_begin(const bv_level *level, bv_level_check *out);
+/* Judges one row; each is one thread's. */
+bv_status bv_level_check_judge(bv_sandbox_pool *pool, const bv_level *level,
+                               bv_level_check_row *row);
+/* When all rows are judged. */
+void bv_level_check_end(const bv_level *level, bv_level_check *check);
 void bv_level_check_free(bv_level_check *check);
 
 #endif

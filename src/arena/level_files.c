@@ -120,7 +120,7 @@ static bv_status read_pair(bv_level *level, const char *folder, const char *whic
     const int stem = (int)strlen(name) - 3;
     test->visible = !strcmp(which, "visible");
     test->generated = -1;
-    test->has_answer = has_answer;
+    test->answer_made = !has_answer;
     test->name = bv_arena_printf(level->arena, "%s/%.*s", which, stem, name);
     if (!test->name) return bv_fail_memory("a level");
     snprintf(file, sizeof file, "tests/%s/%s", which, name);
@@ -178,6 +178,7 @@ static bv_status add_generated(bv_level *level, const bv_level_config *config) {
     for (int64_t i = 0; i < missing; i++) {
         bv_level_test *test = &level->tests[level->test_count++];
         test->generated = i;
+        test->answer_made = true;
         test->name = bv_arena_printf(level->arena, "hidden/generated-%lld", (long long)i);
         if (!test->name) return bv_fail_memory("a level");
     }

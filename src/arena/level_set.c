@@ -1,13 +1,12 @@
 #include "arena/level_set.h"
 
-#include "arena/judge_level.h"
-#include "arena/level_tests.h"
 #include "base/file.h"
 #include "base/text.h"
 #include <stdio.h>
 #include <string.h>
 
-#define EXAMPLE_BYTES_MAX 4000 /* of an input or output that is shown */
+#define PROGRAM_BYTES_MAX ((size_t)64 << 20) /* of submissions that are kept compiled */
+#define EXAMPLE_BYTES_MAX 4000               /* of an input or output that is shown */
 
 /* ---- what is shown ---- */
 
@@ -51,15 +50,17 @@ static bv_status show(const bv_level *level, bv_site_level *out) {
 
 /* ---- loading ---- */
 
-static bv_status load_one(const char *path, bv_level_set *set) {
+static bv_status load_one(const char *path, const bv_level_maker *maker, bv_level_set *set) {
     bv_level **level = &set->levels[set->count];
     BV_TRY(bv_level_load(path, level));
     bv_site_level *site_level = &set->site_levels[set->count++];
-    if (set->pool) BV_TRY(bv_level_complete(*level, set->pool));
+    if (maker) BV_TRY(bv_level_complete(*level, maker));
+    set->recalled += (*level)->recalled;
     return show(*level, site_level);
 }
 
-static bv_status load_named(const char *folder, char **names, size_t count, bv_level_set *set) {
+static bv_status load_named(const char *folder, char **names, size_t count,
+                            const bv_level_maker *maker, bv_level_set *set) {
     set->levels = bv_calloc(count + 1, sizeof *set->levels);
     set->site_levels = bv_calloc(count + 1, sizeof *set->site_levels);
     bv_error *error = set->levels && set->site_levels ? BV_OK : bv_fail_memory("levels");
@@ -69,19 +70,20 @@ static bv_status load_named(const char *folder, char **names, size_t count, bv_l
         if (!file)
             error = bv_fail_memory("a path");
         else if (bv_file_exists(file))
-            error = bv_while(load_one(path, set), "loading the level %s", path);
+            error = bv_while(load_one(path, maker, set), "loading the level %s", path);
         bv_free(path);
         bv_free(file);
     }
     return error;
 }
 
-bv_status bv_level_set_load(const char *folder, bv_sandbox_pool *pool, bv_level_set *out) {
+bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out) {
     char **names = NULL;
     size_t count = 0;
-    out->pool = pool;
+    out->tools.pool = maker ? maker->pool : NULL;
+    if (maker) BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &out->tools.programs));
     BV_TRY(bv_dir_list(folder, &names, &count));
-    bv_error *error = load_named(folder, names, count, out);
+    bv_error *error = load_named(folder, names, count, maker, out);
     for (size_t i = 0; i < count; i++) bv_free(names[i]);
     bv_free(names);
     if (!error && !out->count)
@@ -98,6 +100,7 @@ void bv_level_set_free(bv_level_set *set) {
     }
     bv_free(set->levels);
     bv_free(set->site_levels);
+    bv_program_cache_destroy(&set->tools.programs);
     *set = (bv_level_set){0};
 }
 
@@ -114,13 +117,17 @@ bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *ou
     const bv_level *level = bv_level_set_find(set, lease->level);
     bv_level_judgement j = {0};
     if (!level) return bv_fail(BV_CODE_INPUT, "this judge has no level \"%s\"", lease->level);
-    bv_error *error = bv_judge_level(set->pool, level, lease->language, lease->source.data,
+    bv_error *error = bv_judge_level(&set->tools, level, lease->language, lease->source.data,
                                      lease->source.size, &j);
     if (!error) {
         json_t *detail = bv_level_judgement_json(level, &j);
         snprintf(out->verdict, sizeof out->verdict, "%s", bv_level_verdict_name(j.verdict));
         out->score = j.score;
         out->points = level->points;
+        out->cost = (bv_judge_cost){.compile_us = (int64_t)(j.compile_wall_ns / 1000),
+                                    .run_us = (int64_t)(j.run_wall_ns / 1000),
+                                    .check_us = (int64_t)(j.check_wall_ns / 1000),
+                                    .runs = (int64_t)j.run_count};
         error = bv_json_text(detail, 0, &out->detail);
         json_decref(detail);
     }

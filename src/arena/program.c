@@ -55,6 +55,15 @@ void bv_program_destroy(bv_program **program) {
     *program = NULL;
 }
 
+size_t bv_program_bytes(const bv_program *program) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < program->artifact.file_count; i++) {
+        const bv_sandbox_file *f = &program->artifact.files[i];
+        bytes += f->sealed > 0 ? 2 * f->size : f->size;
+    }
+    return bytes;
+}
+
 bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
                              const bv_program_run *run, bv_sandbox_result *result) {
     const char *argv[ARGUMENTS_MAX];

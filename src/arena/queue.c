@@ -31,7 +31,8 @@ static bv_status take(void *context, const bv_row *row) {
     const void *source = bv_row_blob(row, 5, &size);
     *t->lease = (bv_lease){.submission_id = bv_row_int(row, 0),
                            .user_id = bv_row_int(row, 1),
-                           .fence = bv_row_int(row, 4)};
+                           .fence = bv_row_int(row, 4),
+                           .waited_ms = bv_row_int(row, 6)};
     snprintf(t->lease->level, sizeof t->lease->level, "%s", bv_row_text(row, 2));
     snprintf(t->lease->language, sizeof t->lease->language, "%s", bv_row_text(row, 3));
     bv_buffer_append(&t->lease->source, source, size);
@@ -42,7 +43,9 @@ static bv_status take(void *context, const bv_row *row) {
 #define TAKE                                                                                       \
     "UPDATE arena_submissions SET state = 1, fence = fence + 1, judge = $1, "                      \
     "lease_until_ms = {now_ms} + $2 WHERE id = (SELECT id FROM arena_submissions "
-#define RETURNING " LIMIT 1 {skip_locked}) RETURNING id, user_id, level, language, fence, source"
+#define RETURNING                                                                                  \
+    " LIMIT 1 {skip_locked}) RETURNING id, user_id, level, language, fence, source, "              \
+    "{now_ms} - created_ms"
 
 /* What a judge left behind goes first: it has waited longest. */
 static const char *const take_sql[] = {
@@ -119,14 +122,17 @@ static bv_status record(void *context, bv_store *s) {
         BV_VALUES(bv_int(r->lease->submission_id), bv_int(r->lease->fence)), &changed));
     r->held = changed == 1;
     if (!r->held) return BV_OK;
-    BV_TRY(bv_store_exec(s,
-                         "INSERT INTO arena_verdicts (submission_id, verdict, score, points, "
-                         "detail, judge, fence, judged_ms) "
-                         "VALUES ($1, $2, $3, $4, $5, $6, $7, {now_ms})",
-                         BV_VALUES(bv_int(r->lease->submission_id), bv_text(v->verdict),
-                                   bv_int(v->score), bv_int(v->points), bv_text(v->detail),
-                                   bv_text(r->judge), bv_int(r->lease->fence)),
-                         NULL));
+    BV_TRY(bv_store_exec(
+        s,
+        "INSERT INTO arena_verdicts (submission_id, verdict, score, points, "
+        "detail, judge, fence, judged_ms, waited_us, compile_us, run_us, "
+        "check_us, runs) "
+        "VALUES ($1, $2, $3, $4, $5, $6, $7, {now_ms}, $8, $9, $10, $11, $12)",
+        BV_VALUES(bv_int(r->lease->submission_id), bv_text(v->verdict), bv_int(v->score),
+                  bv_int(v->points), bv_text(v->detail), bv_text(r->judge), bv_int(r->lease->fence),
+                  bv_int(v->cost.waited_us), bv_int(v->cost.compile_us), bv_int(v->cost.run_us),
+                  bv_int(v->cost.check_us), bv_int(v->cost.runs)),
+        NULL));
     return keep_score(s, r);
 }
 

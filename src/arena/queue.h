@@ -27,6 +27,7 @@ int64_t bv_queue_turn(int64_t now, int64_t last);
 
 typedef struct bv_lease {
     int64_t submission_id, user_id, fence;
+    int64_t waited_ms; /* since it was handed in */
     char level[128], language[64];
     bv_buffer source; /* free with bv_lease_free */
 } bv_lease;
@@ -42,10 +43,18 @@ bv_status bv_queue_renew(bv_store *store, const bv_lease *lease, int64_t lease_m
 /* Judging failed by our fault: it waits, longer each time, for another try. */
 bv_status bv_queue_postpone(bv_store *store, const bv_lease *lease, bool *held);
 
+/* Where the time of a judgement went: for whoever runs the arena, never for submitters. */
+typedef struct bv_judge_cost {
+    int64_t waited_us; /* from handing in until a judge took it */
+    int64_t compile_us, run_us, check_us;
+    int64_t runs; /* boxes of run_us */
+} bv_judge_cost;
+
 typedef struct bv_verdict {
     const char *verdict; /* "accepted", "wrong-answer", ... */
     int64_t score, points;
     const char *detail; /* a JSON object, for the submitter's eyes */
+    bv_judge_cost cost;
 } bv_verdict;
 bv_status bv_queue_record(bv_store *store, const bv_lease *lease, const char *judge,
                           const bv_verdict *verdict, bool *held);

@@ -11,6 +11,7 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -26,11 +27,13 @@ extern char **environ;
 
 /* ---- in the caller ---- */
 
-/* What a slot keeps of the environment: a warm interpreter's guest could read all of it. */
+/* What a slot keeps of the environment: a warm interpreter's guest could read all of it. Functions
+ * are bound at once: else each box binds them again, and copies the pages for that. */
 static void pick_environment(char *kept[8]) {
     static const char *const names[] = {
         "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
     size_t count = 0;
+    kept[count++] = "LD_BIND_NOW=1";
     for (size_t i = 0; environ && environ[i]; i++)
         for (size_t k = 0; k < sizeof names / sizeof *names && count < 7; k++)
             if (!strncmp(environ[i], names[k], strlen(names[k]))) kept[count++] = environ[i];
@@ -103,10 +106,12 @@ static bv_status take_plan(slot *s, bv_buffer *payload) {
     bv_wire_reader in = {s->plan_bytes.data, s->plan_bytes.size, false};
     BV_TRY(bv_box_plan_get(&in, &s->plan));
     const bool memfd = s->plan.memory_counted;
+    bool tidy = false;
     if (!bv_seccomp_filter.filter || s->memfd != memfd || s->policy != s->plan.policy) {
         bv_free(bv_seccomp_filter.filter);
         bv_seccomp_filter.filter = NULL;
         BV_TRY(bv_seccomp_compile(s->plan.policy, memfd, &bv_seccomp_filter));
+        tidy = true;
         s->memfd = memfd, s->policy = s->plan.policy;
     }
     if (s->plan.warm_python && !s->python_tried) {
@@ -114,7 +119,12 @@ static bv_status take_plan(slot *s, bv_buffer *payload) {
         s->python = !error;
         s->python_tried = true;
         bv_error_free(&error); /* then programs start their own */
+        tidy = true;
     }
+#if defined(__GLIBC__)
+    /* What was freed is merged now: else each box does it again, and copies the pages for that. */
+    if (tidy) malloc_trim(0);
+#endif
     s->plan.warm_python = s->python;
     return BV_OK;
 }

@@ -28,6 +28,11 @@ static const char *const steps[] = {
     "  user_id BIGINT NOT NULL REFERENCES arena_users (id), level TEXT NOT NULL,"
     "  score BIGINT NOT NULL, points BIGINT NOT NULL, reached_ms BIGINT NOT NULL,"
     "  tries BIGINT NOT NULL, PRIMARY KEY (user_id, level))",
+    "ALTER TABLE arena_verdicts ADD COLUMN waited_us BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE arena_verdicts ADD COLUMN compile_us BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE arena_verdicts ADD COLUMN run_us BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE arena_verdicts ADD COLUMN check_us BIGINT NOT NULL DEFAULT 0;"
+    "ALTER TABLE arena_verdicts ADD COLUMN runs BIGINT NOT NULL DEFAULT 0",
 };
 
 bv_status bv_arena_tables_prepare(bv_store *store) {

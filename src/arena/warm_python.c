@@ -20,14 +20,37 @@ static struct {
     void (*after_fork)(void);
     int (*run_string)(const char *text, void *flags);
     int (*run_file)(FILE *file, const char *name, int close, void *flags);
-    int (*finalize)(void);
+    void *(*dict_new)(void);
+    void *(*run_text)(const char *text, int start, void *globals, void *locals, void *flags);
 } python;
+#define FILE_INPUT 257 /* Py_file_input: a sequence of statements */
 
 /* What programs of contests use most; it costs nothing to have it ready. */
 static const char warm_up[] =
     "import bisect, collections, functools, gc, heapq, io, itertools, json, math, os, random, re\n"
     "import string, sys, typing\n"
     "gc.collect(); gc.freeze()\n";
+
+/* A module of the program's own: the one that is there is frozen, and would outlive the program. */
+static const char first_words[] = "import builtins, sys, types\n"
+                                  "sys.argv = ['main.py']\n"
+                                  "fresh = types.ModuleType('__main__')\n"
+                                  "fresh.__builtins__, fresh.__annotations__ = builtins, {}\n"
+                                  "sys.modules['__main__'] = fresh\n";
+
+/* The end of an interpreter as a program sees it, in the order of Py_FinalizeEx: threads, atexit,
+ * the program's own objects (whose files are written then), streams. What was there before the
+ * program is not taken apart: that would copy every page of it. An exception says that a stream
+ * failed. */
+static const char last_words[] =
+    "import sys\n"
+    "if 'threading' in sys.modules: sys.modules['threading']._shutdown()\n"
+    "import atexit, gc\n"
+    "atexit._run_exitfuncs()\n"
+    "sys.modules.pop('__main__', None)\n"
+    "gc.collect()\n"
+    "for stream in (sys.stdout, sys.stderr):\n"
+    "    if stream is not None and not stream.closed: stream.flush()\n";
 
 static void *open_library(void) {
     for (int minor = 20; minor >= 8; minor--) {
@@ -63,7 +86,8 @@ bv_status bv_warm_python_start(void) {
         !find(library, "PyOS_AfterFork_Child", &python.after_fork) ||
         !find(library, "PyRun_SimpleStringFlags", &python.run_string) ||
         !find(library, "PyRun_SimpleFileExFlags", &python.run_file) ||
-        !find(library, "Py_FinalizeEx", &python.finalize))
+        !find(library, "PyDict_New", &python.dict_new) ||
+        !find(library, "PyRun_StringFlags", &python.run_text))
         return bv_fail(BV_CODE_USAGE, "this libpython3 lacks a call that warm interpreters need");
     int *isolated = dlsym(library, "Py_IsolatedFlag"),
         *plain = dlsym(library, "Py_NoUserSiteDirectory");
@@ -98,10 +122,11 @@ int bv_warm_python_run(char **argv) {
     signal(SIGPIPE, SIG_IGN), signal(SIGXFSZ, SIG_IGN); /* as python3 has them */
     FILE *file = fopen(name, "r");
     if (!file) return 2;
-    if (python.run_string("import sys; sys.argv = ['main.py']; del sys\n", NULL)) return 2;
+    if (python.run_string(first_words, NULL)) return 2;
     if (on_exit(leave, NULL)) return 2;
     const int failed = python.run_file(file, name, 1, NULL);
-    const int unclean = python.finalize();
+    void *globals = python.dict_new();
+    const bool clean = globals && python.run_text(last_words, FILE_INPUT, globals, globals, NULL);
     fflush(NULL);
-    return failed ? 1 : unclean < 0 ? 120 : 0;
+    return failed ? 1 : clean ? 0 : 120;
 }

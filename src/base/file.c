@@ -154,30 +154,80 @@ bv_status bv_dir_list(const char *path, char ***names, size_t *count) {
     return BV_OK;
 }
 
-static bv_status remove_inside(const char *path) {
-    char **names;
-    size_t count;
-    BV_TRY(bv_dir_list(path, &names, &count));
-    bv_error *error = BV_OK;
-    for (size_t i = 0; i < count; i++) {
-        char *inner = error ? NULL : bv_path_join(path, names[i]);
-        if (!error && !inner) error = bv_fail_memory("a path");
-        if (inner) error = bv_dir_remove(inner);
-        bv_free(inner);
-        bv_free(names[i]);
+/* What is removed at once: anything but a folder with something in it. Gone already is as good. */
+static bool remove_entry(int folder, const char *name) {
+    if (unlinkat(folder, name, 0) == 0 || errno == ENOENT) return true;
+    if (errno != EISDIR) return false;
+    return unlinkat(folder, name, AT_REMOVEDIR) == 0 || errno == ENOENT;
+}
+
+/* Calls `each` for each name in an open folder, until one fails (errno). */
+typedef bool name_work(void *context, int folder, const char *name);
+static bool for_each_name(int folder, name_work *each, void *context) {
+    const int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *dir = own < 0 ? NULL : fdopendir(own);
+    if (!dir) {
+        if (own >= 0) close(own);
+        return false;
     }
-    bv_free(names);
-    return error;
+    bool ok = true;
+    errno = 0;
+    for (struct dirent *e; ok && (e = readdir(dir));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..")) continue;
+        ok = each(context, folder, e->d_name);
+        if (ok) errno = 0;
+    }
+    ok = ok && errno == 0;
+    const int number = errno;
+    closedir(dir);
+    errno = number;
+    return ok;
+}
+
+/* Folders that are removed are brought to the top first, one level at a time: so neither a path nor
+ * the stack grows with their depth, which a guest of a box may have chosen. */
+typedef struct removal {
+    int top;
+    unsigned serial; /* of the names there */
+    bool again;      /* something was brought to the top */
+} removal;
+
+static bool lift(void *context, int folder, const char *name) {
+    removal *r = context;
+    char new_name[32];
+    if (remove_entry(folder, name)) return true;
+    if (errno != ENOTEMPTY && errno != EEXIST) return false;
+    do snprintf(new_name, sizeof new_name, "removed-%u", r->serial++);
+    while (faccessat(r->top, new_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0);
+    r->again = true;
+    return renameat(folder, name, r->top, new_name) == 0;
+}
+
+static bool remove_from_top(void *context, int top, const char *name) {
+    if (remove_entry(top, name)) return true;
+    if (errno != ENOTEMPTY && errno != EEXIST) return false;
+    const int folder = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0) return false;
+    const bool ok = for_each_name(folder, lift, context);
+    const int number = errno;
+    close(folder);
+    errno = number;
+    return ok && unlinkat(top, name, AT_REMOVEDIR) == 0;
 }
 
 bv_status bv_dir_remove(const char *path) {
-    struct stat s;
-    if (lstat(path, &s) != 0)
-        return errno == ENOENT ? BV_OK : bv_fail_errno("cannot look at %s", path);
-    if (!S_ISDIR(s.st_mode))
-        return unlink(path) == 0 ? BV_OK : bv_fail_errno("cannot remove %s", path);
-    BV_TRY(remove_inside(path));
-    return rmdir(path) == 0 ? BV_OK : bv_fail_errno("cannot remove %s", path);
+    removal r = {.again = true};
+    if (unlink(path) == 0 || errno == ENOENT) return BV_OK;
+    r.top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    bool ok = r.top >= 0;
+    while (ok && r.again) {
+        r.again = false;
+        ok = for_each_name(r.top, remove_from_top, &r);
+    }
+    bv_error *error = ok ? BV_OK : bv_fail_errno("cannot remove what is in %s", path);
+    if (r.top >= 0) close(r.top);
+    if (!error && rmdir(path) != 0) error = bv_fail_errno("cannot remove %s", path);
+    return error;
 }
 
 bv_status bv_path_rename(const char *from, const char *to) {

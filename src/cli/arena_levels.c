@@ -1,13 +1,15 @@
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
-#include "arena/level_tests.h"
 #include "base/file.h"
+#include "base/tasks.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
+#include "cli/level_maker.h"
 #include "cli/machine_flags.h"
 #include "cli/policy_flag.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -43,7 +45,7 @@ bv_status bv_arena_new(int argc, char **argv) {
 
 static const bv_argument check_arguments[] = {
     {.name = "DIR", .help = "a level's folder", .repeated = true}};
-static const bv_flag check_flags[] = {BV_POLICY_FLAG, BV_JSON_FLAG};
+static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_POLICY_FLAG, BV_JSON_FLAG};
 static const bv_command check_command = {
     .name = "arena check",
     .summary = "Makes a level's hidden tests and judges its own solutions in boxes. Refuses a "
@@ -88,46 +90,101 @@ static json_t *check_json(const bv_level *level, const bv_level_check *check) {
                      "solutions", solutions);
 }
 
-/* Appends to `list`; *good becomes false for a level that is refused. */
-static bv_status check_level(bv_sandbox_pool *pool, const char *folder, json_t *list, bool *good) {
-    bv_level *level = NULL;
-    bv_level_check check = {0};
-    bv_error *error = bv_level_load(folder, &level);
-    if (!error) error = bv_level_complete(level, pool);
-    if (!error) error = bv_level_check_run(pool, level, &check);
-    if (!error) {
-        say_check(level, &check);
-        json_array_append_new(list, check_json(level, &check));
-        *good = *good && check.good;
+/* All solutions of all levels are judged at once, on all threads; a level is told when it and all
+ * before it are done. */
+typedef struct check_run {
+    const bv_flags *flags;
+    const bv_level_maker *maker;
+    bv_level **levels;
+    bv_level_check *checks;
+    size_t *left; /* solutions of each level that are not judged yet */
+    size_t count, told;
+    pthread_mutex_t lock; /* of `left` and `told`, while solutions are judged */
+    json_t *list;
+    bool good;
+} check_run;
+
+static bv_status load_levels(check_run *run) {
+    run->count = bv_flags_argument_count(run->flags);
+    run->levels = bv_calloc(run->count, sizeof *run->levels);
+    run->checks = bv_calloc(run->count, sizeof *run->checks);
+    run->left = bv_calloc(run->count, sizeof *run->left);
+    run->list = json_array();
+    if (!run->levels || !run->checks || !run->left || !run->list) return bv_fail_memory("levels");
+    for (size_t i = 0; i < run->count; i++) {
+        const char *folder = bv_flags_argument(run->flags, i);
+        BV_TRY(bv_while(bv_level_load(folder, &run->levels[i]), "checking %s", folder));
     }
-    bv_level_check_free(&check);
-    bv_level_free(&level);
-    return bv_while(error, "checking %s", folder);
+    for (size_t i = 0; i < run->count; i++) {
+        bv_level *level = run->levels[i];
+        BV_TRY(bv_level_complete(level, run->maker));
+        BV_TRY(bv_level_check_begin(level, &run->checks[i]));
+        run->left[i] = run->checks[i].count;
+    }
+    return BV_OK;
 }
 
-static bv_status check_all(const bv_flags *flags, bv_sandbox_pool *pool) {
-    bool good = true;
-    json_t *list = json_array();
-    bv_error *error = BV_OK;
-    for (size_t i = 0; !error && i < bv_flags_argument_count(flags); i++)
-        error = check_level(pool, bv_flags_argument(flags, i), list, &good);
-    if (!error && bv_flags_bool(flags, "json"))
-        error = bv_cli_json(json_pack("{sb sO}", "good", good, "levels", list));
-    json_decref(list);
-    if (!error && !good)
-        error = bv_fail(BV_CODE_INPUT, "a solution of reference/ fails, or one of wrong/ passes");
-    return error;
+static void tell_levels(check_run *run) {
+    for (; run->told < run->count && !run->left[run->told]; run->told++) {
+        const bv_level *level = run->levels[run->told];
+        bv_level_check *check = &run->checks[run->told];
+        bv_level_check_end(level, check);
+        say_check(level, check);
+        json_array_append_new(run->list, check_json(level, check));
+        run->good = run->good && check->good;
+    }
+}
+
+static bv_status judge_solution(void *context, size_t index) {
+    check_run *run = context;
+    size_t i = 0;
+    while (index >= run->checks[i].count) index -= run->checks[i++].count;
+    BV_TRY(bv_while(
+        bv_level_check_judge(run->maker->pool, run->levels[i], &run->checks[i].rows[index]),
+        "checking %s", run->levels[i]->name));
+    pthread_mutex_lock(&run->lock);
+    run->left[i]--;
+    tell_levels(run);
+    pthread_mutex_unlock(&run->lock);
+    return BV_OK;
+}
+
+static bv_status check_all(check_run *run) {
+    size_t solutions = 0;
+    BV_TRY(load_levels(run));
+    for (size_t i = 0; i < run->count; i++) solutions += run->checks[i].count;
+    BV_TRY(bv_tasks_run(run->maker->threads, solutions, judge_solution, run));
+    if (bv_flags_bool(run->flags, "json"))
+        BV_TRY(bv_cli_json(json_pack("{sb sO}", "good", run->good, "levels", run->list)));
+    if (run->good) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "a solution of reference/ fails, or one of wrong/ passes");
+}
+
+static void free_run(check_run *run) {
+    for (size_t i = 0; run->checks && i < run->count; i++) bv_level_check_free(&run->checks[i]);
+    for (size_t i = 0; run->levels && i < run->count; i++) bv_level_free(&run->levels[i]);
+    bv_free(run->levels);
+    bv_free(run->checks);
+    bv_free(run->left);
+    json_decref(run->list);
+    pthread_mutex_destroy(&run->lock);
 }
 
 bv_status bv_arena_check(int argc, char **argv) {
     bv_flags *flags;
     bv_sandbox_pool *pool = NULL;
+    bv_level_maker_use use = {0};
     bv_sandbox_options options = {.warm_python = true};
     BV_TRY(bv_flags_parse(&check_command, argc, argv, &flags));
     if (!flags) return BV_OK;
+    check_run run = {
+        .flags = flags, .maker = &use.maker, .lock = PTHREAD_MUTEX_INITIALIZER, .good = true};
     bv_error *error = bv_policy_flag_read(flags, &options.policy);
     if (!error) error = bv_sandbox_pool_create(&options, &pool);
-    if (!error) error = check_all(flags, pool);
+    if (!error) error = bv_level_maker_begin(flags, pool, &use);
+    if (!error) error = check_all(&run);
+    free_run(&run);
+    bv_level_maker_end(&use);
     bv_sandbox_pool_destroy(&pool);
     bv_flags_free(&flags);
     return error;

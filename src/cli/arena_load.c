@@ -4,19 +4,13 @@
  * solutions must be accepted, all others not.
  */
 #include "arena/language.h"
-#include "arena/level.h"
-#include "arena/level_set.h"
 #include "base/clock.h"
-#include "base/file.h"
-#include "base/random.h"
+#include "base/memory.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
-#include "cli/flags.h"
+#include "cli/load.h"
 #include "cli/machine_flags.h"
-#include "http/client.h"
 
-#include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +24,12 @@ static const bv_flag flag_table[] = {
      .help = "the arena's levels: their reference and wrong solutions are submitted"},
     {.name = "level", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one level only"},
     {.name = "language", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one language only"},
+    {.name = "as",
+     .value = "NAME",
+     .type = BV_FLAG_STRING,
+     .help = "hand programs in C in as this language, as c-tcc"},
+    {.name = "distinct",
+     .help = "a comment makes each source differ from all others, so that none is known compiled"},
     {.name = "attacks",
      .value = "DIR",
      .type = BV_FLAG_STRING,
@@ -69,6 +69,26 @@ static const bv_flag flag_table[] = {
      .max = 1e9,
      .fallback = "1",
      .help = "of who submits what"},
+    {.name = "flood",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 200,
+     .fallback = "0",
+     .help = "one user submits alone, then again while N users hand in all they may: how much "
+             "longer does that user wait?"},
+    {.name = "pause",
+     .value = "MS",
+     .type = BV_FLAG_INT,
+     .min = 0,
+     .max = 60000,
+     .fallback = "0",
+     .help = "with --flood: how long that user reads a verdict"},
+    {.name = "store",
+     .value = "STORE",
+     .type = BV_FLAG_STRING,
+     .help = "the arena's store: looks there whether every submission has its verdict, and what "
+             "each stage cost"},
     BV_JSON_FLAG,
 };
 
@@ -85,147 +105,6 @@ static const bv_command command = {
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
 };
-
-/* ---- what is submitted ---- */
-
-typedef enum kind { KIND_RIGHT, KIND_WRONG, KIND_ATTACK, KIND_COUNT } kind;
-static const char *const kind_names[] = {"right", "wrong", "attack"};
-
-typedef struct program {
-    kind kind;
-    char name[160];
-    const char *level, *language;
-    const char *source;
-    size_t size;
-} program;
-
-typedef struct measured {
-    const program *program;
-    double seconds; /* from handing in to the verdict */
-} measured;
-
-typedef struct load load;
-typedef bv_status client_work(load *l, bv_http_client *client);
-
-struct load {
-    const bv_flags *flags;
-    bv_level_set set;
-    program *programs;
-    size_t count, attack_first; /* attacks come last */
-    bv_buffer *attacks;         /* their sources */
-    size_t attack_count;
-    char (*keys)[96];
-    measured *results;
-    size_t submissions;
-    _Atomic size_t next_user, next, done, retries, unexpected;
-    pthread_mutex_t lock;
-    client_work *work; /* what all clients do at present */
-    _Atomic bool failed;
-    bv_error *error; /* the first, under the lock */
-};
-
-static bool is_wanted(const load *l, const char *level, const char *language) {
-    const char *one = bv_flags_string(l->flags, "level");
-    const char *of = bv_flags_string(l->flags, "language");
-    return (!one || !strcmp(one, level)) && (!of || !strcmp(of, language));
-}
-
-static void add(load *l, kind kind, const bv_level *level, const bv_level_program *p) {
-    if (!is_wanted(l, level->name, p->language)) return;
-    program *to = &l->programs[l->count++];
-    *to = (program){.kind = kind,
-                    .level = level->name,
-                    .language = p->language,
-                    .source = p->source.data ? p->source.data : "",
-                    .size = p->source.size};
-    snprintf(to->name, sizeof to->name, "%s/%s", level->name, p->name);
-}
-
-static bv_status add_solutions(load *l) {
-    size_t most = 0;
-    for (size_t i = 0; i < l->set.count; i++)
-        most += l->set.levels[i]->references.count + l->set.levels[i]->wrongs.count;
-    l->programs = bv_calloc(most + 1024, sizeof *l->programs);
-    if (!l->programs) return bv_fail_memory("programs");
-    for (size_t i = 0; i < l->set.count; i++) {
-        const bv_level *level = l->set.levels[i];
-        for (size_t k = 0; k < level->references.count; k++)
-            add(l, KIND_RIGHT, level, &level->references.list[k]);
-        for (size_t k = 0; k < level->wrongs.count; k++)
-            add(l, KIND_WRONG, level, &level->wrongs.list[k]);
-    }
-    l->attack_first = l->count;
-    return l->count ? BV_OK : bv_fail(BV_CODE_USAGE, "no solution is of that level and language");
-}
-
-/* A submission is one file: the header that attacks share is put in place of its #include. */
-static bv_status read_attack(const char *path, const bv_buffer *header, bv_buffer *out) {
-    static const char line[] = "#include \"attack.h\"\n";
-    bv_buffer text = {0};
-    bv_error *error = bv_file_read(path, &text);
-    const char *found = text.data ? strstr(text.data, line) : NULL;
-    if (found) {
-        bv_buffer_append(out, text.data, (size_t)(found - text.data));
-        bv_buffer_append(out, header->data, header->size);
-        bv_buffer_text(out, found + sizeof line - 1);
-    } else {
-        bv_buffer_append(out, text.data, text.size);
-    }
-    bv_buffer_free(&text);
-    return error ? error : bv_buffer_error(out);
-}
-
-static bv_status add_attack(load *l, const char *folder, const char *name,
-                            const bv_buffer *header) {
-    const char *end = strrchr(name, '.');
-    const char *language = !end                  ? NULL
-                           : !strcmp(end, ".c")  ? "c"
-                           : !strcmp(end, ".py") ? "python"
-                                                 : NULL;
-    const bv_level *level = l->set.levels[0];
-    if (!language || !bv_level_accepts(level, language) || l->attack_count == 1000) return BV_OK;
-    char *path = bv_path_join(folder, name);
-    if (!path) return bv_fail_memory("a path");
-    bv_buffer *source = &l->attacks[l->attack_count++];
-    bv_error *error = read_attack(path, header, source);
-    bv_free(path);
-    if (error) return error;
-    program *to = &l->programs[l->count++];
-    *to = (program){.kind = KIND_ATTACK,
-                    .level = level->name,
-                    .language = language,
-                    .source = source->data ? source->data : "",
-                    .size = source->size};
-    snprintf(to->name, sizeof to->name, "%.150s", name);
-    return BV_OK;
-}
-
-static bv_status add_attacks(load *l, const char *folder) {
-    char **names = NULL, *path = bv_path_join(folder, "attack.h");
-    size_t count = 0;
-    bv_buffer header = {0};
-    l->attacks = bv_calloc(1024, sizeof *l->attacks);
-    bv_error *error = path && l->attacks ? BV_OK : bv_fail_memory("attacks");
-    if (!error && bv_file_exists(path)) error = bv_file_read(path, &header);
-    if (!error) error = bv_dir_list(folder, &names, &count);
-    for (size_t i = 0; !error && i < count; i++) error = add_attack(l, folder, names[i], &header);
-    if (!error && !l->attack_count)
-        error = bv_fail(BV_CODE_USAGE, "%s has no .c or .py programs", folder);
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
-    bv_free(path);
-    bv_buffer_free(&header);
-    return error;
-}
-
-static const program *choose(const load *l, size_t index) {
-    const bv_random4 r = bv_random((uint64_t)bv_flags_int(l->flags, "seed"), BV_RANDOM_TEST, 1,
-                                   (uint32_t)index, 0, 0);
-    const size_t attacks = l->count - l->attack_first;
-    if (attacks && bv_uniform_f32(r.v[0]) < (float)bv_flags_double(l->flags, "attack-share"))
-        return &l->programs[l->attack_first + r.v[1] % attacks];
-    return &l->programs[r.v[1] % l->attack_first];
-}
 
 /* ---- clients ---- */
 
@@ -255,7 +134,7 @@ static bv_error *unexpected(const char *path, int status, const json_t *answer) 
     return bv_fail(BV_CODE_INPUT, "%s answered %d: %s", path, status, text ? text : "");
 }
 
-static bv_status sign_up(load *l, bv_http_client *client, size_t user) {
+static bv_status sign_up(bv_load *l, bv_http_client *client, size_t user) {
     char name[40];
     int status;
     json_t *answer;
@@ -271,28 +150,34 @@ static bv_status sign_up(load *l, bv_http_client *client, size_t user) {
 }
 
 static void pause_ms(int ms) {
-    nanosleep(&(struct timespec){0, ms * 1000000L}, NULL);
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
 }
 
-/* Hands in; while the arena says to wait (429, 503), waits. */
-static bv_status hand_in(load *l, bv_http_client *client, const program *p, const char *key,
-                         int64_t *id) {
+/* Hands in; while the arena says to wait (429, 503), waits, or gives up when it is enough. */
+static bv_status hand_in(bv_load *l, bv_http_client *client, const bv_load_program *p, size_t index,
+                         const char *key, int64_t *id) {
     char path[256];
+    bv_buffer source = {0};
     snprintf(path, sizeof path, "/api/levels/%s/submissions", p->level);
-    for (;;) {
+    bv_error *error = bv_load_source(l, p, index, &source);
+    bool wait = true;
+    for (*id = 0; !error && wait && !l->enough;) {
         int status;
         json_t *answer;
-        BV_TRY(call(client, path, key,
-                    json_pack("{ss ss%}", "language", p->language, "source", p->source, p->size),
-                    &status, &answer));
+        error =
+            call(client, path, key,
+                 json_pack("{ss ss%}", "language", p->language, "source", source.data, source.size),
+                 &status, &answer);
+        if (error) break;
         *id = json_integer_value(json_object_get(answer, "id"));
-        const bool wait = status == 429 || status == 503;
-        bv_error *error = status == 202 || wait ? BV_OK : unexpected(path, status, answer);
+        wait = status == 429 || status == 503;
+        if (status != 202 && !wait) error = unexpected(path, status, answer);
         json_decref(answer);
-        if (!wait || error) return error;
-        l->retries++;
-        pause_ms(50);
+        l->retries += wait;
+        if (wait) pause_ms(50);
     }
+    bv_buffer_free(&source);
+    return error;
 }
 
 static bool collect(void *context, const char *bytes, size_t size) {
@@ -301,7 +186,7 @@ static bool collect(void *context, const char *bytes, size_t size) {
 }
 
 /* The verdict in the last event, compared with what the program deserves. */
-static bv_status check_verdict(load *l, const program *p, const char *events) {
+static bv_status check_verdict(bv_load *l, const bv_load_program *p, const char *events) {
     static const char mark[] = "event: verdict\ndata: ";
     const char *data = events ? strstr(events, mark) : NULL;
     json_t *submission;
@@ -309,7 +194,7 @@ static bv_status check_verdict(load *l, const program *p, const char *events) {
     data += sizeof mark - 1;
     BV_TRY(bv_json_parse(data, strcspn(data, "\n"), "event", &submission));
     const char *verdict = json_string_value(json_object_get(submission, "verdict"));
-    if (!verdict || !strcmp(verdict, "accepted") != (p->kind == KIND_RIGHT)) {
+    if (!verdict || !strcmp(verdict, "accepted") != (p->kind == BV_LOAD_RIGHT)) {
         l->unexpected++;
         bv_cli_say("unexpected: %s got %s\n", p->name, verdict ? verdict : "nothing");
     }
@@ -317,8 +202,8 @@ static bv_status check_verdict(load *l, const program *p, const char *events) {
     return BV_OK;
 }
 
-static bv_status await(load *l, bv_http_client *client, const program *p, const char *key,
-                       int64_t id) {
+static bv_status await(bv_load *l, bv_http_client *client, const bv_load_program *p,
+                       const char *key, int64_t id) {
     char path[64], header[160];
     bv_buffer events = {0};
     bv_http_result r = {0};
@@ -336,30 +221,63 @@ static bv_status await(load *l, bv_http_client *client, const program *p, const 
     return error;
 }
 
-static bv_status sign_up_all(load *l, bv_http_client *client) {
+static bv_status sign_up_all(bv_load *l, bv_http_client *client) {
     const size_t users = (size_t)bv_flags_int(l->flags, "users");
     for (size_t user; (user = l->next_user++) < users && !l->failed;)
         BV_TRY(sign_up(l, client, user));
     return BV_OK;
 }
 
-static bv_status submit_all(load *l, bv_http_client *client) {
-    const size_t users = (size_t)bv_flags_int(l->flags, "users");
-    for (size_t i; (i = l->next++) < l->submissions && !l->failed;) {
-        const program *p = choose(l, i);
-        const char *key = l->keys[i % users];
-        int64_t id;
-        const double begin = bv_clock_seconds();
-        BV_TRY(hand_in(l, client, p, key, &id));
-        BV_TRY(await(l, client, p, key, id));
-        l->results[i] = (measured){p, bv_clock_seconds() - begin};
-        l->done++;
-    }
+/* Hands the index-th submission in and waits for its verdict. */
+static bv_status submit(bv_load *l, bv_http_client *client, size_t index, const char *key) {
+    const bv_load_program *p = bv_load_choose(l, index);
+    bv_load_result r = {.program = p};
+    const double begin = bv_clock_seconds();
+    BV_TRY(hand_in(l, client, p, index, key, &r.id));
+    r.hand_in = bv_clock_seconds() - begin;
+    BV_TRY(await(l, client, p, key, r.id));
+    r.total = bv_clock_seconds() - begin;
+    l->results[index] = r;
+    l->done++;
     return BV_OK;
 }
 
+static bv_status submit_all(bv_load *l, bv_http_client *client) {
+    const size_t users = (size_t)bv_flags_int(l->flags, "users");
+    for (size_t i; (i = l->next++) < l->submissions && !l->failed;)
+        BV_TRY(submit(l, client, i, l->keys[i % users]));
+    return BV_OK;
+}
+
+/* ---- one quiet user among many who flood ---- */
+
+static bv_status submit_quietly(bv_load *l, bv_http_client *client) {
+    const size_t begin = l->next;
+    for (size_t i = 0; i < l->submissions / 2 && !l->failed; i++) {
+        BV_TRY(submit(l, client, begin + i, l->keys[0]));
+        pause_ms((int)bv_flags_int(l->flags, "pause"));
+    }
+    l->next += l->submissions / 2;
+    return BV_OK;
+}
+
+/* The first client is the quiet user; each other hands in as much as the arena takes. */
+static bv_status submit_or_flood(bv_load *l, bv_http_client *client) {
+    const size_t user = l->next_client++;
+    if (user > 0) {
+        int64_t id;
+        for (size_t i = 0; !l->enough && !l->failed; i++, l->flooded++)
+            BV_TRY(hand_in(l, client, bv_load_choose(l, i), i, l->keys[user], &id));
+        return BV_OK;
+    }
+    pause_ms(1000); /* until their queues are full */
+    bv_error *error = submit_quietly(l, client);
+    l->enough = true;
+    return error;
+}
+
 static void *run_client(void *context) {
-    load *l = context;
+    bv_load *l = context;
     bv_http_client *client = NULL;
     bv_error *error = bv_http_client_create(bv_flags_argument(l->flags, 0), &client);
     if (!error) error = l->work(l, client);
@@ -376,10 +294,9 @@ static void *run_client(void *context) {
     return NULL;
 }
 
-static bv_status run_clients(load *l, client_work *work) {
+static bv_status run_clients(bv_load *l, bv_load_work *work, int clients) {
     pthread_t threads[256];
     int started = 0;
-    const int clients = (int)bv_flags_int(l->flags, "clients");
     l->work = work;
     for (; started < clients; started++)
         if (pthread_create(&threads[started], NULL, run_client, l) != 0) break;
@@ -392,82 +309,136 @@ static bv_status run_clients(load *l, client_work *work) {
 
 /* ---- report ---- */
 
+static const char *const kind_names[] = {"right", "wrong", "attack"};
+
 static int compare(const void *a, const void *b) {
-    const double x = ((const measured *)a)->seconds, y = ((const measured *)b)->seconds;
+    const double x = *(const double *)a, y = *(const double *)b;
     return (x > y) - (x < y);
 }
 
-/* Of one kind and language; results are sorted by time. */
-static json_t *summary(const load *l, kind kind, const char *language) {
+/* Sorts; 0 of none. */
+static double percentile(double *times, size_t count, size_t of_100) {
+    if (!count) return 0;
+    qsort(times, count, sizeof *times, compare);
+    return times[count * of_100 / 100];
+}
+
+/* Of one kind and language. */
+static json_t *summary(const bv_load *l, bv_load_kind kind, const char *language) {
     double *times = bv_calloc(l->submissions + 1, sizeof *times);
     size_t count = 0;
     for (size_t i = 0; times && i < l->submissions; i++) {
-        const program *p = l->results[i].program;
+        const bv_load_program *p = l->results[i].program;
         if (p && p->kind == kind && !strcmp(p->language, language))
-            times[count++] = l->results[i].seconds;
+            times[count++] = l->results[i].total;
     }
     json_t *o = NULL;
     if (count) {
+        const double p50 = percentile(times, count, 50) * 1e3;
+        const double p95 = percentile(times, count, 95) * 1e3;
         bv_cli_say("  %-7s %-8s %6zu  p50 %7.1f ms  p95 %7.1f ms\n", kind_names[kind], language,
-                   count, times[count / 2] * 1e3, times[count * 95 / 100] * 1e3);
+                   count, p50, p95);
         o = json_pack("{ss ss sI sf sf}", "kind", kind_names[kind], "language", language, "count",
-                      (json_int_t)count, "p50_ms", times[count / 2] * 1e3, "p95_ms",
-                      times[count * 95 / 100] * 1e3);
+                      (json_int_t)count, "p50_ms", p50, "p95_ms", p95);
     }
     bv_free(times);
     return o;
 }
 
-static bv_status report(load *l, double seconds) {
+static json_t *summaries(const bv_load *l) {
     json_t *groups = json_array();
-    qsort(l->results, l->submissions, sizeof *l->results, compare);
-    bv_cli_say("%zu submissions of %lld users judged in %.1f s: %.1f a second\n", (size_t)l->done,
-               (long long)bv_flags_int(l->flags, "users"), seconds, (double)l->done / seconds);
-    for (int kind = 0; kind < KIND_COUNT; kind++)
+    for (int kind = 0; kind < BV_LOAD_KINDS; kind++)
         for (const char *const *name = bv_language_names(); *name; name++) {
-            json_t *group = summary(l, (enum kind)kind, *name);
+            json_t *group = summary(l, (bv_load_kind)kind, *name);
             if (group) json_array_append_new(groups, group);
         }
-    bv_error *error = BV_OK;
-    if (bv_flags_bool(l->flags, "json"))
-        error = bv_cli_json(json_pack("{sI sf sf sI sI sO}", "submissions", (json_int_t)l->done,
-                                      "seconds", seconds, "per_second", (double)l->done / seconds,
-                                      "unexpected", (json_int_t)l->unexpected, "retries",
-                                      (json_int_t)l->retries, "groups", groups));
-    json_decref(groups);
+    return groups;
+}
+
+/* `more`: members to add; taken. */
+static bv_status report(bv_load *l, double seconds, json_t *more) {
+    json_t *stages = NULL, *groups = summaries(l);
+    bv_error *error = bv_load_cost(l, &stages);
+    json_t *o =
+        json_pack("{sI sI sf sf sI sI so}", "submissions", (json_int_t)l->done, "users",
+                  (json_int_t)bv_flags_int(l->flags, "users"), "seconds", seconds, "per_second",
+                  (double)l->done / seconds, "unexpected", (json_int_t)l->unexpected, "retries",
+                  (json_int_t)l->retries, "groups", groups);
+    if (stages) json_object_set_new(o, "stages", stages);
+    if (more) json_object_update(o, more);
+    json_decref(more);
+    if (!error && bv_flags_bool(l->flags, "json"))
+        error = bv_cli_json(o);
+    else
+        json_decref(o);
     if (!error && l->unexpected)
         error = bv_fail(BV_CODE_FAULT, "%zu verdicts were not as expected", (size_t)l->unexpected);
     return error;
 }
 
-static bv_status run(load *l) {
-    const char *attacks = bv_flags_string(l->flags, "attacks");
+/* ---- the two ways ---- */
+
+static bv_status run_many(bv_load *l) {
+    const double begin = bv_clock_seconds();
+    BV_TRY(run_clients(l, submit_all, (int)bv_flags_int(l->flags, "clients")));
+    const double seconds = bv_clock_seconds() - begin;
+    bv_cli_say("%zu submissions of %lld users judged in %.1f s: %.1f a second\n", (size_t)l->done,
+               (long long)bv_flags_int(l->flags, "users"), seconds, (double)l->done / seconds);
+    return report(l, seconds, NULL);
+}
+
+/* The p95 of results begin .. begin + count - 1, in ms. */
+static bv_status quiet_p95(const bv_load *l, size_t begin, size_t count, double *out) {
+    double *times = bv_calloc(count + 1, sizeof *times);
+    if (!times) return bv_fail_memory("times");
+    for (size_t i = 0; i < count; i++) times[i] = l->results[begin + i].total;
+    *out = percentile(times, count, 95) * 1e3;
+    bv_free(times);
+    return BV_OK;
+}
+
+static bv_status run_flood(bv_load *l, int flood) {
+    double alone, among;
+    const double begin = bv_clock_seconds();
+    BV_TRY(run_clients(l, submit_quietly, 1));
+    BV_TRY(run_clients(l, submit_or_flood, flood + 1));
+    const double seconds = bv_clock_seconds() - begin;
+    BV_TRY(quiet_p95(l, 0, l->submissions / 2, &alone));
+    BV_TRY(quiet_p95(l, l->submissions / 2, l->submissions / 2, &among));
+    bv_cli_say("a quiet user waits %.1f ms (p95) alone, %.1f while %d users flood: %.2f times\n",
+               alone, among, flood, among / alone);
+    return report(l, seconds,
+                  json_pack("{sf sf sf sI}", "alone_p95_ms", alone, "among_p95_ms", among, "ratio",
+                            among / alone, "flooded", (json_int_t)l->flooded));
+}
+
+static bv_status run(bv_load *l) {
+    const int flood = (int)bv_flags_int(l->flags, "flood");
+    const int64_t users = bv_flags_int(l->flags, "users");
+    if (flood >= users)
+        return bv_try(bv_fail(BV_CODE_USAGE, "%d of %lld users cannot flood beside a quiet one",
+                              flood, (long long)users),
+                      "--users %d", flood + 1);
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
-    BV_TRY(add_solutions(l));
-    if (attacks) BV_TRY(add_attacks(l, attacks));
+    BV_TRY(bv_load_programs_gather(l));
     l->submissions = (size_t)bv_flags_int(l->flags, "submissions");
-    l->keys = bv_calloc((size_t)bv_flags_int(l->flags, "users"), sizeof *l->keys);
+    l->keys = bv_calloc((size_t)users, sizeof *l->keys);
     l->results = bv_calloc(l->submissions, sizeof *l->results);
     if (!l->keys || !l->results) return bv_fail_memory("users");
-    double begin = bv_clock_seconds();
-    BV_TRY(run_clients(l, sign_up_all));
-    bv_cli_say("%lld users signed up in %.1f s\n", (long long)bv_flags_int(l->flags, "users"),
-               bv_clock_seconds() - begin);
-    begin = bv_clock_seconds();
-    BV_TRY(run_clients(l, submit_all));
-    return report(l, bv_clock_seconds() - begin);
+    const double begin = bv_clock_seconds();
+    BV_TRY(run_clients(l, sign_up_all, (int)bv_flags_int(l->flags, "clients")));
+    bv_cli_say("%lld users signed up in %.1f s\n", (long long)users, bv_clock_seconds() - begin);
+    return flood ? run_flood(l, flood) : run_many(l);
 }
 
 bv_status bv_arena_load(int argc, char **argv) {
-    load l = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    bv_load l = {.lock = PTHREAD_MUTEX_INITIALIZER};
     bv_flags *flags;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
     l.flags = flags;
     bv_error *error = run(&l);
-    for (size_t i = 0; i < l.attack_count; i++) bv_buffer_free(&l.attacks[i]);
-    bv_free(l.attacks);
-    bv_free(l.programs);
+    bv_load_programs_free(&l);
     bv_free(l.keys);
     bv_free(l.results);
     bv_level_set_free(&l.set);

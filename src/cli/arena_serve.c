@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/level_maker.h"
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
@@ -64,6 +65,7 @@ static const bv_flag serve_flags[] = {
      .max = 1e6,
      .fallback = "100",
      .help = "new users from one address; 0: no limit"},
+    BV_LEVEL_MAKER_FLAGS,
     BV_POLICY_FLAG,
 };
 
@@ -88,6 +90,7 @@ static const bv_flag judge_flags[] = {
      .max = 60,
      .fallback = "2",
      .help = "submissions judged at once"},
+    BV_LEVEL_MAKER_FLAGS,
     BV_POLICY_FLAG,
 };
 
@@ -117,6 +120,21 @@ static void say_trouble(void *context, const char *text) {
     bv_cli_say("%s\n", text);
 }
 
+/* With all hidden tests. */
+static bv_status load_levels(arena_run *run, const char *folder) {
+    bv_level_maker_use use = {0};
+    const double begin = bv_clock_seconds();
+    bv_cli_say("making the hidden tests of %s ...\n", folder);
+    bv_error *error = bv_level_maker_begin(run->flags, run->pool, &use);
+    if (!error) error = bv_level_set_load(folder, &use.maker, &run->set);
+    bv_level_maker_end(&use);
+    if (!error)
+        bv_cli_say("tests of %zu levels: %zu made in %.1f s, %zu known before\n", run->set.count,
+                   run->set.count - run->set.recalled, bv_clock_seconds() - begin,
+                   run->set.recalled);
+    return error;
+}
+
 /* The pool comes first: its slots are forked while there are no threads. */
 static bv_status begin(arena_run *run, int judges) {
     bv_sandbox_options options = {.boxes = 2 * (uint32_t)judges, .warm_python = true};
@@ -124,9 +142,10 @@ static bv_status begin(arena_run *run, int judges) {
     if (judges) {
         BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
         BV_TRY(bv_sandbox_pool_create(&options, &run->pool));
-        bv_cli_say("making the hidden tests of %s ...\n", folder);
+        BV_TRY(load_levels(run, folder));
+    } else {
+        BV_TRY(bv_level_set_load(folder, NULL, &run->set));
     }
-    BV_TRY(bv_level_set_load(folder, run->pool, &run->set));
     /* Before the threads, which would otherwise not be told. */
     run->stop = bv_interrupt_catch();
     return BV_OK;

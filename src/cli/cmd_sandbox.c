@@ -2,7 +2,7 @@
 #include "arena/sandbox_selftest.h"
 #include "base/file.h"
 #include "base/memory.h"
-#include "base/text.h"
+#include "base/quantity.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
@@ -14,47 +14,30 @@
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 #define INPUT_MAX (1u << 30)
+#define QUANTITY_MAX 1000000000000000u
 
-/* ---- quantities: 2s, 500ms, 64M ---- */
+/* ---- quantities ---- */
 
-typedef struct unit {
-    const char *suffix;
-    double factor;
-} unit;
-static const unit time_units[] = {{"", 1e9},   {"s", 1e9},  {"ms", 1e6},
-                                  {"us", 1e3}, {"m", 60e9}, {"h", 3600e9}};
-static const unit size_units[] = {{"", 1},     {"B", 1},      {"k", 1e3},       {"K", 1e3},
-                                  {"M", 1e6},  {"G", 1e9},    {"kB", 1e3},      {"MB", 1e6},
-                                  {"GB", 1e9}, {"KiB", 1024}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-
-static bv_status parse_quantity(const char *flag, const char *text, const unit *units, size_t count,
-                                const char *example, uint64_t *out) {
-    const size_t digits = strspn(text, "0123456789.");
-    char number[32], what[64];
-    snprintf(what, sizeof what, "--%s", flag);
-    for (size_t i = 0; i < count; i++) {
-        double value;
-        if (digits == 0 || digits >= sizeof number || strcmp(text + digits, units[i].suffix))
-            continue;
-        memcpy(number, text, digits);
-        number[digits] = 0;
-        BV_TRY(bv_parse_double(what, number, 0, 1e15 / units[i].factor, &value));
-        *out = (uint64_t)(value * units[i].factor + 0.5);
-        if (*out > 0) return BV_OK;
-        return bv_fail(BV_CODE_USAGE, "%s must be more than 0", what);
-    }
-    return bv_try(bv_fail(BV_CODE_USAGE, "%s: \"%s\" is no quantity", what, text), "%s %s", what,
+/* More than nothing, and so little that deadlines don't overflow: 11 days, or 1 PB. */
+static bv_status check_quantity(const char *flag, const char *text, bool good,
+                                const uint64_t *value, const char *example) {
+    if (!good)
+        return bv_try(bv_fail(BV_CODE_USAGE, "--%s: \"%s\" is no quantity", flag, text), "--%s %s",
+                      flag, example);
+    if (*value == 0) return bv_fail(BV_CODE_USAGE, "--%s must be more than 0", flag);
+    if (*value <= QUANTITY_MAX) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "--%s: \"%s\" is too much", flag, text), "--%s %s", flag,
                   example);
 }
 
 static bv_status read_time(const bv_flags *flags, const char *name, uint64_t *out) {
-    return parse_quantity(name, bv_flags_string(flags, name), time_units, COUNT(time_units), "2s",
-                          out);
+    const char *text = bv_flags_string(flags, name);
+    return check_quantity(name, text, bv_parse_duration(text, out), out, "2s");
 }
 
 static bv_status read_size(const bv_flags *flags, const char *name, uint64_t *out) {
-    return parse_quantity(name, bv_flags_string(flags, name), size_units, COUNT(size_units), "64M",
-                          out);
+    const char *text = bv_flags_string(flags, name);
+    return check_quantity(name, text, bv_parse_bytes(text, out), out, "64M");
 }
 
 /* ---- run ---- */

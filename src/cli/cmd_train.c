@@ -189,6 +189,12 @@ static bv_status compare_data(const training *t) {
     if (!data) return BV_OK;
     bv_run_config given = {0};
     BV_TRY(bv_run_config_set_data(&given, data));
+    const char *own = t->config.tokenizer_sha256;
+    if (*own && strcmp(given.tokenizer_sha256, own) != 0)
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "the tokenizer of the data %s is not the one that the run began with",
+                              given.data),
+                      "without --data: the run knows its own, %s", t->config.data);
     if (!strcmp(given.data_sha256, t->config.data_sha256)) return BV_OK;
     return bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data, given.data);
 }
@@ -270,15 +276,14 @@ static bv_status tell_result(const training *t) {
 }
 
 static bv_status end_of_text(const training *t, uint32_t *token) {
-    char *path = bv_path_join(t->out, "tokenizer.json");
-    bv_tokenizer *tokenizer = NULL;
-    bv_error *error = path ? bv_tokenizer_load(path, &tokenizer) : bv_fail_memory("a path");
-    if (!error) *token = bv_tokenizer_end_of_text(tokenizer);
-    if (!error && bv_tokenizer_vocab_size(tokenizer) != bv_dataset_vocab_size(t->data))
-        error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the data %zu", path,
+    bv_tokenizer *tokenizer;
+    BV_TRY(bv_run_folder_tokenizer(t->out, &t->config, NULL, &tokenizer));
+    *token = bv_tokenizer_end_of_text(tokenizer);
+    bv_error *error = BV_OK;
+    if (bv_tokenizer_vocab_size(tokenizer) != bv_dataset_vocab_size(t->data))
+        error = bv_fail(BV_CODE_INPUT, "the tokenizer of %s has %zu tokens, the data %zu", t->out,
                         bv_tokenizer_vocab_size(tokenizer), bv_dataset_vocab_size(t->data));
     bv_tokenizer_destroy(&tokenizer);
-    bv_free(path);
     return error;
 }
 

@@ -51,13 +51,11 @@ static bv_status open_data(measurement *m) {
         bv_error_free(&error);
         return BV_OK;
     }
-    char *path = bv_path_join(m->options->run, "tokenizer.json");
-    bv_tokenizer *tokenizer = NULL;
-    error = path ? bv_tokenizer_load(path, &tokenizer) : bv_fail_memory("a path");
-    if (!error) m->end_of_text = bv_tokenizer_end_of_text(tokenizer);
+    bv_tokenizer *tokenizer;
+    BV_TRY(bv_run_folder_tokenizer(m->options->run, &config, NULL, &tokenizer));
+    m->end_of_text = bv_tokenizer_end_of_text(tokenizer);
     bv_tokenizer_destroy(&tokenizer);
-    bv_free(path);
-    return error;
+    return BV_OK;
 }
 
 static void run_steps(measurement *m, bv_rehearsal *rehearsal) {

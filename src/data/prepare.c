@@ -311,16 +311,18 @@ static bv_status add_all(preparation *p) {
 
 static bv_status write_manifest(preparation *p) {
     const bv_prepare_result *r = p->result;
+    char tokenizer[BV_SHA256_TEXT_SIZE];
+    BV_TRY(bv_tokenizer_hash(p->tokenizer, tokenizer));
     json_t *splits = json_object();
     for (int i = 0; i < 2; i++)
         json_object_set_new(splits, split_names[i],
                             json_pack("{s:I, s:I, s:I, s:O}", "tokens", (json_int_t)r->tokens[i],
                                       "documents", (json_int_t)r->documents[i], "bytes",
                                       (json_int_t)r->bytes[i], "shards", p->splits[i].files));
-    json_t *value = json_pack("{s:s, s:I, s:I, s:f, s:o}", "format", "beaver-data/1", "vocab_size",
-                              (json_int_t)bv_tokenizer_vocab_size(p->tokenizer), "token_bytes",
-                              (json_int_t)p->token_bytes, "val_fraction", p->options->val_fraction,
-                              "splits", splits);
+    json_t *value = json_pack(
+        "{s:s, s:s, s:I, s:I, s:f, s:o}", "format", "beaver-data/1", "tokenizer_sha256", tokenizer,
+        "vocab_size", (json_int_t)bv_tokenizer_vocab_size(p->tokenizer), "token_bytes",
+        (json_int_t)p->token_bytes, "val_fraction", p->options->val_fraction, "splits", splits);
     char *path = bv_path_join(p->folder, "manifest.json");
     bv_error *error = value && path ? bv_json_save(path, value) : bv_fail_memory("a manifest");
     json_decref(value);

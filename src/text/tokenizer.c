@@ -157,14 +157,38 @@ static json_t *describe(const bv_tokenizer *t) {
     return bv_bpe_describe(t, FORMAT);
 }
 
-bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path) {
-    json_t *value = describe(tokenizer);
+static bv_status spell(const bv_tokenizer *t, bv_buffer *out) {
+    json_t *value = describe(t);
     if (!value) return bv_fail_memory("a tokenizer");
-    bv_buffer text = {0};
-    bv_error *error = bv_json_text(value, 0, &text);
+    bv_error *error = bv_json_text(value, 0, out);
     json_decref(value);
+    return error;
+}
+
+bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path) {
+    bv_buffer text = {0};
+    bv_error *error = spell(tokenizer, &text);
     if (!error) error = bv_file_write(path, text.data, text.size);
     bv_buffer_free(&text);
+    return error;
+}
+
+bv_status bv_tokenizer_hash(const bv_tokenizer *tokenizer, char sha256[BV_SHA256_TEXT_SIZE]) {
+    bv_buffer text = {0};
+    bv_error *error = spell(tokenizer, &text);
+    if (!error) error = bv_sha256_bytes(text.data, text.size, sha256);
+    bv_buffer_free(&text);
+    return error;
+}
+
+bv_status bv_tokenizer_load_known(const char *path, const char *sha256, bv_tokenizer **out,
+                                  bool *same) {
+    char hash[BV_SHA256_TEXT_SIZE];
+    BV_TRY(bv_tokenizer_load(path, out));
+    bv_error *error = bv_sha256_file(path, hash);
+    if (!error && strcmp(hash, sha256) != 0) error = bv_tokenizer_hash(*out, hash);
+    *same = !error && !strcmp(hash, sha256);
+    if (error) bv_tokenizer_destroy(out);
     return error;
 }
 

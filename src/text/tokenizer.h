@@ -11,6 +11,7 @@
 #define BV_TEXT_TOKENIZER_H
 
 #include "base/buffer.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/status.h"
 #include <stdbool.h>
@@ -62,6 +63,13 @@ void bv_tokenizer_destroy(bv_tokenizer **tokenizer);
 bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out);
 bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out);
 bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path);
+/* SHA-256 of what bv_tokenizer_save writes: the same tokenizer has the same, however its file was
+ * written. Not for `scored`, which is not saved. */
+bv_status bv_tokenizer_hash(const bv_tokenizer *tokenizer, char sha256[BV_SHA256_TEXT_SIZE]);
+/* Loads a tokenizer and says whether it has that hash. Takes the time to write it out only where
+ * the file is not as bv_tokenizer_save wrote it. */
+bv_status bv_tokenizer_load_known(const char *path, const char *sha256, bv_tokenizer **out,
+                                  bool *same);
 
 bv_tokenizer_kind bv_tokenizer_kind_of(const bv_tokenizer *tokenizer);
 const char *bv_tokenizer_kind_name(const bv_tokenizer *tokenizer);

@@ -13,8 +13,43 @@ static bv_status hash_data(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
     return bv_try(error, "beaver data prepare TEXT --out %s", data);
 }
 
+/* "" where it is not said: data and runs made before it was. */
+static bv_status read_tokenizer_hash(const json_t *value, char out[BV_SHA256_TEXT_SIZE]) {
+    const char *hash = "";
+    if (json_object_get(value, "tokenizer_sha256"))
+        BV_TRY(bv_json_get_string(value, "tokenizer_sha256", &hash));
+    snprintf(out, BV_SHA256_TEXT_SIZE, "%s", hash);
+    return BV_OK;
+}
+
+/* The one with which the data was prepared, as its manifest says. */
+static bv_status hash_data_tokenizer(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
+    char *path = bv_path_join(data, "tokenizer.json"), *from = bv_path_join(data, "manifest.json");
+    bv_tokenizer *tokenizer = NULL;
+    json_t *manifest = NULL;
+    bool same = true;
+    bv_error *error = path && from ? bv_json_load(from, &manifest) : bv_fail_memory("a path");
+    if (!error) error = read_tokenizer_hash(manifest, hash);
+    if (!error && *hash) {
+        error = bv_tokenizer_load_known(path, hash, &tokenizer, &same);
+    } else if (!error) {
+        error = bv_tokenizer_load(path, &tokenizer);
+        if (!error) error = bv_tokenizer_hash(tokenizer, hash);
+    }
+    if (!error && !same)
+        error = bv_try(
+            bv_fail(BV_CODE_USAGE, "%s is not the tokenizer that the data was prepared with", path),
+            "put that one back, or prepare the data again");
+    bv_tokenizer_destroy(&tokenizer);
+    json_decref(manifest);
+    bv_free(path);
+    bv_free(from);
+    return error;
+}
+
 bv_status bv_run_config_set_data(bv_run_config *config, const char *data) {
     BV_TRY(hash_data(data, config->data_sha256));
+    BV_TRY(hash_data_tokenizer(data, config->tokenizer_sha256));
     if (!realpath(data, config->data)) return bv_fail_errno("cannot find %s", data);
     return BV_OK;
 }
@@ -47,6 +82,8 @@ bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
     json_t *value = json_pack("{ss so sf s{ss ss}}", "format", "beaver-run/1", "settings",
                               bv_settings_json(&c->settings), "minutes", c->minutes, "data", "path",
                               c->data, "sha256", c->data_sha256);
+    if (value && *c->tokenizer_sha256)
+        json_object_set_new(value, "tokenizer_sha256", json_string(c->tokenizer_sha256));
     bv_error *error = bv_json_save(path, value);
     json_decref(value);
     bv_free(path);
@@ -100,6 +137,7 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     BV_TRY(bv_json_get_string(where, "path", &data));
     BV_TRY(bv_json_get_string(where, "sha256", &hash));
     BV_TRY(bv_json_get_double(value, "minutes", &c->minutes));
+    BV_TRY(read_tokenizer_hash(value, c->tokenizer_sha256));
     snprintf(c->data, sizeof c->data, "%s", data);
     snprintf(c->data_sha256, sizeof c->data_sha256, "%s", hash);
     BV_TRY(bv_settings_load(&c->settings, path));
@@ -132,5 +170,48 @@ bv_status bv_run_folder_lock(const char *run, bv_lock **lock) {
     if (!path) return bv_fail_memory("a path");
     bv_error *error = bv_lock_take(path, lock);
     bv_free(path);
+    return error;
+}
+
+/* ---- the tokenizer ---- */
+
+/* What the run's tokenizer must be. An old run does not say: its own file is taken for it. */
+static bv_status know_tokenizer(const char *own, const bv_run_config *config,
+                                char hash[BV_SHA256_TEXT_SIZE]) {
+    bv_tokenizer *tokenizer;
+    snprintf(hash, BV_SHA256_TEXT_SIZE, "%s", config->tokenizer_sha256);
+    if (*hash) return BV_OK;
+    BV_TRY(bv_tokenizer_load(own, &tokenizer));
+    bv_error *error = bv_tokenizer_hash(tokenizer, hash);
+    bv_tokenizer_destroy(&tokenizer);
+    return error;
+}
+
+static bv_status load_tokenizer(const char *own, const bv_run_config *config, const char *given,
+                                bv_tokenizer **out) {
+    char hash[BV_SHA256_TEXT_SIZE];
+    bool same;
+    if (!given && !*config->tokenizer_sha256) return bv_tokenizer_load(own, out);
+    BV_TRY(know_tokenizer(own, config, hash));
+    BV_TRY(bv_tokenizer_load_known(given ? given : own, hash, out, &same));
+    if (same) return BV_OK;
+    bv_error *error =
+        bv_fail(BV_CODE_USAGE, "%s is not the tokenizer that the model was trained with",
+                given ? given : own);
+    if (given) return bv_try(error, "without --tokenizer: the run has its own");
+    return bv_try(error, "cp %s/tokenizer.json %s", config->data, own);
+}
+
+bv_status bv_run_folder_tokenizer(const char *run, const bv_run_config *config, const char *given,
+                                  bv_tokenizer **out) {
+    *out = NULL;
+    char *own = bv_path_join(run, "tokenizer.json");
+    bv_error *error = own ? load_tokenizer(own, config, given, out) : bv_fail_memory("a path");
+    const size_t most = config->settings.model.vocab_size;
+    if (!error && bv_tokenizer_vocab_size(*out) > most)
+        error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model only %zu", given ? given : own,
+                        bv_tokenizer_vocab_size(*out), most);
+    if (error) bv_tokenizer_destroy(out);
+    bv_free(own);
     return error;
 }

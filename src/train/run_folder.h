@@ -7,16 +7,19 @@
 
 #include "base/file.h"
 #include "base/hash.h"
+#include "text/tokenizer.h"
 #include "train/settings.h"
 
 typedef struct bv_run_config {
     bv_settings settings;
     double minutes;  /* that the number of steps was chosen for; 0: it was given */
     char data[4096]; /* absolute: PATH_MAX */
-    char data_sha256[BV_SHA256_TEXT_SIZE]; /* of the data's manifest */
+    char data_sha256[BV_SHA256_TEXT_SIZE];      /* of the data's manifest */
+    char tokenizer_sha256[BV_SHA256_TEXT_SIZE]; /* bv_tokenizer_hash; "" in runs of old */
 } bv_run_config;
 
-/* data: a folder made by `beaver data prepare`; its path is made absolute. */
+/* data: a folder made by `beaver data prepare`; its path is made absolute. BV_CODE_USAGE when its
+ * tokenizer is not the one that it was prepared with. */
 bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
 
 /* BV_CODE_USAGE when `run` exists. Copies the data's tokenizer.json. */
@@ -31,5 +34,9 @@ bool bv_run_folder_exists(const char *run);
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock);
 /* The data must be what the run began with. */
 bv_status bv_run_config_check_data(const bv_run_config *config);
+/* The tokenizer of the run's model: RUN/tokenizer.json, or `given` (NULL: none), which must be the
+ * same, as must be RUN's own if the run knows its hash: else BV_CODE_USAGE. */
+bv_status bv_run_folder_tokenizer(const char *run, const bv_run_config *config, const char *given,
+                                  bv_tokenizer **out);
 
 #endif

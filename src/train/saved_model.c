@@ -101,27 +101,6 @@ static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_poo
     return map_weights(m);
 }
 
-/* The run's own, or another one of as many tokens. */
-static bv_status load_tokenizer(const char *run, const char *given, bv_saved_model *m) {
-    char *path = bv_path_join(run, "tokenizer.json");
-    bv_error *error = path ? bv_tokenizer_load(path, &m->tokenizer) : bv_fail_memory("a path");
-    if (!error && bv_tokenizer_vocab_size(m->tokenizer) > m->config.vocab_size)
-        error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model only %zu", path,
-                        bv_tokenizer_vocab_size(m->tokenizer), m->config.vocab_size);
-    bv_free(path);
-    if (!error && given) {
-        const size_t own = bv_tokenizer_vocab_size(m->tokenizer);
-        bv_tokenizer_destroy(&m->tokenizer);
-        error = bv_tokenizer_load(given, &m->tokenizer);
-        if (!error && bv_tokenizer_vocab_size(m->tokenizer) != own)
-            error = bv_try(bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model's tokenizer %zu",
-                                   given, bv_tokenizer_vocab_size(m->tokenizer), own),
-                           "without --tokenizer: the run has its own");
-    }
-    if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
-    return error;
-}
-
 static bv_status open_run(const char *run, const char *tokenizer, const bv_kernels *kernels,
                           bv_pool *pool, bv_saved_model *m) {
     bv_run_config *config = bv_malloc(sizeof *config);
@@ -130,8 +109,9 @@ static bv_status open_run(const char *run, const char *tokenizer, const bv_kerne
         m->config = config->settings.model;
         m->numerics = config->settings.numerics;
     }
+    if (!error) error = bv_run_folder_tokenizer(run, config, tokenizer, &m->tokenizer);
     bv_free(config);
-    if (!error) error = load_tokenizer(run, tokenizer, m);
+    if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
     return error ? error : load_weights(run, kernels, pool, m);
 }
 

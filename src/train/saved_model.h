@@ -23,7 +23,8 @@ typedef struct bv_saved_model {
     struct bv_saved_file *file;
 } bv_saved_model;
 
-/* tokenizer: a file, or NULL: the one in the RUN. The pool is used to prepare weights. */
+/* tokenizer: a file, for a RUN the one that it was trained with (else BV_CODE_USAGE), or NULL: the
+ * one in the RUN. The pool is used to prepare weights. */
 bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_kernels *kernels,
                               bv_pool *pool, bv_saved_model *out);
 /* Begins to check the file's SHA-256 on a thread of its own, behind all others. */

@@ -308,15 +308,14 @@ static void prepare(bv_sandbox_policy policy) {
 /* ---- canaries ---- */
 
 typedef struct canaries {
-    char folder[64], file[96];
+    char *folder, file[4200];
     int port_socket, abstract_socket, port;
     char abstract[64];
     pid_t process;
 } canaries;
 
 static void set_canaries(canaries *c) {
-    snprintf(c->folder, sizeof c->folder, "/tmp/beaver-canary-XXXXXX");
-    assert_non_null(mkdtemp(c->folder));
+    c->folder = make_folder();
     assert_int_equal(chmod(c->folder, 0777), 0);
     snprintf(c->file, sizeof c->file, "%s/file", c->folder);
     assert_ok(bv_file_write(c->file, SECRET, strlen(SECRET)));
@@ -363,7 +362,7 @@ static bool run_mode(const boxes_mode *kind, void *unused) {
     mode m = {.policy = kind->policy, .user = kind->user};
     canaries c;
     pthread_t threads[THREADS];
-    char file[128], process[64], port[64], abstract[96];
+    char file[4300], process[64], port[64], abstract[96];
     const bool nested = m.policy == BV_POLICY_NESTED;
     /* Whatever outlives its box becomes a child of ours, and is found at the end. */
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);

@@ -14,6 +14,8 @@ static bv_sandbox_pool *pool;
 static char *folder;
 static char path[4200];
 static bv_level *level;
+static bv_level_maker maker;
+static bv_judge_tools tools;
 
 static void put(const char *name, const char *text) {
     char file[4400];
@@ -24,13 +26,13 @@ static void put(const char *name, const char *text) {
 static void open_level(void) {
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_ok(bv_level_complete(level, pool));
+    assert_ok(bv_level_complete(level, &maker));
 }
 
 static void expect(const char *language, const char *source, bv_level_verdict verdict,
                    int64_t score) {
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, language, source, strlen(source), &j));
+    assert_ok(bv_judge_level(&tools, level, language, source, strlen(source), &j));
     if (j.verdict != verdict || j.score != score)
         fail_msg("%s: %s, %d points", source, bv_level_verdict_name(j.verdict), (int)j.score);
     bv_level_judgement_free(&j);
@@ -57,18 +59,18 @@ static void test_verdicts(void **state) {
 static void test_refused(void **state) {
     (void)state;
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, "pyton", "x", 1, &j));
+    assert_ok(bv_judge_level(&tools, level, "pyton", "x", 1, &j));
     assert_int_equal(j.verdict, BV_LEVEL_REFUSED);
     assert_non_null(strstr(j.message.data, "did you mean \"python\"?"));
     bv_level_judgement_free(&j);
-    assert_ok(bv_judge_level(pool, level, "python", "print('\xff')", 10, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "print('\xff')", 10, &j));
     assert_non_null(strstr(j.message.data, "not UTF-8: see byte 7"));
     bv_level_judgement_free(&j);
-    assert_ok(bv_judge_level(pool, level, "python", "a\0b", 3, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "a\0b", 3, &j));
     assert_non_null(strstr(j.message.data, "zero byte"));
     bv_level_judgement_free(&j);
     char *large = bv_calloc(1, 100000000);
-    assert_ok(bv_judge_level(pool, level, "python", large, 100000000, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", large, 100000000, &j));
     assert_non_null(strstr(j.message.data, "too large: 100000000 bytes"));
     bv_level_judgement_free(&j);
     bv_free(large);
@@ -86,7 +88,7 @@ static void test_hidden_inputs_stay_hidden(void **state) {
     bv_buffer text = {0};
     const char *source = "import sys\ndata = input()\nif data == '2 3': print(5)\n"
                          "else: print('out', data); sys.stderr.write('err ' + data); sys.exit(7)\n";
-    assert_ok(bv_judge_level(pool, level, "python", source, strlen(source), &j));
+    assert_ok(bv_judge_level(&tools, level, "python", source, strlen(source), &j));
     assert_int_equal(j.verdict, BV_LEVEL_FAILED);
     json_t *shown = bv_level_judgement_json(level, &j);
     assert_ok(bv_json_text(shown, 0, &text));
@@ -130,6 +132,13 @@ static void test_scores(void **state) {
     expect("python", "print(0)\n", BV_LEVEL_WRONG_ANSWER, 2);
 }
 
+static void check_level(bv_level_check *check) {
+    assert_ok(bv_level_check_begin(level, check));
+    for (size_t i = 0; i < check->count; i++)
+        assert_ok(bv_level_check_judge(pool, level, &check->rows[i]));
+    bv_level_check_end(level, check);
+}
+
 #define WITH_CHECKER                                                                               \
     "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "            \
     "\"generator\": \"generator.py\", \"checker\": \"check.py\"}"
@@ -144,18 +153,18 @@ static void test_checker(void **state) {
     open_level();
     expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
     bv_level_judgement j = {0};
-    assert_ok(bv_judge_level(pool, level, "python", "print(1)", 8, &j));
+    assert_ok(bv_judge_level(&tools, level, "python", "print(1)", 8, &j));
     assert_int_equal(j.verdict, BV_LEVEL_WRONG_ANSWER);
     assert_string_equal(j.results[0].message, "not the sum");
     bv_level_judgement_free(&j);
     bv_level_check check;
-    assert_ok(bv_level_check_run(pool, level, &check));
+    check_level(&check);
     assert_true(check.good);
     bv_level_check_free(&check);
     /* A checker that ends in another way is no verdict. */
     put("check.py", "import sys\nsys.exit(3)\n");
     open_level();
-    assert_fails(bv_judge_level(pool, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
+    assert_fails(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
                  "check.py ended with the verdict failed, exit code 3");
     bv_level_judgement_free(&j);
 }
@@ -165,17 +174,18 @@ static void test_bad_authors(void **state) {
     bv_level_check check;
     put("wrong/too-good.py", RIGHT);
     open_level();
-    assert_ok(bv_level_check_run(pool, level, &check));
+    check_level(&check);
     assert_false(check.good);
     bv_level_check_free(&check);
     put("generator.py", "import sys\nsys.exit(1)\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "generator.py 1 0 10: exit code 1");
+    assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT,
+                 "generator.py 1 0 10: exit code 1");
     put("generator.py", "print('x', 'y')\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
-    assert_fails(bv_level_complete(level, pool), BV_CODE_INPUT, "has no answer to hidden/");
+    assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT, "has no answer to hidden/");
 }
 
 static int begin(void **state) {
@@ -201,6 +211,8 @@ static int end(void **state) {
 static int open_pool(void **state) {
     (void)state;
     pool = boxes_open(2);
+    maker = (bv_level_maker){.pool = pool};
+    tools = (bv_judge_tools){.pool = pool};
     return 0;
 }
 

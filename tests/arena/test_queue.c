@@ -55,7 +55,7 @@ static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
 
 static bool record(bv_store *s, bv_lease *lease, const char *verdict, int64_t score) {
     bool held;
-    const bv_verdict v = {verdict, score, 10, "{\"message\": \"m\"}"};
+    const bv_verdict v = {verdict, score, 10, "{\"message\": \"m\"}", {0}};
     assert_ok(bv_queue_record(s, lease, "test", &v, &held));
     bv_lease_free(lease);
     return held;
@@ -224,7 +224,7 @@ static void *race(void *context) {
     racer *r = context;
     bv_store *s;
     bool found = true, held;
-    const bv_verdict v = {"accepted", 10, 10, "{}"};
+    const bv_verdict v = {"accepted", 10, 10, "{}", {0}};
     r->error = bv_store_open(r->url, false, &s);
     while (!r->error && found) {
         bv_lease lease;

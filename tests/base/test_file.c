@@ -2,6 +2,7 @@
 #include "support/faults.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -224,6 +225,21 @@ static void test_file_size_limit(void **state) {
     assert_int_equal(names_in("."), 0);
 }
 
+/* Folders of one another whose path no system call would take. */
+static void make_deep(void) {
+    assert_ok(bv_dir_make("a/removed-1"));
+    int folder = open("a", O_RDONLY | O_DIRECTORY);
+    for (int depth = 0; depth < 3000; depth++) {
+        assert_int_equal(mkdirat(folder, "d", 0700), 0);
+        assert_int_equal(symlinkat("/", folder, "link"), 0);
+        const int inner = openat(folder, "d", O_RDONLY | O_DIRECTORY);
+        assert_true(inner >= 0);
+        close(folder);
+        folder = inner;
+    }
+    close(folder);
+}
+
 static void test_folders(void **state) {
     (void)state;
     assert_ok(bv_dir_make("a/b//c/"));
@@ -251,6 +267,9 @@ static void test_folders(void **state) {
     assert_ok(bv_dir_remove("a"));
     assert_false(bv_dir_exists("a"));
     assert_true(bv_file_exists("elsewhere/precious"));
+    make_deep();
+    assert_ok(bv_dir_remove("a"));
+    assert_false(bv_dir_exists("a"));
     uint64_t bytes = 0;
     assert_ok(bv_file_free_space(".", &bytes));
     assert_true(bytes > 0);

@@ -7,6 +7,13 @@ problems=$BEAVER_SOURCE/tests/arena/problems
 policy=full
 beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
 
+# ---- limits of a box ----
+boxed() { beaver sandbox run --policy $policy "$@" -- /bin/true; }
+expect 0 '"verdict": "ok"' boxed --cpu 1 --wall 1.5s --memory 64MiB --output 10kB --files 1M
+expect 2 '--cpu: "2x" is no quantity' boxed --cpu 2x
+expect 2 "--memory must be more than 0" boxed --memory 0
+expect 2 '--files: "2000T" is too much' boxed --files 2000T
+
 # ---- levels ----
 expect 0 "beaver arena check" beaver arena new "$folder/sum"
 expect 2 "exists" beaver arena new "$folder/sum"
@@ -64,7 +71,7 @@ expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jso
 expect 2 "one of --model, --endpoint and --samples" eval_tiny
 expect 2 "is not a whole number" eval_tiny --samples canonical -k one
 expect 2 "-n is for samples that are written" eval_tiny --samples canonical -n 3
-expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5
+expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5x
 expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
 expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"
 expect 2 "try: humaneval" beaver arena eval --set humanval --samples canonical --data "$folder"

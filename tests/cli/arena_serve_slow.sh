@@ -4,6 +4,7 @@
 . "$BEAVER_SOURCE/tests/support/cli.sh"
 policy=full
 beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
+export XDG_CACHE_HOME=$folder/cache
 mkdir "$folder/levels"
 cp -r "$BEAVER_SOURCE"/levels/01-echo "$BEAVER_SOURCE"/levels/02-sum "$folder/levels"
 
@@ -34,14 +35,15 @@ first=$!
 judge second
 second=$!
 "$BEAVER" arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 6 --submissions 40 \
-    --clients 6 --json >"$folder/load" 2>"$folder/load.err" &
+    --clients 6 --store "$folder/arena.db" --json >"$folder/load" 2>"$folder/load.err" &
 load=$!
 sleep 2
 kill -9 $first
 wait $load
 code=$?
 [ $code = 0 ] || { fail "load exits $code:"; cat "$folder/load.err"; }
-json 'j["submissions"] == 40 and j["unexpected"] == 0' cat "$folder/load"
+json 'j["submissions"] == 40 and j["unexpected"] == 0 and j["stages"]["judged"] == 40 and
+    j["stages"]["run_ms"] > 0 and j["stages"]["runs"] >= 40' cat "$folder/load"
 kill $second
 wait $second
 [ $? = 143 ] || fail "a judge that SIGTERM stops does not exit with 143"
@@ -50,9 +52,16 @@ wait $site
 [ $? = 143 ] || fail "a site that SIGTERM stops does not exit with 143"
 # All in one process, over the same store.
 serve --judges 2
+grep -q "tests of 2 levels: 0 made .* 2 known before" "$folder/serve" ||
+    fail "the tests that the judges made were not kept"
 json 'j["unexpected"] == 0 and all(g["p50_ms"] > 0 for g in j["groups"])' \
     beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 2 \
     --submissions 10 --level 01-echo --json
+json 'j["submissions"] == 6 and j["flooded"] >= 2 and j["ratio"] > 0' \
+    beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels" --users 3 \
+    --submissions 6 --level 01-echo --language c --as c-tcc --distinct --flood 2 --json
+expect 2 "cannot flood" beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels" \
+    --users 2 --flood 2
 kill -9 $site
 wait $site 2>/dev/null
 expect 1 "127.0.0.1:$port" beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels"

@@ -122,7 +122,28 @@ expect 0 '"finish_reason": "length"' beaver generate run --prompt "the" --tokens
 [ "$(wc -l <out)" = 3 ] || fail "--n 3 gave other than three lines"
 expect 1 "do not fit the model's context" beaver generate run --prompt "$(cat text.txt)"
 expect 2 "is no run" beaver generate nowhere --prompt x
-expect 1 "the model's tokenizer" beaver generate run --tokenizer chars/tokenizer.json
+# A tokenizer that the model was not trained with, of as many tokens.
+foreign="is not the tokenizer that the model was trained with"
+expect 0 "" beaver tokenizer train "$BEAVER_SOURCE/README.md" --vocab 300 --out foreign.json
+expect 0 '"vocab_size": 300' prepare text.txt --out foreign --tokenizer foreign.json --json
+expect 2 "$foreign" beaver generate run --tokenizer foreign.json
+expect 2 "$foreign" beaver generate run --tokenizer chars/tokenizer.json
+expect 2 "$foreign" beaver eval run text.txt --tokenizer foreign.json
+expect 0 "the" beaver generate run --tokenizer tok.json --prompt "the" --tokens 3
+expect 2 "is not the one that the run began with" beaver train --data foreign --out grows --resume
+cp -r run swapped
+cp foreign.json swapped/tokenizer.json
+expect 2 "$foreign" beaver generate swapped
+expect 2 "/data/tokenizer.json swapped/tokenizer.json" beaver eval swapped text.txt
+expect 2 "$foreign" beaver train --out swapped --resume
+expect 2 "$foreign" beaver explain swapped --time
+expect 0 "the" beaver generate swapped --tokenizer tok.json --prompt "the" --tokens 3
+cp tok.json foreign/tokenizer.json
+expect 2 "that the data was prepared with" beaver train --data foreign --out z "${tiny[@]}"
+[ ! -e z ] || fail "data with a foreign tokenizer left a run"
+sed -i 's/tokenizer_sha256/forgotten/' swapped/config.json # as runs of old
+expect 0 "" beaver generate swapped --tokens 3
+expect 2 "$foreign" beaver generate swapped --tokenizer tok.json
 expect 0 "" beaver train --data chars --out cr "${tiny[@]}" --steps 2
 expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
 printf 'the\nold\n' >lines

@@ -5,20 +5,18 @@
 #include "support/check.h"
 #include <errno.h>
 
-static char folder[64];
+static char *folder;
 
 static int setup(void **state) {
     (void)state;
-    memcpy(folder, "/tmp/beaver-XXXXXX", sizeof "/tmp/beaver-XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
+    folder = make_folder();
+    return 0;
 }
 
 static int teardown(void **state) {
     (void)state;
-    bv_error *error = bv_dir_remove(folder);
-    const int failed = error != NULL;
-    bv_error_free(&error);
-    return failed;
+    remove_folder(folder);
+    return 0;
 }
 
 static bv_status prepare(const char *text, size_t size, const char *separator, double fraction,

@@ -1,9 +1,19 @@
 # What the tests of the command line share; sourced by tests/cli/*.sh, which end with `finish`.
+#
+#   BEAVER_KEEP=1   keeps the folder of a test that failed, and says where it is
 set -u
 beaver() { ${BEAVER_EMULATOR:-} "$BEAVER" "$@"; }
 failures=0
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+folder=$(mktemp -d "${TMPDIR:-/tmp}/beaver-test-XXXXXX")
+trap leave EXIT
+
+leave() {
+    if [ -n "${BEAVER_KEEP:-}" ] && [ "$failures" != 0 ]; then
+        echo "left: $folder"
+    else
+        rm -rf "$folder"
+    fi
+}
 
 fail() {
     echo "FAILED: $*"

@@ -19,7 +19,7 @@
 #include <time.h>
 
 typedef struct postgres {
-    char folder[64], data[96], bin[160], url[160];
+    char *folder, data[4200], bin[160], url[4200];
     pid_t pid;
     uid_t user;
     gid_t group;
@@ -27,7 +27,7 @@ typedef struct postgres {
 
 /* Runs `name` of PostgreSQL's binaries as its user; the output goes to a log in the folder. */
 static inline pid_t postgres_spawn(const postgres *p, const char *name, char **argv) {
-    char path[200], log[96];
+    char path[200], log[4200];
     snprintf(path, sizeof path, "%s/%s", p->bin, name);
     snprintf(log, sizeof log, "%s/log", p->folder);
     const pid_t pid = fork();
@@ -41,7 +41,7 @@ static inline pid_t postgres_spawn(const postgres *p, const char *name, char **a
 }
 
 static inline void postgres_start(postgres *p) {
-    char socket[100];
+    char socket[4200];
     char *argv[] = {
         (char *)"postgres",          (char *)"-D", p->data, (char *)"-k", p->folder, (char *)"-c",
         (char *)"listen_addresses=", (char *)"-F", NULL};
@@ -74,8 +74,7 @@ static inline bool postgres_begin(postgres *p) {
     if (!user) return false;
     p->user = geteuid() == 0 ? user->pw_uid : geteuid();
     p->group = geteuid() == 0 ? user->pw_gid : getegid();
-    snprintf(p->folder, sizeof p->folder, "/tmp/beaver-pg-XXXXXX");
-    assert_non_null(mkdtemp(p->folder));
+    p->folder = make_folder();
     if (geteuid() == 0) assert_int_equal(chown(p->folder, p->user, p->group), 0);
     snprintf(p->data, sizeof p->data, "%s/data", p->folder);
     char *argv[] = {(char *)"initdb", (char *)"-D",         p->data,
@@ -92,7 +91,7 @@ static inline bool postgres_begin(postgres *p) {
 
 static inline void postgres_end(postgres *p) {
     postgres_stop(p);
-    if (p->folder[0]) remove_folder(p->folder);
+    if (p->folder) remove_folder(p->folder);
 }
 
 #endif

@@ -75,8 +75,7 @@ static void test_training_equals_reference(void **state) {
         assert_ok(bv_bpe_trainer_add(trainer, text, size));
         assert_ok(bv_bpe_trainer_learn(trainer, 257 + 20, &learned));
         assert_ok(bv_tokenizer_bpe("gpt2", merges, count, &expected));
-        char folder[] = "/tmp/beaver-XXXXXX";
-        assert_non_null(mkdtemp(folder));
+        char *folder = make_folder();
         char *a = bv_path_join(folder, "a"), *b = bv_path_join(folder, "b");
         bv_buffer x = {0}, y = {0};
         assert_ok(bv_tokenizer_save(learned, a));
@@ -88,7 +87,7 @@ static void test_training_equals_reference(void **state) {
         bv_buffer_free(&y);
         bv_free(a);
         bv_free(b);
-        assert_ok(bv_dir_remove(folder));
+        remove_folder(folder);
         bv_tokenizer_destroy(&learned);
         bv_tokenizer_destroy(&expected);
         bv_bpe_trainer_destroy(&trainer);
@@ -238,9 +237,7 @@ static void test_reading_equals_parsing(void **state) {
     static const char good[] =
         "{\"format\": \"beaver-tokenizer/1\", \"kind\": \"bpe\", \"pattern\": \"gpt2\", "
         "\"merges\": [[97, 98], [256, 99], [10, 0], [257, 258]]}";
-    char folder[] = "/tmp/beaver-XXXXXX";
-    assert_non_null(mkdtemp(folder));
-    char *path = bv_path_join(folder, "t"), *a = bv_path_join(folder, "a"),
+    char *folder = make_folder(), *path = bv_path_join(folder, "t"), *a = bv_path_join(folder, "a"),
          *b = bv_path_join(folder, "b");
     for (uint32_t seed = 0; seed < 1500; seed++) {
         char text[sizeof good];
@@ -277,7 +274,7 @@ static void test_reading_equals_parsing(void **state) {
     bv_free(path);
     bv_free(a);
     bv_free(b);
-    assert_ok(bv_dir_remove(folder));
+    remove_folder(folder);
 }
 
 int main(void) {

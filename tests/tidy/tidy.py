@@ -204,7 +204,8 @@ def rule_dead(tree):
                      f"{os.path.dirname(s.path)}/{path}"} - {s.path}
     built = re.compile(r"src/(" + "|".join(ROOMS) + r")/[^/]+\.c|src/kernel/lanes/[^/]+\.c|"
                        r"tests/(" + "|".join(ROOMS) + r")/test_[^/]+\.c|"
-                       r"tests/arena/attacks/[^/]+\.c|levels/[^/]+/(reference|wrong)/[^/]+\.c")
+                       r"tests/arena/attacks/[^/]+\.c|"
+                       r"(bench/arena/)?levels/[^/]+/(reference|wrong)/[^/]+\.c")
     recipes = "".join(s.text for s in tree.sources
                       if s.path.endswith((".cmake", "CMakeLists.txt", ".sh")))
     for s in tree.sources:

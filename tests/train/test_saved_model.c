@@ -1,5 +1,6 @@
 /* Opened models: weights that are read in place, then packed bit by bit, give the bits of weights
- * that were loaded; a damaged file is noticed, by whoever waits and by whoever only asks. */
+ * that were loaded; a damaged file is noticed, by whoever waits and by whoever only asks; so is a
+ * foreign tokenizer, also one of as many tokens. */
 #include "support/check.h"
 
 #include "engine/engine.h"
@@ -109,11 +110,100 @@ static void test_damaged(void **state) {
     tiny_end(&t);
 }
 
+/* ---- tokenizers ---- */
+
+static const char *in(const char *folder, const char *name) {
+    static char paths[4][400];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(paths[next], sizeof paths[next], "%s/%s", folder, name);
+    return paths[next];
+}
+
+/* 256 tokens, as the bytes have that tiny runs learn from. */
+static void save_foreign(const char *path) {
+    bv_tokenizer *tokenizer;
+    char text[512];
+    for (int i = 0; i < 256; i++) { /* U+0400 .. U+04FF */
+        text[2 * i] = (char)(0xd0 | i >> 6);
+        text[2 * i + 1] = (char)(0x80 | (i & 0x3f));
+    }
+    assert_ok(bv_tokenizer_char(text, sizeof text, &tokenizer));
+    assert_int_equal(bv_tokenizer_vocab_size(tokenizer), 256);
+    assert_ok(bv_tokenizer_save(tokenizer, path));
+    bv_tokenizer_destroy(&tokenizer);
+}
+
+static bv_status open_with(const tiny_run *t, const char *tokenizer) {
+    bv_saved_model m;
+    bv_error *error = bv_saved_model_open(t->run, tokenizer, t->options.kernels, t->pool, &m);
+    if (!error) bv_saved_model_close(&m);
+    return error;
+}
+
+#define FOREIGN "is not the tokenizer that the model was trained with"
+
+static void test_foreign_tokenizer(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=2", 0, 1);
+    assert_ok(bv_train(&t.options));
+    const char *own = in(t.run, "tokenizer.json");
+    const char *foreign = in(t.folder, "foreign.json"), *spaced = in(t.folder, "spaced.json");
+    static const char same[] = "{ \"kind\": \"byte\",\n  \"format\": \"beaver-tokenizer/1\" }\n";
+    save_foreign(foreign);
+    assert_ok(bv_file_write(spaced, same, strlen(same)));
+    assert_ok(open_with(&t, NULL));
+    assert_ok(open_with(&t, spaced)); /* written otherwise, but the same */
+    assert_fails(open_with(&t, foreign), BV_CODE_USAGE, FOREIGN);
+    assert_fails(open_with(&t, foreign), BV_CODE_USAGE, "without --tokenizer");
+    save_foreign(own);
+    assert_fails(open_with(&t, NULL), BV_CODE_USAGE, FOREIGN);
+    assert_fails(open_with(&t, NULL), BV_CODE_USAGE, "data/tokenizer.json");
+    assert_ok(open_with(&t, spaced)); /* what the run has is not asked for then */
+
+    /* A run of old does not know: its own file is taken for it. */
+    t.config.tokenizer_sha256[0] = 0;
+    assert_ok(bv_run_folder_save(t.run, &t.config));
+    assert_ok(open_with(&t, NULL));
+    assert_ok(open_with(&t, foreign));
+    assert_fails(open_with(&t, spaced), BV_CODE_USAGE, FOREIGN);
+    tiny_end(&t);
+}
+
+static void test_foreign_tokenizer_of_data(void **state) {
+    (void)state;
+    tiny_run t;
+    bv_run_config config = {0};
+    bv_buffer manifest = {0};
+    tiny_begin(&t, "", 0, 1);
+    assert_ok(bv_run_config_set_data(&config, t.data));
+    assert_int_equal(strlen(config.tokenizer_sha256), 64);
+    assert_string_equal(config.tokenizer_sha256, t.config.tokenizer_sha256);
+    save_foreign(in(t.data, "tokenizer.json"));
+    assert_fails(bv_run_config_set_data(&config, t.data), BV_CODE_USAGE,
+                 "is not the tokenizer that the data was prepared with");
+
+    /* Data of old does not know. */
+    assert_ok(bv_file_read(in(t.data, "manifest.json"), &manifest));
+    char *member = memmem(manifest.data, manifest.size, "tokenizer_sha256", 16);
+    assert_non_null(member);
+    *member = 'T';
+    assert_ok(bv_file_write(in(t.data, "manifest.json"), manifest.data, manifest.size));
+    bv_buffer_free(&manifest);
+    assert_ok(bv_run_config_set_data(&config, t.data));
+    assert_int_equal(strlen(config.tokenizer_sha256), 64);
+    assert_string_not_equal(config.tokenizer_sha256, t.config.tokenizer_sha256);
+    tiny_end(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_in_place_f32),
         cmocka_unit_test(test_in_place_bf16),
         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_foreign_tokenizer),
+        cmocka_unit_test(test_foreign_tokenizer_of_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

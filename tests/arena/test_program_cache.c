@@ -1,0 +1,139 @@
+/*
+ * The cache of compiled programs: the same program for the same language and source, whoever asks
+ * at once; never more bytes than allowed but what is lent; what does not compile is not kept.
+ */
+#include "support/check.h"
+
+#include "arena/program_cache.h"
+#include "base/tasks.h"
+#include "support/boxes.h"
+
+static bv_sandbox_pool *pool;
+static bv_program_cache *cache;
+
+/* Takes the program that exits with `code`; *compiled: a compiler ran. */
+static bv_program_loan take(const char *language, int code, bool *compiled) {
+    char source[100];
+    bv_buffer log = {0};
+    uint64_t cpu_ns = 0;
+    bv_program_loan loan = {0};
+    snprintf(source, sizeof source, "int main(void) { return %d; }\n", code);
+    assert_ok(
+        bv_program_cache_take(cache, pool, language, source, strlen(source), &loan, &log, &cpu_ns));
+    assert_non_null(loan.program);
+    *compiled = cpu_ns > 0;
+    bv_buffer_free(&log);
+    return loan;
+}
+
+static void expect_exit(const bv_program_loan *loan, int code) {
+    bv_sandbox_result result = {0};
+    bv_program_run run = {0};
+    bv_sandbox_limits_default(&run.limits);
+    assert_ok(bv_program_execute(pool, loan->program, &run, &result));
+    assert_int_equal(result.exit_code, code);
+    bv_sandbox_result_free(&result);
+}
+
+static void expect(const char *language, int code, bool compiled) {
+    bool did;
+    bv_program_loan loan = take(language, code, &did);
+    assert_int_equal(did, compiled);
+    expect_exit(&loan, code);
+    bv_program_cache_give(cache, &loan);
+}
+
+static void test_known(void **state) {
+    (void)state;
+    expect("c", 1, true);
+    expect("c", 2, true);
+    expect("c", 1, false);
+    expect("c", 2, false);
+}
+
+static void test_bound(void **state) {
+    (void)state;
+    bool compiled;
+    bv_program_cache_destroy(&cache);
+    assert_ok(bv_program_cache_create(50000, &cache)); /* three of 15 KB */
+    bv_program_loan first = take("c", 1, &compiled);
+    for (int code = 2; code < 8; code++) expect("c", code, true);
+    expect("c", 7, false);
+    expect("c", 2, true); /* gone */
+    expect_exit(&first, 1);
+    expect("c", 1, false); /* lent all the time */
+    bv_program_cache_give(cache, &first);
+    bv_program_cache_destroy(&cache);
+    assert_ok(bv_program_cache_create(0, &cache)); /* nothing is kept but what is lent */
+    expect("c", 1, true);
+    expect("c", 1, true);
+}
+
+static void test_not_compiled(void **state) {
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        bv_buffer log = {0};
+        uint64_t cpu_ns = 0;
+        bv_program_loan loan = {0};
+        assert_ok(bv_program_cache_take(cache, pool, "c", "int x", 5, &loan, &log, &cpu_ns));
+        assert_null(loan.program);
+        assert_true(cpu_ns > 0 && log.size > 0);
+        bv_program_cache_give(cache, &loan);
+        bv_buffer_free(&log);
+    }
+}
+
+static bv_status use(void *context, size_t index) {
+    (void)context;
+    bool compiled;
+    const int code = (int)(index % 3);
+    bv_program_loan loan = take("c", code, &compiled);
+    expect_exit(&loan, code);
+    bv_program_cache_give(cache, &loan);
+    return BV_OK;
+}
+
+static void test_threads(void **state) {
+    (void)state;
+    bv_pool *threads;
+    assert_ok(bv_pool_create(4, &threads));
+    assert_ok(bv_tasks_run(threads, 40, use, NULL));
+    bv_program_cache_destroy(&cache);
+    assert_ok(bv_program_cache_create(20000, &cache)); /* each drives the others out */
+    assert_ok(bv_tasks_run(threads, 40, use, NULL));
+    bv_pool_destroy(&threads);
+}
+
+static int begin(void **state) {
+    (void)state;
+    assert_ok(bv_program_cache_create((size_t)1 << 20, &cache));
+    return 0;
+}
+
+static int end(void **state) {
+    (void)state;
+    bv_program_cache_destroy(&cache);
+    return 0;
+}
+
+static int open_pool(void **state) {
+    (void)state;
+    pool = boxes_open(4);
+    return 0;
+}
+
+static int close_pool(void **state) {
+    (void)state;
+    bv_sandbox_pool_destroy(&pool);
+    return 0;
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_known, begin, end),
+        cmocka_unit_test_setup_teardown(test_bound, begin, end),
+        cmocka_unit_test_setup_teardown(test_not_compiled, begin, end),
+        cmocka_unit_test_setup_teardown(test_threads, begin, end),
+    };
+    return cmocka_run_group_tests(tests, open_pool, close_pool);
+}
