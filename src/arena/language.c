@@ -166,15 +166,6 @@ bv_status bv_language_parse(const char *text, size_t size, const char *origin, b
     return bv_while(error, "reading the language %s", origin);
 }
 
-bv_status bv_language_load(const char *path, bv_language **out) {
-    json_t *object;
-    *out = NULL;
-    BV_TRY(bv_json_load(path, &object));
-    bv_error *error = make(object, out);
-    json_decref(object);
-    return bv_while(error, "reading the language %s", path);
-}
-
 void bv_language_free(bv_language **language) {
     if (!language || !*language) return;
     description *d = (description *)*language;
@@ -183,19 +174,25 @@ void bv_language_free(bv_language **language) {
     *language = NULL;
 }
 
-/* ---- the built-in ones ---- */
+/* ---- those that there are: the built-in ones, and what was added ---- */
 
-#define BUILT_IN_MAX 64
-static bv_language *built_in[BUILT_IN_MAX];
-static const char *built_in_names[BUILT_IN_MAX + 1];
+#define LANGUAGES_MAX 64
+static bv_language *languages[LANGUAGES_MAX];
+static const char *language_names[LANGUAGES_MAX + 1];
+static size_t language_count;
+
+static void keep(bv_language *language) {
+    languages[language_count] = language;
+    language_names[language_count++] = language->name;
+}
 
 static void parse_built_in(void) {
-    size_t count = 0;
-    for (size_t i = 0; i < bv_language_text_count && count < BUILT_IN_MAX; i++) {
+    for (size_t i = 0; i < bv_language_text_count && language_count < LANGUAGES_MAX; i++) {
         const bv_language_text *t = &bv_language_texts[i];
-        bv_error *error = bv_language_parse(t->text, strlen(t->text), t->name, &built_in[count]);
+        bv_language *language;
+        bv_error *error = bv_language_parse(t->text, strlen(t->text), t->name, &language);
         BV_ASSERT(!error || bv_error_code(error) == BV_CODE_MEMORY);
-        if (!error) built_in_names[count] = built_in[count]->name, count++;
+        if (!error) keep(language);
         bv_error_free(&error);
     }
 }
@@ -203,14 +200,32 @@ static void parse_built_in(void) {
 const char *const *bv_language_names(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, parse_built_in);
-    return built_in_names;
+    return language_names;
 }
 
 const bv_language *bv_language_find(const char *name) {
     const char *const *names = bv_language_names();
     for (size_t i = 0; names[i]; i++)
-        if (!strcmp(names[i], name)) return built_in[i];
+        if (!strcmp(names[i], name)) return languages[i];
     return NULL;
+}
+
+bv_status bv_language_add(const char *path) {
+    json_t *object;
+    bv_language *language = NULL;
+    BV_TRY(bv_json_load(path, &object));
+    bv_error *error = make(object, &language);
+    json_decref(object);
+    if (!error && bv_language_find(language->name))
+        error = bv_try(bv_fail(BV_CODE_INPUT, "there is a language \"%s\" already", language->name),
+                       "another name");
+    else if (!error && language_count == LANGUAGES_MAX)
+        error = bv_fail(BV_CODE_INPUT, "there can be %d languages", LANGUAGES_MAX);
+    if (error)
+        bv_language_free(&language);
+    else
+        keep(language);
+    return bv_while(error, "reading the language %s", path);
 }
 
 /* ---- compiling ---- */

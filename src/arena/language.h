@@ -15,7 +15,7 @@
  * A compiler is a program like any other: it runs in a box, on hostile sources, and only its
  * artifact leaves it, to be placed in other boxes.
  *
- * Descriptions are made once and read by all threads.
+ * Descriptions are made at the start and read by all threads.
  */
 #ifndef BV_ARENA_LANGUAGE_H
 #define BV_ARENA_LANGUAGE_H
@@ -31,13 +31,15 @@ typedef struct bv_language {
     bool warm_python;
 } bv_language;
 
-/* A built-in language, NULL if there is none of this name. Lives as long as the program. */
+/* A language that is built in or was added, NULL if there is none of this name. Lives as long as
+ * the program. */
 const bv_language *bv_language_find(const char *name);
 /* Their names, ends with NULL. */
 const char *const *bv_language_names(void);
 
-/* From a file of somebody's own; free it after all pools that ran it are gone. */
-bv_status bv_language_load(const char *path, bv_language **out);
+/* One more, from a file of somebody's own; while there is one thread. Its name must be new. */
+bv_status bv_language_add(const char *path);
+/* A language of its own, free it after all pools that ran it are gone. */
 bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
 void bv_language_free(bv_language **language); /* NULL is legal */
 

@@ -5,6 +5,7 @@
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
+#include "cli/languages_flag.h"
 #include "cli/level_maker.h"
 #include "cli/machine_flags.h"
 #include "cli/policy_flag.h"
@@ -45,7 +46,8 @@ bv_status bv_arena_new(int argc, char **argv) {
 
 static const bv_argument check_arguments[] = {
     {.name = "DIR", .help = "a level's folder", .repeated = true}};
-static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_POLICY_FLAG, BV_JSON_FLAG};
+static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_LANGUAGES_FLAG, BV_POLICY_FLAG,
+                                      BV_JSON_FLAG};
 static const bv_command check_command = {
     .name = "arena check",
     .summary = "Makes a level's hidden tests and judges its own solutions in boxes. Refuses a "
@@ -180,6 +182,7 @@ bv_status bv_arena_check(int argc, char **argv) {
     check_run run = {
         .flags = flags, .maker = &use.maker, .lock = PTHREAD_MUTEX_INITIALIZER, .good = true};
     bv_error *error = bv_policy_flag_read(flags, &options.policy);
+    if (!error) error = bv_languages_flag_read(flags);
     if (!error) error = bv_sandbox_pool_create(&options, &pool);
     if (!error) error = bv_level_maker_begin(flags, pool, &use);
     if (!error) error = check_all(&run);
@@ -193,7 +196,7 @@ bv_status bv_arena_check(int argc, char **argv) {
 /* ---- list ---- */
 
 static const bv_argument list_arguments[] = {{.name = "DIR", .help = "a folder of levels"}};
-static const bv_flag list_flags[] = {BV_JSON_FLAG};
+static const bv_flag list_flags[] = {BV_LANGUAGES_FLAG, BV_JSON_FLAG};
 static const bv_command list_command = {
     .name = "arena list",
     .summary = "Lists the levels of a folder. Runs nothing.",
@@ -252,7 +255,8 @@ bv_status bv_arena_list(int argc, char **argv) {
     const char *folder = bv_flags_argument(flags, 0);
     const bool as_json = bv_flags_bool(flags, "json");
     json_t *list = json_array();
-    bv_error *error = bv_dir_list(folder, &names, &count);
+    bv_error *error = bv_languages_flag_read(flags);
+    if (!error) error = bv_dir_list(folder, &names, &count);
     for (size_t i = 0; !error && i < count; i++) error = list_one(folder, names[i], as_json, list);
     if (!error && json_array_size(list) == 0)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
+#include "cli/languages_flag.h"
 #include "cli/load.h"
 #include "cli/machine_flags.h"
 
@@ -22,6 +23,7 @@ static const bv_flag flag_table[] = {
      .type = BV_FLAG_STRING,
      .fallback = "levels",
      .help = "the arena's levels: their reference and wrong solutions are submitted"},
+    BV_LANGUAGES_FLAG,
     {.name = "level", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one level only"},
     {.name = "language", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one language only"},
     {.name = "as",
@@ -419,6 +421,7 @@ static bv_status run(bv_load *l) {
         return bv_try(bv_fail(BV_CODE_USAGE, "%d of %lld users cannot flood beside a quiet one",
                               flood, (long long)users),
                       "--users %d", flood + 1);
+    BV_TRY(bv_languages_flag_read(l->flags));
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
     BV_TRY(bv_load_programs_gather(l));
     l->submissions = (size_t)bv_flags_int(l->flags, "submissions");

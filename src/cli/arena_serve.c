@@ -6,6 +6,7 @@
 #include "cli/cli.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/languages_flag.h"
 #include "cli/level_maker.h"
 #include "cli/policy_flag.h"
 
@@ -66,6 +67,7 @@ static const bv_flag serve_flags[] = {
      .fallback = "100",
      .help = "new users from one address; 0: no limit"},
     BV_LEVEL_MAKER_FLAGS,
+    BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
 };
 
@@ -91,6 +93,7 @@ static const bv_flag judge_flags[] = {
      .fallback = "2",
      .help = "submissions judged at once"},
     BV_LEVEL_MAKER_FLAGS,
+    BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
 };
 
@@ -139,6 +142,7 @@ static bv_status load_levels(arena_run *run, const char *folder) {
 static bv_status begin(arena_run *run, int judges) {
     bv_sandbox_options options = {.boxes = 2 * (uint32_t)judges, .warm_python = true};
     const char *folder = bv_flags_argument(run->flags, 0);
+    BV_TRY(bv_languages_flag_read(run->flags));
     if (judges) {
         BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
         BV_TRY(bv_sandbox_pool_create(&options, &run->pool));

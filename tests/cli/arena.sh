@@ -24,6 +24,29 @@ json 'j["good"] and j["levels"][0]["hidden"] == 10 and
 json 'j["levels"][0]["name"] == "sum" and j["levels"][0]["points"] == 10 and
     "c" in j["levels"][0]["languages"] and j["levels"][0]["deadline"] is None' \
     beaver arena list "$folder" --json
+
+# A language of one's own: a file that describes it.
+mkdir "$folder/languages"
+cat >"$folder/languages/awk.json" <<'END'
+{"name": "awk", "title": "AWK", "source": "main.awk", "run": ["/usr/bin/awk", "-f", "main.awk"],
+ "run_binds": ["/usr/bin", "/usr/lib", "/usr/lib64?", "/bin?", "/lib?", "/lib64?",
+               "/etc/alternatives?", "/etc/ld.so.cache?"]}
+END
+echo '{ for (i = 1; i <= NF; i++) sum += $i } END { print sum }' >"$folder/sum/reference/more.awk"
+expect 1 "is in no language of the arena" beaver arena check "$folder/sum" --policy $policy
+json '"awk" in j["levels"][0]["languages"]' \
+    beaver arena list "$folder" --languages "$folder/languages" --json
+expect 1 "cannot list" beaver arena list "$folder" --languages "$folder/absent"
+mkdir "$folder/none"
+expect 1 "has no description of a language" beaver arena list "$folder" --languages "$folder/none"
+sed 's/"awk"/"c"/' "$folder/languages/awk.json" >"$folder/none/c.json"
+expect 1 'there is a language "c" already' beaver arena list "$folder" --languages "$folder/none"
+json 'j["good"] and any(s["name"].endswith("more.awk") and s["verdict"] == "accepted"
+                        for s in j["levels"][0]["solutions"])' \
+    beaver arena check "$folder/sum" --policy $policy --languages "$folder/languages" --json
+rm "$folder/sum/reference/more.awk"
+rm -r "$folder/languages" "$folder/none"
+
 cp "$folder/sum/reference/sum.py" "$folder/sum/wrong/right.py"
 expect 1 "BAD wrong/right.py" beaver arena check "$folder/sum" --policy $policy
 expect 1 "one of wrong/ passes" beaver arena check "$folder/sum" --policy $policy

@@ -1,0 +1,35 @@
+#include "cli/languages_flag.h"
+
+#include "arena/language.h"
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+static bool is_description(const char *name) {
+    const char *end = strrchr(name, '.');
+    return end && !strcmp(end, ".json");
+}
+
+bv_status bv_languages_flag_read(const bv_flags *flags) {
+    const char *folder = bv_flags_string(flags, "languages");
+    char **names = NULL;
+    size_t count = 0, found = 0;
+    if (!folder) return BV_OK;
+    BV_TRY(bv_dir_list(folder, &names, &count));
+    bv_error *error = BV_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (!error && is_description(names[i])) {
+            char *path = bv_path_join(folder, names[i]);
+            error = path ? bv_language_add(path) : bv_fail_memory("a path");
+            bv_free(path);
+            found++;
+        }
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    if (!error && !found)
+        error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no description of a language", folder),
+                       "a .json file, as src/arena/languages/c.json");
+    return error;
+}

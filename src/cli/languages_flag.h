@@ -1,0 +1,16 @@
+/* --languages, of what loads levels: languages that are not built in. */
+#ifndef BV_CLI_LANGUAGES_FLAG_H
+#define BV_CLI_LANGUAGES_FLAG_H
+
+#include "cli/flags.h"
+
+#define BV_LANGUAGES_FLAG                                                                          \
+    {                                                                                              \
+        .name = "languages", .value = "DIR", .type = BV_FLAG_STRING,                               \
+        .help = "descriptions of more languages, a .json file each (docs/sandbox.md)"              \
+    }
+
+/* Before levels are loaded and threads started. */
+bv_status bv_languages_flag_read(const bv_flags *flags);
+
+#endif
