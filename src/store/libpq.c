@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
-static bv_libpq table;
+bv_libpq bv_pq;
 static bool loaded;
 
 static bool find(void *library, const char *name, void *function) {
@@ -18,18 +18,17 @@ static void load(void) {
     void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     bool all = true;
-#define FIND(name) all = find(library, "PQ" #name, &table.name) && all;
+#define FIND(name) all = find(library, "PQ" #name, &bv_pq.name) && all;
     BV_LIBPQ(FIND)
 #undef FIND
     loaded = all;
 }
 
-bv_status bv_libpq_load(const bv_libpq **out) {
+bv_status bv_libpq_load(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, load);
     if (!loaded)
         return bv_try(bv_fail(BV_CODE_INPUT, "libpq.so.5, PostgreSQL's library, cannot be loaded"),
                       "apt install libpq5");
-    *out = &table;
     return BV_OK;
 }

@@ -38,7 +38,9 @@ typedef struct bv_libpq {
 #undef BV_LIBPQ_FIELD
 } bv_libpq;
 
-/* Any thread. The table stays for the life of the process. */
-bv_status bv_libpq_load(const bv_libpq **out);
+extern bv_libpq bv_pq; /* after bv_libpq_load, as long as the process lives */
+
+/* Any thread. */
+bv_status bv_libpq_load(void);
 
 #endif

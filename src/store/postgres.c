@@ -18,8 +18,6 @@
     "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '30s'; "             \
     "SET lock_timeout = '10s'; SET client_min_messages = warning"
 
-static const bv_libpq *pq; /* since the first store was opened */
-
 struct bv_backend {
     char *url;
     PGconn *connection;                /* NULL: lost */
@@ -63,7 +61,7 @@ static bv_error *fail_state(const bv_backend *b, const char *state, const char *
     char where[160], line[300];
     place(b, where);
     first_line(text, line);
-    if (is_state(state, "08 57P01 57P02 57P03") || pq->status(b->connection) != CONNECTION_OK)
+    if (is_state(state, "08 57P01 57P02 57P03") || bv_pq.status(b->connection) != CONNECTION_OK)
         return fail_gone(b, text, trouble);
     if (is_state(state, "40001 40P01 55P03 57014 53300")) {
         *trouble = BV_STORE_BUSY;
@@ -81,8 +79,9 @@ static bv_error *fail_state(const bv_backend *b, const char *state, const char *
 
 static bv_error *fail_result(const bv_backend *b, const PGresult *result,
                              bv_store_trouble *trouble) {
-    const char *state = pq->resultErrorField(result, PG_DIAG_SQLSTATE);
-    const char *text = result ? pq->resultErrorMessage(result) : pq->errorMessage(b->connection);
+    const char *state = bv_pq.resultErrorField(result, PG_DIAG_SQLSTATE);
+    const char *text =
+        result ? bv_pq.resultErrorMessage(result) : bv_pq.errorMessage(b->connection);
     return fail_state(b, state ? state : "", text, trouble);
 }
 
@@ -93,7 +92,7 @@ static void quiet(void *context, const char *message) {
 }
 
 static void disconnect(bv_backend *b) {
-    pq->finish(b->connection);
+    bv_pq.finish(b->connection);
     b->connection = NULL;
     for (size_t i = 0; i < STATEMENTS; i++) {
         bv_free(b->prepared[i]);
@@ -103,15 +102,15 @@ static void disconnect(bv_backend *b) {
 
 static bv_status script(bv_backend *b, const char *sql, bv_store_trouble *trouble) {
     if (!b->connection) return fail_gone(b, "the connection was lost", trouble);
-    PGresult *result = pq->exec(b->connection, sql);
-    const ExecStatusType status = pq->resultStatus(result);
+    PGresult *result = bv_pq.exec(b->connection, sql);
+    const ExecStatusType status = bv_pq.resultStatus(result);
     bv_error *error = BV_OK;
     /* COMMIT of a transaction that failed says ROLLBACK, and that is no success. */
     if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
         error = fail_result(b, result, trouble);
-    else if (!strcmp(sql, "COMMIT") && strcmp(pq->cmdStatus(result), "COMMIT") != 0)
+    else if (!strcmp(sql, "COMMIT") && strcmp(bv_pq.cmdStatus(result), "COMMIT") != 0)
         error = fail_state(b, "40001", "the transaction was rolled back", trouble);
-    pq->clear(result);
+    bv_pq.clear(result);
     return error;
 }
 
@@ -120,12 +119,12 @@ static bv_status connect_to(bv_backend *b, bv_store_trouble *trouble) {
                                         "client_encoding", NULL};
     const char *const texts[] = {"5", "beaver", b->url, "UTF8", NULL};
     disconnect(b);
-    b->connection = pq->connectdbParams(names, texts, 1);
+    b->connection = bv_pq.connectdbParams(names, texts, 1);
     bv_error *error = BV_OK;
     if (!b->connection) return bv_fail_memory("a connection");
-    if (pq->status(b->connection) != CONNECTION_OK)
-        error = fail_gone(b, pq->errorMessage(b->connection), trouble);
-    pq->setNoticeProcessor(b->connection, quiet, NULL);
+    if (bv_pq.status(b->connection) != CONNECTION_OK)
+        error = fail_gone(b, bv_pq.errorMessage(b->connection), trouble);
+    bv_pq.setNoticeProcessor(b->connection, quiet, NULL);
     if (!error) error = script(b, SESSION, trouble);
     if (error) disconnect(b);
     return error;
@@ -140,7 +139,7 @@ static void close_backend(bv_backend *b) {
 static bv_status open_backend(const char *url, bool durable, bv_backend **out,
                               bv_store_trouble *trouble) {
     (void)durable; /* the server's setting, on unless its owner says otherwise */
-    BV_TRY(bv_libpq_load(&pq));
+    BV_TRY(bv_libpq_load());
     bv_backend *b = bv_calloc(1, sizeof *b);
     char *copy = bv_strdup(url);
     if (!b || !copy) {
@@ -159,8 +158,8 @@ static bv_status open_backend(const char *url, bool durable, bv_backend **out,
 
 /* Reading what has come tells whether the server closed the connection meanwhile. */
 static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
-    if (b->connection && pq->consumeInput(b->connection) &&
-        pq->status(b->connection) == CONNECTION_OK)
+    if (b->connection && bv_pq.consumeInput(b->connection) &&
+        bv_pq.status(b->connection) == CONNECTION_OK)
         return BV_OK;
     if (again) return connect_to(b, trouble);
     return fail_gone(b, "the connection was lost in a transaction", trouble);
@@ -181,10 +180,10 @@ static bv_status prepare(bv_backend *b, const char *sql, char name[16], bv_store
     }
     char *copy = bv_strdup(sql);
     if (!copy) return bv_fail_memory("a statement");
-    PGresult *result = pq->prepare(b->connection, name, sql, 0, NULL);
+    PGresult *result = bv_pq.prepare(b->connection, name, sql, 0, NULL);
     bv_error *error =
-        pq->resultStatus(result) == PGRES_COMMAND_OK ? BV_OK : fail_result(b, result, trouble);
-    pq->clear(result);
+        bv_pq.resultStatus(result) == PGRES_COMMAND_OK ? BV_OK : fail_result(b, result, trouble);
+    bv_pq.clear(result);
     if (error)
         bv_free(copy);
     else
@@ -218,17 +217,17 @@ static void put_values(const bv_value *values, size_t count, wire *w) {
 /* Rows come as results of one row each, then one without. */
 static bv_status take_result(bv_backend *b, const PGresult *result, bv_store_row *each,
                              void *context, int64_t *changed, bv_store_trouble *trouble) {
-    const ExecStatusType status = pq->resultStatus(result);
+    const ExecStatusType status = bv_pq.resultStatus(result);
     bv_error *error = BV_OK;
     if (status == PGRES_SINGLE_TUPLE) {
         const bv_row row = {&bv_backend_postgres, (void *[]){(void *)result, b}, 0};
         if (each) error = each(context, &row);
         for (int i = 0; i < COLUMNS_MAX; i++) {
-            pq->freemem(b->blobs[i]);
+            bv_pq.freemem(b->blobs[i]);
             b->blobs[i] = NULL;
         }
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        if (changed) *changed = strtoll(pq->cmdTuples((PGresult *)result), NULL, 10);
+        if (changed) *changed = strtoll(bv_pq.cmdTuples((PGresult *)result), NULL, 10);
     } else {
         error = fail_result(b, result, trouble);
     }
@@ -244,11 +243,11 @@ static bv_status run(bv_backend *b, const char *sql, const bv_value *values, siz
     if (changed) *changed = 0;
     BV_TRY(prepare(b, sql, name, trouble));
     put_values(values, count, &w);
-    if (!pq->sendQueryPrepared(b->connection, name, (int)count, w.bytes, w.sizes, w.formats, 0) ||
-        !pq->setSingleRowMode(b->connection))
-        return fail_state(b, "", pq->errorMessage(b->connection), trouble);
+    if (!bv_pq.sendQueryPrepared(b->connection, name, (int)count, w.bytes, w.sizes, w.formats, 0) ||
+        !bv_pq.setSingleRowMode(b->connection))
+        return fail_state(b, "", bv_pq.errorMessage(b->connection), trouble);
     bv_error *error = BV_OK;
-    for (PGresult *result; (result = pq->getResult(b->connection)); pq->clear(result)) {
+    for (PGresult *result; (result = bv_pq.getResult(b->connection)); bv_pq.clear(result)) {
         if (error) continue; /* what comes after an error is only taken off the line */
         error = take_result(b, result, each, context, changed, trouble);
     }
@@ -262,11 +261,11 @@ static PGresult *result_of(const bv_row *row) {
 }
 
 static bool is_null(const bv_row *row, int column) {
-    return pq->getisnull(result_of(row), 0, column);
+    return bv_pq.getisnull(result_of(row), 0, column);
 }
 
 static const char *get_text(const bv_row *row, int column) {
-    return pq->getvalue(result_of(row), 0, column);
+    return bv_pq.getvalue(result_of(row), 0, column);
 }
 
 static int64_t get_int(const bv_row *row, int column) {
@@ -284,8 +283,8 @@ static const void *get_blob(const bv_row *row, int column, size_t *size) {
     BV_ASSERT(column < COLUMNS_MAX);
     *size = 0;
     if (is_null(row, column)) return "";
-    pq->freemem(b->blobs[column]);
-    b->blobs[column] = pq->unescapeBytea((const unsigned char *)get_text(row, column), size);
+    bv_pq.freemem(b->blobs[column]);
+    b->blobs[column] = bv_pq.unescapeBytea((const unsigned char *)get_text(row, column), size);
     return b->blobs[column] ? (const void *)b->blobs[column] : "";
 }
 
