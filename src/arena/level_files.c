@@ -99,16 +99,11 @@ static bv_status read_solutions(bv_level *level, const char *folder, const char 
 
 /* ---- tests ---- */
 
-static bool ends_with(const char *name, const char *end) {
-    const size_t n = strlen(name), m = strlen(end);
-    return n > m && !strcmp(name + n - m, end);
-}
-
 static bool contains(char **names, size_t count, const char *stem, size_t stem_size,
                      const char *end) {
     for (size_t i = 0; i < count; i++)
         if (strlen(names[i]) == stem_size + strlen(end) && !strncmp(names[i], stem, stem_size) &&
-            ends_with(names[i], end))
+            bv_ends_with(names[i], end))
             return true;
     return false;
 }
@@ -141,7 +136,7 @@ static bv_status read_pairs(bv_level *level, const char *folder, const char *whi
     bv_error *error = BV_OK;
     for (size_t i = 0; !error && i < count; i++) {
         const size_t stem = strlen(names[i]) > 4 ? strlen(names[i]) - 4 : 0;
-        const bool is_out = ends_with(names[i], ".out"), is_in = ends_with(names[i], ".in");
+        const bool is_out = bv_ends_with(names[i], ".out"), is_in = bv_ends_with(names[i], ".in");
         if (!is_in && !is_out)
             error = bv_try(
                 bv_fail(BV_CODE_INPUT, "%s/%s is neither NAME.in nor NAME.out", path, names[i]),

@@ -5,10 +5,9 @@
  */
 #include "arena/warm_python.h"
 
-#include <dlfcn.h>
+#include "base/library.h"
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -62,12 +61,6 @@ static void *open_library(void) {
     return NULL;
 }
 
-static bool find(void *library, const char *name, void *function) {
-    void *found = dlsym(library, name);
-    *(void **)function = found;
-    return found != NULL;
-}
-
 /* The interpreter's streams are made now and used by a program later: they must be of the kind that
  * they will be then, pipes. Nobody reads or writes these. */
 static bool open_streams(void) {
@@ -81,13 +74,13 @@ static bool open_streams(void) {
 bv_status bv_warm_python_start(void) {
     void *library = open_library();
     if (!library) return bv_fail(BV_CODE_USAGE, "there is no libpython3 on this machine");
-    if (!find(library, "Py_SetProgramName", &python.set_program_name) ||
-        !find(library, "Py_InitializeEx", &python.initialize) ||
-        !find(library, "PyOS_AfterFork_Child", &python.after_fork) ||
-        !find(library, "PyRun_SimpleStringFlags", &python.run_string) ||
-        !find(library, "PyRun_SimpleFileExFlags", &python.run_file) ||
-        !find(library, "PyDict_New", &python.dict_new) ||
-        !find(library, "PyRun_StringFlags", &python.run_text))
+    if (!bv_library_find(library, "Py_SetProgramName", &python.set_program_name) ||
+        !bv_library_find(library, "Py_InitializeEx", &python.initialize) ||
+        !bv_library_find(library, "PyOS_AfterFork_Child", &python.after_fork) ||
+        !bv_library_find(library, "PyRun_SimpleStringFlags", &python.run_string) ||
+        !bv_library_find(library, "PyRun_SimpleFileExFlags", &python.run_file) ||
+        !bv_library_find(library, "PyDict_New", &python.dict_new) ||
+        !bv_library_find(library, "PyRun_StringFlags", &python.run_text))
         return bv_fail(BV_CODE_USAGE, "this libpython3 lacks a call that warm interpreters need");
     int *isolated = dlsym(library, "Py_IsolatedFlag"),
         *plain = dlsym(library, "Py_NoUserSiteDirectory");

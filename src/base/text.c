@@ -110,6 +110,11 @@ static size_t distance(const char *a, const char *b) {
     return row[n];
 }
 
+bool bv_ends_with(const char *name, const char *end) {
+    const size_t n = strlen(name), m = strlen(end);
+    return n > m && !strcmp(name + n - m, end);
+}
+
 const char *bv_suggest(const char *word, const char *const *names, size_t count) {
     const char *best = NULL;
     size_t best_distance = strlen(word) / 3 + 2; /* farther than this is another word */

@@ -21,6 +21,9 @@ size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
 /* Characters of UTF-8: bytes that do not continue one. */
 size_t bv_utf8_characters(const void *bytes, size_t size);
 
+/* Does a name end so, and is there something before it? */
+bool bv_ends_with(const char *name, const char *end);
+
 /* The name nearest by edit distance, or NULL when none is near enough to be meant. */
 const char *bv_suggest(const char *word, const char *const *names, size_t count);
 

@@ -118,11 +118,6 @@ typedef struct arena_run {
     const volatile sig_atomic_t *stop;
 } arena_run;
 
-static void say_trouble(void *context, const char *text) {
-    (void)context;
-    bv_cli_say("%s\n", text);
-}
-
 /* With all hidden tests. */
 static bv_status load_levels(arena_run *run, const char *folder) {
     bv_level_maker_use use = {0};
@@ -164,7 +159,7 @@ static bv_status start_judges(arena_run *run, int threads) {
                                        .threads = threads,
                                        .judge = bv_level_set_judge,
                                        .context = &run->set,
-                                       .log = say_trouble};
+                                       .log = bv_cli_log};
     return bv_judges_start(&options, &run->judges);
 }
 

@@ -4,22 +4,19 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/tasks.h"
 #include "cli/cli.h"
 #include "cli/machine_flags.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <spawn.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define THREADS_MAX 64
 
 extern char **environ;
 
@@ -112,42 +109,20 @@ static bv_status run_in_turn(bench *b, size_t runs) {
     return BV_OK;
 }
 
-typedef struct crowd {
-    bench *b;
-    atomic_long left;
-    pthread_mutex_t mutex;
-    bv_error *error; /* the first */
-} crowd;
-
-static void *run_in_crowd(void *context) {
-    crowd *c = context;
-    while (c->left-- > 0) {
-        bv_error *error = run_once(c->b);
-        if (!error) continue;
-        pthread_mutex_lock(&c->mutex);
-        if (!c->error)
-            c->error = error;
-        else
-            bv_error_free(&error);
-        pthread_mutex_unlock(&c->mutex);
-        break;
-    }
-    return NULL;
+static bv_status run_one(void *context, size_t index) {
+    (void)index;
+    return run_once(context);
 }
 
 /* One thread for each box of the pool. */
 static bv_status run_together(bench *b, size_t runs) {
-    crowd c = {.b = b, .left = (long)runs};
-    pthread_t threads[THREADS_MAX];
-    size_t count = bv_sandbox_pool_boxes(b->pool), started = 0;
-    if (count > THREADS_MAX) count = THREADS_MAX;
-    pthread_mutex_init(&c.mutex, NULL);
+    bv_pool *threads;
+    BV_TRY(bv_pool_create((int)bv_sandbox_pool_boxes(b->pool), &threads));
     const uint64_t begin = bv_clock_ns();
-    while (started < count && !pthread_create(&threads[started], NULL, run_in_crowd, &c)) started++;
-    for (size_t i = 0; i < started; i++) pthread_join(threads[i], NULL);
+    bv_error *error = bv_tasks_run(threads, runs, run_one, b);
     b->per_second = (double)runs / (1e-9 * (double)(bv_clock_ns() - begin));
-    pthread_mutex_destroy(&c.mutex);
-    return started ? c.error : bv_fail(BV_CODE_FAULT, "cannot start threads");
+    bv_pool_destroy(&threads);
+    return error;
 }
 
 static bv_status measure_program(bench *b, const program *p) {

@@ -23,6 +23,11 @@ void bv_cli_say(const char *format, ...) {
     va_end(list);
 }
 
+void bv_cli_log(void *context, const char *text) {
+    (void)context;
+    bv_cli_say("%s\n", text);
+}
+
 bv_status bv_cli_print(const void *bytes, size_t size) {
     const char *p = bytes;
     while (size > 0) {

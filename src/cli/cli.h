@@ -13,6 +13,8 @@
 
 /* Human text on standard error; adds nothing, so end with a newline. */
 void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* A line of a log, for who takes a function for that; the context is not used. */
+void bv_cli_log(void *context, const char *text);
 
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);

@@ -3,13 +3,7 @@
 #include "arena/language.h"
 #include "base/file.h"
 #include "base/memory.h"
-
-#include <string.h>
-
-static bool is_description(const char *name) {
-    const char *end = strrchr(name, '.');
-    return end && !strcmp(end, ".json");
-}
+#include "base/text.h"
 
 bv_status bv_languages_flag_read(const bv_flags *flags) {
     const char *folder = bv_flags_string(flags, "languages");
@@ -19,7 +13,7 @@ bv_status bv_languages_flag_read(const bv_flags *flags) {
     BV_TRY(bv_dir_list(folder, &names, &count));
     bv_error *error = BV_OK;
     for (size_t i = 0; i < count; i++) {
-        if (!error && is_description(names[i])) {
+        if (!error && bv_ends_with(names[i], ".json")) {
             char *path = bv_path_join(folder, names[i]);
             error = path ? bv_language_add(path) : bv_fail_memory("a path");
             bv_free(path);

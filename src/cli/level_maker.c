@@ -4,15 +4,10 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 
-static void say_trouble(void *context, const char *text) {
-    (void)context;
-    bv_cli_say("%s\n", text);
-}
-
 bv_status bv_level_maker_begin(const bv_flags *flags, bv_sandbox_pool *pool,
                                bv_level_maker_use *use) {
     const char *folder = bv_flags_string(flags, "cache");
-    use->maker = (bv_level_maker){.pool = pool, .log = say_trouble};
+    use->maker = (bv_level_maker){.pool = pool, .log = bv_cli_log};
     if (folder && bv_flags_bool(flags, "fresh"))
         return bv_fail(BV_CODE_USAGE, "--fresh and --cache contradict each other");
     /* Who has no home has no cache, and judges as well. */

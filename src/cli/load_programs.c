@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include "base/text.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -67,11 +68,9 @@ static bv_status read_attack(const char *path, const bv_buffer *header, bv_buffe
 
 static bv_status add_attack(bv_load *l, const char *folder, const char *name,
                             const bv_buffer *header) {
-    const char *end = strrchr(name, '.');
-    const char *language = !end                  ? NULL
-                           : !strcmp(end, ".c")  ? "c"
-                           : !strcmp(end, ".py") ? "python"
-                                                 : NULL;
+    const char *language = bv_ends_with(name, ".c")    ? "c"
+                           : bv_ends_with(name, ".py") ? "python"
+                                                       : NULL;
     const bv_level *level = l->set.levels[0];
     if (!language || !bv_level_accepts(level, language) || l->attack_count == 1000) return BV_OK;
     char *path = bv_path_join(folder, name);

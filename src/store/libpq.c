@@ -1,24 +1,16 @@
 #include "store/libpq.h"
 
-#include <dlfcn.h>
+#include "base/library.h"
 #include <pthread.h>
-#include <stdbool.h>
-#include <string.h>
 
 bv_libpq bv_pq;
 static bool loaded;
-
-static bool find(void *library, const char *name, void *function) {
-    void *const symbol = dlsym(library, name);
-    memcpy(function, &symbol, sizeof symbol); /* ISO C knows no cast between the two */
-    return symbol != NULL;
-}
 
 static void load(void) {
     void *library = dlopen("libpq.so.5", RTLD_NOW | RTLD_LOCAL);
     if (!library) return;
     bool all = true;
-#define FIND(name) all = find(library, "PQ" #name, &bv_pq.name) && all;
+#define FIND(name) all = bv_library_find(library, "PQ" #name, &bv_pq.name) && all;
     BV_LIBPQ(FIND)
 #undef FIND
     loaded = all;

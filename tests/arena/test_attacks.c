@@ -400,22 +400,7 @@ static void try_mode(bv_sandbox_policy policy, bool user) {
     boxes_try(run_mode, policy, user, NULL);
 }
 
-static void test_full(void **state) {
-    (void)state;
-    try_mode(BV_POLICY_FULL, false);
-}
-static void test_nested(void **state) {
-    (void)state;
-    try_mode(BV_POLICY_NESTED, false);
-}
-static void test_full_as_user(void **state) {
-    (void)state;
-    try_mode(BV_POLICY_FULL, true);
-}
-static void test_nested_as_user(void **state) {
-    (void)state;
-    try_mode(BV_POLICY_NESTED, true);
-}
+BOXES_TRY_MODES(test, try_mode)
 
 int main(void) {
     struct utsname name;
@@ -429,10 +414,7 @@ int main(void) {
     }
     prepare(walls.full ? BV_POLICY_FULL : BV_POLICY_NESTED);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),
-        cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_full_as_user),
-        cmocka_unit_test(test_nested_as_user),
+        BOXES_MODES(test),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -214,22 +214,11 @@ static bool kill_arena(const boxes_mode *mode, void *unused) {
     return gone < 1000000000 && ended < 2000000000 && after == 0;
 }
 
-static void test_killed_arena(void **state) {
-    (void)state;
-    boxes_try(kill_arena, BV_POLICY_FULL, false, NULL);
+static void try_killed(bv_sandbox_policy mode, bool user) {
+    boxes_try(kill_arena, mode, user, NULL);
 }
-static void test_killed_nested_arena(void **state) {
-    (void)state;
-    boxes_try(kill_arena, BV_POLICY_NESTED, false, NULL);
-}
-static void test_killed_arena_of_user(void **state) {
-    (void)state;
-    boxes_try(kill_arena, BV_POLICY_FULL, true, NULL);
-}
-static void test_killed_nested_arena_of_user(void **state) {
-    (void)state;
-    boxes_try(kill_arena, BV_POLICY_NESTED, true, NULL);
-}
+
+BOXES_TRY_MODES(test_killed_arena, try_killed)
 
 /* ---- names ---- */
 
@@ -255,15 +244,9 @@ int main(void) {
     const char *wish = getenv("BEAVER_POLICY");
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),
-        cmocka_unit_test(test_streams_and_files),
-        cmocka_unit_test(test_bad_jobs),
-        cmocka_unit_test(test_two_boxes),
-        cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_killed_arena),
-        cmocka_unit_test(test_killed_nested_arena),
-        cmocka_unit_test(test_killed_arena_of_user),
-        cmocka_unit_test(test_killed_nested_arena_of_user),
+        cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
+        cmocka_unit_test(test_kill),     BOXES_MODES(test_killed_arena),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -355,26 +355,18 @@ static bool run_soak(const boxes_mode *mode, void *context) {
     return !left && !s.failures && !is_more(&after, &before) && !has_grown(&after, &first);
 }
 
-static void try_soak(bv_sandbox_policy policy, bool user, long share) {
+/* Nested, and without control groups, a tenth of the runs. */
+static void try_soak(bv_sandbox_policy policy, bool user) {
     const char *text = getenv("BEAVER_SOAK");
-    long runs = (text ? strtol(text, NULL, 10) : 1000) / share;
+    const bool whole = policy == BV_POLICY_FULL && !user;
+    long runs = (text ? strtol(text, NULL, 10) : 1000) / (whole ? 1 : 10);
     if (runs < ROUNDS * PERIOD) runs = ROUNDS * PERIOD;
     boxes_try(run_soak, policy, user, &runs);
 }
 
-static void test_full(void **state) {
-    (void)state;
-    try_soak(BV_POLICY_FULL, false, 1);
-}
-static void test_nested(void **state) {
-    (void)state;
-    try_soak(BV_POLICY_NESTED, false, 10);
-}
-/* Without control groups. */
-static void test_full_as_user(void **state) {
-    (void)state;
-    try_soak(BV_POLICY_FULL, true, 10);
-}
+BOXES_MODE(test_full, try_soak, BV_POLICY_FULL, false)
+BOXES_MODE(test_nested, try_soak, BV_POLICY_NESTED, false)
+BOXES_MODE(test_full_as_user, try_soak, BV_POLICY_FULL, true)
 
 int main(void) {
     const struct CMUnitTest tests[] = {

@@ -255,7 +255,7 @@ static bool look_at_walls(const boxes_mode *mode, void *unused) {
 }
 
 /* Nested, nothing but Landlock keeps a file that everybody may read from a program. */
-static bool try_landlock(const boxes_mode *mode, void *unused) {
+static bool look_at_landlock(const boxes_mode *mode, void *unused) {
     const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
     const char *const argv[] = {"cat", "/etc/passwd", NULL};
     bv_sandbox_pool *pool;
@@ -274,36 +274,22 @@ static bool try_landlock(const boxes_mode *mode, void *unused) {
     return refused;
 }
 
-static void test_full(void **state) {
-    (void)state;
-    boxes_try(look_at_walls, BV_POLICY_FULL, false, NULL);
+static void try_walls(bv_sandbox_policy policy, bool user) {
+    boxes_try(look_at_walls, policy, user, NULL);
 }
-static void test_nested(void **state) {
-    (void)state;
-    boxes_try(look_at_walls, BV_POLICY_NESTED, false, NULL);
+static void try_landlock(bv_sandbox_policy policy, bool user) {
+    boxes_try(look_at_landlock, policy, user, NULL);
 }
-static void test_full_as_user(void **state) {
-    (void)state;
-    boxes_try(look_at_walls, BV_POLICY_FULL, true, NULL);
-}
-static void test_nested_as_user(void **state) {
-    (void)state;
-    boxes_try(look_at_walls, BV_POLICY_NESTED, true, NULL);
-}
-static void test_landlock(void **state) {
-    (void)state;
-    boxes_try(try_landlock, BV_POLICY_NESTED, false, NULL);
-}
-static void test_landlock_as_user(void **state) {
-    (void)state;
-    boxes_try(try_landlock, BV_POLICY_NESTED, true, NULL);
-}
+
+BOXES_TRY_MODES(test, try_walls)
+BOXES_MODE(test_landlock, try_landlock, BV_POLICY_NESTED, false)
+BOXES_MODE(test_landlock_as_user, try_landlock, BV_POLICY_NESTED, true)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_full),         cmocka_unit_test(test_nested),
-        cmocka_unit_test(test_full_as_user), cmocka_unit_test(test_nested_as_user),
-        cmocka_unit_test(test_landlock),     cmocka_unit_test(test_landlock_as_user),
+        BOXES_MODES(test),
+        cmocka_unit_test(test_landlock),
+        cmocka_unit_test(test_landlock_as_user),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -79,4 +79,20 @@ static inline void boxes_try(bool (*test)(const boxes_mode *mode, void *context)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Tests name_full, name_nested, and the same as an ordinary user, each of which calls
+ * try(policy, user); BOXES_MODES(name) lists them. */
+#define BOXES_MODE(name, try, policy, user)                                                        \
+    static void name(void **state) {                                                               \
+        (void)state;                                                                               \
+        try(policy, user);                                                                         \
+    }
+#define BOXES_TRY_MODES(name, try)                                                                 \
+    BOXES_MODE(name##_full, try, BV_POLICY_FULL, false)                                            \
+    BOXES_MODE(name##_nested, try, BV_POLICY_NESTED, false)                                        \
+    BOXES_MODE(name##_full_as_user, try, BV_POLICY_FULL, true)                                     \
+    BOXES_MODE(name##_nested_as_user, try, BV_POLICY_NESTED, true)
+#define BOXES_MODES(name)                                                                          \
+    cmocka_unit_test(name##_full), cmocka_unit_test(name##_nested),                                \
+        cmocka_unit_test(name##_full_as_user), cmocka_unit_test(name##_nested_as_user)
+
 #endif
