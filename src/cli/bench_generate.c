@@ -8,6 +8,7 @@
 #include "cli/settings_flags.h"
 #include "engine/engine.h"
 #include "model/gpt_score.h"
+#include "model/ngram.h"
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
@@ -173,11 +174,13 @@ static bv_status run_steps(bench *b, size_t count, figures *out) {
 
 /* ---- limits ---- */
 
-/* Weights that a step reads whole: all but the tables of positions and of an untied embedding. */
+/* Weights that a step reads whole: all but the tables of positions, of n-grams, and of an untied
+ * embedding. */
 static double step_weights(const bv_gpt_config *c) {
     size_t count = bv_gpt_parameter_count(c);
     if (c->position == BV_POSITION_LEARNED) count -= c->context * c->width;
     if (!c->tied) count -= c->vocab_size * c->width;
+    for (size_t n = 2; n <= c->ngram; n++) count -= bv_ngram_table_rows(c, n) * c->width;
     return (double)count;
 }
 

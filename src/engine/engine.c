@@ -1,11 +1,13 @@
 #include "engine/engine.h"
 
+#include "model/ngram.h"
 #include <string.h>
 
 typedef struct live {
     size_t position;
     void **pages;
     size_t page_count;
+    uint32_t last[BV_NGRAM_MAX]; /* tokens, the newest at the end */
 } live;
 
 struct bv_engine {
@@ -15,7 +17,7 @@ struct bv_engine {
     live *sequences;
     size_t pages_max, page_bytes;
     /* of one step */
-    uint32_t *tokens, *positions, *output_rows;
+    uint32_t *tokens, *positions, *ngrams, *output_rows;
     bv_sequence *layout;
     float *logits; /* [sequences_max, vocab_size] */
 };
@@ -29,10 +31,12 @@ static bv_status allocate(bv_engine *e) {
     e->sequences = bv_calloc(o->sequences_max, sizeof *e->sequences);
     e->tokens = bv_calloc(o->rows_max, sizeof *e->tokens);
     e->positions = bv_calloc(o->rows_max, sizeof *e->positions);
+    e->ngrams = bv_calloc(o->rows_max * BV_NGRAM_MAX, sizeof *e->ngrams);
     e->output_rows = bv_calloc(o->sequences_max, sizeof *e->output_rows);
     e->layout = bv_calloc(o->sequences_max, sizeof *e->layout);
     e->logits = bv_malloc_aligned(o->sequences_max * vocab * sizeof *e->logits);
-    if (!e->sequences || !e->tokens || !e->positions || !e->output_rows || !e->layout || !e->logits)
+    if (!e->sequences || !e->tokens || !e->positions || !e->ngrams || !e->output_rows ||
+        !e->layout || !e->logits)
         return bv_fail_memory("an engine");
     for (size_t i = 0; i < o->sequences_max; i++)
         if (!(e->sequences[i].pages = bv_calloc(e->pages_max, sizeof(void *))))
@@ -77,6 +81,7 @@ void bv_engine_destroy(bv_engine **engine) {
     bv_free(e->sequences);
     bv_free(e->tokens);
     bv_free(e->positions);
+    bv_free(e->ngrams);
     bv_free(e->output_rows);
     bv_free(e->layout);
     bv_free_aligned(e->logits);
@@ -112,6 +117,7 @@ bv_status bv_engine_copy(bv_engine *e, size_t from, size_t to) {
     BV_TRY(reserve(e, to, end));
     for (size_t p = 0; p * BV_PAGE_POSITIONS < end; p++)
         memcpy(e->sequences[to].pages[p], e->sequences[from].pages[p], e->page_bytes);
+    memcpy(e->sequences[to].last, e->sequences[from].last, sizeof e->sequences[to].last);
     e->sequences[to].position = end;
     return BV_OK;
 }
@@ -135,12 +141,23 @@ static void run(bv_engine *e, size_t sequences, size_t rows, size_t outputs) {
     const bv_layout layout = {e->layout, sequences, NULL};
     bv_plan_bind(e->plan, e->gpt.tokens, e->tokens);
     bv_plan_bind(e->plan, e->gpt.positions, e->positions);
+    bv_gpt_bind_ngrams(&e->gpt, e->plan, e->ngrams, e->options.rows_max);
     bv_plan_bind(e->plan, e->gpt.output_rows, e->output_rows);
     bv_plan_run(e->plan, &(bv_run_options){.rows = rows, .outputs = outputs, .layout = &layout});
     const size_t vocab = e->options.config.vocab_size;
     memcpy(e->logits, bv_plan_values(e->plan, e->gpt.logits), outputs * vocab * sizeof(float));
     const double soft_cap = e->options.config.logit_soft_cap;
     for (size_t i = 0; soft_cap > 0 && i < outputs; i++) cross_entropy(e, i, UINT32_MAX, soft_cap);
+}
+
+/* The n-grams that end with the token of a row, the next of its sequence. */
+static void place_ngrams(bv_engine *e, live *s, size_t row, size_t known) {
+    const bv_gpt_config *c = &e->options.config;
+    memmove(s->last, s->last + 1, sizeof s->last - sizeof *s->last);
+    s->last[BV_NGRAM_MAX - 1] = e->tokens[row];
+    for (size_t n = 2; n <= c->ngram; n++)
+        e->ngrams[(n - 2) * e->options.rows_max + row] =
+            bv_ngram_row(c, n, &s->last[BV_NGRAM_MAX - 1], known);
 }
 
 /* Puts `count` tokens of a sequence at rows row .. of this step. */
@@ -152,6 +169,7 @@ static void place(bv_engine *e, size_t slot, size_t sequence, size_t row, const 
     for (size_t i = 0; i < count; i++) {
         e->tokens[row + i] = tokens[i];
         e->positions[row + i] = (uint32_t)(s->position + i);
+        place_ngrams(e, s, row + i, s->position + i);
     }
     s->position += count;
 }

@@ -1,5 +1,7 @@
 #include "model/config.h"
 
+#include "model/ngram.h"
+
 static bv_status positive(const char *name, size_t value) {
     if (value == 0) return bv_fail(BV_CODE_USAGE, "%s must be at least 1", name);
     return BV_OK;
@@ -29,6 +31,9 @@ bv_status bv_gpt_config_check(bv_gpt_config *c) {
         return bv_try(
             bv_fail(BV_CODE_USAGE, "rotary positions need an even d_head, not %zu", c->d_head),
             "--set d_head=%zu", c->d_head + 1);
+    if (c->ngram > BV_NGRAM_MAX)
+        return bv_fail(BV_CODE_USAGE, "ngram %zu is more than %d", c->ngram, BV_NGRAM_MAX);
+    if (c->ngram > 1) BV_TRY(positive("ngram_rows", c->ngram_rows));
     if (!(c->dropout >= 0 && c->dropout < 1))
         return bv_fail(BV_CODE_USAGE, "dropout %g is not in [0, 1)", c->dropout);
     return BV_OK;
@@ -40,7 +45,8 @@ size_t bv_gpt_parameter_count(const bv_gpt_config *c) {
     const size_t norm = c->width * (c->bias && !c->rms_norm ? 2 : 1);
     const size_t matrices = c->width * (qkv + c->heads * c->d_head + up + c->ff_width);
     const size_t biases = c->bias ? qkv + up + 2 * c->width : 0;
-    const size_t tables =
+    size_t tables =
         c->vocab_size * (c->tied ? 1 : 2) + (c->position == BV_POSITION_LEARNED ? c->context : 0);
+    for (size_t n = 2; n <= c->ngram; n++) tables += bv_ngram_table_rows(c, n);
     return c->layers * (matrices + biases + 2 * norm) + norm + tables * c->width;
 }

@@ -12,6 +12,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define BV_NGRAM_MAX 8 /* tokens */
+
 typedef enum bv_position_kind { BV_POSITION_LEARNED, BV_POSITION_ROPE } bv_position_kind;
 
 typedef struct bv_gpt_config {
@@ -28,6 +30,8 @@ typedef struct bv_gpt_config {
     bool qk_norm;
     bv_activation activation;
     bool tied;             /* head = token embedding */
+    size_t ngram;          /* longest n-gram with an embedding (ngram.h); 0 or 1: tokens only */
+    size_t ngram_rows;     /* rows of each table of n-grams at most */
     double logit_soft_cap; /* 0: none */
     size_t band;           /* 0: all layers dense; else every second layer (1, 3, ...) sees only
                               the last `band` positions (GPT-3) */

@@ -1,6 +1,8 @@
 /* The model, in the order of its mathematics. Rows are tokens. */
 #include "model/gpt.h"
 
+#include "model/ngram.h"
+
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -86,6 +88,19 @@ static bv_tensor *block(const context *x, int layer, bv_tensor *h) {
     return h;
 }
 
+/* What the last 2, 3, ... tokens add to the embedding of a token. */
+static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
+    char text[64];
+    for (size_t n = 2; n <= x->c->ngram; n++) {
+        bv_tensor *ids = bv_input(x->g, "ngrams", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
+        bv_tensor *rows =
+            table(x, name_of(text, "ngram.%zu.weight", n), bv_ngram_table_rows(x->c, n));
+        h = bv_add(x->g, h, bv_embed(x->g, ids, rows));
+        gpt->ngrams[n - 2] = ids;
+    }
+    return h;
+}
+
 static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     bv_graph *g = gpt->graph;
     const bv_gpt_config *c = &gpt->config;
@@ -96,7 +111,7 @@ static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     gpt->row_ids = bv_input(g, "row_ids", BV_ROLE_INDEX, rows, 1);
 
     bv_tensor *wte = table(&x, "wte.weight", c->vocab_size);
-    bv_tensor *h = bv_embed(g, gpt->tokens, wte);
+    bv_tensor *h = ngrams(&x, gpt, bv_embed(g, gpt->tokens, wte));
     if (c->position == BV_POSITION_LEARNED)
         h = bv_add(g, h, bv_embed(g, gpt->positions, table(&x, "wpe.weight", c->context)));
     h = dropout(&x, h);
@@ -119,6 +134,11 @@ bv_status bv_gpt_create(const bv_gpt_config *config, bv_gpt_head head, bool trai
     bv_error *error = bv_graph_error(out->graph);
     if (error) bv_gpt_destroy(out);
     return error;
+}
+
+void bv_gpt_bind_ngrams(const bv_gpt *gpt, bv_plan *plan, const uint32_t *ids, size_t stride) {
+    for (size_t n = 2; n <= gpt->config.ngram; n++)
+        bv_plan_bind(plan, gpt->ngrams[n - 2], ids + (n - 2) * stride);
 }
 
 void bv_gpt_destroy(bv_gpt *gpt) {

@@ -1,6 +1,7 @@
 #include "model/gpt_probe.h"
 
 #include "base/memory.h"
+#include "model/ngram.h"
 #include <math.h>
 
 typedef struct probe {
@@ -9,7 +10,7 @@ typedef struct probe {
     bv_plan *plan;
     bv_tensor **outputs; /* what leaves each block, then the losses */
     size_t output_count;
-    uint32_t *positions;
+    uint32_t *positions, *ngrams;
     bv_sequence sequence;
 } probe;
 
@@ -18,7 +19,8 @@ static bv_status prepare(probe *p) {
     BV_TRY(bv_gpt_create(&o->config, BV_GPT_LOSS, false, &p->gpt));
     p->outputs = bv_calloc(o->config.layers + 1, sizeof *p->outputs);
     p->positions = bv_calloc(o->context, sizeof *p->positions);
-    if (!p->outputs || !p->positions) return bv_fail_memory("looking at a bad step");
+    p->ngrams = bv_calloc(o->context * BV_NGRAM_MAX, sizeof *p->ngrams);
+    if (!p->outputs || !p->positions || !p->ngrams) return bv_fail_memory("looking at a bad step");
     for (size_t i = 0; i < o->context; i++) p->positions[i] = (uint32_t)i;
     for (size_t i = 0; i < p->gpt.graph->tensor_count; i++) {
         bv_tensor *t = p->gpt.graph->tensors[i];
@@ -56,6 +58,8 @@ static void look(probe *p, const uint32_t *inputs, const uint32_t *targets,
     bv_plan_bind(p->plan, p->gpt.tokens, inputs);
     bv_plan_bind(p->plan, p->gpt.targets, targets);
     bv_plan_bind(p->plan, p->gpt.positions, p->positions);
+    bv_ngram_rows(&p->options->config, inputs, 1, rows, first_visible, p->ngrams);
+    bv_gpt_bind_ngrams(&p->gpt, p->plan, p->ngrams, rows);
     bv_plan_run(p->plan, &(bv_run_options){.rows = rows, .layout = &layout});
     for (size_t i = 0; i < p->output_count; i++) {
         const double here =
@@ -85,5 +89,6 @@ bv_status bv_gpt_probe(const bv_gpt_scorer_options *options, const uint32_t *inp
     bv_gpt_destroy(&p.gpt);
     bv_free(p.outputs);
     bv_free(p.positions);
+    bv_free(p.ngrams);
     return error;
 }

@@ -1,12 +1,14 @@
 #include "model/gpt_score.h"
 
+#include "model/ngram.h"
+
 #include <string.h>
 
 struct bv_gpt_scorer {
     bv_gpt_scorer_options options;
     bv_gpt gpt;
     bv_plan *plan;
-    uint32_t *positions;
+    uint32_t *positions, *ngrams;
     bv_sequence *sequences;
 };
 
@@ -17,8 +19,9 @@ bv_status bv_gpt_scorer_create(const bv_gpt_scorer_options *options, bv_gpt_scor
     s->options = *options;
     const size_t rows = options->sequences_max * options->context;
     s->positions = bv_calloc(rows, sizeof *s->positions);
+    s->ngrams = bv_calloc(rows * BV_NGRAM_MAX, sizeof *s->ngrams);
     s->sequences = bv_calloc(options->sequences_max, sizeof *s->sequences);
-    bv_error *error = s->positions && s->sequences ? BV_OK : bv_fail_memory("scoring");
+    bv_error *error = s->positions && s->ngrams && s->sequences ? BV_OK : bv_fail_memory("scoring");
     if (!error) error = bv_gpt_create(&options->config, BV_GPT_LOSS, false, &s->gpt);
     const bv_plan_options plan = {.kernels = options->kernels,
                                   .pool = options->pool,
@@ -42,6 +45,7 @@ void bv_gpt_scorer_destroy(bv_gpt_scorer **scorer) {
     bv_plan_destroy(&s->plan);
     bv_gpt_destroy(&s->gpt);
     bv_free(s->positions);
+    bv_free(s->ngrams);
     bv_free(s->sequences);
     bv_free(s);
     *scorer = NULL;
@@ -62,6 +66,8 @@ void bv_gpt_scorer_losses(bv_gpt_scorer *s, const uint32_t *inputs, const uint32
         bv_plan_bind(s->plan, s->gpt.tokens, inputs + row);
         bv_plan_bind(s->plan, s->gpt.targets, targets + row);
         bv_plan_bind(s->plan, s->gpt.positions, s->positions);
+        bv_ngram_rows(&s->options.config, inputs + row, n, length, layout.first_visible, s->ngrams);
+        bv_gpt_bind_ngrams(&s->gpt, s->plan, s->ngrams, n * length);
         bv_plan_run(s->plan, &(bv_run_options){.rows = n * length, .layout = &layout});
         memcpy((char *)losses + row * element, bv_plan_values(s->plan, s->gpt.losses),
                n * length * element);

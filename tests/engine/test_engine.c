@@ -121,11 +121,12 @@ static void test_one_probability(void **state) {
     size_t count;
     const bv_kernels *const *levels = bv_kernels_all(&count);
     for (size_t l = 0; l < count; l++)
-        for (int n = 0; n < 4; n++) {
+        for (int n = 0; n < 6; n++) {
             if (!bv_kernels_usable(levels[l])) continue;
             world w;
-            begin(&w, n % 2 ? tiny_modern() : tiny_gpt2(), levels[l],
-                  n / 2 ? BV_NUMERICS_BF16 : BV_NUMERICS_F32, 1 + (n + (int)l) % 3);
+            const bv_gpt_config configs[] = {tiny_gpt2(), tiny_modern(), tiny_ngram()};
+            begin(&w, configs[n % 3], levels[l], n / 3 ? BV_NUMERICS_BF16 : BV_NUMERICS_F32,
+                  1 + (n + (int)l) % 3);
             check_scorer(&w);
             check_engine(&w);
             end(&w);

@@ -32,7 +32,7 @@ STEPS = 10
 GPT2 = {"vocab": 29, "context": 12, "batch": 3, "layers": 2, "heads": 2, "kv_heads": 2,
         "width": 16, "d_head": 8, "ff": 64, "bias": True, "rms": False, "rope": 0,
         "qk_norm": False, "activation": "gelu", "tied": True, "cap": 0, "band": 0, "eps": 1e-5,
-        "documents": False, "optimizer": "adamw", "steps": STEPS}
+        "documents": False, "optimizer": "adamw", "steps": STEPS, "ngram": 0, "ngram_rows": 200}
 MODERN = {**GPT2, "heads": 4, "d_head": 4, "ff": 24, "bias": False, "rms": True, "rope": 10000,
           "qk_norm": True, "kv_heads": 2, "activation": "swiglu", "tied": False, "cap": 5,
           "band": 4}
@@ -51,6 +51,7 @@ CASES = {
                       "d_head": 4, "rope": 10000, "qk_norm": True},
     "attention_tiles": {**SMALL, "documents": True, "band": 70, "context": 140, "batch": 1,
                         "kv_heads": 1, "vocab": 7},
+    "ngrams": {**SMALL, "documents": True, "ngram": 3},
 }
 
 
@@ -90,6 +91,9 @@ def make_parameters(c, random):
             p[name + ".bias"] = random.uniform((c["width"],), 0.25)
 
     p["wte.weight"] = random.uniform((c["vocab"], c["width"]), 0.5)
+    for n in range(2, c["ngram"] + 1):
+        rows = min((c["vocab"] + 1)**n, c["ngram_rows"])
+        p[f"ngram.{n}.weight"] = random.uniform((rows, c["width"]), 0.5)
     if not c["rope"]:
         p["wpe.weight"] = random.uniform((c["context"], c["width"]), 0.5)
     for i in range(c["layers"]):
@@ -154,9 +158,30 @@ def activate(c, x):
     return F.silu(gate) * up
 
 
+def ngram_rows(c, n, inputs, first_visible):
+    """A row each while they fit, else shared by a hash of 64 bits; what is not seen counts as one
+    further token."""
+    all_of = (c["vocab"] + 1)**n
+    exact = all_of <= c["ngram_rows"]
+    base = c["vocab"] + 1 if exact else 0x9E3779B97F4A7C15
+    rows = []
+    for tokens, first in zip(inputs.tolist(), first_visible.tolist()):
+        for i, begin in enumerate(first):
+            value = 0
+            for at in range(i - n + 1, i + 1):
+                value = (value * base + (tokens[at] if at >= begin else c["vocab"])) % 2**64
+            if not exact:
+                value = (value ^ value >> 32) * base % 2**64
+                value = (value >> 32) * c["ngram_rows"] >> 32
+            rows.append(value)
+    return torch.tensor(rows).reshape(inputs.shape)
+
+
 def logits_of(c, p, inputs, first_visible):
     """[batch, context, vocabulary], after the soft cap."""
     x = F.embedding(inputs, p["wte.weight"])
+    for n in range(2, c["ngram"] + 1):
+        x = x + F.embedding(ngram_rows(c, n, inputs, first_visible), p[f"ngram.{n}.weight"])
     if not c["rope"]:
         x = x + p["wpe.weight"]
     for i in range(c["layers"]):

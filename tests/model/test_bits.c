@@ -108,12 +108,14 @@ static void test_f32(void **state) {
     compare(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW, best(), "GPT-2");
     compare(with_dropout(tiny_gpt2()), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW, best(), "dropout");
     compare(tiny_modern(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "modern, Muon");
+    compare(tiny_ngram(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "n-grams");
 }
 
 static void test_bf16(void **state) {
     (void)state;
     compare(tiny_gpt2(), BV_NUMERICS_BF16, BV_OPTIMIZER_ADAMW, best(), "GPT-2 bf16");
     compare(tiny_modern(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "modern bf16");
+    compare(tiny_ngram(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "n-grams bf16");
 }
 
 static void test_grains(void **state) {

@@ -357,6 +357,14 @@ static void test_documents(void **state) {
     check((golden_case){.name = "attention_documents", .config = small(4, 2, 5, 0, 0), .batch = 3});
 }
 
+static void test_ngrams(void **state) {
+    (void)state;
+    bv_gpt_config config = small(2, 2, 5, 0, 0);
+    config.ngram = 3;
+    config.ngram_rows = 200; /* of 196 pairs and 2,744 triples */
+    check((golden_case){.name = "ngrams", .config = config, .batch = 3});
+}
+
 static void test_all(void **state) {
     (void)state;
     bv_gpt_config config = small(6, 2, 4, 10000, 5);
@@ -378,7 +386,7 @@ int main(void) {
         cmocka_unit_test(test_gpt2),         cmocka_unit_test(test_modern),
         cmocka_unit_test(test_squared_relu), cmocka_unit_test(test_muon),
         cmocka_unit_test(test_band),         cmocka_unit_test(test_one_kv_head),
-        cmocka_unit_test(test_documents),    cmocka_unit_test(test_all),
-        cmocka_unit_test(test_tiles)};
+        cmocka_unit_test(test_ngrams),       cmocka_unit_test(test_documents),
+        cmocka_unit_test(test_all),          cmocka_unit_test(test_tiles)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -90,9 +90,19 @@ static void test_squared_relu(void **state) {
     check_gradient(config, false);
 }
 
+static void test_ngrams(void **state) {
+    (void)state;
+    bv_gpt_config config = tiny_modern();
+    config.layers = 1;
+    config.ngram = 3;
+    config.ngram_rows = 30;
+    check_gradient(config, false);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_gpt2), cmocka_unit_test(test_modern),
                                        cmocka_unit_test(test_recomputed),
-                                       cmocka_unit_test(test_squared_relu)};
+                                       cmocka_unit_test(test_squared_relu),
+                                       cmocka_unit_test(test_ngrams)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -53,6 +53,7 @@ static void test_against_trainer(void **state) {
     check((const char *const[]){"fuse", "false", "dropout", "0.1", NULL}, 3);
     check((const char *const[]){"optimizer", "muon", "grains", "8", "dtype", "bf16", NULL}, 2);
     check((const char *const[]){"grains", "2", "micro_batch", "3", "tied", "false", NULL}, 1);
+    check((const char *const[]){"ngram", "4", "ngram_rows", "600", "optimizer", "muon", NULL}, 2);
     check((const char *const[]){"activation", "swiglu", "rms_norm", "true", "position", "rope",
                                 "bias", "false", "kv_heads", "1", "context", "200", NULL},
           2);

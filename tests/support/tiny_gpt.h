@@ -41,6 +41,14 @@ static inline bv_gpt_config tiny_modern(void) {
                            .band = 4};
 }
 
+/* With embeddings of pairs, a row each, and of triples and quadruples, which share rows. */
+static inline bv_gpt_config tiny_ngram(void) {
+    bv_gpt_config config = tiny_modern();
+    config.ngram = 4;
+    config.ngram_rows = 500;
+    return config;
+}
+
 static inline void tiny_batch(uint64_t seed, uint32_t *inputs, uint32_t *targets) {
     for (uint32_t i = 0; i < TINY_ROWS; i++) {
         inputs[i] = bv_random(seed, BV_RANDOM_TEST, 0, 0, i, 0).v[0] % TINY_VOCAB;
