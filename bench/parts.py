@@ -141,10 +141,71 @@ def train(options):
     return training("gpt2", shape, options, steps, ["--batch", batch])
 
 
+NANO = {"layers": 4, "heads": 4, "width": 128, "context": 64, "vocab": 65, "batch": 12,
+        "no-bias": None}
+
+
 def nano(options):
-    shape = {"layers": 4, "heads": 4, "width": 128, "context": 64, "vocab": 65, "batch": 12,
-             "no-bias": None}
-    return training("nanogpt-char-cpu", shape, options, 50, [])
+    return training("nanogpt-char-cpu", NANO, options, 50, [])
+
+
+# ---- time to quality ----
+
+NANO_STEPS = 2000  # of nanoGPT's setting for CPUs
+SEEDS = 5
+
+
+def quality(options):
+    """nanoGPT's loss, about 1.88, in the shortest time: preset char-fast, each seed in turns with
+    steps of PyTorch (eager), of which nanoGPT makes 2,000."""
+    return time_to_quality("char-fast", SEEDS, options.seconds)
+
+
+def best(options):
+    """The loss of nanoGPT's large setting, 1.4697, as far as char-best comes."""
+    return time_to_quality("char-best", 1, options.seconds)
+
+
+def time_to_quality(preset, seeds, seconds):
+    text = texts.shakespeare()
+    if not text:
+        say("no $BEAVER_DATA/text/tinyshakespeare.txt")
+        return []
+    row = {"what": preset, "seconds": [], "loss": [], "steps": NANO_STEPS, "peer_seconds": []}
+    with tempfile.TemporaryDirectory(prefix="beaver-bench-") as folder:
+        for seed in range(1, seeds + 1):
+            train_and_judge(text, preset, seed, folder, row)
+            if installed("torchrun"):
+                row["peer_seconds"].append(NANO_STEPS * eager_step(seconds))
+    for key in ("seconds", "loss", "peer_seconds"):
+        row[key] = series(row[key]) if row[key] else None
+    return [row]
+
+
+def train_and_judge(text, preset, seed, folder, row):
+    """From exec until the program has ended, which is after its checkpoint; then the loss over the
+    whole validation text, the last tenth, in windows of the model's context."""
+    data, out = os.path.join(folder, "data"), os.path.join(folder, f"run-{seed}")
+    val = os.path.join(folder, "val.txt")
+    if not os.path.exists(data):
+        beaver("data", "prepare", text, "--tokenizer", "char", "--val-fraction", 0.1, "--out", data)
+        with open(text, "rb") as file:
+            whole = file.read()
+        texts.write(val, whole[int(0.9 * len(whole)):])
+    begin = time.perf_counter()
+    beaver("train", "--data", data, "--out", out, "--preset", preset, "--seed", seed, timeout=3600)
+    row["seconds"].append(time.perf_counter() - begin)
+    row["loss"].append(beaver("eval", out, val)["loss"])
+
+
+def eager_step(seconds):
+    """Seconds of a step of nanoGPT's setting in PyTorch."""
+    words = [w for key, value in NANO.items()
+             for w in ([f"--{key}", value] if value else [f"--{key}"])]
+    with script("gpt.py", *words, "--warm-up", 0, "--serve") as peer:
+        peer.ask("3", seconds)
+        rate = peer.ask("30", seconds)["tokens_per_s"]
+    return NANO["batch"] * NANO["context"] / rate
 
 
 # ---- generation ----

@@ -73,6 +73,16 @@ def training(rows):
                   "Beaver's speed beside it", "memory, GB: peak, beyond 16 bytes a parameter"], out)
 
 
+def quality(rows):
+    return table(["preset", "exec to checkpoint, s", "loss, whole validation text", "seeds",
+                  "PyTorch eager, 2,000 steps, s", "Beaver beside it"],
+                 [[r["what"], with_spread(r["seconds"]), f"{r['loss']['median']:.4f}",
+                   r["loss"]["runs"],
+                   with_spread(r["peer_seconds"]) if r["peer_seconds"] else "",
+                   times(r["peer_seconds"]["median"] / r["seconds"]["median"])
+                   if r["peer_seconds"] else ""] for r in rows])
+
+
 def generate(rows):
     return table(
         ["type", "threads", "prompt, tokens/s", "of the peak", "one sequence, tokens/s",
@@ -121,6 +131,8 @@ def scaling(rows):
 
 PARTS = {"matmul": ("Products", matmul), "train": ("GPT-2 124M, a training step", training),
          "nano": ("nanoGPT's character-level setting, a training step", training),
+         "quality": ("nanoGPT's loss in the shortest time", quality),
+         "best": ("The loss of nanoGPT's large setting", quality),
          "generate": ("Generation, GPT-2 124M", generate), "start": ("Start", start),
          "tokenizer": ("Tokens", tokenizer), "scaling": ("Scaling of a training step", scaling)}
 
@@ -180,6 +192,12 @@ def short_rows(parts):
                    times(r["beaver"]["median"] / peer[1]["median"]) if peer else ""]
     yield from short_training("GPT-2 124M step", rows.get("train", []))
     yield from short_training("nanoGPT's character model step", rows.get("nano", []))
+    for r in rows.get("quality", []):
+        peer = r["peer_seconds"]
+        yield [f"Shakespeare to loss {r['loss']['median']:.2f}, s", "",
+               f"{number(peer['median'])} (PyTorch eager)" if peer else "",
+               number(r["seconds"]["median"]), "",
+               times(peer["median"] / r["seconds"]["median"]) if peer else ""]
     for r in rows.get("generate", [])[-1:]:
         rate = r["tokens_per_s"]["median"]
         yield [f"GPT-2 124M writes, {r['dtype']}, {r['threads']} threads, tokens/s",

@@ -1,4 +1,4 @@
-"""The texts of the tokenizer's benchmark, made once in the cache: English books and Python."""
+"""The texts of the benchmarks: English books and Python, made once in the cache; Shakespeare."""
 import lzma
 import os
 import sysconfig
@@ -21,6 +21,12 @@ def english():
 def python():
     """Python's own library and what is installed beside it, in the order of the names."""
     return collect("python.txt", sysconfig.get_paths()["stdlib"], ".py")
+
+
+def shakespeare():
+    """tinyshakespeare.txt of $BEAVER_DATA, or None."""
+    path = os.path.join(os.environ.get("BEAVER_DATA", ""), "text", "tinyshakespeare.txt")
+    return path if os.path.exists(path) else None
 
 
 def collect(name, folder, ending):

@@ -88,13 +88,14 @@ static bv_tensor *block(const context *x, int layer, bv_tensor *h) {
     return h;
 }
 
-/* What the last 2, 3, ... tokens add to the embedding of a token. */
+/* What the last 2, 3, ... tokens add to the embedding of a token: nothing until it is learnt. */
 static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
     char text[64];
     for (size_t n = 2; n <= x->c->ngram; n++) {
         bv_tensor *ids = bv_input(x->g, "ngrams", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
-        bv_tensor *rows =
-            table(x, name_of(text, "ngram.%zu.weight", n), bv_ngram_table_rows(x->c, n));
+        bv_tensor *rows = bv_parameter_make(x->g, name_of(text, "ngram.%zu.weight", n),
+                                            bv_ngram_table_rows(x->c, n), x->c->width,
+                                            BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
         h = bv_add(x->g, h, bv_embed(x->g, ids, rows));
         gpt->ngrams[n - 2] = ids;
     }

@@ -3,7 +3,8 @@
 #include "train/settings.h"
 #include <string.h>
 
-/* GPT-3's 24 heads for XL and width 5140 for 13B are misprints of the paper: 16 and 5120. */
+/* char-fast and char-best: time to quality on tinyshakespeare's characters (docs/speed-log.md).
+ * GPT-3's 24 heads for XL and width 5140 for 13B are misprints of the paper: 16 and 5120. */
 static const struct {
     const char *name, *text;
 } presets[] = {
@@ -20,6 +21,17 @@ static const struct {
      "layers=4 heads=4 width=128 context=64 batch=12 steps=2000 lr=1e-3 min_lr=1e-4 warmup=100 "
      "beta2=0.99 weight_decay=0.1 bias=false order=random eval_every=250 checkpoint_every=500 "
      "dtype=bf16"},
+    {"char-fast",
+     "layers=1 heads=1 width=32 ff_width=64 context=96 batch=16 steps=48 ngram=5 ngram_rows=16384 "
+     "rms_norm=true position=rope qk_norm=true activation=relu2 bias=false tied=false "
+     "optimizer=muon lr=0.04 muon_lr=0.02 beta1=0.5 min_lr=0 schedule=wsd decay=0.8 warmup=2 "
+     "weight_decay=0 grad_clip=0 order=random eval_every=0 checkpoint_every=0"},
+    {"char-best",
+     "layers=3 heads=4 width=128 context=128 batch=16 steps=1600 ngram=4 ngram_rows=8192 "
+     "rms_norm=true position=rope qk_norm=true activation=relu2 bias=false tied=false "
+     "optimizer=muon lr=5e-3 muon_lr=0.02 beta1=0.8 beta2=0.98 min_lr=0 schedule=wsd decay=0.6 "
+     "warmup=30 weight_decay=0.1 dropout=0.1 grad_clip=0 order=random eval_every=200 "
+     "eval_windows=200"},
     {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=4 lr=6e-4 "
              "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
     {"gpt2-medium", "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=4 lr=3e-4 "
