@@ -160,8 +160,8 @@ def generate(options):
                    "steady": all(held for _, held in runs)}
             for key in ("prompt_tokens_per_s", "tokens_per_s", "together_tokens_per_s"):
                 row[key] = series([r[key] for r, _ in runs])
-            for key in ("prompt_share_of_limit", "share_of_limit", "together_share_of_limit",
-                        "read_gbps"):
+            for key in ("prompt_share_of_limit", "forward_share_of_limit", "share_of_limit",
+                        "together_share_of_limit", "read_gbps"):
                 row[key] = middle([r[key] for r, _ in runs])
             rows.append(row)
     return rows
@@ -317,8 +317,8 @@ class Clock:
 
 
 def scaling(options):
-    """Time of a token in training; the limit is its FLOPs at the peak measured beside it. The cheap
-    ones first: what does not fit into the time is left out, and said."""
+    """Time of a token in training; the limit is its FLOPs at the best peak measured beside all of
+    them. The cheap ones first: what does not fit into the time is left out, and said."""
     rows, steady, clock = [], Steady(), Clock(options.scaling_seconds)
     work = [lambda i=i: along_sizes(rows, steady, clock, *SIZES[i]) for i in range(len(SIZES))]
     work[3:3] = [lambda c=c: along_contexts(rows, steady, clock, c) for c in CONTEXTS]
@@ -329,7 +329,18 @@ def scaling(options):
             step()
         except Late as reason:
             say(reason)
+    against_best_peak([r for r in rows if r["axis"] != "threads"])
     return rows
+
+
+def against_best_peak(rows):
+    """A peak that was taken in a bad moment would flatter, and bend the line of the limit."""
+    best = {r["dtype"]: max(o["peak_gflops"] for o in rows if o["dtype"] == r["dtype"])
+            for r in rows}
+    for r in rows:
+        r["share_of_limit"] *= r["peak_gflops"] / best[r["dtype"]]
+        r["peak_gflops"] = best[r["dtype"]]
+        r["limit_us_per_token"] = r["us_per_token"] * r["share_of_limit"]
 
 
 def along_sizes(rows, steady, clock, layers, heads, width, vocabulary, batch, steps):
@@ -351,8 +362,8 @@ def measure_token(rows, steady, clock, axis, words):
         rows.append({"axis": axis, "dtype": dtype, "parameters": r["parameters"],
                      "context": r["context"], "batch": r["batch"], "threads": r["threads"],
                      "level": r["level"], "us_per_token": 1e6 / r["tokens_per_s"],
-                     "limit_us_per_token": 1e6 / r["tokens_per_s"] * r["share_of_limit"],
-                     "share_of_limit": r["share_of_limit"], "steady": held})
+                     "peak_gflops": r["peak_gflops"], "share_of_limit": r["share_of_limit"],
+                     "steady": held})
 
 
 def along_threads(rows, clock, options, what, words):
