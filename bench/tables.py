@@ -79,10 +79,12 @@ def training(rows):
 
 def generate(rows):
     return table(
-        ["type", "threads", "prompt, tokens/s", "of the peak", "one sequence, tokens/s",
+        ["type", "threads", "prompt, tokens/s", "of the peak", "training's forward, of the peak",
+         "one sequence, tokens/s",
          "of the bandwidth", "16 together, tokens/s", "beside one", "bandwidth, GB/s"],
         [[r["dtype"], r["threads"], with_spread(r["prompt_tokens_per_s"]) + mark(r),
-          share(r["prompt_share_of_limit"]), with_spread(r["tokens_per_s"]),
+          share(r["prompt_share_of_limit"]), share(r["forward_share_of_limit"]),
+          with_spread(r["tokens_per_s"]),
           share(r["share_of_limit"]), with_spread(r["together_tokens_per_s"]),
           times(r["together_tokens_per_s"]["median"] / r["tokens_per_s"]["median"]),
           number(r["read_gbps"])] for r in rows])
