@@ -1,7 +1,7 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 soak repeats bench format format-check \
-        tidy clang-tidy clean
+.PHONY: help build test run debug asan tsan coverage arm64 soak repeats bench edit-loop format \
+        format-check tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -69,6 +69,10 @@ repeats: ## try each limit REPEATS times at 0.8 and at 1.25 of it: no verdict ma
 bench: build ## this machine's limits, and Beaver's share of them
 	@build/beaver bench limits
 	@build/beaver bench kernels
+
+edit-loop: ## how long an edit takes until its test has run: an op, kernels, the tokenizers
+	@scripts/install build test
+	@scripts/edit-loop
 
 format: ## format all C files
 	@scripts/install format

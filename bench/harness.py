@@ -98,9 +98,9 @@ class Steady:
         self.best = max(self.best, now)
         return now >= HELD * self.best
 
-    def time(self, measure):
+    def time(self, measure, attempts=ATTEMPTS):
         """What `measure` returns, and whether the peak held before and after it."""
-        for _ in range(ATTEMPTS):
+        for _ in range(attempts):
             before = self.holds()
             result = measure()
             if before and self.holds():

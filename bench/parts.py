@@ -221,8 +221,8 @@ def generate(options):
                    "steady": all(held for _, held in runs)}
             for key in ("prompt_tokens_per_s", "tokens_per_s", "together_tokens_per_s"):
                 row[key] = series([r[key] for r, _ in runs])
-            for key in ("prompt_share_of_limit", "share_of_limit", "together_share_of_limit",
-                        "read_gbps"):
+            for key in ("prompt_share_of_limit", "forward_share_of_limit", "share_of_limit",
+                        "together_share_of_limit", "read_gbps"):
                 row[key] = middle([r[key] for r, _ in runs])
             rows.append(row)
     return rows
@@ -355,27 +355,88 @@ def learning(path, options):
 
 # ---- scaling ----
 
-SIZES = [(4, 2, 128), (6, 6, 288), (8, 8, 512), (12, 12, 768), (24, 16, 1024)]  # layers, heads, w
-CONTEXTS = [64, 128, 256, 512, 1024, 2048, 4096]
-TOKENS = 1024  # of a step: a size that 350M parameters can be measured with
+# layers, heads, width, vocabulary, batch of 256 tokens; steps that count
+SIZES = [(4, 4, 128, 1024, 8, 10), (6, 6, 288, 4096, 8, 5), (8, 8, 512, 8192, 4, 3),
+         (12, 12, 768, 50257, 2, 2), (24, 16, 1024, 50257, 2, 1)]
+CONTEXTS = [64, 128, 256, 512, 1024, 2048, 4096]  # of 6 layers, 6 heads, 384
+TOKENS = 1024  # of a step along the contexts, or one sequence if that is more
+THREADS = [("preset nanogpt-char-cpu", ["--preset", "nanogpt-char-cpu", "--steps", 20]),
+           ("GPT-2 124M, 1 x 1024", ["--preset", "gpt2", "--batch", 1, "--steps", 1])]
+
+
+class Clock:
+    """What scaling may still take."""
+
+    def __init__(self, seconds):
+        self.end = time.monotonic() + seconds
+
+    def train(self, *words):
+        left = self.end - time.monotonic()
+        if left < 1:
+            raise Late("scaling: no time left")
+        return beaver("bench", "train", *words, timeout=left)
 
 
 def scaling(options):
-    """Milliseconds a token of a training step; the limit is its FLOPs at the measured peak."""
-    rows, begin = [], time.monotonic()
-    shapes = [("size", shape, 256) for shape in SIZES]
-    shapes += [("context", (6, 6, 384), context) for context in CONTEXTS]
-    for axis, (layers, heads, width), context in shapes:
-        for dtype in ("f32", "bf16"):
-            if time.monotonic() - begin > 4 * options.seconds:
-                say("scaling: out of time")
-                return rows
-            r = beaver("bench", "train", "--layers", layers, "--heads", heads, "--width", width,
-                       "--context", context, "--batch", max(1, TOKENS // context), "--vocab-size",
-                       8192, "--dtype", dtype, "--steps", 3)
-            rows.append({"axis": axis, "dtype": dtype, "parameters": r["parameters"],
-                         "context": context, "threads": r["threads"], "level": r["level"],
-                         "us_per_token": 1e6 / r["tokens_per_s"],
-                         "limit_us_per_token": 1e6 / r["tokens_per_s"] * r["share_of_limit"],
-                         "share_of_limit": r["share_of_limit"]})
+    """Time of a token in training; the limit is its FLOPs at the best peak measured beside all of
+    them. The cheap ones first: what does not fit into the time is left out, and said."""
+    rows, steady, clock = [], Steady(), Clock(options.scaling_seconds)
+    work = [lambda i=i: along_sizes(rows, steady, clock, *SIZES[i]) for i in range(len(SIZES))]
+    work[3:3] = [lambda c=c: along_contexts(rows, steady, clock, c) for c in CONTEXTS]
+    work[3:3] = [lambda: along_threads(rows, clock, options, *THREADS[0])]
+    work.insert(-1, lambda: along_threads(rows, clock, options, *THREADS[1]))
+    for step in work:
+        try:
+            step()
+        except Late as reason:
+            say(reason)
+    against_best_peak([r for r in rows if r["axis"] != "threads"])
     return rows
+
+
+def against_best_peak(rows):
+    """A peak that was taken in a bad moment would flatter, and bend the line of the limit."""
+    best = {r["dtype"]: max(o["peak_gflops"] for o in rows if o["dtype"] == r["dtype"])
+            for r in rows}
+    for r in rows:
+        r["share_of_limit"] *= r["peak_gflops"] / best[r["dtype"]]
+        r["peak_gflops"] = best[r["dtype"]]
+        r["limit_us_per_token"] = r["us_per_token"] * r["share_of_limit"]
+
+
+def along_sizes(rows, steady, clock, layers, heads, width, vocabulary, batch, steps):
+    measure_token(rows, steady, clock, "size",
+                  ["--layers", layers, "--heads", heads, "--width", width, "--context", 256,
+                   "--batch", batch, "--vocab-size", vocabulary, "--steps", steps])
+
+
+def along_contexts(rows, steady, clock, context):
+    measure_token(rows, steady, clock, "context",
+                  ["--layers", 6, "--heads", 6, "--width", 384, "--context", context, "--batch",
+                   max(1, TOKENS // context), "--vocab-size", 8192, "--steps",
+                   3 if context <= TOKENS else 2])
+
+
+def measure_token(rows, steady, clock, axis, words):
+    for dtype in ("f32", "bf16"):
+        r, held = steady.time(lambda d=dtype: clock.train(*words, "--dtype", d), attempts=2)
+        rows.append({"axis": axis, "dtype": dtype, "parameters": r["parameters"],
+                     "context": r["context"], "batch": r["batch"], "threads": r["threads"],
+                     "level": r["level"], "us_per_token": 1e6 / r["tokens_per_s"],
+                     "peak_gflops": r["peak_gflops"], "share_of_limit": r["share_of_limit"],
+                     "steady": held})
+
+
+def along_threads(rows, clock, options, what, words):
+    """One thread and all of them in turns; the ratio is the median of those of a turn."""
+    for dtype in ("f32", "bf16") if "nano" in what else ("f32",):
+        rates = {1: [], cores(): []}
+        for turn in range(options.rounds if "nano" in what else 2):
+            for threads in rates if turn % 2 == 0 else reversed(list(rates)):
+                rates[threads].append(clock.train(*words, "--dtype", dtype, "--threads",
+                                                  threads)["tokens_per_s"])
+        if cores() > 1:
+            ratios = [all_ / one for one, all_ in zip(*rates.values())]
+            rows.append({"axis": "threads", "what": what, "dtype": dtype, "threads": cores(),
+                         "one": series(rates[1]), "all": series(rates[cores()]),
+                         "ratio": series(ratios)})

@@ -1,7 +1,11 @@
 """Results of bench/run as Markdown: all of them for bench/results, a few for the README; and the
 plots of scaling as SVG."""
-import math
+import json
 import os
+import subprocess
+import tempfile
+
+from harness import BEAVER
 
 BEGIN, END = "<!-- bench/run --readme writes from here", "<!-- to here -->"
 
@@ -85,10 +89,12 @@ def quality(rows):
 
 def generate(rows):
     return table(
-        ["type", "threads", "prompt, tokens/s", "of the peak", "one sequence, tokens/s",
+        ["type", "threads", "prompt, tokens/s", "of the peak", "training's forward, of the peak",
+         "one sequence, tokens/s",
          "of the bandwidth", "16 together, tokens/s", "beside one", "bandwidth, GB/s"],
         [[r["dtype"], r["threads"], with_spread(r["prompt_tokens_per_s"]) + mark(r),
-          share(r["prompt_share_of_limit"]), with_spread(r["tokens_per_s"]),
+          share(r["prompt_share_of_limit"]), share(r["forward_share_of_limit"]),
+          with_spread(r["tokens_per_s"]),
           share(r["share_of_limit"]), with_spread(r["together_tokens_per_s"]),
           times(r["together_tokens_per_s"]["median"] / r["tokens_per_s"]["median"]),
           number(r["read_gbps"])] for r in rows])
@@ -123,10 +129,18 @@ def tokenizer(rows):
 
 
 def scaling(rows):
-    return table(["along", "type", "parameters", "context", "µs a token", "limit", "of the limit"],
-                 [[r["axis"], r["dtype"], f"{r['parameters'] / 1e6:.1f} M", r["context"],
-                   number(r["us_per_token"]), number(r["limit_us_per_token"]),
-                   share(r["share_of_limit"])] for r in rows])
+    out = table(["along", "type", "parameters", "tokens", "µs a token", "limit", "of the limit"],
+                [[r["axis"], r["dtype"], f"{r['parameters'] / 1e6:.1f} M",
+                  f"{r['batch']} × {r['context']}", number(r["us_per_token"]) + mark(r),
+                  number(r["limit_us_per_token"]), share(r["share_of_limit"])]
+                 for r in rows if r["axis"] != "threads"])
+    threads = [[r["what"], r["dtype"], with_spread(r["one"]), r["threads"], with_spread(r["all"]),
+                f"{times(r['ratio']['median'])} ± {100 * r['ratio']['spread']:.0f} %"]
+               for r in rows if r["axis"] == "threads"]
+    if not threads:
+        return out
+    return out + "\n\n" + table(["training step", "type", "1 thread, tokens/s", "threads",
+                                 "tokens/s", "beside one"], threads)
 
 
 PARTS = {"matmul": ("Products", matmul), "train": ("GPT-2 124M, a training step", training),
@@ -237,55 +251,34 @@ def into_readme(path, results):
 
 # ---- plots: cost of a token against size or context, both logarithmic, with the limit ----
 
-WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 640, 400, 70, 50, 30, 20
-COLOURS = {"f32": "#1f6fb4", "bf16": "#c8501e"}
-
-
 def plots(path, rows):
+    """Drawn by Beaver; lines of Markdown that show them."""
     lines = []
     for axis, key, title in (("size", "parameters", "parameters"),
                              ("context", "context", "tokens of context")):
         chosen = [r for r in rows if r["axis"] == axis]
-        if len(chosen) < 2:
+        if len({r[key] for r in chosen}) < 2:
             continue
         name = os.path.splitext(path)[0] + f"-{axis}.svg"
-        with open(name, "w", encoding="utf-8") as file:
-            file.write(plot(chosen, key, title))
+        with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+            json.dump(figure(chosen, key, title), file)
+            file.flush()
+            subprocess.run([BEAVER, "plot", file.name, "--out", name], check=True,
+                           stderr=subprocess.DEVNULL)
         lines += [f"![Cost of a token against {title}]({os.path.basename(name)})", ""]
     return lines
 
 
-def plot(rows, key, title):
-    xs = [math.log10(r[key]) for r in rows]
-    ys = [math.log10(r[k]) for r in rows for k in ("us_per_token", "limit_us_per_token")]
-    x0, x1, y0, y1 = min(xs), max(xs), math.floor(min(ys)), math.ceil(max(ys))
-
-    def x_of(value):
-        return LEFT + (math.log10(value) - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT)
-
-    def y_of(value):
-        return HEIGHT - BOTTOM - (math.log10(value) - y0) / (y1 - y0) * (HEIGHT - BOTTOM - TOP)
-
-    out = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}" '
-           'font-family="sans-serif" font-size="12">',
-           f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-           f'<text x="{LEFT}" y="18">µs a token of a training step; dashed: the limit</text>',
-           f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 10}" text-anchor="end">{title}</text>']
-    for power in range(y0, y1 + 1):
-        y = y_of(10 ** power)
-        out += [f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" '
-                'stroke="#ddd"/>',
-                f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{10 ** power:g}</text>']
-    for value in sorted({r[key] for r in rows}):
-        label = f"{value / 1e6:.1f}M" if value >= 1e6 else str(value)
-        out.append(f'<text x="{x_of(value):.1f}" y="{HEIGHT - BOTTOM + 18}" '
-                   f'text-anchor="middle">{label}</text>')
-    for i, (dtype, colour) in enumerate(COLOURS.items()):
+def figure(rows, key, title):
+    series = []
+    for color, dtype in enumerate(("f32", "bf16"), 1):
         of_type = sorted((r for r in rows if r["dtype"] == dtype), key=lambda r: r[key])
-        for series, dash in (("us_per_token", ""), ("limit_us_per_token", "5 4")):
-            points = " ".join(f"{x_of(r[key]):.1f},{y_of(r[series]):.1f}" for r in of_type)
-            out.append(f'<polyline points="{points}" fill="none" stroke="{colour}" '
-                       f'stroke-width="2" stroke-dasharray="{dash}"/>')
-        out.append(f'<text x="{WIDTH - RIGHT}" y="{18 + 14 * i}" text-anchor="end" '
-                   f'fill="{colour}">{dtype}</text>')
-    return "\n".join([*out, "</svg>", ""])
+        for name, value, limit in ((dtype, "us_per_token", False),
+                                   (f"{dtype}, limit", "limit_us_per_token", True)):
+            series.append({"name": name, "x": [r[key] for r in of_type],
+                           "y": [r[value] for r in of_type], "dots": not limit, "dashed": limit,
+                           "color": color})
+    threads = rows[0]["threads"]
+    return {"title": f"Time of a training token, {threads} threads, {rows[0]['level']}",
+            "x_label": title, "y_label": "µs a token", "log_x": True, "log_y": True,
+            "series": series}

@@ -46,7 +46,8 @@ static const bv_flag flag_table[] = {
 static const bv_command command = {
     .name = "bench generate",
     .summary = "Measures generation with random weights: reading a prompt (beside this machine's "
-               "arithmetic), then writing with one sequence and with many (beside the time to read "
+               "arithmetic, and beside training's forward pass over it), then writing with one "
+               "sequence and with many (beside the time to read "
                "weights and KV cache once a step). Medians.",
     .example = "beaver bench generate --preset gpt2 --dtype bf16 --threads 2\n"
                "beaver bench generate --preset gpt2 --context 256 --prompt 128 --json",
@@ -153,6 +154,32 @@ static bv_status run_prompt(bench *b, figures *out) {
     return BV_OK;
 }
 
+/* The forward pass of training over the same tokens, with the loss of each. */
+static bv_status run_forward(bench *b, figures *out) {
+    double seconds[PROMPTS];
+    bv_gpt_scorer *scorer;
+    float *losses = bv_calloc(b->prompt, sizeof *losses);
+    if (!losses) return bv_fail_memory("losses");
+    bv_error *error =
+        bv_gpt_scorer_create(&(bv_gpt_scorer_options){.config = b->settings.model,
+                                                      .numerics = b->settings.numerics,
+                                                      .kernels = b->use.kernels,
+                                                      .pool = b->use.pool,
+                                                      .weights = b->weights,
+                                                      .sequences_max = 1,
+                                                      .context = b->prompt},
+                             &scorer);
+    for (int i = -1; !error && i < PROMPTS; i++) { /* the first packs the weights */
+        const double begin = bv_clock_seconds();
+        bv_gpt_scorer_losses(scorer, b->text, b->text + 1, NULL, 1, b->prompt, losses);
+        if (i >= 0) seconds[i] = bv_clock_seconds() - begin;
+    }
+    bv_gpt_scorer_destroy(&scorer);
+    bv_free(losses);
+    if (!error) out->seconds = median(seconds, PROMPTS);
+    return error;
+}
+
 /* One token for each of `count` sequences, which all stand at the prompt's end. */
 static bv_status run_steps(bench *b, size_t count, figures *out) {
     for (size_t i = 0; i < count; i++) {
@@ -184,7 +211,8 @@ static double step_weights(const bv_gpt_config *c) {
     return (double)count;
 }
 
-static void against_limits(const bench *b, figures *prompt, figures *one, figures *many) {
+static void against_limits(const bench *b, figures *prompt, figures *forward, figures *one,
+                           figures *many) {
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
     const double element = half ? 2 : 4;
     const double peak = 1e9 * (half ? b->limits.bf16_gflops : b->limits.f32_gflops);
@@ -194,6 +222,9 @@ static void against_limits(const bench *b, figures *prompt, figures *one, figure
     const double flops = (double)b->prompt * (bv_gpt_forward_flops(&c) - head) + head;
     prompt->tokens_per_s = (double)b->prompt / prompt->seconds;
     prompt->share_of_limit = flops / peak / prompt->seconds;
+    forward->tokens_per_s = (double)b->prompt / forward->seconds;
+    forward->share_of_limit =
+        (double)b->prompt * bv_gpt_forward_flops(&c) / peak / forward->seconds;
     const double position = (double)b->prompt + (double)b->tokens / 2;
     const double cache = 2 * element * (double)(c.layers * c.kv_heads * c.d_head) * position;
     const double weights = element * step_weights(&b->settings.model);
@@ -205,12 +236,14 @@ static void against_limits(const bench *b, figures *prompt, figures *one, figure
 }
 
 static bv_status tell(const bv_flags *flags, const bench *b, const figures *prompt,
-                      const figures *one, const figures *many) {
+                      const figures *forward, const figures *one, const figures *many) {
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
     const char *preset = bv_flags_string(flags, "preset");
     bv_cli_say("prompt of %zu tokens: %.1f ms, %.0f tokens/s, %s of the arithmetic's limit\n",
                b->prompt, 1e3 * prompt->seconds, prompt->tokens_per_s,
                bv_human_share(prompt->share_of_limit).text);
+    bv_cli_say("training's forward pass over it: %.1f ms, %s of the arithmetic's limit\n",
+               1e3 * forward->seconds, bv_human_share(forward->share_of_limit).text);
     bv_cli_say("one sequence: %.2f ms a token, %.1f tokens/s, %s of the memory's limit\n",
                1e3 * one->seconds, one->tokens_per_s, bv_human_share(one->share_of_limit).text);
     bv_cli_say("%zu sequences: %.2f ms a step, %.1f tokens/s, %.1f times one, %s of the memory's "
@@ -219,29 +252,31 @@ static bv_status tell(const bv_flags *flags, const bench *b, const figures *prom
                many->tokens_per_s / one->tokens_per_s, bv_human_share(many->share_of_limit).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(
-        "{ss ss si ss sI sI sI sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
-        half ? "bf16" : "f32", "threads", bv_pool_threads(b->use.pool), "level",
+        "{ss ss si ss sI sI sI sf sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "",
+        "dtype", half ? "bf16" : "f32", "threads", bv_pool_threads(b->use.pool), "level",
         b->use.kernels->level, "prompt", (json_int_t)b->prompt, "tokens", (json_int_t)b->tokens,
         "sequences", (json_int_t)b->sequences, "prompt_tokens_per_s", prompt->tokens_per_s,
-        "prompt_share_of_limit", prompt->share_of_limit, "tokens_per_s", one->tokens_per_s,
-        "share_of_limit", one->share_of_limit, "together_tokens_per_s", many->tokens_per_s,
-        "together_share_of_limit", many->share_of_limit, "read_gbps", b->limits.read_gbps,
-        "peak_memory_bytes", (json_int_t)bv_machine_peak_memory()));
+        "prompt_share_of_limit", prompt->share_of_limit, "forward_share_of_limit",
+        forward->share_of_limit, "tokens_per_s", one->tokens_per_s, "share_of_limit",
+        one->share_of_limit, "together_tokens_per_s", many->tokens_per_s, "together_share_of_limit",
+        many->share_of_limit, "read_gbps", b->limits.read_gbps, "peak_memory_bytes",
+        (json_int_t)bv_machine_peak_memory()));
 }
 
 static bv_status measure(const bv_flags *flags, bench *b) {
-    figures prompt, one, many;
+    figures prompt, forward, one, many;
     BV_TRY(choose(flags, b));
     BV_TRY(bv_machine_begin(flags, &b->use));
     BV_TRY(prepare(b));
     BV_TRY(measure_limits(b));
     BV_TRY(run_prompt(b, &prompt));
+    BV_TRY(run_forward(b, &forward));
     BV_TRY(run_steps(b, 1, &one));
     BV_TRY(measure_limits(b));
     BV_TRY(run_steps(b, b->sequences, &many));
     BV_TRY(measure_limits(b));
-    against_limits(b, &prompt, &one, &many);
-    return tell(flags, b, &prompt, &one, &many);
+    against_limits(b, &prompt, &forward, &one, &many);
+    return tell(flags, b, &prompt, &forward, &one, &many);
 }
 
 bv_status bv_bench_generate(int argc, char **argv) {

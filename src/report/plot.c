@@ -6,7 +6,8 @@
 #include <stdio.h>
 
 bool bv_plot_shown(const bv_plot *plot, double x, double y) {
-    return fabs(x) < 1e150 && fabs(y) < 1e150 && (!plot->log_y || y > 1e-150);
+    return fabs(x) < 1e150 && fabs(y) < 1e150 && (!plot->log_x || x > 1e-150) &&
+           (!plot->log_y || y > 1e-150);
 }
 
 /* The round number (1, 2 or 5 times a power of ten) that cuts `span` into at most `count` parts. */
@@ -69,8 +70,15 @@ static void make_room(bv_axis *axis, bool any) {
     }
 }
 
+static void place_ticks(bv_axis *axis, size_t wanted, bool snap) {
+    if (axis->log) log_ticks(axis, wanted);
+    if (axis->tick_count >= 2) return;
+    axis->tick_count = 0; /* also of a logarithmic axis that lies between two of its ticks */
+    linear_ticks(axis, wanted, snap);
+}
+
 void bv_plot_axes(const bv_plot *plot, size_t x_ticks, size_t y_ticks, bv_axis *x, bv_axis *y) {
-    *x = (bv_axis){.min = INFINITY, .max = -INFINITY};
+    *x = (bv_axis){.min = INFINITY, .max = -INFINITY, .log = plot->log_x};
     *y = (bv_axis){.min = INFINITY, .max = -INFINITY, .log = plot->log_y};
     bool any = false;
     for (size_t s = 0; s < plot->series_count; s++)
@@ -85,12 +93,8 @@ void bv_plot_axes(const bv_plot *plot, size_t x_ticks, size_t y_ticks, bv_axis *
         }
     make_room(x, any);
     make_room(y, any);
-    linear_ticks(x, x_ticks, false);
-    if (y->log) log_ticks(y, y_ticks);
-    if (y->tick_count < 2) { /* also of a logarithmic axis that lies between two of its ticks */
-        y->tick_count = 0;
-        linear_ticks(y, y_ticks, !y->log);
-    }
+    place_ticks(x, x_ticks, false);
+    place_ticks(y, y_ticks, !y->log);
 }
 
 double bv_axis_share(const bv_axis *axis, double value) {
@@ -101,14 +105,15 @@ double bv_axis_share(const bv_axis *axis, double value) {
 bv_tick_label bv_axis_label(const bv_axis *axis, double value) {
     bv_tick_label label;
     const double size = fabs(value);
-    if (axis->log || (size > 0 && (size < 1e-6 || size >= 1e15)))
+    const bool whole = axis->log ? size >= 1000 && axis->decimals == 0 : axis->decimals == 0;
+    if ((axis->log && !whole) || (size > 0 && (size < 1e-6 || size >= 1e15)))
         snprintf(label.text, sizeof label.text, "%.*g", axis->log && axis->decimals > 1 ? 6 : 3,
                  value);
-    else if (axis->decimals == 0 && size >= 1e9)
+    else if (whole && size >= 1e9)
         snprintf(label.text, sizeof label.text, "%gB", value / 1e9);
-    else if (axis->decimals == 0 && size >= 1e6)
+    else if (whole && size >= 1e6)
         snprintf(label.text, sizeof label.text, "%gM", value / 1e6);
-    else if (axis->decimals == 0 && size >= 10000)
+    else if (whole && size >= 10000)
         snprintf(label.text, sizeof label.text, "%gk", value / 1000);
     else
         snprintf(label.text, sizeof label.text, "%.*f", axis->decimals, value + 0.0);

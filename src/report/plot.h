@@ -14,12 +14,14 @@ typedef struct bv_series {
     const char *name;
     const double *x, *y; /* x ascending */
     size_t count;
-    bool dots; /* marks the points: for series of few points */
+    bool dots;   /* marks the points: for series of few points */
+    bool dashed; /* a limit, beside what is measured; only in pictures */
+    int color;   /* 1 ..: which one; 0: by its place among the series */
 } bv_series;
 
 typedef struct bv_plot {
     const char *title, *x_label, *y_label; /* NULL: none */
-    bool log_y;
+    bool log_x, log_y;
     const bv_series *series;
     size_t series_count;
 } bv_plot;

@@ -19,6 +19,7 @@ static const char style[] =
     ".grid{stroke:#d0d7de;stroke-width:1}\n"
     ".back{fill:#ffffff}\n"
     ".line{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}\n"
+    ".dashed{stroke-dasharray:5 5;stroke-linecap:butt}\n"
     ".c0{stroke:#2f6fde}.c1{stroke:#d1601f}.c2{stroke:#2c8a4b}"
     ".c3{stroke:#8250df}.c4{stroke:#b35900}.c5{stroke:#57606a}\n"
     ".d0{fill:#2f6fde}.d1{fill:#d1601f}.d2{fill:#2c8a4b}"
@@ -126,8 +127,18 @@ static void flush(const picture *p, column *c, bool *open) {
     c->count = 0;
 }
 
+/* Of a series, by its place. */
+static size_t color_of(const bv_plot *plot, size_t s) {
+    const int chosen = plot->series[s].color;
+    return (chosen > 0 ? (size_t)chosen - 1 : s) % COLORS;
+}
+
+static const char *dashes_of(const bv_series *series) {
+    return series->dashed ? " dashed" : "";
+}
+
 static void draw_line(const picture *p, const bv_series *series, size_t color) {
-    bv_buffer_printf(p->out, "<path class=\"line c%zu\" d=\"", color);
+    bv_buffer_printf(p->out, "<path class=\"line c%zu%s\" d=\"", color, dashes_of(series));
     column c = {0};
     bool open = false;
     for (size_t i = 0; i < series->count; i++) {
@@ -154,14 +165,32 @@ static void draw_dots(const picture *p, const bv_series *series, size_t color) {
                              color, at_x(p, series->x[i]), at_y(p, series->y[i]));
 }
 
+/* At the top, where fewer points are: curves that rise leave the left free. */
+static bool legend_left(const picture *p) {
+    size_t left = 0, right = 0;
+    for (size_t s = 0; s < p->plot->series_count; s++)
+        for (size_t i = 0; i < p->plot->series[s].count; i++) {
+            const double px = p->plot->series[s].x[i], py = p->plot->series[s].y[i];
+            if (!bv_plot_shown(p->plot, px, py) || bv_axis_share(&p->y, py) < 0.6) continue;
+            const double x = bv_axis_share(&p->x, px);
+            left += x < 0.4;
+            right += x > 0.6;
+        }
+    return left < right;
+}
+
 static void draw_legend(const picture *p) {
+    const bool left = legend_left(p);
+    const double line = left ? LEFT + 10 : WIDTH - RIGHT - 34;
     double y = TOP + 14;
     for (size_t s = 0; s < p->plot->series_count; s++, y += 20) {
         bv_buffer_printf(p->out,
-                         "<line class=\"line c%zu\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
+                         "<line class=\"line c%zu%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
                          "y2=\"%.1f\"/>\n",
-                         s % COLORS, WIDTH - RIGHT - 34, y - 4.5, WIDTH - RIGHT - 10, y - 4.5);
-        label(p->out, WIDTH - RIGHT - 42, y, "text-anchor=\"end\"", p->plot->series[s].name);
+                         color_of(p->plot, s), dashes_of(&p->plot->series[s]), line, y - 4.5,
+                         line + 24, y - 4.5);
+        label(p->out, left ? line + 32 : line - 8, y,
+              left ? "text-anchor=\"start\"" : "text-anchor=\"end\"", p->plot->series[s].name);
     }
 }
 
@@ -180,8 +209,8 @@ bv_status bv_svg_plot(const bv_plot *plot, bv_buffer *out) {
     label(out, LEFT, 27, "class=\"title\"", plot->title);
     draw_axes(&p);
     for (size_t s = 0; s < plot->series_count; s++) {
-        draw_line(&p, &plot->series[s], s % COLORS);
-        if (plot->series[s].dots) draw_dots(&p, &plot->series[s], s % COLORS);
+        draw_line(&p, &plot->series[s], color_of(plot, s));
+        if (plot->series[s].dots) draw_dots(&p, &plot->series[s], color_of(plot, s));
     }
     draw_legend(&p);
     bv_buffer_text(out, "</svg>\n");

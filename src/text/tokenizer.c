@@ -162,6 +162,7 @@ static bv_status spell(const bv_tokenizer *t, bv_buffer *out) {
     if (!value) return bv_fail_memory("a tokenizer");
     bv_error *error = bv_json_text(value, 0, out);
     json_decref(value);
+    if (!error && t->kind == BV_TOKENIZER_BPE) error = bv_bpe_put_merges(t, out);
     return error;
 }
 

@@ -317,10 +317,39 @@ json_t *bv_bpe_describe(const bv_tokenizer *t, const char *format) {
     json_t *value =
         json_pack("{s:s, s:s, s:s}", "format", format, "kind", "bpe", "pattern", t->pattern);
     if (t->ids) describe_numbers(t, value);
-    json_t *merges = json_array();
-    for (size_t i = 0; i < t->merge_count; i++)
-        json_array_append_new(merges,
-                              json_pack("[i, i]", (int)t->merges[i].left, (int)t->merges[i].right));
-    json_object_set_new(value, "merges", merges);
+    json_object_set_new(value, "merges", json_array());
     return value;
+}
+
+#define MERGE_TEXT 32 /* bytes of a merge at most: two numbers below 2^32 */
+
+static char *put_number(char *p, uint32_t n) {
+    char digits[10];
+    size_t count = 0;
+    do digits[count++] = (char)('0' + n % 10);
+    while (n /= 10);
+    while (count) *p++ = digits[--count];
+    return p;
+}
+
+static char *put_text(char *p, const char *text) {
+    const size_t size = strlen(text);
+    memcpy(p, text, size);
+    return p + size;
+}
+
+bv_status bv_bpe_put_merges(const bv_tokenizer *t, bv_buffer *text) {
+    if (text->size < 3 || strcmp(text->data + text->size - 3, "[]}") != 0)
+        return bv_fail_memory("a tokenizer"); /* the empty list was lost */
+    text->size -= 2;
+    if (!bv_buffer_reserve(text, t->merge_count * MERGE_TEXT + 3)) return bv_buffer_error(text);
+    char *p = text->data + text->size;
+    for (size_t i = 0; i < t->merge_count; i++) {
+        p = put_text(p, i ? ", [" : "[");
+        p = put_text(put_number(p, t->merges[i].left), ", ");
+        p = put_text(put_number(p, t->merges[i].right), "]");
+    }
+    text->size = (size_t)(put_text(p, "]}") - text->data);
+    text->data[text->size] = 0;
+    return BV_OK;
 }

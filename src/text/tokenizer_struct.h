@@ -38,6 +38,9 @@ bv_status bv_bpe_parse(const json_t *value, const bv_merge_list *merges, bv_toke
  * they stand at its end exactly as bv_tokenizer_save writes them: an empty list stays. True if so;
  * otherwise nothing changed, and a parser reads them. */
 bool bv_bpe_cut_merges(bv_buffer *text, bv_merge_list *out);
+/* All but the merges: an empty list, at the end. */
 json_t *bv_bpe_describe(const bv_tokenizer *tokenizer, const char *format);
+/* Puts them into its text. */
+bv_status bv_bpe_put_merges(const bv_tokenizer *tokenizer, bv_buffer *text);
 
 #endif
