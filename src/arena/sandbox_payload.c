@@ -24,6 +24,9 @@ void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan) {
         bv_wire_put_text(out, plan->binds[i].source);
         bv_wire_put_text(out, plan->binds[i].target);
         bv_wire_put(out, plan->binds[i].optional);
+        bv_wire_put(out, plan->binds[i].device);
+        bv_wire_put(out, plan->binds[i].inode);
+        bv_wire_put(out, plan->binds[i].mode);
     }
 }
 
@@ -42,6 +45,9 @@ bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan) {
         plan->binds[i].source = bv_wire_get_text(in);
         plan->binds[i].target = bv_wire_get_text(in);
         plan->binds[i].optional = bv_wire_get(in) != 0;
+        plan->binds[i].device = bv_wire_get(in);
+        plan->binds[i].inode = bv_wire_get(in);
+        plan->binds[i].mode = bv_wire_get(in);
     }
     return in->bad ? bv_fail(BV_CODE_FAULT, "a frame is damaged") : BV_OK;
 }

@@ -16,7 +16,9 @@ typedef struct bv_slot {
     bool making; /* a box was asked for, and not yet taken */
     bool warm_python;
     uint64_t asked; /* when its box was asked for: the oldest is the most likely to be ready */
-    const bv_sandbox_root *root; /* of the box that is ready or being made */
+    const bv_sandbox_root *root;    /* of the box that is ready or being made */
+    bv_buffer plans[BV_SLOT_PLANS]; /* which it knows, by place */
+    size_t next_plan;               /* the place that a new one takes */
     bv_cgroup group;
 } bv_slot;
 
@@ -59,9 +61,9 @@ void bv_verdict_decide(const bv_sandbox_box *box, bv_sandbox_result *result);
 /* sandbox_make.c: the slots' side. */
 bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot);
 void bv_slot_end(bv_slot *slot);
+/* BV_CODE_USAGE, and nothing is asked: the root's sources are not ours alone. */
 bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root);
 /* Waits for the box that was asked for: fills control, process and pid. */
 bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box);
-bv_status bv_root_check(const bv_sandbox_root *root); /* are its sources ours alone? */
 
 #endif
