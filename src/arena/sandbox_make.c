@@ -148,7 +148,7 @@ static bv_status send_plan(const bv_slot *slot, size_t place, const bv_buffer *p
 /* A root is checked when a slot builds it; nested, where paths are followed anew, for each box. */
 bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root) {
     bv_buffer plan = {0};
-    size_t place;
+    size_t place = 0;
     bv_error *error = describe_plan(pool, slot, root, &plan);
     const bool known = !error && knows(slot, &plan, &place);
     if (!error && (!known || pool->policy == BV_POLICY_NESTED)) error = check_root(root);
