@@ -213,7 +213,7 @@ static bool leave_things(const boxes_mode *mode, void *unused) {
 
 typedef struct shown {
     char *folder;
-    char path[300]; /* of the file in it */
+    char path[1024]; /* of the file in it */
     bv_sandbox_bind binds[16];
     bv_sandbox_root root;
 } shown;
@@ -235,7 +235,7 @@ static void show_file(shown *s, const char *name, const char *text) {
 static bool take_turns(const boxes_mode *mode, void *unused) {
     bv_sandbox_pool *pool = make_pool(mode);
     shown all[ROOTS];
-    char names[ROOTS][16];
+    char names[ROOTS][32];
     bool good = true;
     (void)unused;
     for (int i = 0; i < ROOTS; i++) {
