@@ -31,12 +31,13 @@ typedef struct bv_box_plan {
     uint64_t files;
     const char *scratch; /* nested: the host's folder for work folders */
     const char *root_name;
+    struct sock_fprog filter; /* of system calls */
     bv_box_bind *binds;
     size_t bind_count;
 } bv_box_plan;
 void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan);
 bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan); /* strings are borrowed */
-void bv_box_plan_free(bv_box_plan *plan);
+void bv_box_plan_free(bv_box_plan *plan);                         /* of one that was got */
 
 /* How many plans a slot keeps, and with them their roots: the caller says which place a new one
  * takes. */
@@ -136,11 +137,11 @@ int bv_landlock_abi(void);
 bv_status bv_landlock_prepare(bv_box *box);
 int bv_landlock_enter(const bv_box *box); /* -1 and errno */
 
-/* sandbox_seccomp.c: compiled once a process, by libseccomp. */
+/* sandbox_seccomp.c: compiled by libseccomp, in the caller: what that leaves behind in its memory
+ * would be copied to each box. The filter belongs to who asked. */
 bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
 int bv_seccomp_enter(const struct sock_fprog *filter); /* the listener, or -1 and errno */
 const char *bv_seccomp_name(int number);               /* of a forbidden call, else "?" */
-extern struct sock_fprog bv_seccomp_filter;            /* the slot's */
 
 /* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);

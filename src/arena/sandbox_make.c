@@ -105,9 +105,22 @@ void bv_slot_end(bv_slot *slot) {
     slot->pid = 0, slot->socket = -1, slot->making = false, slot->root = NULL;
 }
 
-static bv_status describe_plan(const bv_sandbox_pool *pool, const bv_slot *slot,
+/* Compiled when it is first needed. */
+static bv_status find_filter(bv_sandbox_pool *pool, bool memory_counted, struct sock_fprog *out) {
+    struct sock_fprog *f = &pool->filters[memory_counted];
+    bv_error *error = BV_OK;
+    pthread_mutex_lock(&pool->mutex);
+    if (!f->filter) error = bv_seccomp_compile(pool->policy, memory_counted, f);
+    *out = *f;
+    pthread_mutex_unlock(&pool->mutex);
+    return error;
+}
+
+static bv_status describe_plan(bv_sandbox_pool *pool, const bv_slot *slot,
                                const bv_sandbox_root *root, bv_buffer *out) {
     bv_sandbox_limits usual;
+    struct sock_fprog filter;
+    BV_TRY(find_filter(pool, slot->group.memory, &filter));
     bv_sandbox_limits_default(&usual);
     bv_box_plan plan = {.policy = pool->policy,
                         .memory_counted = slot->group.memory,
@@ -116,12 +129,13 @@ static bv_status describe_plan(const bv_sandbox_pool *pool, const bv_slot *slot,
                         .files = usual.files,
                         .scratch = pool->scratch,
                         .root_name = root->name,
+                        .filter = filter,
                         .binds = bv_calloc(root->bind_count, sizeof *plan.binds),
                         .bind_count = root->bind_count};
     if (!plan.binds) return bv_fail_memory("a plan of a box");
     look_at_binds(root, plan.binds);
     bv_box_plan_put(out, &plan);
-    bv_box_plan_free(&plan);
+    bv_free(plan.binds);
     return bv_buffer_error(out);
 }
 

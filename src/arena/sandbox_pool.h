@@ -28,8 +28,9 @@ struct bv_sandbox_pool {
     uint32_t count, free;
     bool warm_python;
     bv_cgroup_bases bases;
-    char scratch[200];     /* nested: the folder of work folders, else "" */
-    pthread_mutex_t mutex; /* guards in_use and free */
+    char scratch[200];            /* nested: the folder of work folders, else "" */
+    struct sock_fprog filters[2]; /* without and with memory that a control group counts */
+    pthread_mutex_t mutex;        /* guards in_use, free and filters */
     pthread_cond_t freed;
 };
 

@@ -4,9 +4,9 @@
  * caller, and no descriptor of it but its socket. It is told apart by its name in argv[0], before
  * main.
  *
- * What boxes of one plan share is made once, when the plan is new: the filter of system calls and,
- * for `full`, the root, in a mount namespace of its own. The slot moves into that and each box
- * copies it. One box at a time is made from it, and the one before is dead by then.
+ * The root that boxes of one plan share under `full` is built once, when the plan is new, in a
+ * mount namespace of its own. The slot moves into that and each box copies it. One box at a time is
+ * made from it, and the one before is dead by then.
  *
  * When its caller is gone, even by SIGKILL, its socket closes: it kills its box and ends.
  */
@@ -93,9 +93,7 @@ typedef struct slot {
     int host_mounts; /* full: the copy of the host's, -1: not yet */
     known *inside;   /* in whose root we are, NULL: in none */
     pid_t box;       /* 0: none */
-    bool memfd;      /* what the filter was compiled for */
     bool python, python_tried;
-    bv_sandbox_policy policy;
 } slot;
 
 static bool is_nested(const slot *s) {
@@ -120,21 +118,16 @@ static void reap(slot *s) {
 
 /* ---- plans ---- */
 
-static bv_status compile_filter(slot *s, const bv_box_plan *plan) {
-    const bool memfd = plan->memory_counted;
-    if (bv_seccomp_filter.filter && s->memfd == memfd && s->policy == plan->policy) return BV_OK;
-    bv_free(bv_seccomp_filter.filter);
-    bv_seccomp_filter.filter = NULL;
-    s->memfd = memfd, s->policy = plan->policy;
-    return bv_seccomp_compile(plan->policy, memfd, &bv_seccomp_filter);
-}
-
 static void start_python(slot *s) {
     if (s->python_tried) return;
     bv_error *error = bv_warm_python_start();
     s->python = !error;
     s->python_tried = true;
     bv_error_free(&error); /* then programs start their own */
+#if defined(__GLIBC__)
+    /* What was freed is merged now: else each box does it again, and copies the pages for that. */
+    malloc_trim(0);
+#endif
 }
 
 static void forget(slot *s, known *k) {
@@ -168,13 +161,8 @@ static bv_status learn(slot *s, known *k, const char *bytes, uint64_t size) {
     BV_TRY(bv_buffer_error(&k->bytes));
     bv_wire_reader in = {k->bytes.data, k->bytes.size, false};
     BV_TRY(bv_box_plan_get(&in, &k->plan));
-    BV_TRY(compile_filter(s, &k->plan));
     if (k->plan.warm_python) start_python(s);
     k->plan.warm_python = s->python;
-#if defined(__GLIBC__)
-    /* What was freed is merged now: else each box does it again, and copies the pages for that. */
-    malloc_trim(0);
-#endif
     return k->plan.policy == BV_POLICY_FULL ? build_root(s, k) : BV_OK;
 }
 
