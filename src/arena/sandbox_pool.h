@@ -41,6 +41,7 @@ struct bv_sandbox_box {
     int control, process; /* socket, pidfd */
     pid_t pid;
     int output, error; /* to read, -1: closed or not captured */
+    int kept[2];       /* the other ends: what their last writer's end would tell, the box says */
     uint64_t started;
     uint64_t kill_sent; /* when it was asked to end its tree, 0: not yet */
     bool hard_killed;
