@@ -90,7 +90,6 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     const bv_sandbox_root *root = options->root ? options->root : &bv_sandbox_root_system;
     *out = NULL;
     BV_TRY(bv_selftest_require(options->policy));
-    BV_TRY(bv_root_check(root));
     bv_sandbox_pool *pool = bv_calloc(1, sizeof *pool);
     if (!pool) return bv_fail_memory("a sandbox");
     pool->policy = options->policy;
@@ -123,6 +122,7 @@ void bv_sandbox_pool_destroy(bv_sandbox_pool **pool) {
         bv_error *error = bv_dir_remove(p->scratch);
         bv_error_free(&error); /* the next start tries again */
     }
+    for (int i = 0; i < 2; i++) bv_free(p->filters[i].filter);
     pthread_cond_destroy(&p->freed);
     pthread_mutex_destroy(&p->mutex);
     bv_free(p->slots);
@@ -195,7 +195,7 @@ static bv_status take_box(bv_sandbox_pool *pool, bv_sandbox_box *box, const bv_s
     for (int i = 0; i < TRIES; i++) {
         if (slot->pid) {
             error = ask_and_take(pool, slot, root, box);
-            if (!error) return BV_OK;
+            if (!error || bv_error_code(error) == BV_CODE_USAGE) return error;
             bv_error_free(&error);
             bv_slot_end(slot);
         }
@@ -240,7 +240,7 @@ static bv_status check_job(const bv_sandbox_job *job) {
         return bv_try(bv_fail(BV_CODE_USAGE, "%llu bytes in %zu files do not fit into a box",
                               (unsigned long long)size, job->file_count),
                       "a higher files limit");
-    return job->root ? bv_root_check(job->root) : BV_OK;
+    return BV_OK;
 }
 
 bv_status bv_sandbox_seal(const void *bytes, size_t size, int *descriptor) {
@@ -271,7 +271,7 @@ static bv_status send_sealed(const bv_sandbox_box *box, const bv_sandbox_job *jo
     return BV_OK;
 }
 
-/* Sends the job with its three descriptors; keeps our ends of output and error. */
+/* Sends the job with its three descriptors; keeps both ends of output and error. */
 static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
     int output[2] = {-1, -1}, errors[2] = {-1, -1}, input = -1;
     bv_buffer payload = {0};
@@ -282,6 +282,8 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
     if (!error &&
         (pipe2(errors, O_CLOEXEC) || (!job->output_connected && pipe2(output, O_CLOEXEC))))
         error = bv_fail_errno("cannot make pipes for a program");
+    box->output = output[0], box->kept[0] = output[1];
+    box->error = errors[0], box->kept[1] = errors[1];
     if (!error) {
         const int ends[] = {job->output_connected ? job->output_fd : output[1], errors[1],
                             job->input_connected ? job->input_fd : input};
@@ -290,11 +292,7 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
                              ends[2] < 0 ? 2 : 3);
         if (!error) error = send_sealed(box, job);
     }
-    if (!error) box->output = output[0], box->error = errors[0];
-    const int unused[] = {output[1], errors[1], input, error ? output[0] : -1,
-                          error ? errors[0] : -1};
-    for (size_t i = 0; i < sizeof unused / sizeof *unused; i++)
-        if (unused[i] >= 0) close(unused[i]);
+    if (input >= 0) close(input);
     bv_buffer_free(&payload);
     return error;
 }
@@ -307,7 +305,8 @@ static bv_status start_one(bv_sandbox_pool *pool, const bv_sandbox_job *job, bv_
 
 /* A box is used once: what it held is closed (so it ends), and its slot makes the next one. */
 static void end_box(bv_sandbox_box *box) {
-    const int ends[] = {box->control, box->process, box->output, box->error};
+    const int ends[] = {box->control, box->process, box->output,
+                        box->error,   box->kept[0], box->kept[1]};
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         if (ends[i] >= 0) close(ends[i]);
     bv_slot *slot = box->slot;
@@ -334,8 +333,13 @@ bv_status bv_sandbox_start(bv_sandbox_pool *pool, const bv_sandbox_job *jobs, si
             while (i > 0) bv_free(boxes[--i]);
             return bv_fail_memory("a box");
         }
-        *boxes[i] = (bv_sandbox_box){
-            .pool = pool, .job = &jobs[i], .control = -1, .process = -1, .output = -1, .error = -1};
+        *boxes[i] = (bv_sandbox_box){.pool = pool,
+                                     .job = &jobs[i],
+                                     .control = -1,
+                                     .process = -1,
+                                     .output = -1,
+                                     .error = -1,
+                                     .kept = {-1, -1}};
         boxes[i]->report.forbidden = -1;
     }
     take_slots(pool, jobs, count, boxes);

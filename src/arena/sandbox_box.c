@@ -58,12 +58,10 @@ static bv_status prepare(bv_box *box, int sync) {
     char byte;
     if (read(sync, &byte, 1) != 1) _exit(0); /* the slot died, or the ids could not be mapped */
     close(sync);
-    box->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (box->proc < 0) return bv_fail_errno("cannot open /proc");
     if (box->plan->policy == BV_POLICY_FULL) {
         BV_TRY(bv_namespace_become());
         if (prctl(PR_SET_PDEATHSIG, SIGKILL)) return bv_fail_errno("cannot follow the slot's end");
-        BV_TRY(bv_root_build(box));
+        BV_TRY(bv_root_finish(box));
     } else {
         if (prctl(PR_SET_CHILD_SUBREAPER, 1)) return bv_fail_errno("cannot adopt orphans");
         BV_TRY(bv_nested_build(box));
@@ -360,8 +358,8 @@ static bv_status run_job(run *r, bv_frame *frame, const bv_buffer *payload) {
     return r->report.killed == 2 ? BV_OK : tell(r);
 }
 
-void bv_box_main(const bv_box_plan *plan, int control, int sync) {
-    bv_box box = {.plan = plan, .control = control, .work = -1, .landlock = -1};
+void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync) {
+    bv_box box = {.plan = plan, .control = control, .proc = proc, .work = -1, .landlock = -1};
     run r = {.box = &box, .listener = -1, .socket = -1, .report = {.forbidden = -1}};
     bv_frame frame;
     bv_buffer payload = {0};

@@ -15,7 +15,14 @@
 /* The ids that a program sees. */
 #define BV_BOX_ID 1000
 
-/* What a box is made from: the payload of BV_FRAME_MAKE. */
+/* A bind, and which file its source was when the caller checked it: a slot shows no other. */
+typedef struct bv_box_bind {
+    const char *source, *target;
+    bool optional;
+    uint64_t device, inode, mode; /* 0: it was absent */
+} bv_box_bind;
+
+/* What a box is made from: in the payload of BV_FRAME_MAKE, when its slot does not know it yet. */
 typedef struct bv_box_plan {
     bv_sandbox_policy policy;
     bool memory_counted; /* a control group counts memory: else RLIMIT_AS, and no memfd */
@@ -24,12 +31,17 @@ typedef struct bv_box_plan {
     uint64_t files;
     const char *scratch; /* nested: the host's folder for work folders */
     const char *root_name;
-    bv_sandbox_bind *binds;
+    struct sock_fprog filter; /* of system calls */
+    bv_box_bind *binds;
     size_t bind_count;
 } bv_box_plan;
 void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan);
 bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan); /* strings are borrowed */
-void bv_box_plan_free(bv_box_plan *plan);
+void bv_box_plan_free(bv_box_plan *plan);                         /* of one that was got */
+
+/* How many plans a slot keeps, and with them their roots: the caller says which place a new one
+ * takes. */
+#define BV_SLOT_PLANS 8
 
 /* ---- a job as it arrives in a box ---- */
 
@@ -78,7 +90,8 @@ typedef struct bv_box {
 } bv_box;
 
 /* The first process of a box. `sync` says by a byte that the ids are mapped. Never returns. */
-void bv_box_main(const bv_box_plan *plan, int control, int sync) __attribute__((noreturn));
+void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync)
+    __attribute__((noreturn));
 
 /* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
  * waits for the job, executes it. FAULT with a bv_program_failure when a step failed; the socket
@@ -91,14 +104,22 @@ typedef struct bv_program_failure {
 
 /* ---- mechanisms ---- */
 
-/* sandbox_namespace.c: a child in new namespaces (or an ordinary one); 0 in the child. */
+/* sandbox_namespace.c; `proc` is the host's /proc, open. A slot's own user namespace, and in it a
+ * copy of the host's mounts. In it BV_BOX_ID is an id of the host that owns nothing (as root), or
+ * our own. */
+bv_status bv_namespace_settle(int proc);
+int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SLOT_OWN; or -1 */
+/* A child in new namespaces (or an ordinary one); 0 in the child. */
 pid_t bv_namespace_fork(bool separate, int *process);
-/* Maps BV_BOX_ID to an id of the host that owns nothing (as root), or to our own. */
-bv_status bv_namespace_map(pid_t pid);
-bv_status bv_namespace_become(void); /* in the child, after that */
+bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */
+bv_status bv_namespace_become(void);             /* in the child, after that */
+#define BV_SLOT_OWN 100 /* descriptors from here on are a slot's, and not for its boxes */
 
-/* sandbox_root.c: the root of `full`. */
-bv_status bv_root_build(bv_box *box);
+/* sandbox_root.c: the root of `full`. A slot builds what its boxes share, once for a plan: all of
+ * it read-only. It becomes the root of this process, whose mount namespace must be its own. */
+bv_status bv_root_build(const bv_box_plan *plan);
+/* What a box has for itself: /work and /tmp. */
+bv_status bv_root_finish(bv_box *box);
 bv_status bv_root_resize(bv_box *box, uint64_t files_bytes, uint64_t files);
 bool bv_root_is_full(const bv_box *box);
 
@@ -116,11 +137,11 @@ int bv_landlock_abi(void);
 bv_status bv_landlock_prepare(bv_box *box);
 int bv_landlock_enter(const bv_box *box); /* -1 and errno */
 
-/* sandbox_seccomp.c: compiled once a process, by libseccomp. */
+/* sandbox_seccomp.c: compiled by libseccomp, in the caller: what that leaves behind in its memory
+ * would be copied to each box. The filter belongs to who asked. */
 bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
 int bv_seccomp_enter(const struct sock_fprog *filter); /* the listener, or -1 and errno */
 const char *bv_seccomp_name(int number);               /* of a forbidden call, else "?" */
-extern struct sock_fprog bv_seccomp_filter;            /* the slot's */
 
 /* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);

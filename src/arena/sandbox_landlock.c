@@ -70,7 +70,7 @@ static bv_status allow(int ruleset, const char *path, uint64_t rights) {
 static bv_status allow_all(const bv_box *box, int ruleset, uint64_t all) {
     const bool nested = box->plan->policy == BV_POLICY_NESTED;
     for (size_t i = 0; i < box->plan->bind_count; i++) {
-        const bv_sandbox_bind *b = &box->plan->binds[i];
+        const bv_box_bind *b = &box->plan->binds[i];
         BV_TRY(allow(ruleset, nested ? b->source : b->target, EXECUTE | READ_FILE | READ_DIR));
     }
     const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/urandom"};

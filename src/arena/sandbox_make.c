@@ -2,6 +2,7 @@
 #include "arena/sandbox_pool.h"
 
 #include "base/clock.h"
+#include "base/memory.h"
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
@@ -58,7 +59,7 @@ static bv_status check_source(const char *source) {
     }
 }
 
-bv_status bv_root_check(const bv_sandbox_root *root) {
+static bv_status check_root(const bv_sandbox_root *root) {
     for (size_t i = 0; i < root->bind_count; i++) {
         const bv_sandbox_bind *b = &root->binds[i];
         struct stat s;
@@ -68,7 +69,23 @@ bv_status bv_root_check(const bv_sandbox_root *root) {
     return BV_OK;
 }
 
+/* Which files its sources are now: a plan that shows others than before is another plan. */
+static void look_at_binds(const bv_sandbox_root *root, bv_box_bind *binds) {
+    for (size_t i = 0; i < root->bind_count; i++) {
+        const bv_sandbox_bind *b = &root->binds[i];
+        struct stat s;
+        binds[i] = (bv_box_bind){.source = b->source, .target = b->target, .optional = b->optional};
+        if (lstat(b->source, &s)) continue;
+        binds[i].device = s.st_dev, binds[i].inode = s.st_ino, binds[i].mode = s.st_mode;
+    }
+}
+
 /* ---- slots ---- */
+
+static void forget_plans(bv_slot *slot) {
+    for (size_t i = 0; i < BV_SLOT_PLANS; i++) bv_buffer_free(&slot->plans[i]);
+    slot->next_plan = 0;
+}
 
 bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
     BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
@@ -84,27 +101,79 @@ void bv_slot_end(bv_slot *slot) {
     while (waitpid(slot->pid, NULL, 0) < 0 && errno == EINTR) {
     }
     bv_cgroup_remove(&slot->group);
+    forget_plans(slot);
     slot->pid = 0, slot->socket = -1, slot->making = false, slot->root = NULL;
 }
 
-bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root) {
+/* Compiled when it is first needed. */
+static bv_status find_filter(bv_sandbox_pool *pool, bool memory_counted, struct sock_fprog *out) {
+    struct sock_fprog *f = &pool->filters[memory_counted];
+    bv_error *error = BV_OK;
+    pthread_mutex_lock(&pool->mutex);
+    if (!f->filter) error = bv_seccomp_compile(pool->policy, memory_counted, f);
+    *out = *f;
+    pthread_mutex_unlock(&pool->mutex);
+    return error;
+}
+
+static bv_status describe_plan(bv_sandbox_pool *pool, const bv_slot *slot,
+                               const bv_sandbox_root *root, bv_buffer *out) {
     bv_sandbox_limits usual;
+    struct sock_fprog filter;
+    BV_TRY(find_filter(pool, slot->group.memory, &filter));
     bv_sandbox_limits_default(&usual);
-    const bv_box_plan plan = {.policy = pool->policy,
-                              .memory_counted = slot->group.memory,
-                              .warm_python = slot->warm_python,
-                              .files_bytes = usual.files_bytes,
-                              .files = usual.files,
-                              .scratch = pool->scratch,
-                              .root_name = root->name,
-                              .binds = (bv_sandbox_bind *)root->binds,
-                              .bind_count = root->bind_count};
+    bv_box_plan plan = {.policy = pool->policy,
+                        .memory_counted = slot->group.memory,
+                        .warm_python = slot->warm_python,
+                        .files_bytes = usual.files_bytes,
+                        .files = usual.files,
+                        .scratch = pool->scratch,
+                        .root_name = root->name,
+                        .filter = filter,
+                        .binds = bv_calloc(root->bind_count, sizeof *plan.binds),
+                        .bind_count = root->bind_count};
+    if (!plan.binds) return bv_fail_memory("a plan of a box");
+    look_at_binds(root, plan.binds);
+    bv_box_plan_put(out, &plan);
+    bv_free(plan.binds);
+    return bv_buffer_error(out);
+}
+
+static bool knows(const bv_slot *slot, const bv_buffer *plan, size_t *place) {
+    for (size_t i = 0; i < BV_SLOT_PLANS; i++) {
+        *place = i;
+        const bv_buffer *k = &slot->plans[i];
+        if (k->size == plan->size && !memcmp(k->data, plan->data, k->size)) return true;
+    }
+    return false;
+}
+
+static bv_status send_plan(const bv_slot *slot, size_t place, const bv_buffer *plan, bool known) {
     bv_buffer payload = {0};
-    bv_box_plan_put(&payload, &plan);
+    bv_wire_put(&payload, place);
+    bv_wire_put_bytes(&payload, plan->data, known ? 0 : plan->size);
     bv_error *error = bv_buffer_error(&payload);
     if (!error)
         error = bv_wire_send(slot->socket, BV_FRAME_MAKE, payload.data, payload.size, NULL, 0);
     bv_buffer_free(&payload);
+    return error;
+}
+
+/* A root is checked when a slot builds it; nested, where paths are followed anew, for each box. */
+bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root) {
+    bv_buffer plan = {0};
+    size_t place = 0;
+    bv_error *error = describe_plan(pool, slot, root, &plan);
+    const bool known = !error && knows(slot, &plan, &place);
+    if (!error && (!known || pool->policy == BV_POLICY_NESTED)) error = check_root(root);
+    if (!error && !known) place = slot->next_plan++ % BV_SLOT_PLANS;
+    if (!error) error = send_plan(slot, place, &plan, known);
+    if (!error && !known) {
+        bv_buffer_free(&slot->plans[place]);
+        slot->plans[place] = plan;
+        plan = (bv_buffer){0};
+    }
+    bv_buffer_free(&plan);
     if (!error) slot->making = true, slot->root = root, slot->asked = bv_clock_ns();
     return error;
 }
@@ -136,5 +205,6 @@ bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box) {
         bv_frame_close(&frame);
     }
     bv_buffer_free(&payload);
+    if (error) forget_plans(slot); /* it may be a plan that the slot could not follow */
     return bv_while(error, "making a box");
 }

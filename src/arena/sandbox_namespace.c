@@ -1,25 +1,102 @@
 /*
- * Namespaces: user, mount, pid, network, ipc, uts and cgroup, all at once by clone3. The network
- * namespace is left as it is born: without any interface that is up, not even loopback.
+ * Namespaces. A slot has a user and a mount namespace of its own, in which it builds roots
+ * (sandbox_root.c). A box has a user namespace inside that one, and mount, pid, network, ipc, uts
+ * and cgroup namespaces, all at once by clone3. The network namespace is left as it is born:
+ * without any interface that is up, not even loopback.
  *
  * Ids: inside, a program is BV_BOX_ID. As root of the host we map that to an id far above all
  * accounts, another for each slot, so that nothing on the host belongs to it and no limit that is
- * counted by user is shared. An ordinary user can map only itself.
+ * counted by user is shared. An ordinary user can map only itself. In a slot's namespace root stays
+ * root, so that a slot is not the user of its programs; in a box's it is nobody.
  */
 #include "arena/sandbox_box.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define OUTER_ID_BASE 1000000000u
 #define NOBODY 65534u
+
+static bool write_proc(int proc, pid_t pid, const char *name, const char *text) {
+    char path[64];
+    snprintf(path, sizeof path, "%d/%s", (int)pid, name);
+    const int file = openat(proc, path, O_WRONLY | O_CLOEXEC);
+    if (file < 0) return false;
+    const ssize_t n = write(file, text, strlen(text));
+    const int number = errno;
+    close(file);
+    errno = number;
+    return n == (ssize_t)strlen(text);
+}
+
+/* ---- a slot's ---- */
+
+static bool map_slot_id(int proc, pid_t slot, const char *name, unsigned own) {
+    char lines[64];
+    const unsigned wishes[] = {OUTER_ID_BASE + (unsigned)slot, NOBODY};
+    for (size_t i = 0; i < 2 && geteuid() == 0; i++) {
+        snprintf(lines, sizeof lines, "0 0 1\n%u %u 1\n", BV_BOX_ID, wishes[i]);
+        if (write_proc(proc, slot, name, lines)) return true;
+    }
+    snprintf(lines, sizeof lines, "%u %u 1\n", BV_BOX_ID, own);
+    return write_proc(proc, slot, name, lines);
+}
+
+/* In a child that stays outside: only from there the ids of the host can be named. Its exit code is
+ * an errno. */
+static int map_slot(int proc, pid_t slot, int sync) {
+    char byte;
+    if (read(sync, &byte, 1) != 1) return ECANCELED; /* the slot has failed */
+    if (!write_proc(proc, slot, "setgroups", "deny") && errno != ENOENT) return errno;
+    const bool mapped = map_slot_id(proc, slot, "gid_map", getegid()) &&
+                        map_slot_id(proc, slot, "uid_map", geteuid());
+    return mapped ? 0 : errno;
+}
+
+bv_status bv_namespace_settle(int proc) {
+    int sync[2], status = 0;
+    const pid_t slot = getpid();
+    if (pipe2(sync, O_CLOEXEC)) return bv_fail_errno("cannot make a pipe for a slot");
+    /* Root's further groups would go with its programs. Where it may not leave them (no privilege
+     * to), it is an ordinary user, who cannot either. */
+    if (geteuid() == 0 && setgroups(0, NULL) && errno != EPERM)
+        return bv_fail_errno("cannot leave the groups of a slot");
+    const pid_t child = fork();
+    if (child == 0) {
+        close(sync[1]);
+        _exit(map_slot(proc, slot, sync[0]) & 255);
+    }
+    bv_error *error = BV_OK;
+    if (child < 0)
+        error = bv_fail_errno("cannot start a process in a slot");
+    else if (unshare(CLONE_NEWUSER | CLONE_NEWNS) || write(sync[1], "", 1) != 1)
+        error = bv_fail_errno("cannot make the namespaces of a slot");
+    close(sync[0]), close(sync[1]);
+    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) {
+    }
+    if (error || (WIFEXITED(status) && WEXITSTATUS(status) == 0)) return error;
+    errno = WIFEXITED(status) ? WEXITSTATUS(status) : EINTR;
+    return bv_fail_errno("cannot map the ids of a slot");
+}
+
+int bv_namespace_mounts(int proc) {
+    const int file = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    const int high = fcntl(file, F_DUPFD_CLOEXEC, BV_SLOT_OWN);
+    close(file);
+    return high;
+}
+
+/* ---- a box's ---- */
 
 pid_t bv_namespace_fork(bool separate, int *process) {
     struct clone_args args = {
@@ -30,34 +107,12 @@ pid_t bv_namespace_fork(bool separate, int *process) {
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 
-static bool write_proc(pid_t pid, const char *name, const char *text) {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    const int file = open(path, O_WRONLY | O_CLOEXEC);
-    if (file < 0) return false;
-    const ssize_t n = write(file, text, strlen(text));
-    const int number = errno;
-    close(file);
-    errno = number;
-    return n == (ssize_t)strlen(text);
-}
-
-static bool map_id(pid_t pid, const char *name, unsigned own) {
-    const unsigned wishes[] = {OUTER_ID_BASE + (unsigned)getpid(), NOBODY, own};
-    const size_t first = geteuid() == 0 ? 0 : 2;
-    for (size_t i = first; i < 3; i++) {
-        char line[64];
-        snprintf(line, sizeof line, "%u %u 1\n", BV_BOX_ID, wishes[i]);
-        if (write_proc(pid, name, line)) return true;
-    }
-    return false;
-}
-
-bv_status bv_namespace_map(pid_t pid) {
-    if (!write_proc(pid, "setgroups", "deny") && errno != ENOENT)
-        return bv_fail_errno("cannot deny setgroups in a user namespace");
-    if (!map_id(pid, "gid_map", getegid()) || !map_id(pid, "uid_map", geteuid()))
-        return bv_fail_errno("cannot map the ids of a user namespace");
+/* setgroups is denied already: a user namespace inherits that. */
+bv_status bv_namespace_map(int proc, pid_t pid) {
+    char line[32];
+    snprintf(line, sizeof line, "%u %u 1\n", BV_BOX_ID, BV_BOX_ID);
+    if (!write_proc(proc, pid, "gid_map", line) || !write_proc(proc, pid, "uid_map", line))
+        return bv_fail_errno("cannot map the ids of a box");
     return BV_OK;
 }
 

@@ -2,6 +2,7 @@
 #include "arena/sandbox_box.h"
 
 #include "base/memory.h"
+#include <string.h>
 
 #define COUNT_MAX 65536 /* of anything in a payload */
 
@@ -19,15 +20,33 @@ void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan) {
     bv_wire_put(out, plan->files);
     bv_wire_put_text(out, plan->scratch);
     bv_wire_put_text(out, plan->root_name);
+    bv_wire_put_bytes(out, plan->filter.filter, plan->filter.len * sizeof *plan->filter.filter);
     bv_wire_put(out, plan->bind_count);
     for (size_t i = 0; i < plan->bind_count; i++) {
         bv_wire_put_text(out, plan->binds[i].source);
         bv_wire_put_text(out, plan->binds[i].target);
         bv_wire_put(out, plan->binds[i].optional);
+        bv_wire_put(out, plan->binds[i].device);
+        bv_wire_put(out, plan->binds[i].inode);
+        bv_wire_put(out, plan->binds[i].mode);
     }
 }
 
+static bv_status get_filter(bv_wire_reader *in, struct sock_fprog *filter) {
+    uint64_t size;
+    const char *bytes = bv_wire_get_bytes(in, &size);
+    const uint64_t length = size / sizeof *filter->filter;
+    if (length == 0 || length > BPF_MAXINSNS || size % sizeof *filter->filter)
+        return bv_fail(BV_CODE_FAULT, "a frame is damaged");
+    filter->filter = bv_malloc(size);
+    if (!filter->filter) return bv_fail_memory("a filter of system calls");
+    memcpy(filter->filter, bytes, size);
+    filter->len = (unsigned short)length;
+    return BV_OK;
+}
+
 bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan) {
+    *plan = (bv_box_plan){0};
     plan->policy = (bv_sandbox_policy)bv_wire_get(in);
     plan->memory_counted = bv_wire_get(in) != 0;
     plan->warm_python = bv_wire_get(in) != 0;
@@ -35,6 +54,7 @@ bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan) {
     plan->files = bv_wire_get(in);
     plan->scratch = bv_wire_get_text(in);
     plan->root_name = bv_wire_get_text(in);
+    BV_TRY(get_filter(in, &plan->filter));
     BV_TRY(read_count(in, &plan->bind_count));
     plan->binds = bv_calloc(plan->bind_count, sizeof *plan->binds);
     if (!plan->binds) return bv_fail_memory("a plan of a box");
@@ -42,11 +62,15 @@ bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan) {
         plan->binds[i].source = bv_wire_get_text(in);
         plan->binds[i].target = bv_wire_get_text(in);
         plan->binds[i].optional = bv_wire_get(in) != 0;
+        plan->binds[i].device = bv_wire_get(in);
+        plan->binds[i].inode = bv_wire_get(in);
+        plan->binds[i].mode = bv_wire_get(in);
     }
     return in->bad ? bv_fail(BV_CODE_FAULT, "a frame is damaged") : BV_OK;
 }
 
 void bv_box_plan_free(bv_box_plan *plan) {
+    bv_free(plan->filter.filter);
     bv_free(plan->binds);
     *plan = (bv_box_plan){0};
 }

@@ -16,7 +16,9 @@ typedef struct bv_slot {
     bool making; /* a box was asked for, and not yet taken */
     bool warm_python;
     uint64_t asked; /* when its box was asked for: the oldest is the most likely to be ready */
-    const bv_sandbox_root *root; /* of the box that is ready or being made */
+    const bv_sandbox_root *root;    /* of the box that is ready or being made */
+    bv_buffer plans[BV_SLOT_PLANS]; /* which it knows, by place */
+    size_t next_plan;               /* the place that a new one takes */
     bv_cgroup group;
 } bv_slot;
 
@@ -26,8 +28,9 @@ struct bv_sandbox_pool {
     uint32_t count, free;
     bool warm_python;
     bv_cgroup_bases bases;
-    char scratch[200];     /* nested: the folder of work folders, else "" */
-    pthread_mutex_t mutex; /* guards in_use and free */
+    char scratch[200];            /* nested: the folder of work folders, else "" */
+    struct sock_fprog filters[2]; /* without and with memory that a control group counts */
+    pthread_mutex_t mutex;        /* guards in_use, free and filters */
     pthread_cond_t freed;
 };
 
@@ -38,6 +41,7 @@ struct bv_sandbox_box {
     int control, process; /* socket, pidfd */
     pid_t pid;
     int output, error; /* to read, -1: closed or not captured */
+    int kept[2];       /* the other ends: what their last writer's end would tell, the box says */
     uint64_t started;
     uint64_t kill_sent; /* when it was asked to end its tree, 0: not yet */
     bool hard_killed;
@@ -59,9 +63,9 @@ void bv_verdict_decide(const bv_sandbox_box *box, bv_sandbox_result *result);
 /* sandbox_make.c: the slots' side. */
 bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot);
 void bv_slot_end(bv_slot *slot);
+/* BV_CODE_USAGE, and nothing is asked: the root's sources are not ours alone. */
 bv_status bv_slot_ask(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root);
 /* Waits for the box that was asked for: fills control, process and pid. */
 bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box);
-bv_status bv_root_check(const bv_sandbox_root *root); /* are its sources ours alone? */
 
 #endif

@@ -56,7 +56,7 @@ static void raise_walls(bv_box *box, int socket) {
     if (chdir(box->work_path)) fail("work folder");
     if (bv_landlock_enter(box)) fail("landlock");
     if (box->landlock >= 0) close(box->landlock);
-    const int listener = bv_seccomp_enter(&bv_seccomp_filter);
+    const int listener = bv_seccomp_enter(&box->plan->filter);
     if (listener < 0) fail("seccomp");
     if (bv_wire_send(SOCKET, BV_FRAME_READY, NULL, 0, &listener, 1)) _exit(126);
     close(listener);

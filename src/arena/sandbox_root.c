@@ -1,7 +1,13 @@
 /*
- * The root of a box: a tmpfs of our own that is read-only when done, with the binds, three devices,
- * and one more tmpfs with a size that shows as /work and /tmp. There is no /proc and no /sys. The
- * host's root is detached, so no path and no link leads to it.
+ * The root of a box: a tmpfs of our own with the binds, three devices, and one more tmpfs with a
+ * size that shows as /work and /tmp. There is no /proc and no /sys. The host's root is detached, so
+ * no path and no link leads to it.
+ *
+ * All but /work and /tmp is built once for a slot and a plan, in a mount namespace and a user
+ * namespace of the slot's own, and is read-only when done. A box's mount namespace begins as a copy
+ * of that, and belongs to the box's user namespace, which has no rights in the slot's: the kernel
+ * locks what was copied, so that even who takes over a box can neither write there nor remount it,
+ * and cannot unmount any part. What is written ends with the box's own tmpfs.
  *
  * Binds are cloned (open_tree) and made read-only, nosuid and nodev before they are attached
  * anywhere. The newer mount calls are made by number: C libraries have them only since lately.
@@ -36,30 +42,39 @@ struct attributes {
 #define BASE "/tmp"    /* where the new root is put together, on top of whatever is there */
 #define SPARE_INODES 3 /* the tmpfs's own, w, t */
 
-static const bv_sandbox_bind devices[] = {
-    {"/dev/null", "/dev/null", false},
-    {"/dev/zero", "/dev/zero", false},
-    {"/dev/urandom", "/dev/urandom", false},
+static const bv_box_bind devices[] = {
+    {.source = "/dev/null", .target = "/dev/null"},
+    {.source = "/dev/zero", .target = "/dev/zero"},
+    {.source = "/dev/urandom", .target = "/dev/urandom"},
 };
 #define DEVICE_COUNT (sizeof devices / sizeof *devices)
 #define TREES_MAX 64
 
-static const bv_sandbox_bind *bind_at(const bv_box_plan *plan, size_t i) {
+static const bv_box_bind *bind_at(const bv_box_plan *plan, size_t i) {
     return i < plan->bind_count ? &plan->binds[i] : &devices[i - plan->bind_count];
 }
 
+static bv_status check_same(const bv_box_bind *bind, const struct stat *s, bool device) {
+    if (device ||
+        (s->st_dev == bind->device && s->st_ino == bind->inode && s->st_mode == (mode_t)bind->mode))
+        return BV_OK;
+    return bv_fail(BV_CODE_FAULT, "%s has become another file since it was checked", bind->source);
+}
+
 /* Opens a detached read-only clone of a bind's source. *tree -1: absent, or a symbolic link. */
-static bv_status clone_tree(const bv_sandbox_bind *bind, bool device, int *tree) {
+static bv_status clone_tree(const bv_box_bind *bind, bool device, int *tree) {
     struct stat s;
     *tree = -1;
     if (lstat(bind->source, &s)) {
         if (errno == ENOENT && bind->optional) return BV_OK;
         return bv_fail_errno("cannot show %s in a box", bind->source);
     }
-    if (S_ISLNK(s.st_mode)) return BV_OK;
+    if (S_ISLNK(s.st_mode)) return check_same(bind, &s, device);
     const unsigned flags = TREE_CLONE | TREE_CLOEXEC | AT_TREE_RECURSIVE;
     *tree = (int)syscall(SYS_open_tree, AT_FDCWD, bind->source, flags);
     if (*tree < 0) return bv_fail_errno("cannot clone the mount of %s", bind->source);
+    if (fstat(*tree, &s)) return bv_fail_errno("cannot look at %s", bind->source);
+    BV_TRY(check_same(bind, &s, device));
     struct attributes a = {.set = ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID};
     a.set |= device ? ATTRIBUTE_NOEXEC : ATTRIBUTE_NODEV;
     if (syscall(SYS_mount_setattr, *tree, "", AT_EMPTY_PATH | AT_TREE_RECURSIVE, &a, sizeof a))
@@ -80,7 +95,7 @@ static void make_parents(const char *path) {
 }
 
 /* Attaches a tree at its target below the current folder, or makes the same link. */
-static bv_status attach(const bv_sandbox_bind *bind, int tree) {
+static bv_status attach(const bv_box_bind *bind, int tree) {
     const char *target = bind->target + strspn(bind->target, "/");
     make_parents(target);
     if (tree < 0) {
@@ -97,7 +112,6 @@ static bv_status attach(const bv_sandbox_bind *bind, int tree) {
     if (made && errno != EEXIST) return bv_fail_errno("cannot make %s in a box", bind->target);
     if (syscall(SYS_move_mount, tree, "", AT_FDCWD, target, MOVE_FROM_EMPTY_PATH))
         return bv_fail_errno("cannot attach %s in a box", bind->target);
-    close(tree);
     return BV_OK;
 }
 
@@ -109,41 +123,53 @@ static void describe_size(char *text, size_t size, uint64_t files_bytes, uint64_
              (unsigned long long)(files + SPARE_INODES + 1));
 }
 
-/* /work and /tmp, two folders of one tmpfs. */
-static bv_status make_work(bv_box *box) {
-    char size[96];
-    describe_size(size, sizeof size, box->plan->files_bytes, box->plan->files);
-    box->files_bytes = box->plan->files_bytes, box->files = box->plan->files;
-    if (mkdir("work", 0755) || mkdir("tmp", 0755) ||
-        mount("tmpfs", "work", "tmpfs", MS_NOSUID | MS_NODEV, size) || mkdir("work/w", 0700) ||
-        mkdir("work/t", 0700) || mount("work/t", "tmp", NULL, MS_BIND, NULL) ||
-        mount("work/w", "work", NULL, MS_BIND, NULL))
-        return bv_fail_errno("cannot make the work folder of a box");
-    return BV_OK;
-}
+/* ---- in a slot ---- */
 
+/* Read-only is the file system itself, too, not only where it is mounted. */
 static bv_status pivot(void) {
+    const unsigned long read_only = MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV;
     if (syscall(SYS_pivot_root, ".", ".") || umount2(".", MNT_DETACH) || chdir("/"))
         return bv_fail_errno("cannot change to the root of a box");
-    const struct attributes a = {.set = ATTRIBUTE_RDONLY | ATTRIBUTE_NOSUID | ATTRIBUTE_NODEV};
-    if (syscall(SYS_mount_setattr, AT_FDCWD, "/", 0, &a, sizeof a))
+    if (mount(NULL, "/", NULL, read_only, NULL))
         return bv_fail_errno("cannot make the root of a box read-only");
     return BV_OK;
 }
 
-bv_status bv_root_build(bv_box *box) {
-    const size_t count = box->plan->bind_count + DEVICE_COUNT;
-    int trees[TREES_MAX];
-    if (count > TREES_MAX) return bv_fail(BV_CODE_USAGE, "a root has at most 61 binds");
+static bv_status build(const bv_box_plan *plan, int *trees, size_t count) {
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
         return bv_fail_errno("cannot make mounts private");
     for (size_t i = 0; i < count; i++)
-        BV_TRY(clone_tree(bind_at(box->plan, i), i >= box->plan->bind_count, &trees[i]));
+        BV_TRY(clone_tree(bind_at(plan, i), i >= plan->bind_count, &trees[i]));
     if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID, "size=1m,nr_inodes=1k,mode=755") || chdir(BASE))
         return bv_fail_errno("cannot mount a tmpfs at %s", BASE);
-    for (size_t i = 0; i < count; i++) BV_TRY(attach(bind_at(box->plan, i), trees[i]));
-    BV_TRY(make_work(box));
-    BV_TRY(pivot());
+    for (size_t i = 0; i < count; i++) BV_TRY(attach(bind_at(plan, i), trees[i]));
+    if (mkdir("work", 0755) || mkdir("tmp", 0755))
+        return bv_fail_errno("cannot make the folders of a box");
+    return pivot();
+}
+
+bv_status bv_root_build(const bv_box_plan *plan) {
+    const size_t count = plan->bind_count + DEVICE_COUNT;
+    int trees[TREES_MAX];
+    if (count > TREES_MAX) return bv_fail(BV_CODE_USAGE, "a root has at most 61 binds");
+    for (size_t i = 0; i < count; i++) trees[i] = -1;
+    bv_error *error = build(plan, trees, count);
+    for (size_t i = 0; i < count; i++)
+        if (trees[i] >= 0) close(trees[i]);
+    return error;
+}
+
+/* ---- in a box ---- */
+
+/* Two folders of one tmpfs. */
+bv_status bv_root_finish(bv_box *box) {
+    char size[96];
+    describe_size(size, sizeof size, box->plan->files_bytes, box->plan->files);
+    box->files_bytes = box->plan->files_bytes, box->files = box->plan->files;
+    if (mount("tmpfs", "/work", "tmpfs", MS_NOSUID | MS_NODEV, size) || mkdir("/work/w", 0700) ||
+        mkdir("/work/t", 0700) || mount("/work/t", "/tmp", NULL, MS_BIND, NULL) ||
+        mount("/work/w", "/work", NULL, MS_BIND, NULL))
+        return bv_fail_errno("cannot make the work folder of a box");
     snprintf(box->work_path, sizeof box->work_path, "/work");
     box->work = open("/work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     return box->work < 0 ? bv_fail_errno("cannot open the work folder") : BV_OK;

@@ -1,5 +1,5 @@
 /*
- * Seccomp: an allow-list of system calls, compiled by libseccomp once a process and loaded as raw
+ * Seccomp: an allow-list of system calls, compiled by libseccomp once a pool and loaded as raw
  * BPF. Three answers:
  *
  *   allowed    what programs of the known languages use
@@ -28,8 +28,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-struct sock_fprog bv_seccomp_filter;
 
 static const char *const allowed[] = {
     /* files */

@@ -1,7 +1,12 @@
 /*
  * A slot: a process of one thread that makes boxes, one after another, each when it is asked. It is
  * our own program executed anew (/proc/self/exe), so it is small to fork, holds no memory of the
- * caller, and no descriptor but its socket. It is told apart by its name in argv[0], before main.
+ * caller, and no descriptor of it but its socket. It is told apart by its name in argv[0], before
+ * main.
+ *
+ * The root that boxes of one plan share under `full` is built once, when the plan is new, in a
+ * mount namespace of its own. The slot moves into that and each box copies it. One box at a time is
+ * made from it, and the one before is dead by then.
  *
  * When its caller is gone, even by SIGKILL, its socket closes: it kills its box and ends.
  */
@@ -12,16 +17,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define SLOT_NAME "beaver-sandbox-slot"
 #define SOCKET 3
+#define PROC 4 /* the host's /proc */
 
 extern char **environ;
 
@@ -73,75 +81,127 @@ bv_status bv_slot_spawn(int *socket, pid_t *pid) {
 
 /* ---- in the slot ---- */
 
-typedef struct slot {
+typedef struct known {
+    bv_buffer bytes; /* what the plan's strings point into; empty: nothing is known */
     bv_box_plan plan;
-    bv_buffer plan_bytes; /* what the plan's strings point into */
-    pid_t box;            /* 0: none */
-    bool memfd;           /* what the filter was compiled for */
+    int mounts; /* full: the namespace with its root, else -1 */
+} known;
+
+typedef struct slot {
+    known plans[BV_SLOT_PLANS];
+    known *now;      /* of the box that is made or there, NULL: none */
+    int host_mounts; /* full: the copy of the host's, -1: not yet */
+    known *inside;   /* in whose root we are, NULL: in none */
+    pid_t box;       /* 0: none */
     bool python, python_tried;
-    bv_sandbox_policy policy;
 } slot;
+
+static bool is_nested(const slot *s) {
+    return s->now && s->now->plan.policy == BV_POLICY_NESTED;
+}
 
 static void reap(slot *s) {
     if (s->box > 0) {
         /* Its control socket is closed by now, so it ends by itself; a full one dies by the signal
          * at once, a nested one needs its time to kill its tree. */
-        if (s->plan.policy == BV_POLICY_FULL) kill(s->box, SIGKILL);
+        if (!is_nested(s)) kill(s->box, SIGKILL);
         while (waitpid(s->box, NULL, 0) < 0 && errno == EINTR) {
         }
     }
     s->box = 0;
     /* Orphans of a nested box that was killed from outside are ours now. */
-    if (s->plan.policy == BV_POLICY_NESTED)
+    if (is_nested(s))
         bv_nested_reap(NULL, 0, NULL);
     else
         while (waitpid(-1, NULL, WNOHANG) > 0) continue;
 }
 
-static bv_status take_plan(slot *s, bv_buffer *payload) {
-    bv_box_plan_free(&s->plan);
-    bv_buffer_free(&s->plan_bytes);
-    s->plan_bytes = *payload;
-    *payload = (bv_buffer){0};
-    bv_wire_reader in = {s->plan_bytes.data, s->plan_bytes.size, false};
-    BV_TRY(bv_box_plan_get(&in, &s->plan));
-    const bool memfd = s->plan.memory_counted;
-    bool tidy = false;
-    if (!bv_seccomp_filter.filter || s->memfd != memfd || s->policy != s->plan.policy) {
-        bv_free(bv_seccomp_filter.filter);
-        bv_seccomp_filter.filter = NULL;
-        BV_TRY(bv_seccomp_compile(s->plan.policy, memfd, &bv_seccomp_filter));
-        tidy = true;
-        s->memfd = memfd, s->policy = s->plan.policy;
-    }
-    if (s->plan.warm_python && !s->python_tried) {
-        bv_error *error = bv_warm_python_start();
-        s->python = !error;
-        s->python_tried = true;
-        bv_error_free(&error); /* then programs start their own */
-        tidy = true;
-    }
+/* ---- plans ---- */
+
+static void start_python(slot *s) {
+    if (s->python_tried) return;
+    bv_error *error = bv_warm_python_start();
+    s->python = !error;
+    s->python_tried = true;
+    bv_error_free(&error); /* then programs start their own */
 #if defined(__GLIBC__)
     /* What was freed is merged now: else each box does it again, and copies the pages for that. */
-    if (tidy) malloc_trim(0);
+    malloc_trim(0);
 #endif
-    s->plan.warm_python = s->python;
+}
+
+static void forget(slot *s, known *k) {
+    if (k->mounts >= 0) close(k->mounts);
+    if (s->inside == k) s->inside = NULL;
+    bv_box_plan_free(&k->plan);
+    bv_buffer_free(&k->bytes);
+    k->mounts = -1;
+}
+
+/* Ends in the root of the plan, and keeps the namespace it is in. */
+static bv_status build_root(slot *s, known *k) {
+    if (s->host_mounts < 0) {
+        BV_TRY(bv_namespace_settle(PROC));
+        s->host_mounts = bv_namespace_mounts(PROC);
+        if (s->host_mounts < 0) return bv_fail_errno("cannot open the namespace of a slot");
+    } else if (setns(s->host_mounts, CLONE_NEWNS))
+        return bv_fail_errno("cannot leave the root of a box");
+    s->inside = NULL;
+    if (unshare(CLONE_NEWNS)) return bv_fail_errno("cannot make the namespace of a root");
+    BV_TRY(bv_root_build(&k->plan));
+    k->mounts = bv_namespace_mounts(PROC);
+    if (k->mounts < 0) return bv_fail_errno("cannot open the namespace of a root");
+    s->inside = k;
     return BV_OK;
 }
 
+static bv_status learn(slot *s, known *k, const char *bytes, uint64_t size) {
+    forget(s, k);
+    bv_buffer_append(&k->bytes, bytes, size);
+    BV_TRY(bv_buffer_error(&k->bytes));
+    bv_wire_reader in = {k->bytes.data, k->bytes.size, false};
+    BV_TRY(bv_box_plan_get(&in, &k->plan));
+    if (k->plan.warm_python) start_python(s);
+    k->plan.warm_python = s->python;
+    return k->plan.policy == BV_POLICY_FULL ? build_root(s, k) : BV_OK;
+}
+
+/* A plan comes once, then only its place. */
+static bv_status take_plan(slot *s, const bv_buffer *payload) {
+    bv_wire_reader in = {payload->data, payload->size, false};
+    uint64_t size;
+    const uint64_t place = bv_wire_get(&in);
+    const char *bytes = bv_wire_get_bytes(&in, &size);
+    if (in.bad || place >= BV_SLOT_PLANS) return bv_fail(BV_CODE_FAULT, "a frame is damaged");
+    known *k = s->now = &s->plans[place];
+    if (size > 0) {
+        bv_error *error = learn(s, k, bytes, size);
+        if (error) forget(s, k);
+        if (error) return error;
+    }
+    if (k->bytes.size == 0) return bv_fail(BV_CODE_FAULT, "a slot was asked for an unknown plan");
+    if (k->mounts >= 0 && s->inside != k && setns(k->mounts, CLONE_NEWNS))
+        return bv_fail_errno("cannot enter the root of a box");
+    if (k->mounts >= 0) s->inside = k;
+    return BV_OK;
+}
+
+/* ---- boxes ---- */
+
 /* The child's side of a new box never returns from here. */
 static bv_status fork_box(slot *s, int control[2], int sync[2], int *process) {
-    const bool separate = s->plan.policy == BV_POLICY_FULL;
+    const bool separate = s->now->plan.policy == BV_POLICY_FULL;
     s->box = bv_namespace_fork(separate, process);
     if (s->box == 0) {
         close(SOCKET), close(control[0]), close(sync[1]);
-        bv_box_main(&s->plan, control[1], sync[0]);
+        if (s->host_mounts >= 0) close_range(BV_SLOT_OWN, ~0u, 0);
+        bv_box_main(&s->now->plan, PROC, control[1], sync[0]);
     }
     if (s->box < 0) {
         s->box = 0;
         return bv_fail_errno("cannot make the namespaces of a box");
     }
-    if (separate) BV_TRY(bv_namespace_map(s->box));
+    if (separate) BV_TRY(bv_namespace_map(PROC, s->box));
     if (write(sync[1], "", 1) != 1) return bv_fail_errno("cannot start a box");
     return BV_OK;
 }
@@ -167,12 +227,16 @@ static bv_status make_box(slot *s) {
 
 static void slot_main(void) __attribute__((noreturn));
 static void slot_main(void) {
-    slot s = {0};
+    slot s = {.host_mounts = -1};
     bv_frame frame;
     bv_buffer payload = {0};
     bv_error *error = BV_OK;
+    for (size_t i = 0; i < BV_SLOT_PLANS; i++) s.plans[i].mounts = -1;
     close_range(SOCKET + 1, ~0u, 0);
     fcntl(SOCKET, F_SETFD, FD_CLOEXEC);
+    const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (proc != PROC) _exit(1); /* there is none */
+    umask(022);                 /* or a program could not enter what we make for it */
     signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN), signal(SIGHUP, SIG_IGN);
     prctl(PR_SET_NAME, "beaver-slot");
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -7,6 +7,7 @@
 
 #include "base/library.h"
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,11 +19,59 @@ static struct {
     void (*initialize)(int signals);
     void (*after_fork)(void);
     int (*run_string)(const char *text, void *flags);
-    int (*run_file)(FILE *file, const char *name, int close, void *flags);
-    void *(*dict_new)(void);
+    void *(*run_file)(FILE *file, const char *name, int start, void *globals, void *locals,
+                      int close, void *flags);
     void *(*run_text)(const char *text, int start, void *globals, void *locals, void *flags);
+    void *(*module)(const char *name);  /* borrowed */
+    void *(*module_dict)(void *module); /* borrowed */
+    void *(*dict_new)(void);
+    void *(*dict_get)(void *dict, const char *key); /* borrowed */
+    int (*dict_set)(void *dict, const char *key, void *value);
+    long (*number)(void *object);
+    void *(*error)(void); /* its type, borrowed */
+    int (*error_is)(void *type);
+    void (*error_fetch)(void **type, void **value, void **traceback);
+    void (*error_normalize)(void **type, void **value, void **traceback);
+    void (*error_print)(void);
+    void (*error_clear)(void);
+    void (*error_ignore)(void *in); /* says so */
+    void *(*call)(void *object, const char *method, const char *format, ...);
+    void (*take)(void *object);
+    void (*drop)(void *object);
+    void **system_exit, **keyboard_interrupt; /* types */
 } python;
 #define FILE_INPUT 257 /* Py_file_input: a sequence of statements */
+
+/* Where each of these is found. */
+static const struct {
+    const char *name;
+    void *to;
+} calls[] = {
+    {"Py_SetProgramName", &python.set_program_name},
+    {"Py_InitializeEx", &python.initialize},
+    {"PyOS_AfterFork_Child", &python.after_fork},
+    {"PyRun_SimpleStringFlags", &python.run_string},
+    {"PyRun_FileExFlags", &python.run_file},
+    {"PyRun_StringFlags", &python.run_text},
+    {"PyImport_AddModule", &python.module},
+    {"PyModule_GetDict", &python.module_dict},
+    {"PyDict_New", &python.dict_new},
+    {"PyDict_GetItemString", &python.dict_get},
+    {"PyDict_SetItemString", &python.dict_set},
+    {"PyLong_AsLong", &python.number},
+    {"PyErr_Occurred", &python.error},
+    {"PyErr_ExceptionMatches", &python.error_is},
+    {"PyErr_Fetch", &python.error_fetch},
+    {"PyErr_NormalizeException", &python.error_normalize},
+    {"PyErr_Print", &python.error_print},
+    {"PyErr_Clear", &python.error_clear},
+    {"PyErr_WriteUnraisable", &python.error_ignore},
+    {"PyObject_CallMethod", &python.call},
+    {"Py_IncRef", &python.take},
+    {"Py_DecRef", &python.drop},
+    {"PyExc_SystemExit", &python.system_exit},
+    {"PyExc_KeyboardInterrupt", &python.keyboard_interrupt},
+};
 
 /* What programs of contests use most; it costs nothing to have it ready. */
 static const char warm_up[] =
@@ -31,25 +80,44 @@ static const char warm_up[] =
     "gc.collect(); gc.freeze()\n";
 
 /* A module of the program's own: the one that is there is frozen, and would outlive the program. */
-static const char first_words[] = "import builtins, sys, types\n"
-                                  "sys.argv = ['main.py']\n"
-                                  "fresh = types.ModuleType('__main__')\n"
-                                  "fresh.__builtins__, fresh.__annotations__ = builtins, {}\n"
-                                  "sys.modules['__main__'] = fresh\n";
+static const char first_words[] =
+    "import _frozen_importlib_external, builtins, os, sys, types\n"
+    "sys.argv = ['main.py']\n"
+    "fresh = types.ModuleType('__main__')\n"
+    "fresh.__builtins__, fresh.__annotations__, fresh.__cached__ = builtins, {}, None\n"
+    "fresh.__file__ = os.path.abspath('main.py')\n"
+    "fresh.__loader__ = _frozen_importlib_external.SourceFileLoader('__main__', fresh.__file__)\n"
+    "sys.modules['__main__'] = fresh\n";
+
+/* What a SystemExit says, read and written as CPython does: `end` is it, `status` the exit code. */
+static const char exit_words[] =
+    "import sys\n"
+    "status = getattr(end, 'code', end)\n"
+    "if status is None: status = 0\n"
+    "elif isinstance(status, int): status = status & 255 if -1 << 63 <= status < 1 << 63 else 255\n"
+    "else:\n"
+    "    text, status = status, 1\n"
+    "    stream = sys.__stderr__ if sys.stderr is None else sys.stderr\n"
+    "    try: stream.write(str(text))\n"
+    "    except BaseException: pass\n"
+    "    try: stream.write('\\n')\n"
+    "    except BaseException: sys.modules['os'].write(2, b'\\n')\n"
+    "    del text, stream\n"
+    "del end\n";
 
 /* The end of an interpreter as a program sees it, in the order of Py_FinalizeEx: threads, atexit,
- * the program's own objects (whose files are written then), streams. What was there before the
- * program is not taken apart: that would copy every page of it. An exception says that a stream
- * failed. */
+ * the program's own objects (whose files are written then); the streams that are flushed then. What
+ * was there before the program is not taken apart: that would copy every page of it. */
+static const char thread_words[] =
+    "import atexit, sys\n"
+    "if 'threading' in sys.modules: sys.modules['threading']._shutdown()\n";
 static const char last_words[] =
-    "import sys\n"
-    "if 'threading' in sys.modules: sys.modules['threading']._shutdown()\n"
-    "import atexit, gc\n"
-    "atexit._run_exitfuncs()\n"
+    "import gc, sys\n"
+    "sys.last_type = sys.last_value = sys.last_traceback = sys.last_exc = None\n"
     "sys.modules.pop('__main__', None)\n"
     "gc.collect()\n"
-    "for stream in (sys.stdout, sys.stderr):\n"
-    "    if stream is not None and not stream.closed: stream.flush()\n";
+    "if sys.stdout is not None and not getattr(sys.stdout, 'closed', False): out = sys.stdout\n"
+    "if sys.stderr is not None and not getattr(sys.stderr, 'closed', False): err = sys.stderr\n";
 
 static void *open_library(void) {
     for (int minor = 20; minor >= 8; minor--) {
@@ -74,14 +142,10 @@ static bool open_streams(void) {
 bv_status bv_warm_python_start(void) {
     void *library = open_library();
     if (!library) return bv_fail(BV_CODE_USAGE, "there is no libpython3 on this machine");
-    if (!bv_library_find(library, "Py_SetProgramName", &python.set_program_name) ||
-        !bv_library_find(library, "Py_InitializeEx", &python.initialize) ||
-        !bv_library_find(library, "PyOS_AfterFork_Child", &python.after_fork) ||
-        !bv_library_find(library, "PyRun_SimpleStringFlags", &python.run_string) ||
-        !bv_library_find(library, "PyRun_SimpleFileExFlags", &python.run_file) ||
-        !bv_library_find(library, "PyDict_New", &python.dict_new) ||
-        !bv_library_find(library, "PyRun_StringFlags", &python.run_text))
-        return bv_fail(BV_CODE_USAGE, "this libpython3 lacks a call that warm interpreters need");
+    for (size_t i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (!bv_library_find(library, calls[i].name, calls[i].to))
+            return bv_fail(BV_CODE_USAGE, "this libpython3 lacks %s, which warm interpreters need",
+                           calls[i].name);
     int *isolated = dlsym(library, "Py_IsolatedFlag"),
         *plain = dlsym(library, "Py_NoUserSiteDirectory");
     int *deaf = dlsym(library, "Py_IgnoreEnvironmentFlag");
@@ -89,6 +153,7 @@ bv_status bv_warm_python_start(void) {
     if (plain) *plain = 1;
     if (deaf) *deaf = 1;
     if (!open_streams()) return bv_fail_errno("cannot make the streams of a warm interpreter");
+    if (setenv("LANG", "C.UTF-8", 1)) return bv_fail_memory("a warm interpreter"); /* as in a box */
     python.set_program_name(L"/usr/bin/python3");
     python.initialize(0);
     if (python.run_string(warm_up, NULL))
@@ -100,26 +165,83 @@ void bv_warm_python_prepare(void) {
     if (python.after_fork) python.after_fork();
 }
 
-/* A program that calls sys.exit ends by exit(): what else was registered for the end of this
- * process is ours, and not for a guest to run. */
+/* Who ends by exit() in spite of all: what else was registered for the end of this process is ours,
+ * and not for a guest to run. */
 static void leave(int status, void *nothing) {
     (void)nothing;
     fflush(NULL);
     _exit(status);
 }
 
+/* The exit code of a SystemExit, which is gone then: its traceback holds what the program had. */
+static int take_exit(void *own) {
+    void *type = NULL, *value = NULL, *traceback = NULL;
+    python.error_fetch(&type, &value, &traceback);
+    python.error_normalize(&type, &value, &traceback);
+    const int put = value ? python.dict_set(own, "end", value) : -1;
+    void *done = put ? NULL : python.run_text(exit_words, FILE_INPUT, own, own, NULL);
+    if (!done) python.error_clear();
+    void *const gone[] = {type, value, traceback, done};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        if (gone[i]) python.drop(gone[i]);
+    void *status = done ? python.dict_get(own, "status") : NULL;
+    return status ? (int)python.number(status) : 1;
+}
+
+/* Runs a file as the module __main__; the exit code it asks for. An interrupt that nobody caught is
+ * told apart: it ends a process by its signal. */
+static int run_main(FILE *file, const char *path, void *own, bool *interrupted) {
+    void *module = python.module("__main__");
+    void *globals = module ? python.module_dict(module) : NULL;
+    *interrupted = false;
+    if (!globals) return 2;
+    python.take(module);
+    void *result = python.run_file(file, path, FILE_INPUT, globals, globals, 1, NULL);
+    int status = 0;
+    if (result) {
+        python.drop(result);
+    } else if (python.error_is(*python.system_exit)) {
+        status = take_exit(own);
+    } else {
+        *interrupted = python.error() == *python.keyboard_interrupt;
+        python.error_print();
+        status = 1;
+    }
+    python.drop(module);
+    return status;
+}
+
+/* Whether all that was written has arrived. What is said of a broken stream is what CPython says.
+ */
+static bool end_interpreter(void *own) {
+    if (!python.run_text(thread_words, FILE_INPUT, own, own, NULL)) python.error_clear();
+    void *atexit = python.dict_get(own, "atexit");
+    if (atexit && !python.call(atexit, "_run_exitfuncs", NULL)) python.error_clear();
+    if (!python.run_text(last_words, FILE_INPUT, own, own, NULL)) python.error_clear();
+    void *out = python.dict_get(own, "out"), *err = python.dict_get(own, "err");
+    const bool out_done = !out || python.call(out, "flush", NULL);
+    if (!out_done) python.error_ignore(out);
+    const bool err_done = !err || python.call(err, "flush", NULL);
+    if (!err_done) python.error_clear();
+    fflush(NULL);
+    return out_done && err_done;
+}
+
+/* The file is in the work folder, which is the current one, and the last word: "python3 -I
+ * main.py". Its name is made absolute, as python3 does. */
 int bv_warm_python_run(char **argv) {
-    /* The file is the last word: "python3 -I main.py". */
     const char *name = "main.py";
+    char path[PATH_MAX], folder[PATH_MAX];
+    bool interrupted;
     for (int i = 1; argv[i]; i++) name = argv[i];
     signal(SIGPIPE, SIG_IGN), signal(SIGXFSZ, SIG_IGN); /* as python3 has them */
     FILE *file = fopen(name, "r");
-    if (!file) return 2;
-    if (python.run_string(first_words, NULL)) return 2;
-    if (on_exit(leave, NULL)) return 2;
-    const int failed = python.run_file(file, name, 1, NULL);
-    void *globals = python.dict_new();
-    const bool clean = globals && python.run_text(last_words, FILE_INPUT, globals, globals, NULL);
-    fflush(NULL);
-    return failed ? 1 : clean ? 0 : 120;
+    if (!file || !getcwd(folder, sizeof folder)) return 2;
+    if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) return 2;
+    void *own = python.dict_new();
+    if (!own || python.run_string(first_words, NULL) || on_exit(leave, NULL)) return 2;
+    const int status = run_main(file, path, own, &interrupted);
+    const bool clean = end_interpreter(own);
+    if (interrupted) signal(SIGINT, SIG_DFL), raise(SIGINT);
+    return clean ? status : 120;
 }

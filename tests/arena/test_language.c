@@ -113,69 +113,126 @@ static void test_built_in(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
-/* A warm interpreter behaves as python3 does. */
+static const char *const python_programs[][3] = {
+    {"import sys; print(sys.argv, __name__, sys.stdin.read())", "0", "['main.py'] __main__ in\n"},
+    {"import sys; sys.exit(5)", "5", ""},
+    {"import sys; sys.exit('no')", "1", ""},
+    {"1 / 0", "1", ""},
+    {"def f(:", "1", ""},
+    {"import os; os._exit(4)", "4", ""},
+    {"import atexit; atexit.register(print, 'end'); print('begin', end=' ')", "0", "begin end\n"},
+    {"import threading; threading.Thread(target=print, args=('t',)).start()", "0", "t\n"},
+    {"class C:\n  def __del__(self): print('gone', len(word))\n"
+     "word = 'abc'\nc = C()\nd = C(); d.self = d\nf = lambda: c\n",
+     "0", "gone 3\ngone 3\n"},
+    {"print(*sorted(globals()), __spec__, __annotations__)", "0",
+     "__annotations__ __builtins__ __cached__ __doc__ __file__ __loader__ __name__ "
+     "__package__ __spec__ None {}\n"},
+    {"import os, sys; os.close(1); print('x')", "120", ""},
+    {"f = open('a', 'w'); f.write('unclosed')\nimport atexit, os\n"
+     "def look(f=f): f.flush(); print(open('a').read())\natexit.register(look)",
+     "0", "unclosed\n"},
+    {"import os, sys\nr, w = os.pipe()\nif os.fork() == 0:\n"
+     "  f = os.fdopen(w, 'w')\n  f.write('left open')\nelse:\n"
+     "  os.close(w); os.wait(); print(os.read(r, 99))\n",
+     "0", "b'left open'\n"},
+    {"print(sorted(__builtins__.__dict__)[0], open(__file__).read()[:5])", "0",
+     "ArithmeticError print\n"},
+    /* Ends by sys.exit are ends like others. */
+    {"import sys; sys.exit()", "0", ""},
+    {"import sys; sys.exit(True)", "1", ""},
+    {"import sys; sys.exit(-1)", "255", ""},
+    {"import sys; sys.exit(2 ** 32 + 5)", "5", ""},
+    {"import sys; sys.exit(-2 ** 70)", "255", ""},
+    {"import sys; sys.exit(4.0)", "1", ""},
+    {"raise SystemExit", "0", ""},
+    {"class E(SystemExit): code = 'own'\nimport sys; sys.stderr = sys.stdout; raise E(3)", "1",
+     "own\n"},
+    {"import sys; sys.stderr = None; sys.exit('unseen')", "1", ""},
+    {"import sys; sys.stderr.close(); sys.exit('unseen')", "1", ""},
+    {"import atexit, sys; atexit.register(print, 'end'); print('begin', end=' '); sys.exit(3)", "3",
+     "begin end\n"},
+    {"import atexit, sys; atexit.register(sys.exit, 9); sys.exit(3)", "3", ""},
+    {"import sys, threading, time\ndef f(): time.sleep(0.05); print('t')\n"
+     "threading.Thread(target=f).start()\nsys.exit('no')",
+     "1", "t\n"},
+    {"import sys, threading\nt = threading.Thread(target=sys.exit, args=(5,)); t.start(); t.join()",
+     "0", ""},
+    {"import sys\nclass C:\n  def __del__(self): print('gone', len(word))\nword = 'abc'\n"
+     "def f(): c = C(); sys.exit(6)\nd = C()\nf()",
+     "6", "gone 3\ngone 3\n"},
+    {"class C:\n  def __del__(self): print('gone')\nc = C()\n1 / 0", "1", "gone\n"},
+    {"import os, sys; os.close(1); print('x'); sys.exit(3)", "120", ""},
+    {"import os; os.close(1); print('x'); 1 / 0", "120", ""},
+    {"f = open('a', 'w'); f.write('unclosed')\nimport atexit, os, sys\n"
+     "def look(f=f): f.flush(); print(open('a').read())\natexit.register(look)\nsys.exit(2)",
+     "2", "unclosed\n"},
+    {"import os, sys\nif os.fork() == 0: print('child'); sys.exit(7)\n"
+     "print(os.waitstatus_to_exitcode(os.wait()[1]))",
+     "0", "child\n7\n"},
+    {"import sys\ndef hook(*e): print('hook', e[0].__name__)\nsys.excepthook = hook\n1 / 0", "1",
+     "hook ZeroDivisionError\n"},
+    {"import sys\ndef hook(*e): sys.exit(8)\nsys.excepthook = hook\n1 / 0", "8", ""},
+    {"raise KeyboardInterrupt", "-1", ""},
+    {"import os, signal; os.kill(os.getpid(), signal.SIGTERM)", "-1", ""},
+    {"import sys; print('\xc3\xa9', sys.stdin.encoding, sys.stderr.encoding, open('a', "
+     "'w').encoding)",
+     "0", "\xc3\xa9 utf-8 utf-8 UTF-8\n"},
+    {"print(__file__, type(__loader__).__name__, __loader__.path == __file__)", "0",
+     "/work/main.py SourceFileLoader True\n"},
+};
+#define PYTHON_PROGRAMS (sizeof python_programs / sizeof *python_programs)
+
+static void run_python(bv_sandbox_pool *pool, const char *text, bv_sandbox_result *result) {
+    const bv_language *python = bv_language_find("python");
+    const bv_sandbox_file source = {.name = "x", .bytes = text, .size = strlen(text)};
+    bv_artifact a;
+    bv_sandbox_job job = {0};
+    assert_ok(bv_language_compile(pool, python, &source, 1, &a, result));
+    bv_language_job(&a, &job);
+    bv_sandbox_limits_default(&job.limits);
+    job.limits.wall_ns = 20000000000;
+    job.input = "in", job.input_size = 2;
+    assert_ok(bv_sandbox_run(pool, &job, result));
+    bv_artifact_free(&a);
+}
+
+static const char *text_of(const bv_buffer *buffer) {
+    return buffer->data ? buffer->data : "";
+}
+
+static void expect_python(const char *const program[3], const bv_sandbox_result *r, bool warm) {
+    if (r->exit_code != strtol(program[1], NULL, 10) || strcmp(text_of(&r->output), program[2]))
+        fail_msg("%s (warm %d): %s\n%s%s", program[0], warm, r->reason, text_of(&r->output),
+                 text_of(&r->error));
+}
+
+/* A warm interpreter behaves as python3 does: exit codes, signals, output, messages. */
 static void test_warm_python(void **state) {
     (void)state;
-    static const char *const programs[][3] = {
-        {"import sys; print(sys.argv, __name__, sys.stdin.read())", "0",
-         "['main.py'] __main__ in\n"},
-        {"import sys; sys.exit(5)", "5", ""},
-        {"import sys; sys.exit('no')", "1", ""},
-        {"1 / 0", "1", ""},
-        {"def f(:", "1", ""},
-        {"import os; os._exit(4)", "4", ""},
-        {"import atexit; atexit.register(print, 'end'); print('begin', end=' ')", "0",
-         "begin end\n"},
-        {"import threading; threading.Thread(target=print, args=('t',)).start()", "0", "t\n"},
-        {"class C:\n  def __del__(self): print('gone', len(word))\n"
-         "word = 'abc'\nc = C()\nd = C(); d.self = d\nf = lambda: c\n",
-         "0", "gone 3\ngone 3\n"},
-        {"print(*sorted(globals()), __spec__, __annotations__)", "0",
-         "__annotations__ __builtins__ __cached__ __doc__ __file__ __loader__ __name__ "
-         "__package__ __spec__ None {}\n"},
-        {"import os, sys; os.close(1); print('x')", "120", ""},
-        {"f = open('a', 'w'); f.write('unclosed')\nimport atexit, os\n"
-         "def look(f=f): f.flush(); print(open('a').read())\natexit.register(look)",
-         "0", "unclosed\n"},
-        {"import os, sys\nr, w = os.pipe()\nif os.fork() == 0:\n"
-         "  f = os.fdopen(w, 'w')\n  f.write('left open')\nelse:\n"
-         "  os.close(w); os.wait(); print(os.read(r, 99))\n",
-         "0", "b'left open'\n"},
-        {"print(sorted(__builtins__.__dict__)[0], open(__file__).read()[:5])", "0",
-         "ArithmeticError print\n"},
-    };
     const bv_language *python = bv_language_find("python");
+    bv_sandbox_pool *pools[2];
+    bv_error *error = bv_selftest_require(BV_POLICY_FULL);
+    if (error) {
+        bv_error_free(&error);
+        skip();
+    }
     for (int warm = 0; warm < 2; warm++) {
-        bv_sandbox_pool *pool;
         const bv_sandbox_options options = {
             .boxes = 1, .root = &python->run_root, .warm_python = warm != 0};
-        bv_error *error = bv_selftest_require(BV_POLICY_FULL);
-        if (error) {
-            bv_error_free(&error);
-            skip();
-        }
-        assert_ok(bv_sandbox_pool_create(&options, &pool));
-        for (size_t i = 0; i < sizeof programs / sizeof *programs; i++) {
-            const bv_sandbox_file source = {
-                .name = "x", .bytes = programs[i][0], .size = strlen(programs[i][0])};
-            bv_artifact a;
-            bv_sandbox_result r = {0};
-            bv_sandbox_job job = {0};
-            assert_ok(bv_language_compile(pool, python, &source, 1, &a, &r));
-            bv_language_job(&a, &job);
-            bv_sandbox_limits_default(&job.limits);
-            job.limits.wall_ns = 20000000000;
-            job.input = "in", job.input_size = 2;
-            assert_ok(bv_sandbox_run(pool, &job, &r));
-            if (r.exit_code != strtol(programs[i][1], NULL, 10) ||
-                strcmp(r.output.data ? r.output.data : "", programs[i][2]))
-                fail_msg("%s (warm %d): %s\n%s%s", programs[i][0], warm, r.reason,
-                         r.output.data ? r.output.data : "", r.error.data ? r.error.data : "");
-            bv_sandbox_result_free(&r);
-            bv_artifact_free(&a);
-        }
-        bv_sandbox_pool_destroy(&pool);
+        assert_ok(bv_sandbox_pool_create(&options, &pools[warm]));
     }
+    for (size_t i = 0; i < PYTHON_PROGRAMS; i++) {
+        bv_sandbox_result r[2] = {{0}, {0}};
+        for (int warm = 0; warm < 2; warm++) {
+            run_python(pools[warm], python_programs[i][0], &r[warm]);
+            expect_python(python_programs[i], &r[warm], warm != 0);
+        }
+        assert_int_equal(r[0].signal, r[1].signal);
+        assert_string_equal(text_of(&r[0].error), text_of(&r[1].error));
+        for (int warm = 0; warm < 2; warm++) bv_sandbox_result_free(&r[warm]);
+    }
+    for (int warm = 0; warm < 2; warm++) bv_sandbox_pool_destroy(&pools[warm]);
 }
 
 static void refuse(const char *text, const char *part) {

@@ -4,58 +4,7 @@
  */
 #include "support/boxes.h"
 
-#include "base/clock.h"
-#include "base/memory.h"
-#include <dirent.h>
 #include <sys/stat.h>
-
-/* ---- a running program ---- */
-
-static void read_of(pid_t pid, const char *name, bv_buffer *text) {
-    char path[64];
-    bv_buffer_clear(text);
-    snprintf(path, sizeof path, "/proc/%d/%s", (int)pid, name);
-    bv_error *error = bv_file_read(path, text); /* it may have gone meanwhile */
-    bv_error_free(&error);
-    bv_buffer_text(text, "");
-}
-
-static pid_t parent_of(pid_t pid) {
-    bv_buffer text = {0};
-    int parent = 0;
-    read_of(pid, "stat", &text);
-    const char *end = strrchr(text.data, ')');
-    if (!end || sscanf(end, ") %*c %d", &parent) != 1) parent = 0;
-    bv_buffer_free(&text);
-    return parent;
-}
-
-/* The process "sleep" whose grandparent, a slot, is our child; 0: not there yet. */
-static pid_t find_program(void) {
-    bv_buffer name = {0};
-    pid_t found = 0;
-    DIR *proc = opendir("/proc");
-    assert_non_null(proc);
-    for (struct dirent *e; !found && (e = readdir(proc));) {
-        const pid_t pid = (pid_t)strtol(e->d_name, NULL, 10);
-        if (pid <= 0) continue;
-        read_of(pid, "comm", &name);
-        if (strcmp(name.data, "sleep\n")) continue;
-        if (parent_of(parent_of(parent_of(pid))) == getpid()) found = pid;
-    }
-    closedir(proc);
-    bv_buffer_free(&name);
-    return found;
-}
-
-static pid_t wait_for_program(void) {
-    for (int i = 0; i < 1000; i++) {
-        const pid_t pid = find_program();
-        if (pid) return pid;
-        usleep(10000);
-    }
-    return 0;
-}
 
 /* ---- what the kernel says about it ---- */
 
@@ -71,7 +20,7 @@ static bool is_apart(pid_t pid, const char *kind) {
 static bool has_line(pid_t pid, const char *file, const char *line) {
     bv_buffer text = {0};
     char with[160];
-    read_of(pid, file, &text);
+    boxes_read_of(pid, file, &text);
     snprintf(with, sizeof with, "%s\n", line);
     const bool found = strstr(text.data, with) != NULL;
     bv_buffer_free(&text);
@@ -82,7 +31,7 @@ static bool has_line(pid_t pid, const char *file, const char *line) {
 static bool is_counted(pid_t pid, const char *controller) {
     bv_buffer text = {0};
     bool counted = false;
-    read_of(pid, "cgroup", &text);
+    boxes_read_of(pid, "cgroup", &text);
     for (char *line = text.data; line && *line;) {
         char *end = strchr(line, '\n');
         if (end) *end++ = 0;
@@ -96,7 +45,7 @@ static bool is_counted(pid_t pid, const char *controller) {
 
 static bool has_read_only_root(pid_t pid) {
     bv_buffer text = {0};
-    read_of(pid, "mountinfo", &text);
+    boxes_read_of(pid, "mountinfo", &text);
     const char *root = strstr(text.data, " / / ro");
     const bool is_small = root && strstr(root, "tmpfs") && !strstr(text.data, " /proc ");
     bv_buffer_free(&text);
@@ -106,11 +55,11 @@ static bool has_read_only_root(pid_t pid) {
 static bool owns_nothing(pid_t pid) {
     bv_buffer text = {0};
     unsigned user = 0;
-    read_of(pid, "status", &text);
+    boxes_read_of(pid, "status", &text);
     const char *at = strstr(text.data, "Uid:");
     const bool found = at && sscanf(at, "Uid: %u", &user) == 1;
     bv_buffer_free(&text);
-    return found && user != geteuid() && user >= 65534;
+    return found && user != geteuid() && user >= 65534 && has_line(pid, "status", "Groups:\t ");
 }
 
 static bool user_apart(pid_t pid) {
@@ -221,7 +170,7 @@ static int count_more_missing(const boxes_mode *mode, pid_t pid) {
         print_error("%s: %zu descriptors\n", boxes_mode_name(mode), descriptors);
         missing++;
     }
-    read_of(pid, "stat", &text);
+    boxes_read_of(pid, "stat", &text);
     const char *end = strrchr(text.data, ')');
     if (!end || sscanf(end, ") %*c %*d %*d %d", &session) != 1 || session == getsid(0)) {
         print_error("%s: session %d\n", boxes_mode_name(mode), session);
@@ -243,7 +192,7 @@ static bool look_at_walls(const boxes_mode *mode, void *unused) {
     job.limits.wall_ns = 120000000000;
     assert_ok(bv_sandbox_pool_create(&options, &pool));
     assert_ok(bv_sandbox_start(pool, &job, 1, &box));
-    const pid_t pid = wait_for_program();
+    const pid_t pid = boxes_find_program();
     const int missing = pid ? count_missing(mode, pid) + count_more_missing(mode, pid) : 1;
     if (!pid) print_error("%s: the program is not found\n", boxes_mode_name(mode));
     bv_sandbox_kill(box);
