@@ -114,7 +114,8 @@ typedef struct arena_run {
     const bv_flags *flags;
     bv_sandbox_pool *pool;
     bv_level_set set;
-    bv_judges *judges;
+    bv_judges *judges; /* NULL: this process has none */
+    bv_site *site;     /* the same */
     const volatile sig_atomic_t *stop;
 } arena_run;
 
@@ -150,6 +151,21 @@ static bv_status begin(arena_run *run, int judges) {
     return BV_OK;
 }
 
+static bv_status judge(void *context, const bv_lease *lease, bv_judged *out) {
+    return bv_level_set_judge(&((arena_run *)context)->set, lease, out);
+}
+
+/* Judges and site of one process tell each other; those of others look now and then. */
+static void on_change(void *context, int64_t submission_id) {
+    const arena_run *run = context;
+    if (run->site) bv_site_tell(run->site, submission_id);
+}
+
+static void on_submission(void *context) {
+    const arena_run *run = context;
+    if (run->judges) bv_judges_wake(run->judges);
+}
+
 static bv_status start_judges(arena_run *run, int threads) {
     char host[64] = "?", name[96];
     gethostname(host, sizeof host - 1);
@@ -157,8 +173,9 @@ static bv_status start_judges(arena_run *run, int threads) {
     const bv_judges_options options = {.store = bv_flags_string(run->flags, "store"),
                                        .name = name,
                                        .threads = threads,
-                                       .judge = bv_level_set_judge,
-                                       .context = &run->set,
+                                       .judge = judge,
+                                       .context = run,
+                                       .changed = on_change,
                                        .log = bv_cli_log};
     return bv_judges_start(&options, &run->judges);
 }
@@ -208,16 +225,17 @@ static bv_status run_site(arena_run *run, int judges) {
         .signups_per_hour = (int)bv_flags_int(flags, "signups-per-hour"),
         .log = on_log,
         .tick = on_tick,
+        .submitted = on_submission,
         .context = run};
-    bv_site *site;
-    BV_TRY(bv_site_create(&options, &site));
+    BV_TRY(bv_site_create(&options, &run->site));
     bv_error *error = judges ? start_judges(run, judges) : BV_OK;
     if (!error) {
         bv_cli_say("serving %zu levels at http://%s:%d/ with %d judges\n", run->set.count,
-                   options.host, bv_site_port(site), judges);
-        error = bv_site_run(site);
+                   options.host, bv_site_port(run->site), judges);
+        error = bv_site_run(run->site);
     }
-    bv_site_destroy(&site);
+    bv_judges_stop(&run->judges); /* they tell the site */
+    bv_site_destroy(&run->site);
     return error;
 }
 
