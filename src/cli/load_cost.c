@@ -93,9 +93,10 @@ bv_status bv_load_cost(const bv_load *l, json_t **out) {
     if (!url) return BV_OK;
     bv_store *store;
     BV_TRY(bv_store_open(url, false, &store));
-    c.results = bv_calloc(l->submissions + 1, sizeof *c.results);
+    const size_t all = l->submissions + l->flood_max;
+    c.results = bv_calloc(all + 1, sizeof *c.results);
     bv_error *error = c.results ? BV_OK : bv_fail_memory("results");
-    for (size_t i = 0; !error && i < l->submissions; i++)
+    for (size_t i = 0; !error && i < all; i++)
         if (l->results[i].program) c.results[c.count++] = l->results[i];
     if (!error) qsort(c.results, c.count, sizeof *c.results, compare);
     if (!error && c.count) error = measure(&c, store);
