@@ -41,7 +41,8 @@ mkdir "$folder/wrong" "$folder/breach" "$folder/none"
 printf '# verdict: time\nprint(1)\n' >"$folder/wrong/a.py"
 expect 1 "a.py got wrong-answer instead of time" \
     load --users 2 --submissions 2 --attacks "$folder/wrong" --attack-share 0.5
-printf '# verdict: ok\nimport os\nprint("BREACH", os.environ["CANARY_PID"])\n' >"$folder/breach/a.py"
+printf '# verdict: ok\nimport os\nprint("BREACH", os.environ["CANARY_PID"])\n' \
+    >"$folder/breach/a.py"
 expect 1 "1 attacks got through a wall" \
     load --users 2 --submissions 2 --attacks "$folder/breach" --attack-share 0.5
 printf '# verdict: memory\n# limits: memory=1M\nprint(1)\n' >"$folder/none/a.py"
