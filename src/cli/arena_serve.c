@@ -2,6 +2,7 @@
 #include "arena/level_set.h"
 #include "arena/tables.h"
 #include "base/clock.h"
+#include "base/pool.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define JUDGES_MAX 60
 #define STORE_FLAG                                                                                 \
     {                                                                                              \
         .name = "store", .value = "STORE", .type = BV_FLAG_STRING, .fallback = "arena.db",         \
@@ -42,9 +44,9 @@ static const bv_flag serve_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 0,
-     .max = 60,
-     .fallback = "2",
-     .help = "submissions judged at once in this process; 0 leaves it to beaver arena judge"},
+     .max = JUDGES_MAX,
+     .help = "submissions judged at once in this process (default: one for each core that may be "
+             "used); 0 leaves it to beaver arena judge"},
     {.name = "waiting",
      .value = "N",
      .type = BV_FLAG_INT,
@@ -89,9 +91,8 @@ static const bv_flag judge_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 1,
-     .max = 60,
-     .fallback = "2",
-     .help = "submissions judged at once"},
+     .max = JUDGES_MAX,
+     .help = "submissions judged at once (default: one for each core that may be used)"},
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
@@ -109,6 +110,14 @@ static const bv_command judge_command = {
 };
 
 /* ---- what both do ---- */
+
+/* A judge and what it runs keep one core busy: a second one for it adds no rate, and lets programs
+ * whose wall time is limited wait. */
+static int judges_of(const bv_flags *flags) {
+    const int cores = bv_usable_cores();
+    if (bv_flags_given(flags, "judges")) return (int)bv_flags_int(flags, "judges");
+    return cores < JUDGES_MAX ? cores : JUDGES_MAX;
+}
 
 typedef struct arena_run {
     const bv_flags *flags;
@@ -244,7 +253,7 @@ bv_status bv_arena_serve(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&serve_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     arena_run run = {.flags = flags};
-    const int judges = (int)bv_flags_int(flags, "judges");
+    const int judges = judges_of(flags);
     allow_many_files();
     bv_error *error = begin(&run, judges);
     if (!error) error = run_site(&run, judges);
@@ -270,7 +279,7 @@ bv_status bv_arena_judge(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&judge_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     arena_run run = {.flags = flags};
-    const int judges = (int)bv_flags_int(flags, "judges");
+    const int judges = judges_of(flags);
     bv_error *error = begin(&run, judges);
     if (!error) error = prepare_store(bv_flags_string(flags, "store"));
     if (!error) error = start_judges(&run, judges);
