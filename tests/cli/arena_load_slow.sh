@@ -32,7 +32,7 @@ json 'j["unexpected"] == 0 and j["attacks"]["submitted"] == 20 and j["attacks"][
 json 'j["unexpected"] == 0 and j["submissions"] == 6 and j["flooded"] >= 3
     and 1 <= j["attacks"]["submitted"] <= j["flooded"]
     and j["stages"]["judged"] == 6 + j["flooded"]
-    and j["stages"]["judged_again"] == 0
+    and j["stages"]["judged_again"] == 0 and j["stages"]["tell_ms"] > -100
     and all(g["kind"] != "attack" for g in j["groups"])' \
     load --users 3 --submissions 6 --flood 2 --attacks "$attacks" --attack-share 0.5 --json
 
