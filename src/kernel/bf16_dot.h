@@ -107,12 +107,45 @@ BV_INLINE void flushing_end(unsigned saved) {
     _mm_setcsr(saved);
 }
 
-/* sum += x half, one element of A with 16 of B. The instruction is written out because gcc, left to
+/* sum += x half, one element of A with 16 of B. Instructions are written out because gcc, left to
  * choose, overwrites the broadcast instead of the sum and then runs out of registers. */
 BV_INLINE void v_add_product(vreal *sum, const void *x, const __m256 half[2]) {
     const __m256 word = _mm256_broadcast_ss(x);
     for (int q = 0; q < 2; q++)
         __asm__("vfmadd231ps %2, %1, %0" : "+x"(sum->v[q]) : "x"(word), "x"(half[q]));
+}
+
+/* The same for three rows of A at once: gcc would broadcast several ahead, and spill sums. */
+BV_INLINE void v_add_products(vreal sums[3], const void *x, const void *y, const void *z,
+                              const __m256 half[2]) {
+    __m256 word;
+    __asm__("vbroadcastss %[x], %[word]\n\t"
+            "vfmadd231ps %[low], %[word], %[x_low]\n\t"
+            "vfmadd231ps %[high], %[word], %[x_high]\n\t"
+            "vbroadcastss %[y], %[word]\n\t"
+            "vfmadd231ps %[low], %[word], %[y_low]\n\t"
+            "vfmadd231ps %[high], %[word], %[y_high]\n\t"
+            "vbroadcastss %[z], %[word]\n\t"
+            "vfmadd231ps %[low], %[word], %[z_low]\n\t"
+            "vfmadd231ps %[high], %[word], %[z_high]"
+            : [word] "=&x"(word), [x_low] "+x"(sums[0].v[0]), [x_high] "+x"(sums[0].v[1]),
+              [y_low] "+x"(sums[1].v[0]), [y_high] "+x"(sums[1].v[1]), [z_low] "+x"(sums[2].v[0]),
+              [z_high] "+x"(sums[2].v[1])
+            : [x] "m"(*(const float *)x), [y] "m"(*(const float *)y), [z] "m"(*(const float *)z),
+              [low] "x"(half[0]), [high] "x"(half[1]));
+}
+
+/* sums[r] += x half for row r of A; three lie `row` bytes apart from low on, the others from high.
+ * (If gcc saw where these come from, it would hold each sum of a step and a row in a register of
+ * its own.) */
+BV_INLINE void v_add_rows(vreal *sums, const char *low, const char *high, size_t row,
+                          const __m256 half[2], int rows) {
+    int r = 0;
+    if (!__builtin_constant_p(row)) __asm__("" : "+r"(low), "+r"(high));
+    if (rows >= 3) v_add_products(sums, low, low + row, low + 2 * row, half), r = 3;
+    if (rows == 6) v_add_products(sums + 3, high, high + row, high + 2 * row, half), r = 6;
+    _Pragma("GCC unroll 6") for (; r < rows; r++)
+        v_add_product(&sums[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, half);
 }
 
 /* The odd and the even elements of 16 words, as reals. */

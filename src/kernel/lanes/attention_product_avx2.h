@@ -15,6 +15,8 @@
 
 #if defined(BV_LEVEL_AVX2)
 
+#define DEPTH 4 /* steps between two looks at the end of a chain, as in matmul.c */
+
 /* Calls BLOCK(first row, column, rows) for all of C[m, n]; the number of rows is a constant. */
 #define BY_BLOCKS(m, n, BLOCK)                                                                     \
     for (size_t j = 0; j < (n); j += BV_LANES) {                                                   \
@@ -26,20 +28,40 @@
 
 /* ---- reals ---- */
 
+BV_INLINE void real_step(const tile_product *t, const char *low, const char *high, const real *b,
+                         vreal acc[6], int rows) {
+    const __m256 columns[2] = {_mm256_loadu_ps(b), _mm256_loadu_ps(b + 8)};
+    v_add_rows(acc, low, high, t->a_row, columns, rows);
+}
+
+/* `step` is a constant where this is used. */
+BV_INLINE void real_chain(const tile_product *t, size_t i, size_t j, vreal acc[6], int rows,
+                          size_t step) {
+    const char *low = (const char *)t->a + i * t->a_row, *high = low + 3 * t->a_row;
+    const real *b = (const real *)t->b + j;
+    const size_t b_row = t->b_row;
+    size_t left = t->k;
+    for (; left >= DEPTH; left -= DEPTH, low += DEPTH * step, high += DEPTH * step) {
+        UNROLL for (size_t d = 0; d < DEPTH; d++, b += b_row) {
+            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(real));
+            real_step(t, low + d * step, high + d * step, b, acc, rows);
+        }
+    }
+    for (; left > 0; left--, low += step, high += step, b += b_row)
+        real_step(t, low, high, b, acc, rows);
+}
+
 BV_INLINE void real_block(const tile_product *t, size_t i, size_t j, int rows) {
     vreal acc[6];
-    const size_t row = t->a_row, step = t->a_step, b_row = t->b_row;
     UNROLL for (int r = 0; r < rows; r++) {
         acc[r] = t->add ? v_load(t->c + (i + (size_t)r) * t->c_row + j) : v_zero();
         if (t->factor) acc[r] = v_mul(acc[r], v_set(t->factor[i + (size_t)r]));
     }
-    const char *low = (const char *)t->a + i * row, *high = low + 3 * row;
-    const real *b = (const real *)t->b + j;
-    for (size_t k = t->k; k > 0; k--, low += step, high += step, b += b_row) {
-        const __m256 columns[2] = {_mm256_loadu_ps(b), _mm256_loadu_ps(b + 8)};
-        if (rows == 1 && t->fetch) fetch_row(t, t->k - k, j, 1, sizeof(real));
-        UNROLL for (int r = 0; r < rows; r++)
-            v_add_product(&acc[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, columns);
+    if (t->a_step == sizeof(real)) {
+        real_chain(t, i, j, acc, rows, sizeof(real));
+    } else {
+        BV_ASSERT(t->a_step == TILE * sizeof(real));
+        real_chain(t, i, j, acc, rows, TILE * sizeof(real));
     }
     const vreal scale = v_set(t->add ? 1 : t->scale);
     UNROLL for (int r = 0; r < rows; r++)
@@ -92,24 +114,43 @@ static void split(const tile_product *t, size_t first, split_rows *out) {
             split_words(a + 4 * r, out->planes[0] + k * SPLIT_ROWS + r);
 }
 
+BV_INLINE void split_step(const float *low, const float *high, size_t row, const uint32_t *b,
+                          vreal acc[6], int rows) {
+    const char *odd[2] = {(const char *)low, (const char *)high};
+    const size_t plane = SPLIT_PLANE * sizeof(float);
+    __m256 half[2];
+    odd_halves(b, half);
+    v_add_rows(acc, odd[0], odd[1], row * sizeof(float), half, rows);
+    even_halves(b, half);
+    v_add_rows(acc, odd[0] + plane, odd[1] + plane, row * sizeof(float), half, rows);
+}
+
+/* `step` is a constant where this is used. */
+BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i, size_t j,
+                           vreal acc[6], int rows, size_t step) {
+    const size_t row = s->row, b_row = t->b_row;
+    const float *low = s->planes[0] + i * row, *high = low + 3 * row;
+    const uint32_t *b = (const uint32_t *)t->b + j;
+    size_t left = t->k;
+    for (; left >= DEPTH; left -= DEPTH, low += DEPTH * step, high += DEPTH * step) {
+        UNROLL for (size_t d = 0; d < DEPTH; d++, b += b_row) {
+            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(uint32_t));
+            split_step(low + d * step, high + d * step, row, b, acc, rows);
+        }
+    }
+    for (; left > 0; left--, low += step, high += step, b += b_row)
+        split_step(low, high, row, b, acc, rows);
+}
+
 BV_INLINE void split_block(const tile_product *t, const split_rows *s, real *c, size_t i, size_t j,
                            int rows) {
     vreal acc[6];
-    const size_t row = s->row, step = s->step, b_row = t->b_row;
     UNROLL for (int r = 0; r < rows; r++) acc[r] =
         t->add ? v_load(c + (i + (size_t)r) * t->c_row + j) : v_zero();
-    const float *low = s->planes[0] + i * row, *high = low + 3 * row;
-    const uint32_t *b = (const uint32_t *)t->b + j;
-    for (size_t k = t->k; k > 0; k--, low += step, high += step, b += b_row) {
-        __m256 half[2];
-        if (rows == 1 && t->fetch) fetch_row(t, t->k - k, j, 1, sizeof(uint32_t));
-        odd_halves(b, half);
-        UNROLL for (int r = 0; r < rows; r++)
-            v_add_product(&acc[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, half);
-        even_halves(b, half);
-        UNROLL for (int r = 0; r < rows; r++) v_add_product(
-            &acc[r], (r < 3 ? low : high) + SPLIT_PLANE + (size_t)(r % 3) * row, half);
-    }
+    if (s->step == 1)
+        split_chain(t, s, i, j, acc, rows, 1);
+    else
+        split_chain(t, s, i, j, acc, rows, SPLIT_ROWS);
     UNROLL for (int r = 0; r < rows; r++) v_store(c + (i + (size_t)r) * t->c_row + j, acc[r]);
 }
 

@@ -74,20 +74,25 @@ typedef struct fetch {
     size_t stride;
 } fetch;
 
-BV_INLINE fetch tile_fetch(const bv_matmul_block *t, size_t row, size_t steps, int vecs) {
-    const size_t width = (size_t)vecs * BV_LANES * 4, tiles = (t->m + ROWS - 1) / ROWS;
-    const size_t stride = tiles * 16 >= width ? 16 : (width + tiles - 1) / tiles;
-    const size_t share = row / ROWS * steps * stride;
-    if (!t->next || share >= steps * width) return (fetch){t->panel, 0};
-    return (fetch){(const char *)t->next + share, stride};
+BV_INLINE fetch first_fetch(const bv_matmul_block *t) {
+    if (!t->next) return (fetch){t->panel, 0};
+    const size_t tiles = (t->m + ROWS - 1) / ROWS;
+    return (fetch){t->next, tiles * 16 >= COLS * 4 ? 16 : (COLS * 4 + tiles - 1) / tiles};
 }
 
-BV_INLINE void fetch_step(const fetch *f, size_t step) {
-    const char *at = f->at + step * f->stride;
+/* The next tile's; what lies behind the panel is not fetched. */
+BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
+    f.at += steps * f.stride;
+    if (f.at >= (const char *)t->next + steps * COLS * 4) return (fetch){t->panel, 0};
+    return f;
+}
+
+/* What `steps` of the chain fetch. */
+BV_INLINE void fetch_steps(fetch *f, size_t steps) {
+    const char *at = f->at;
     __builtin_prefetch(at, 0, 2);
-    if (f->stride <= 64) return;
-    __builtin_prefetch(at + 64, 0, 2);
-    if (f->stride > 128) __builtin_prefetch(at + 128, 0, 2);
+    f->at += steps * f->stride;
+    for (at += 64; __builtin_expect(at < f->at, 0); at += 64) __builtin_prefetch(at, 0, 2);
 }
 
 BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
@@ -96,31 +101,65 @@ BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
 
 /* ---- chains over k ---- */
 
-/* Row i of a tile: two pointers and one distance make eight addresses, a pointer each would not
- * leave registers for the rest. */
+/* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
+ * registers for the rest. */
+#define HALF ((ROWS + 1) / 2)
+
 BV_INLINE const char *row_at(const char *const a[2], size_t a_row, int i) {
-    return a[i / 4] + (size_t)(i % 4) * a_row;
+    return a[i / HALF] + (size_t)(i % HALF) * a_row;
 }
 
-BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
-                          int vecs) {
-    const size_t steps = t->k, a_row = t->a_row, a_step = t->a_step;
-    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
-    const fetch next = tile_fetch(t, row, steps, vecs);
+/* Steps between two looks at the end of a chain. With 16 registers a step is twenty instructions,
+ * and counting would be eight more, which a busy neighbour on the core's other thread makes dear.
+ */
+#if defined(BV_LEVEL_AVX2)
+#define DEPTH 4
+#else
+#define DEPTH 1
+#endif
+
+BV_INLINE void real_step(const char *const a[2], size_t a_row, size_t at, const real *b,
+                         vreal acc[ROWS][VECS], int rows, int vecs) {
+    vreal panel[VECS];
+    UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_load(b + j * BV_LANES);
+#if defined(BV_LEVEL_AVX2)
+    v_add_rows(acc[0], a[0] + at, a[1] + at, a_row, panel[0].v, rows);
+#else
+    UNROLL for (int i = 0; i < rows; i++) {
+        real x;
+        memcpy(&x, row_at(a, a_row, i) + at, sizeof x);
+        const vreal word = v_set(x);
+        UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
+    }
+#endif
+}
+
+/* a_step is a constant where this is used, so that the steps between need no arithmetic. */
+BV_INLINE void chain_of(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                        int rows, int vecs, size_t a_step) {
+    const size_t a_row = t->a_row, width = (size_t)vecs * BV_LANES;
+    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + HALF * a_row};
     const real *b = t->panel;
-    for (size_t step = 0; step < steps; step++) {
-        vreal panel[VECS];
-        UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_load(b + j * BV_LANES);
-        UNROLL for (int i = 0; i < rows; i++) {
-            real x;
-            memcpy(&x, row_at(a, a_row, i), sizeof x);
-            const vreal word = v_set(x);
-            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
-        }
-        fetch_step(&next, step);
-        a[0] += a_step;
-        a[1] += a_step;
-        b += vecs * BV_LANES;
+    size_t left = t->k;
+    for (; left >= DEPTH; left -= DEPTH) {
+        UNROLL for (size_t d = 0; d < DEPTH; d++)
+            real_step(a, a_row, d * a_step, b + d * width, acc, rows, vecs);
+        fetch_steps(&next, DEPTH);
+        a[0] += DEPTH * a_step;
+        a[1] += DEPTH * a_step;
+        b += DEPTH * width;
+    }
+    for (; left > 0; left--, a[0] += a_step, a[1] += a_step, b += width)
+        real_step(a, a_row, 0, b, acc, rows, vecs);
+}
+
+BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                          int rows, int vecs) {
+    if (t->a_step == sizeof(real)) {
+        chain_of(t, row, next, acc, rows, vecs, sizeof(real));
+    } else {
+        BV_ASSERT(t->a_step == ROWS * sizeof(real));
+        chain_of(t, row, next, acc, rows, vecs, ROWS * sizeof(real));
     }
 }
 
@@ -128,22 +167,28 @@ BV_INLINE void chain_real(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
 /* Under a control register that flushes, plain multiply-adds are a step: of all odd elements first,
  * then of the even ones, since registers are few. Rows come as reals (splits_pairs), so that only
  * the panel has to be taken apart. */
-BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
-                           int vecs) {
-    const size_t steps = (t->k + 1) / 2;
-    const fetch next = tile_fetch(t, row, steps, vecs);
-    const float *a = (const float *)(const void *)tile_rows(t, row);
+#define PAIR_STEP (2 * ROWS * sizeof(float))
+
+BV_INLINE void pair_step(const char *a, const uint32_t *b, vreal acc[ROWS][VECS], int rows) {
+    const size_t word = sizeof(float), plane = ROWS * word;
+    __m256 half[2];
+    odd_halves(b, half);
+    v_add_rows(acc[0], a, a + HALF * word, word, half, rows);
+    even_halves(b, half);
+    v_add_rows(acc[0], a + plane, a + plane + HALF * word, word, half, rows);
+}
+
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                           int rows) {
+    const char *a = tile_rows(t, row);
     const uint32_t *b = t->panel;
-    for (size_t step = 0; step < steps; step++) {
-        __m256 half[2];
-        odd_halves(b, half);
-        UNROLL for (int i = 0; i < rows; i++) v_add_product(&acc[i][0], a + i, half);
-        even_halves(b, half);
-        UNROLL for (int i = 0; i < rows; i++) v_add_product(&acc[i][0], a + ROWS + i, half);
-        fetch_step(&next, step);
-        a += 2 * ROWS;
-        b += BV_LANES;
+    size_t left = (t->k + 1) / 2;
+    for (; left >= DEPTH; left -= DEPTH, a += DEPTH * PAIR_STEP, b += DEPTH * BV_LANES) {
+        UNROLL for (size_t d = 0; d < DEPTH; d++)
+            pair_step(a + d * PAIR_STEP, b + d * BV_LANES, acc, rows);
+        fetch_steps(&next, DEPTH);
     }
+    for (; left > 0; left--, a += PAIR_STEP, b += BV_LANES) pair_step(a, b, acc, rows);
 }
 #else
 BV_INLINE uint32_t word_at(const char *a) {
@@ -163,16 +208,15 @@ BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b
     }
 }
 
-BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
-                           int vecs) {
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                           int rows, int vecs) {
     const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
     const size_t a_row = t->a_row, a_step = t->a_step;
-    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + 4 * a_row};
-    const fetch next = tile_fetch(t, row, whole, vecs);
+    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + HALF * a_row};
     const uint32_t *b = t->panel;
     for (size_t step = 0; step < whole; step++) {
         pair_step(a, a_row, b, acc, rows, vecs);
-        fetch_step(&next, step);
+        fetch_steps(&next, 1);
         a[0] += a_step;
         a[1] += a_step;
         b += vecs * BV_LANES;
@@ -185,17 +229,17 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
         const uint32_t word = last;
         memcpy(words[i], &word, sizeof word);
     }
-    const char *const padded[2] = {words[0], words[4]};
+    const char *const padded[2] = {words[0], words[HALF]};
     pair_step(padded, 4, b, acc, rows, vecs);
 }
 #endif
 
 /* ---- tiles ---- */
 
-BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, int rows, int vecs) {
+BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs) {
     vreal acc[ROWS][VECS];
     tile_start(t, row, acc, rows, vecs);
-    chain_real(t, row, acc, rows, vecs);
+    chain_real(t, row, next, acc, rows, vecs);
     tile_finish(t, row, acc, rows, vecs);
 }
 
@@ -205,21 +249,22 @@ BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, int rows, int vec
  * under a flushing control register, out of line so that nothing moves into or out of it. */
 typedef real pair_tile[ROWS][BV_LANES];
 
-BV_INLINE void flushed_chain(const bv_matmul_block *t, size_t row, pair_tile tile, int rows) {
+BV_INLINE void flushed_chain(const bv_matmul_block *t, size_t row, fetch next, pair_tile tile,
+                             int rows) {
     vreal acc[ROWS][VECS];
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
-    chain_pairs(t, row, acc, rows, 1);
+    chain_pairs(t, row, next, acc, rows);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
 }
 
-BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int vecs,
-                          void (*chain)(const bv_matmul_block *, size_t, pair_tile)) {
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs,
+                          void (*chain)(const bv_matmul_block *, size_t, fetch, pair_tile)) {
     vreal acc[ROWS][VECS];
     pair_tile tile;
     tile_start(t, row, acc, rows, vecs);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
     const unsigned saved = flushing_begin();
-    chain(t, row, tile);
+    chain(t, row, next, tile);
     flushing_end(saved);
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
     tile_finish(t, row, acc, rows, vecs);
@@ -227,35 +272,35 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int ve
 
 #define PAIRS(rows, vecs)                                                                          \
     static __attribute__((noinline)) void chain_##rows(const bv_matmul_block *t, size_t row,       \
-                                                       pair_tile tile) {                           \
-        flushed_chain(t, row, tile, rows);                                                         \
+                                                       fetch next, pair_tile tile) {               \
+        flushed_chain(t, row, next, tile, rows);                                                   \
     }                                                                                              \
-    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                      \
-        tile_pairs(t, row, rows, vecs, chain_##rows);                                              \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
+        tile_pairs(t, row, next, rows, vecs, chain_##rows);                                        \
     }
 
 #else
 
-BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int vecs) {
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs) {
     vreal acc[ROWS][VECS];
     tile_start(t, row, acc, rows, vecs);
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
         acc[i][j] = v_flush(acc[i][j]);
     }
-    chain_pairs(t, row, acc, rows, vecs);
+    chain_pairs(t, row, next, acc, rows, vecs);
     tile_finish(t, row, acc, rows, vecs);
 }
 
 #define PAIRS(rows, vecs)                                                                          \
-    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                      \
-        tile_pairs(t, row, rows, vecs);                                                            \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
+        tile_pairs(t, row, next, rows, vecs);                                                      \
     }
 
 #endif
 
 #define REAL(rows, vecs)                                                                           \
-    static void real_##rows##_##vecs(const bv_matmul_block *t, size_t row) {                       \
-        tile_real(t, row, rows, vecs);                                                             \
+    static void real_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {           \
+        tile_real(t, row, next, rows, vecs);                                                       \
     }
 /* The emulation on vectors without a flushing mode takes row after row. */
 #if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
@@ -264,7 +309,7 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, int rows, int ve
 #define TILE(rows, vecs) REAL(rows, vecs)
 #endif
 
-typedef void tile_function(const bv_matmul_block *t, size_t row);
+typedef void tile_function(const bv_matmul_block *t, size_t row, fetch next);
 
 #if ROWS == 8
 #define TILES(vecs)                                                                                \
@@ -305,25 +350,29 @@ static tile_function *const pair_tiles[VECS][ROWS] = {LIST(pairs, 1)};
 #endif
 #endif
 
-static void run_tiles(const bv_matmul_block *t, tile_function *const tiles[VECS][ROWS]) {
+/* steps: of k. */
+static void run_tiles(const bv_matmul_block *t, size_t steps,
+                      tile_function *const tiles[VECS][ROWS]) {
     tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
+    fetch next = first_fetch(t);
     size_t row = 0;
-    for (; row + ROWS <= t->m; row += ROWS) by_rows[ROWS - 1](t, row);
-    if (row < t->m) by_rows[t->m - row - 1](t, row);
+    for (; row + ROWS <= t->m; row += ROWS, next = next_fetch(t, next, steps))
+        by_rows[ROWS - 1](t, row, next);
+    if (row < t->m) by_rows[t->m - row - 1](t, row, next);
 }
 
 static void block(const bv_matmul_block *t) {
-    run_tiles(t, real_tiles);
+    run_tiles(t, t->k, real_tiles);
 }
 
 #if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
 static void block_bf16(const bv_matmul_block *t) {
-    run_tiles(t, pair_tiles);
+    run_tiles(t, (t->k + 1) / 2, pair_tiles);
 }
 #else
 PAIRS(1, 1)
 static void block_bf16(const bv_matmul_block *t) {
-    for (size_t row = 0; row < t->m; row++) pairs_1_1(t, row);
+    for (size_t row = 0; row < t->m; row++) pairs_1_1(t, row, (fetch){t->panel, 0});
 }
 #endif
 
