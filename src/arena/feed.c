@@ -1,13 +1,14 @@
 #include "arena/feed.h"
 
 #include "arena/submissions.h"
+#include "base/bell.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
-#define PERIOD_MS 50
+#define MILLISECOND UINT64_C(1000000)
+#define NEWS_MAX 64 /* between two looks; more are found a period later */
 
 typedef struct watcher {
     struct watcher *next;
@@ -16,12 +17,21 @@ typedef struct watcher {
     _Atomic bool gone;
 } watcher;
 
+/* Submissions of which there is news. */
+typedef struct news {
+    int64_t ids[NEWS_MAX];
+    size_t count;
+} news;
+
 struct bv_feed {
     bv_store_pool *stores;
+    uint64_t period_ns;
     pthread_t thread;
     _Atomic bool closed, ended;
+    bv_bell bell;
     pthread_mutex_t lock;
-    watcher *incoming; /* under the lock */
+    watcher *incoming; /* under the lock, as is */
+    news told;
     watcher *watchers; /* of the thread */
 };
 
@@ -50,6 +60,14 @@ void bv_feed_watch(bv_feed *feed, bv_http_exchange *x, int64_t user_id, int64_t 
     w->next = feed->incoming;
     feed->incoming = w;
     pthread_mutex_unlock(&feed->lock);
+    bv_bell_ring(&feed->bell);
+}
+
+void bv_feed_tell(bv_feed *feed, int64_t submission_id) {
+    pthread_mutex_lock(&feed->lock);
+    if (feed->told.count < NEWS_MAX) feed->told.ids[feed->told.count++] = submission_id;
+    pthread_mutex_unlock(&feed->lock);
+    bv_bell_ring(&feed->bell);
 }
 
 /* ---- the thread ---- */
@@ -76,10 +94,12 @@ static bool tell(watcher *w, bv_store *s) {
     return on;
 }
 
-static void take_incoming(bv_feed *f) {
+static void take_incoming(bv_feed *f, news *told) {
     pthread_mutex_lock(&f->lock);
     watcher *w = f->incoming;
     f->incoming = NULL;
+    *told = f->told;
+    f->told.count = 0;
     pthread_mutex_unlock(&f->lock);
     for (watcher *next; w; w = next) {
         next = w->next;
@@ -88,13 +108,27 @@ static void take_incoming(bv_feed *f) {
     }
 }
 
-static void look(bv_feed *f) {
+/* What was never told, or was told of; everything without news. */
+static bool is_due(const watcher *w, const news *told) {
+    if (!told || w->state < 0 || w->gone) return true;
+    for (size_t i = 0; i < told->count; i++)
+        if (told->ids[i] == w->submission_id) return true;
+    return false;
+}
+
+static bool any_due(const bv_feed *f, const news *told) {
+    const watcher *w = f->watchers;
+    while (w && !is_due(w, told)) w = w->next;
+    return w != NULL;
+}
+
+static void look(bv_feed *f, const news *told) {
     bv_store *s = NULL;
-    if (!f->watchers) return;
+    if (!any_due(f, told)) return;
     bv_error *error = f->closed ? BV_OK : bv_store_pool_take(f->stores, &s);
     for (watcher **at = &f->watchers; *at;) {
         watcher *w = *at;
-        if (!f->closed && !w->gone && (!s || tell(w, s))) {
+        if (!f->closed && !w->gone && (!s || !is_due(w, told) || tell(w, s))) {
             at = &w->next;
         } else {
             *at = w->next;
@@ -105,31 +139,42 @@ static void look(bv_feed *f) {
     bv_error_free(&error);
 }
 
-/* The more there is to look at, the longer the pause: at most a third of the time is used. */
+/* The more there is to look at, the longer the pause: at most a third of the time goes into looking
+ * at everything. */
 static void *run(void *context) {
     bv_feed *f = context;
+    uint64_t next = 0; /* when everything is looked at */
     while (!f->ended) {
+        news told;
+        const uint64_t heard = bv_bell_count(&f->bell);
         const uint64_t begin = bv_clock_ns();
-        take_incoming(f);
-        look(f);
-        const uint64_t used = bv_clock_ns() - begin;
-        const uint64_t pause = f->closed ? 10000000u : PERIOD_MS * 1000000u + 2 * used;
-        nanosleep(&(struct timespec){(time_t)(pause / 1000000000u), (long)(pause % 1000000000u)},
-                  NULL);
+        const bool all = f->closed || begin >= next;
+        take_incoming(f, &told);
+        look(f, all ? NULL : &told);
+        if (all) next = bv_clock_ns() + f->period_ns + 2 * (bv_clock_ns() - begin);
+        if (!f->ended) bv_bell_wait(&f->bell, heard, next);
     }
-    take_incoming(f);
-    look(f);
+    news unused;
+    take_incoming(f, &unused);
+    look(f, NULL);
     return NULL;
 }
 
-bv_status bv_feed_create(bv_store_pool *stores, bv_feed **out) {
+static void free_feed(bv_feed *f) {
+    bv_bell_destroy(&f->bell);
+    pthread_mutex_destroy(&f->lock);
+    bv_free(f);
+}
+
+bv_status bv_feed_create(bv_store_pool *stores, int period_ms, bv_feed **out) {
     bv_feed *f = bv_calloc(1, sizeof *f);
     if (!f) return bv_fail_memory("a feed");
     f->stores = stores;
+    f->period_ns = (uint64_t)period_ms * MILLISECOND;
     pthread_mutex_init(&f->lock, NULL);
+    bv_bell_init(&f->bell);
     if (pthread_create(&f->thread, NULL, run, f) != 0) {
-        pthread_mutex_destroy(&f->lock);
-        bv_free(f);
+        free_feed(f);
         return bv_fail(BV_CODE_MEMORY, "no thread for a feed");
     }
     *out = f;
@@ -138,6 +183,7 @@ bv_status bv_feed_create(bv_store_pool *stores, bv_feed **out) {
 
 void bv_feed_close(bv_feed *f) {
     f->closed = true;
+    bv_bell_ring(&f->bell);
 }
 
 void bv_feed_destroy(bv_feed **feed) {
@@ -145,8 +191,8 @@ void bv_feed_destroy(bv_feed **feed) {
     if (!f) return;
     f->closed = true;
     f->ended = true;
+    bv_bell_ring(&f->bell);
     pthread_join(f->thread, NULL);
-    pthread_mutex_destroy(&f->lock);
-    bv_free(f);
+    free_feed(f);
     *feed = NULL;
 }

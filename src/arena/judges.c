@@ -1,5 +1,7 @@
 #include "arena/judges.h"
 
+#include "base/bell.h"
+#include "base/clock.h"
 #include "base/memory.h"
 #include "store/store_pool.h"
 #include <pthread.h>
@@ -9,7 +11,7 @@
 #include <time.h>
 
 #define LEASE_MS 15000
-#define POLL_MS 25     /* between looks at an empty queue */
+#define POLL_MS 25     /* between looks at an empty queue, and of the heart at who is busy */
 #define TROUBLE_MS 500 /* before the store is tried again */
 #define THREADS_MAX 60
 
@@ -25,6 +27,7 @@ struct bv_judges {
     char store[1024], name[128];
     bv_store_pool *stores;
     _Atomic bool stopping;
+    bv_bell work; /* rings when there is some */
     pthread_mutex_t lock;
     pthread_t heart;
     seat seats[THREADS_MAX];
@@ -40,6 +43,10 @@ static void pause_ms(int ms) {
 static void tell(const bv_judges *j, bv_error *error) {
     if (j->options.log) j->options.log(j->options.context, bv_error_text(error));
     bv_error_free(&error);
+}
+
+static void note_change(const bv_judges *j, const bv_lease *lease) {
+    if (j->options.changed) j->options.changed(j->options.context, lease->submission_id);
 }
 
 /* ---- one submission ---- */
@@ -63,7 +70,10 @@ static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged)
         bv_error *error = bv_store_pool_take(j->stores, &s);
         if (!error) error = bv_queue_record(s, lease, j->name, &verdict, &held);
         if (s) bv_store_pool_give(j->stores, s);
-        if (!error) return; /* recorded, or another's by now */
+        if (!error) {
+            if (held) note_change(j, lease); /* else it is another's by now */
+            return;
+        }
         tell(j, bv_while(error, "recording the verdict on submission %lld",
                          (long long)lease->submission_id));
         if (j->stopping) return; /* another judges it again */
@@ -124,11 +134,15 @@ static void *run_seat(void *context) {
     bv_judges *j = t->judges;
     while (!j->stopping) {
         bv_lease lease;
+        const uint64_t heard = bv_bell_count(&j->work);
         if (!take(j, &lease)) {
-            pause_ms(POLL_MS);
+            if (!j->stopping)
+                bv_bell_wait(&j->work, heard,
+                             bv_clock_ns() + 1000000 * (uint64_t)j->options.poll_ms);
             continue;
         }
         set_busy(t, &lease);
+        note_change(j, &lease);
         judge(j, &lease);
         set_busy(t, NULL);
         bv_lease_free(&lease);
@@ -195,23 +209,31 @@ bv_status bv_judges_start(const bv_judges_options *options, bv_judges **out) {
     if (!j) return bv_fail_memory("judges");
     j->options = *options;
     if (!j->options.lease_ms) j->options.lease_ms = LEASE_MS;
+    if (!j->options.poll_ms) j->options.poll_ms = POLL_MS;
     snprintf(j->store, sizeof j->store, "%s", options->store);
     snprintf(j->name, sizeof j->name, "%s", options->name);
     j->options.store = j->store;
     pthread_mutex_init(&j->lock, NULL);
+    bv_bell_init(&j->work);
     *out = j;
     bv_error *error = start(j);
     if (error) bv_judges_stop(out);
     return error;
 }
 
+void bv_judges_wake(bv_judges *judges) {
+    bv_bell_ring(&judges->work);
+}
+
 void bv_judges_stop(bv_judges **judges) {
     bv_judges *j = *judges;
     if (!j) return;
     j->stopping = true;
+    bv_bell_ring_all(&j->work);
     for (int i = 0; i < j->started; i++) pthread_join(j->seats[i].thread, NULL);
     if (j->has_heart) pthread_join(j->heart, NULL);
     bv_store_pool_destroy(&j->stores);
+    bv_bell_destroy(&j->work);
     pthread_mutex_destroy(&j->lock);
     bv_free(j);
     *judges = NULL;

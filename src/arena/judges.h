@@ -32,13 +32,18 @@ typedef struct bv_judges_options {
     const char *name;  /* of this process, for people: "host:pid" */
     int threads;
     int64_t lease_ms; /* a judge that is silent for so long has lost its submission; 0: 15 s */
+    int64_t poll_ms;  /* between looks at an empty queue, unless bv_judges_wake calls; 0: 25 ms */
     bv_judge_call *judge;
-    void *context;
+    void *context; /* of judge, changed and log */
+    /* A submission was taken, or has its verdict. NULL: nobody wants to know. Any thread */
+    void (*changed)(void *context, int64_t submission_id);
     void (*log)(void *context, const char *text); /* trouble, one line; NULL: none. Any thread */
 } bv_judges_options;
 
 typedef struct bv_judges bv_judges;
 bv_status bv_judges_start(const bv_judges_options *options, bv_judges **out);
+/* Something was handed in: a judge that waits looks at once. Thread-safe, does not wait. */
+void bv_judges_wake(bv_judges *judges);
 /* What is being judged is judged to its end. NULL is legal. */
 void bv_judges_stop(bv_judges **judges);
 

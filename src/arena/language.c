@@ -38,6 +38,17 @@ static bv_status get_words(bv_arena *arena, const json_t *object, const char *ke
     return BV_OK;
 }
 
+static bv_status get_environment(bv_arena *arena, const json_t *object, const char *const **out) {
+    static const char key[] = "compile_environment";
+    BV_TRY(get_words(arena, object, key, out));
+    for (size_t i = 0; *out && (*out)[i]; i++) {
+        const char *equals = strchr((*out)[i], '=');
+        if (!equals || equals == (*out)[i])
+            return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of NAME=VALUE", key);
+    }
+    return BV_OK;
+}
+
 static bv_status get_binds(bv_arena *arena, const json_t *object, const char *name, const char *key,
                            bv_sandbox_root *root) {
     const json_t *list = json_object_get(object, key);
@@ -115,6 +126,7 @@ static bv_status fill(description *d, const json_t *object) {
     BV_TRY(get_name(d->arena, object, "title", &l->title));
     BV_TRY(get_file_name(d->arena, object, "source", &l->source));
     BV_TRY(get_words(d->arena, object, "compile", &l->compile));
+    BV_TRY(get_environment(d->arena, object, &l->compile_environment));
     BV_TRY(get_words(d->arena, object, "run", &l->run));
     if (!l->run) return bv_fail(BV_CODE_INPUT, "\"run\" is missing");
     if (l->compile) BV_TRY(get_file_name(d->arena, object, "artifact", &l->artifact));
@@ -130,7 +142,7 @@ static bv_status fill(description *d, const json_t *object) {
 
 static bv_status check_members(const json_t *object) {
     static const char *const known[] = {
-        "name", "title",         "source",    "compile",        "artifact",
+        "name", "title",         "source",    "compile",        "compile_environment", "artifact",
         "run",  "compile_binds", "run_binds", "compile_limits", "warm_python"};
     const char *key;
     json_t *value;
@@ -276,6 +288,7 @@ static bv_status run_compiler(bv_sandbox_pool *pool, const bv_language *language
     const bv_sandbox_wanted wanted = {language->artifact,
                                       (size_t)language->compile_limits.files_bytes};
     const bv_sandbox_job job = {.argv = language->compile,
+                                .env = language->compile_environment,
                                 .limits = language->compile_limits,
                                 .root = &language->compile_root,
                                 .files = files,

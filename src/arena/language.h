@@ -5,6 +5,8 @@
  *     name, title     "c", "C17 (gcc)"
  *     source          the name of the source in its box, "main.c"
  *     compile         words of the compiler's command; absent: nothing is compiled
+ *     compile_environment  the whole environment of the compiler, "NAME=VALUE"; absent: the usual
+ *                     PATH, HOME and LANG
  *     artifact        the file that it makes, which is all that gets out of the compiler's box
  *     run             words of the command that runs it
  *     compile_binds,  host folders that their boxes see, read-only; with "?" only if they exist
@@ -25,6 +27,7 @@
 typedef struct bv_language {
     const char *name, *title, *source, *artifact; /* artifact NULL: nothing is compiled */
     const char *const *compile;                   /* ends with NULL; NULL: nothing      */
+    const char *const *compile_environment;       /* ends with NULL; NULL: the usual    */
     const char *const *run;
     bv_sandbox_root compile_root, run_root;
     bv_sandbox_limits compile_limits;

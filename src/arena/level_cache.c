@@ -33,9 +33,9 @@ static void add_host_file(bv_sha256 *hash, const char *path) {
 
 static void add_language(bv_sha256 *hash, const char *name) {
     const bv_language *l = bv_language_find(name);
-    const char *const *const lines[] = {l->compile, l->run};
+    const char *const *const lines[] = {l->compile, l->run, l->compile_environment};
     add_text(hash, l->name);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         for (const char *const *word = lines[i]; word && *word; word++) add_text(hash, *word);
         if (lines[i]) add_host_file(hash, lines[i][0]);
     }

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 
 #define STORES 5 /* libuv's four workers, and the feed */
+#define FEED_PERIOD_MS 50
 
 static bool on_tick(void *context) {
     bv_site *site = context;
@@ -40,7 +41,8 @@ static bv_status build(bv_site *site) {
     BV_TRY(bv_store_pool_create(o->store, true, STORES, &site->stores));
     BV_TRY(prepare_tables(site));
     BV_TRY(bv_signups_create(o->signups_per_hour, &site->signups));
-    BV_TRY(bv_feed_create(site->stores, &site->feed));
+    const int period = o->feed_period_ms ? o->feed_period_ms : FEED_PERIOD_MS;
+    BV_TRY(bv_feed_create(site->stores, period, &site->feed));
     return bv_http_server_create(&http, &site->server);
 }
 
@@ -61,6 +63,10 @@ int bv_site_port(const bv_site *site) {
 
 bv_status bv_site_run(bv_site *site) {
     return bv_http_server_run(site->server);
+}
+
+void bv_site_tell(bv_site *site, int64_t submission_id) {
+    bv_feed_tell(site->feed, submission_id);
 }
 
 void bv_site_stop(bv_site *site) {

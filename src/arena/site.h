@@ -28,15 +28,19 @@ typedef struct bv_site_options {
     bv_submission_limits limits;
     int signups_per_hour; /* of one address; 0: no limit */
     int connections_per_address;
+    int feed_period_ms; /* between looks at what other processes judge (feed.h); 0: 50 */
     bv_http_log *log;
-    bool (*tick)(void *context); /* as in server.h */
-    void *context;               /* of log and tick */
+    bool (*tick)(void *context);      /* as in server.h */
+    void (*submitted)(void *context); /* something was handed in; NULL: nobody waits. Any thread */
+    void *context;                    /* of log, tick and submitted */
 } bv_site_options;
 
 typedef struct bv_site bv_site;
 bv_status bv_site_create(const bv_site_options *options, bv_site **out); /* listens */
 int bv_site_port(const bv_site *site);
 bv_status bv_site_run(bv_site *site); /* until it is stopped, or tick says false */
+/* The state of this submission has changed: who follows it is told at once. From any thread. */
+void bv_site_tell(bv_site *site, int64_t submission_id);
 void bv_site_stop(bv_site *site);     /* from any thread */
 void bv_site_destroy(bv_site **site); /* after run; NULL is legal */
 

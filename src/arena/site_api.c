@@ -171,6 +171,7 @@ static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const b
     }
     const bv_submission submission = {user.id, level->name, language, source, size};
     BV_TRY(bv_submission_create(s, &submission, &site->options.limits, &id, &why));
+    if (id && site->options.submitted) site->options.submitted(site->options.context);
     if (!id)
         bv_http_reply_error(x, 429, "%s", why);
     else

@@ -122,7 +122,7 @@ static void *work(void *argument) {
     }
 }
 
-static int usable_cores(void) {
+int bv_usable_cores(void) {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) == 0) return CPU_COUNT(&set);
     const long cores = sysconf(_SC_NPROCESSORS_ONLN);
@@ -149,7 +149,7 @@ static bool start_worker(bv_pool *pool, int part) {
 }
 
 bv_status bv_pool_create(int threads, bv_pool **out) {
-    const int cores = usable_cores();
+    const int cores = bv_usable_cores();
     if (threads == 0) threads = cores;
     BV_ASSERT(threads >= 1);
     bv_pool *pool = bv_malloc_aligned(sizeof *pool);

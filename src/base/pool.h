@@ -12,6 +12,8 @@
 
 typedef struct bv_pool bv_pool;
 
+int bv_usable_cores(void); /* that this process may run on */
+
 /* threads >= 1, never clamped (4 on 2 cores is legal); 0 means one a usable core. */
 bv_status bv_pool_create(int threads, bv_pool **out);
 void bv_pool_destroy(bv_pool **pool);

@@ -11,11 +11,15 @@
 #include "cli/languages_flag.h"
 #include "cli/load.h"
 #include "cli/machine_flags.h"
+#include "cli/policy_flag.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+
+#define FLOOD_MAX 100000 /* submissions of those who flood */
 
 static const bv_flag flag_table[] = {
     {.name = "levels",
@@ -35,7 +39,8 @@ static const bv_flag flag_table[] = {
     {.name = "attacks",
      .value = "DIR",
      .type = BV_FLAG_STRING,
-     .help = "folder of hostile .c and .py programs to mix in"},
+     .help = "an attack corpus to mix in: hostile .c, .py and .sh programs whose first lines "
+             "say the verdict they must get; canaries are set for them"},
     {.name = "attack-share",
      .value = "F",
      .type = BV_FLAG_DOUBLE,
@@ -43,6 +48,7 @@ static const bv_flag flag_table[] = {
      .max = 1,
      .fallback = "0.05",
      .help = "part of the submissions that are attacks, with --attacks"},
+    BV_POLICY_FLAG,
     {.name = "users",
      .value = "N",
      .type = BV_FLAG_INT,
@@ -110,134 +116,20 @@ static const bv_command command = {
 
 /* ---- clients ---- */
 
-/* The answer as JSON (free with json_decref). */
-static bv_status call(bv_http_client *client, const char *path, const char *key, json_t *body,
-                      int *status, json_t **out) {
-    bv_buffer text = {0};
-    bv_http_result r = {0};
-    char header[160] = "";
-    *out = NULL;
-    if (key) snprintf(header, sizeof header, "Authorization: Bearer %s\r\n", key);
-    bv_error *error = body ? bv_json_text(body, 0, &text) : BV_OK;
-    json_decref(body);
-    const bv_http_call wish = {
-        .path = path, .body = text.data, .size = text.size, .headers = header};
-    if (!error) error = bv_http_client_call(client, &wish, &r);
-    if (!error) error = bv_json_parse(r.body.data ? r.body.data : "", r.body.size, path, out);
-    *status = r.status;
-    bv_http_result_free(&r);
-    bv_buffer_free(&text);
-    return error;
-}
-
-static bv_error *unexpected(const char *path, int status, const json_t *answer) {
-    const char *text =
-        json_string_value(json_object_get(json_object_get(answer, "error"), "message"));
-    return bv_fail(BV_CODE_INPUT, "%s answered %d: %s", path, status, text ? text : "");
-}
-
-static bv_status sign_up(bv_load *l, bv_http_client *client, size_t user) {
-    char name[40];
-    int status;
-    json_t *answer;
-    snprintf(name, sizeof name, "load %08x %zu", (unsigned)bv_clock_wall_ms(), user);
-    BV_TRY(call(client, "/api/users", NULL,
-                json_pack("{ss ss}", "name", name, "kind", user % 2 ? "model" : "person"), &status,
-                &answer));
-    const char *key = json_string_value(json_object_get(answer, "key"));
-    bv_error *error = status == 201 && key ? BV_OK : unexpected("/api/users", status, answer);
-    if (!error) snprintf(l->keys[user], sizeof *l->keys, "%s", key);
-    json_decref(answer);
-    return error;
-}
-
-static void pause_ms(int ms) {
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
-}
-
-/* Hands in; while the arena says to wait (429, 503), waits, or gives up when it is enough. */
-static bv_status hand_in(bv_load *l, bv_http_client *client, const bv_load_program *p, size_t index,
-                         const char *key, int64_t *id) {
-    char path[256];
-    bv_buffer source = {0};
-    snprintf(path, sizeof path, "/api/levels/%s/submissions", p->level);
-    bv_error *error = bv_load_source(l, p, index, &source);
-    bool wait = true;
-    for (*id = 0; !error && wait && !l->enough;) {
-        int status;
-        json_t *answer;
-        error =
-            call(client, path, key,
-                 json_pack("{ss ss%}", "language", p->language, "source", source.data, source.size),
-                 &status, &answer);
-        if (error) break;
-        *id = json_integer_value(json_object_get(answer, "id"));
-        wait = status == 429 || status == 503;
-        if (status != 202 && !wait) error = unexpected(path, status, answer);
-        json_decref(answer);
-        l->retries += wait;
-        if (wait) pause_ms(50);
-    }
-    bv_buffer_free(&source);
-    return error;
-}
-
-static bool collect(void *context, const char *bytes, size_t size) {
-    bv_buffer_append(context, bytes, size);
-    return true;
-}
-
-/* The verdict in the last event, compared with what the program deserves. */
-static bv_status check_verdict(bv_load *l, const bv_load_program *p, const char *events) {
-    static const char mark[] = "event: verdict\ndata: ";
-    const char *data = events ? strstr(events, mark) : NULL;
-    json_t *submission;
-    if (!data) return bv_fail(BV_CODE_INPUT, "the events of %s ended without a verdict", p->name);
-    data += sizeof mark - 1;
-    BV_TRY(bv_json_parse(data, strcspn(data, "\n"), "event", &submission));
-    const char *verdict = json_string_value(json_object_get(submission, "verdict"));
-    if (!verdict || !strcmp(verdict, "accepted") != (p->kind == BV_LOAD_RIGHT)) {
-        l->unexpected++;
-        bv_cli_say("unexpected: %s got %s\n", p->name, verdict ? verdict : "nothing");
-    }
-    json_decref(submission);
-    return BV_OK;
-}
-
-static bv_status await(bv_load *l, bv_http_client *client, const bv_load_program *p,
-                       const char *key, int64_t id) {
-    char path[64], header[160];
-    bv_buffer events = {0};
-    bv_http_result r = {0};
-    snprintf(path, sizeof path, "/api/submissions/%lld/events", (long long)id);
-    snprintf(header, sizeof header, "Authorization: Bearer %s\r\n", key);
-    const bv_http_call wish = {.path = path,
-                               .headers = header,
-                               .piece = collect,
-                               .context = &events,
-                               .timeout_ms = 600000};
-    bv_error *error = bv_http_client_call(client, &wish, &r);
-    if (!error) error = check_verdict(l, p, events.data);
-    bv_http_result_free(&r);
-    bv_buffer_free(&events);
-    return error;
-}
-
 static bv_status sign_up_all(bv_load *l, bv_http_client *client) {
     const size_t users = (size_t)bv_flags_int(l->flags, "users");
     for (size_t user; (user = l->next_user++) < users && !l->failed;)
-        BV_TRY(sign_up(l, client, user));
+        BV_TRY(bv_load_sign_up(l, client, user));
     return BV_OK;
 }
 
 /* Hands the index-th submission in and waits for its verdict. */
-static bv_status submit(bv_load *l, bv_http_client *client, size_t index, const char *key) {
-    const bv_load_program *p = bv_load_choose(l, index);
-    bv_load_result r = {.program = p};
+static bv_status submit(bv_load *l, bv_http_client *client, size_t index, size_t user,
+                        const bv_load_program *program) {
+    bv_load_result r = {.program = program, .user = user};
     const double begin = bv_clock_seconds();
-    BV_TRY(hand_in(l, client, p, index, key, &r.id));
-    r.hand_in = bv_clock_seconds() - begin;
-    BV_TRY(await(l, client, p, key, r.id));
+    BV_TRY(bv_load_hand_in(l, client, index, &r));
+    BV_TRY(bv_load_await(l, client, &r));
     r.total = bv_clock_seconds() - begin;
     l->results[index] = r;
     l->done++;
@@ -247,31 +139,49 @@ static bv_status submit(bv_load *l, bv_http_client *client, size_t index, const 
 static bv_status submit_all(bv_load *l, bv_http_client *client) {
     const size_t users = (size_t)bv_flags_int(l->flags, "users");
     for (size_t i; (i = l->next++) < l->submissions && !l->failed;)
-        BV_TRY(submit(l, client, i, l->keys[i % users]));
+        BV_TRY(submit(l, client, i, i % users, bv_load_choose(l, i)));
     return BV_OK;
 }
 
 /* ---- one quiet user among many who flood ---- */
 
+static void pause_ms(int ms) {
+    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
+}
+
 static bv_status submit_quietly(bv_load *l, bv_http_client *client) {
     const size_t begin = l->next;
     for (size_t i = 0; i < l->submissions / 2 && !l->failed; i++) {
-        BV_TRY(submit(l, client, begin + i, l->keys[0]));
+        BV_TRY(submit(l, client, begin + i, 0, bv_load_choose_solution(l, i)));
         pause_ms((int)bv_flags_int(l->flags, "pause"));
     }
     l->next += l->submissions / 2;
     return BV_OK;
 }
 
-/* The first client is the quiet user; each other hands in as much as the arena takes. */
+/* Hands in as much as the arena takes until it is enough, then waits for all verdicts. */
+static bv_status flood(bv_load *l, bv_http_client *client, size_t user) {
+    for (size_t i; !l->enough && !l->failed && (i = l->next_flood++) < l->flood_max;) {
+        bv_load_result *r = &l->results[l->submissions + i];
+        const bv_load_program *program = bv_load_choose(l, i);
+        *r = (bv_load_result){.program = program, .user = user};
+        BV_TRY(bv_load_hand_in(l, client, l->submissions + i, r));
+        if (r->id)
+            l->flooded++;
+        else
+            r->program = NULL; /* it was enough before */
+    }
+    for (size_t i = 0; i < l->flood_max && !l->failed; i++) {
+        const bv_load_result *r = &l->results[l->submissions + i];
+        if (r->user == user && r->program) BV_TRY(bv_load_await(l, client, r));
+    }
+    return BV_OK;
+}
+
+/* The first client is the quiet user. */
 static bv_status submit_or_flood(bv_load *l, bv_http_client *client) {
     const size_t user = l->next_client++;
-    if (user > 0) {
-        int64_t id;
-        for (size_t i = 0; !l->enough && !l->failed; i++, l->flooded++)
-            BV_TRY(hand_in(l, client, bv_load_choose(l, i), i, l->keys[user], &id));
-        return BV_OK;
-    }
+    if (user > 0) return flood(l, client, user);
     pause_ms(1000); /* until their queues are full */
     bv_error *error = submit_quietly(l, client);
     l->enough = true;
@@ -357,25 +267,45 @@ static json_t *summaries(const bv_load *l) {
     return groups;
 }
 
+/* CPU time of this process, in seconds. */
+static double used_cpu(void) {
+    struct rusage u;
+    getrusage(RUSAGE_SELF, &u);
+    return (double)(u.ru_utime.tv_sec + u.ru_stime.tv_sec) +
+           1e-6 * (double)(u.ru_utime.tv_usec + u.ru_stime.tv_usec);
+}
+
+static bv_status judge_load(const bv_load *l) {
+    if (l->unexpected)
+        return bv_fail(BV_CODE_FAULT, "%zu verdicts were not as expected", (size_t)l->unexpected);
+    if (l->breaches)
+        return bv_fail(BV_CODE_FAULT, "%zu attacks got through a wall", (size_t)l->breaches);
+    return BV_OK;
+}
+
 /* `more`: members to add; taken. */
 static bv_status report(bv_load *l, double seconds, json_t *more) {
-    json_t *stages = NULL, *groups = summaries(l);
+    json_t *stages = NULL, *attacks = NULL, *groups = summaries(l);
+    const double cpu_ms = (used_cpu() - l->cpu_before) * 1e3 / (double)(l->done + l->flooded);
+    bv_cli_say("  the load itself used %.2f ms of CPU a submission, %.2f a user\n", cpu_ms,
+               l->cpu_of_user * 1e3);
     bv_error *error = bv_load_cost(l, &stages);
+    if (!error) error = bv_load_attacks_report(l, &attacks);
     json_t *o =
-        json_pack("{sI sI sf sf sI sI so}", "submissions", (json_int_t)l->done, "users",
+        json_pack("{sI sI sf sf sI sI sf sf so}", "submissions", (json_int_t)l->done, "users",
                   (json_int_t)bv_flags_int(l->flags, "users"), "seconds", seconds, "per_second",
                   (double)l->done / seconds, "unexpected", (json_int_t)l->unexpected, "retries",
-                  (json_int_t)l->retries, "groups", groups);
+                  (json_int_t)l->retries, "client_cpu_ms", cpu_ms, "client_cpu_ms_of_user",
+                  l->cpu_of_user * 1e3, "groups", groups);
     if (stages) json_object_set_new(o, "stages", stages);
+    if (attacks) json_object_set_new(o, "attacks", attacks);
     if (more) json_object_update(o, more);
     json_decref(more);
     if (!error && bv_flags_bool(l->flags, "json"))
         error = bv_cli_json(o);
     else
         json_decref(o);
-    if (!error && l->unexpected)
-        error = bv_fail(BV_CODE_FAULT, "%zu verdicts were not as expected", (size_t)l->unexpected);
-    return error;
+    return error ? error : judge_load(l);
 }
 
 /* ---- the two ways ---- */
@@ -425,11 +355,14 @@ static bv_status run(bv_load *l) {
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
     BV_TRY(bv_load_programs_gather(l));
     l->submissions = (size_t)bv_flags_int(l->flags, "submissions");
+    l->flood_max = flood ? FLOOD_MAX : 0;
     l->keys = bv_calloc((size_t)users, sizeof *l->keys);
-    l->results = bv_calloc(l->submissions, sizeof *l->results);
+    l->results = bv_calloc(l->submissions + l->flood_max, sizeof *l->results);
     if (!l->keys || !l->results) return bv_fail_memory("users");
-    const double begin = bv_clock_seconds();
+    const double begin = bv_clock_seconds(), cpu = used_cpu();
     BV_TRY(run_clients(l, sign_up_all, (int)bv_flags_int(l->flags, "clients")));
+    l->cpu_before = used_cpu();
+    l->cpu_of_user = (l->cpu_before - cpu) / (double)users;
     bv_cli_say("%lld users signed up in %.1f s\n", (long long)users, bv_clock_seconds() - begin);
     return flood ? run_flood(l, flood) : run_many(l);
 }

@@ -2,6 +2,7 @@
 #include "arena/level_set.h"
 #include "arena/tables.h"
 #include "base/clock.h"
+#include "base/pool.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define JUDGES_MAX 60
 #define STORE_FLAG                                                                                 \
     {                                                                                              \
         .name = "store", .value = "STORE", .type = BV_FLAG_STRING, .fallback = "arena.db",         \
@@ -42,9 +44,9 @@ static const bv_flag serve_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 0,
-     .max = 60,
-     .fallback = "2",
-     .help = "submissions judged at once in this process; 0 leaves it to beaver arena judge"},
+     .max = JUDGES_MAX,
+     .help = "submissions judged at once in this process (default: one for each core that may be "
+             "used); 0 leaves it to beaver arena judge"},
     {.name = "waiting",
      .value = "N",
      .type = BV_FLAG_INT,
@@ -89,9 +91,8 @@ static const bv_flag judge_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 1,
-     .max = 60,
-     .fallback = "2",
-     .help = "submissions judged at once"},
+     .max = JUDGES_MAX,
+     .help = "submissions judged at once (default: one for each core that may be used)"},
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
@@ -110,11 +111,20 @@ static const bv_command judge_command = {
 
 /* ---- what both do ---- */
 
+/* A judge and what it runs keep one core busy: a second one for it adds no rate, and lets programs
+ * whose wall time is limited wait. */
+static int judges_of(const bv_flags *flags) {
+    const int cores = bv_usable_cores();
+    if (bv_flags_given(flags, "judges")) return (int)bv_flags_int(flags, "judges");
+    return cores < JUDGES_MAX ? cores : JUDGES_MAX;
+}
+
 typedef struct arena_run {
     const bv_flags *flags;
     bv_sandbox_pool *pool;
     bv_level_set set;
-    bv_judges *judges;
+    bv_judges *judges; /* NULL: this process has none */
+    bv_site *site;     /* the same */
     const volatile sig_atomic_t *stop;
 } arena_run;
 
@@ -150,6 +160,21 @@ static bv_status begin(arena_run *run, int judges) {
     return BV_OK;
 }
 
+static bv_status judge(void *context, const bv_lease *lease, bv_judged *out) {
+    return bv_level_set_judge(&((arena_run *)context)->set, lease, out);
+}
+
+/* Judges and site of one process tell each other; those of others look now and then. */
+static void on_change(void *context, int64_t submission_id) {
+    const arena_run *run = context;
+    if (run->site) bv_site_tell(run->site, submission_id);
+}
+
+static void on_submission(void *context) {
+    const arena_run *run = context;
+    if (run->judges) bv_judges_wake(run->judges);
+}
+
 static bv_status start_judges(arena_run *run, int threads) {
     char host[64] = "?", name[96];
     gethostname(host, sizeof host - 1);
@@ -157,8 +182,9 @@ static bv_status start_judges(arena_run *run, int threads) {
     const bv_judges_options options = {.store = bv_flags_string(run->flags, "store"),
                                        .name = name,
                                        .threads = threads,
-                                       .judge = bv_level_set_judge,
-                                       .context = &run->set,
+                                       .judge = judge,
+                                       .context = run,
+                                       .changed = on_change,
                                        .log = bv_cli_log};
     return bv_judges_start(&options, &run->judges);
 }
@@ -208,16 +234,17 @@ static bv_status run_site(arena_run *run, int judges) {
         .signups_per_hour = (int)bv_flags_int(flags, "signups-per-hour"),
         .log = on_log,
         .tick = on_tick,
+        .submitted = on_submission,
         .context = run};
-    bv_site *site;
-    BV_TRY(bv_site_create(&options, &site));
+    BV_TRY(bv_site_create(&options, &run->site));
     bv_error *error = judges ? start_judges(run, judges) : BV_OK;
     if (!error) {
         bv_cli_say("serving %zu levels at http://%s:%d/ with %d judges\n", run->set.count,
-                   options.host, bv_site_port(site), judges);
-        error = bv_site_run(site);
+                   options.host, bv_site_port(run->site), judges);
+        error = bv_site_run(run->site);
     }
-    bv_site_destroy(&site);
+    bv_judges_stop(&run->judges); /* they tell the site */
+    bv_site_destroy(&run->site);
     return error;
 }
 
@@ -226,7 +253,7 @@ bv_status bv_arena_serve(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&serve_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     arena_run run = {.flags = flags};
-    const int judges = (int)bv_flags_int(flags, "judges");
+    const int judges = judges_of(flags);
     allow_many_files();
     bv_error *error = begin(&run, judges);
     if (!error) error = run_site(&run, judges);
@@ -252,7 +279,7 @@ bv_status bv_arena_judge(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&judge_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     arena_run run = {.flags = flags};
-    const int judges = (int)bv_flags_int(flags, "judges");
+    const int judges = judges_of(flags);
     bv_error *error = begin(&run, judges);
     if (!error) error = prepare_store(bv_flags_string(flags, "store"));
     if (!error) error = start_judges(&run, judges);

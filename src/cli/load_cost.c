@@ -19,6 +19,7 @@ typedef struct costs {
     bv_load_result *results; /* by id */
     size_t count;
     size_t judged, again;
+    size_t followed; /* whose user waited: what HAND_IN and TOLD are of */
     double sums[STAGES];
     int64_t runs;
 } costs;
@@ -46,8 +47,11 @@ static bv_status take(void *context, const bv_row *row) {
     c->again += bv_row_int(row, 1) > 1;
     c->runs += bv_row_int(row, 7);
     c->sums[RECORD] += in_arena - judging;
-    c->sums[HAND_IN] += r->hand_in * 1e3;
-    c->sums[TOLD] += (r->total - r->hand_in) * 1e3 - in_arena;
+    if (r->total > 0) {
+        c->followed++;
+        c->sums[HAND_IN] += r->hand_in * 1e3;
+        c->sums[TOLD] += (r->total - r->hand_in) * 1e3 - in_arena;
+    }
     return BV_OK;
 }
 
@@ -60,10 +64,14 @@ static bv_status read_verdicts(costs *c, bv_store *store) {
         BV_VALUES(bv_int(c->results[0].id), bv_int(c->results[c->count - 1].id)), take, c);
 }
 
+static double mean(const costs *c, int stage) {
+    const size_t count = stage == HAND_IN || stage == TOLD ? c->followed : c->judged;
+    return count ? c->sums[stage] / (double)count : 0;
+}
+
 static void say(const costs *c) {
     bv_cli_say("  stage        mean of a submission\n");
-    for (int i = 0; i < STAGES; i++)
-        bv_cli_say("  %-11s %8.1f ms\n", names[i], c->sums[i] / (double)c->judged);
+    for (int i = 0; i < STAGES; i++) bv_cli_say("  %-11s %8.1f ms\n", names[i], mean(c, i));
     bv_cli_say("  %.1f boxes ran each, %.1f ms a box; %zu were judged again\n",
                (double)c->runs / (double)c->judged, c->runs ? c->sums[RUN] / (double)c->runs : 0.0,
                c->again);
@@ -72,8 +80,7 @@ static void say(const costs *c) {
 static json_t *to_json(const costs *c) {
     json_t *o = json_pack("{sI sI sI}", "judged", (json_int_t)c->judged, "judged_again",
                           (json_int_t)c->again, "runs", (json_int_t)c->runs);
-    for (int i = 0; i < STAGES; i++)
-        json_object_set_new(o, keys[i], json_real(c->sums[i] / (double)c->judged));
+    for (int i = 0; i < STAGES; i++) json_object_set_new(o, keys[i], json_real(mean(c, i)));
     return o;
 }
 
@@ -93,9 +100,10 @@ bv_status bv_load_cost(const bv_load *l, json_t **out) {
     if (!url) return BV_OK;
     bv_store *store;
     BV_TRY(bv_store_open(url, false, &store));
-    c.results = bv_calloc(l->submissions + 1, sizeof *c.results);
+    const size_t all = l->submissions + l->flood_max;
+    c.results = bv_calloc(all + 1, sizeof *c.results);
     bv_error *error = c.results ? BV_OK : bv_fail_memory("results");
-    for (size_t i = 0; !error && i < l->submissions; i++)
+    for (size_t i = 0; !error && i < all; i++)
         if (l->results[i].program) c.results[c.count++] = l->results[i];
     if (!error) qsort(c.results, c.count, sizeof *c.results, compare);
     if (!error && c.count) error = measure(&c, store);

@@ -4,40 +4,24 @@
  * root, as an ordinary one. All run side by side, so they are each other's neighbours, next to
  * canaries: a file, a process, a TCP port, an abstract socket, and secrets in the environment.
  *
- * The first lines of an attack, "// key: value" or "# key: value":
- *
- *   attack       what it tries
- *   verdict      one or more words, any of which is right; "verdict user:" and "verdict nested:"
- *                (or "verdict user nested:") hold there instead
- *   compile      the same for the compiler, in whose box the attack then happens
- *   limits       cpu=300ms wall=2s memory=64M files=16M pids=8: beside the defaults
- *   policy       only under this one
- *   machine      only on this one
- *   language     instead of the one that the suffix names
- *   fetch        NAME absent|small: what may come out of a file
- *   file         one more file with this name in the compiler's box
- *   within       its box must be gone by then
+ * What the first lines of an attack say: src/arena/attack_notes.h.
  */
 #include "support/boxes.h"
 
+#include "arena/attack_notes.h"
+#include "arena/canaries.h"
 #include "arena/language.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/utsname.h>
 #include <sys/wait.h>
 
-#include <netinet/in.h>
-
 #define ATTACKS_MAX 256
 #define THREADS 4
-#define SECRET "SECRET-of-the-host-7c1f"
+#define SECRET BV_CANARY_SECRET
 
 typedef struct attack {
     char name[64];
@@ -62,72 +46,15 @@ typedef struct mode {
 
 /* ---- the first lines ---- */
 
-/* The value of a key into `value`; the `nth` line that has it. */
 static bool header(const attack *a, const char *key, int nth, char *value, size_t size) {
-    for (const char *line = a->text.data; *line == '/' || *line == '#';) {
-        const char *at = line + strspn(line, "/# ");
-        const size_t length = strlen(key);
-        const char *end = line + strcspn(line, "\n");
-        if (!strncmp(at, key, length) && at[length] == ':' && nth-- == 0) {
-            at += length + 1 + strspn(at + length + 1, " ");
-            snprintf(value, size, "%.*s", (int)(end - at), at);
-            return true;
-        }
-        if (!*end) break;
-        line = end + 1;
-    }
-    return false;
-}
-
-static bool is_one_of(const char *word, const char *list) {
-    const size_t length = strlen(word);
-    for (const char *at = list; (at = strstr(at, word)); at++)
-        if ((at == list || at[-1] == ' ') && (!at[length] || at[length] == ' ')) return true;
-    return false;
-}
-
-static bool expected_verdict(const attack *a, const mode *m, char *list, size_t size) {
-    const bool nested = m->policy == BV_POLICY_NESTED;
-    if (m->user && nested && header(a, "verdict user nested", 0, list, size)) return true;
-    if (m->user && header(a, "verdict user", 0, list, size)) return true;
-    if (nested && header(a, "verdict nested", 0, list, size)) return true;
-    return header(a, "verdict", 0, list, size);
-}
-
-static uint64_t quantity(const char *text) {
-    char *end;
-    const double value = strtod(text, &end);
-    const double factor = !strncmp(end, "ms", 2) ? 1e6
-                          : *end == 's'          ? 1e9
-                          : *end == 'M'          ? 1e6
-                          : *end == 'k'          ? 1e3
-                                                 : 1;
-    return (uint64_t)(value * factor);
+    return bv_attack_note(a->text.data, key, nth, value, size);
 }
 
 static void read_limits(const attack *a, bv_sandbox_limits *l) {
-    char line[256];
     bv_sandbox_limits_default(l);
     /* The machine may be busy: only who waits for it needs a short one, and says so. */
     l->wall_ns = 20000000000, l->cpu_ns = 5000000000;
-    if (!header(a, "limits", 0, line, sizeof line)) return;
-    for (const char *at = line; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
-        const char *value = strchr(at, '=');
-        assert_non_null(value);
-        const uint64_t number = quantity(value + 1);
-        if (!strncmp(at, "cpu=", 4))
-            l->cpu_ns = number;
-        else if (!strncmp(at, "wall=", 5))
-            l->wall_ns = number;
-        else if (!strncmp(at, "memory=", 7))
-            l->memory_bytes = number;
-        else if (!strncmp(at, "files=", 6))
-            l->files_bytes = number;
-        else if (!strncmp(at, "pids=", 5))
-            l->pids = (uint32_t)number;
-        else
-            fail_msg("%s: unknown limit %s", a->name, at);
-    }
+    assert_ok(bv_attack_limits(a->text.data, l));
 }
 
 /* ---- an attack ---- */
@@ -144,7 +71,7 @@ static void check_result(mode *m, const attack *a, const char *expected,
                          const bv_sandbox_result *r) {
     const char *output = r->output.data ? r->output.data : "";
     const char *errors = r->error.data ? r->error.data : "";
-    if (!is_one_of(bv_sandbox_verdict_name(r->verdict), expected))
+    if (!bv_attack_has_word(expected, bv_sandbox_verdict_name(r->verdict)))
         complain(m, a, "the wrong verdict", r);
     if (r->policy != m->policy) complain(m, a, "the wrong policy", r);
     if (strstr(output, "BREACH") || strstr(errors, "BREACH")) complain(m, a, "a breach", r);
@@ -171,7 +98,7 @@ static void run_attack(mode *m, const attack *a, const bv_artifact *artifact) {
         assert_true(sscanf(line, "%63s %31s", name, want) >= 1);
         job.wanted = &wanted, job.wanted_count = 1;
     }
-    assert_true(expected_verdict(a, m, expected, sizeof expected));
+    assert_true(bv_attack_verdicts(a->text.data, m->policy, m->user, expected, sizeof expected));
     const uint64_t begin = bv_clock_ns();
     bv_error *error = bv_sandbox_run(m->pool, &job, &r);
     if (error) {
@@ -182,7 +109,8 @@ static void run_attack(mode *m, const attack *a, const bv_artifact *artifact) {
         check_result(m, a, expected, &r);
         check_fetched(m, a, want, &r);
     }
-    if (header(a, "within", 0, line, sizeof line) && bv_clock_ns() - begin > quantity(line))
+    if (header(a, "within", 0, line, sizeof line) &&
+        bv_clock_ns() - begin > bv_attack_quantity(line))
         complain(m, a, "it took too long", &r);
     bv_sandbox_result_free(&r);
 }
@@ -266,23 +194,21 @@ static void read_corpus(void) {
     size_t count;
     assert_ok(bv_dir_list(folder, &names, &count));
     for (size_t i = 0; i < count; i++) {
-        const char *suffix = strrchr(names[i], '.');
+        char language[32];
+        bv_buffer text = {0};
         snprintf(path, sizeof path, "%s/%s", folder, names[i]);
-        if (!strcmp(names[i], "attack.h"))
-            assert_ok(bv_file_read(path, &helper));
-        else if (suffix) {
-            char language[32];
+        assert_ok(bv_file_read(path, &text));
+        if (!strcmp(names[i], "attack.h")) {
+            helper = text;
+        } else if (bv_attack_language(names[i], text.data, language, sizeof language)) {
             assert_true(attack_count < ATTACKS_MAX);
             attack *a = &attacks[attack_count++];
             snprintf(a->name, sizeof a->name, "%s", names[i]);
-            assert_ok(bv_file_read(path, &a->text));
-            if (!header(a, "language", 0, language, sizeof language))
-                snprintf(language, sizeof language, "%s",
-                         !strcmp(suffix, ".py")   ? "python"
-                         : !strcmp(suffix, ".sh") ? "shell"
-                                                  : "c");
+            a->text = text;
             a->language = bv_language_find(language);
             assert_non_null(a->language);
+        } else {
+            bv_buffer_free(&text);
         }
         bv_free(names[i]);
     }
@@ -305,79 +231,24 @@ static void prepare(bv_sandbox_policy policy) {
                     header(&attacks[i], "compile", 0, unused, sizeof unused));
 }
 
-/* ---- canaries ---- */
-
-typedef struct canaries {
-    char *folder, file[4200];
-    int port_socket, abstract_socket, port;
-    char abstract[64];
-    pid_t process;
-} canaries;
-
-static void set_canaries(canaries *c) {
-    c->folder = make_folder();
-    assert_int_equal(chmod(c->folder, 0777), 0);
-    snprintf(c->file, sizeof c->file, "%s/file", c->folder);
-    assert_ok(bv_file_write(c->file, SECRET, strlen(SECRET)));
-    assert_int_equal(chmod(c->file, 0666), 0);
-    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof in;
-    c->port_socket = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(c->port_socket, (struct sockaddr *)&in, sizeof in), 0);
-    assert_int_equal(listen(c->port_socket, 8), 0);
-    assert_int_equal(getsockname(c->port_socket, (struct sockaddr *)&in, &size), 0);
-    c->port = ntohs(in.sin_port);
-    struct sockaddr_un un = {.sun_family = AF_UNIX};
-    snprintf(c->abstract, sizeof c->abstract, "beaver-canary-%d", (int)getpid());
-    memcpy(un.sun_path + 1, c->abstract, strlen(c->abstract));
-    c->abstract_socket = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    size = (socklen_t)(sizeof un.sun_family + 1 + strlen(c->abstract));
-    assert_int_equal(bind(c->abstract_socket, (struct sockaddr *)&un, size), 0);
-    assert_int_equal(listen(c->abstract_socket, 8), 0);
-    c->process = fork();
-    if (c->process == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        for (;;) pause();
-    }
-}
-
-static void check_canaries(canaries *c) {
-    bv_buffer text = {0};
-    assert_ok(bv_file_read(c->file, &text));
-    assert_string_equal(text.data, SECRET);
-    bv_buffer_free(&text);
-    assert_int_equal(accept(c->port_socket, NULL, NULL), -1);
-    assert_int_equal(accept(c->abstract_socket, NULL, NULL), -1);
-    assert_int_equal(waitpid(c->process, NULL, WNOHANG), 0);
-    kill(c->process, SIGKILL);
-    waitpid(c->process, NULL, 0);
-    close(c->port_socket), close(c->abstract_socket);
-    remove_folder(c->folder);
-}
-
 /* ---- modes ---- */
 
 static bool run_mode(const boxes_mode *kind, void *unused) {
     (void)unused;
     mode m = {.policy = kind->policy, .user = kind->user};
-    canaries c;
+    bv_canaries c;
     pthread_t threads[THREADS];
-    char file[4300], process[64], port[64], abstract[96];
     const bool nested = m.policy == BV_POLICY_NESTED;
     /* Whatever outlives its box becomes a child of ours, and is found at the end. */
     assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
-    set_canaries(&c);
-    snprintf(file, sizeof file, "CANARY_FILE=%s", c.file);
-    snprintf(process, sizeof process, "CANARY_PID=%d", (int)c.process);
-    snprintf(port, sizeof port, "CANARY_PORT=%d", c.port);
-    snprintf(abstract, sizeof abstract, "CANARY_ABSTRACT=%s", c.abstract);
+    assert_ok(bv_canaries_set(&c));
     const char *const env[] = {"PATH=/usr/bin:/bin",
                                "HOME=/work",
                                "LANG=C.UTF-8",
-                               file,
-                               process,
-                               port,
-                               abstract,
+                               c.words[0],
+                               c.words[1],
+                               c.words[2],
+                               c.words[3],
                                nested ? "CANARY_NESTED=1" : "CANARY_FULL=1",
                                nested && m.user ? "CANARY_SHARED_USER=1" : NULL,
                                NULL};
@@ -388,7 +259,8 @@ static bool run_mode(const boxes_mode *kind, void *unused) {
         assert_int_equal(pthread_create(&threads[i], NULL, worker, &m), 0);
     for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
     bv_sandbox_pool_destroy(&m.pool);
-    check_canaries(&c);
+    assert_ok(bv_canaries_check(&c));
+    bv_canaries_remove(&c);
     for (int i = 0; i < 400 && waitpid(-1, NULL, WNOHANG) >= 0; i++) usleep(5000);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
     print_message("%s: %d attacks, %d failures\n", boxes_mode_name(kind), m.done, m.failures);

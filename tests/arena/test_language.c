@@ -45,6 +45,31 @@ static void run_language(bv_sandbox_pool *pool, const bv_language *language) {
     bv_artifact_free(&a);
 }
 
+/* What a program in C loads by itself: the unwinder of threads that end or are cancelled, and the
+ * vector functions that -Ofast calls. */
+static void test_libraries(void **state) {
+    (void)state;
+    static const char text[] =
+        "#pragma GCC optimize(\"Ofast\")\n#include <math.h>\n#include <pthread.h>\n"
+        "#include <stdio.h>\n"
+        "static void *leave(void *x) { pthread_exit(x); }\n"
+        "static void *stay(void *x) { for (;;) pthread_testcancel(); return x; }\n"
+        "static double v[64];\n"
+        "int main(void) {\n    int a, b;\n    pthread_t t;\n    void *end;\n"
+        "    if (scanf(\"%d%d\", &a, &b) != 2) return 1;\n"
+        "    for (int i = 0; i < 64; i++) v[i] = sin((double)(i * a)) + b;\n"
+        "    if (pthread_create(&t, NULL, leave, &a) || pthread_join(t, &end)) return 2;\n"
+        "    if (pthread_create(&t, NULL, stay, NULL) || pthread_cancel(t)) return 4;\n"
+        "    pthread_join(t, NULL);\n"
+        "    printf(\"%d\\n\", (int)v[0] + *(int *)end);\n    return 3;\n}\n";
+    const bv_sandbox_file source = {.name = "x", .bytes = text, .size = sizeof text - 1};
+    bv_sandbox_pool *pool = boxes_open(1);
+    bv_artifact a;
+    run_source(pool, bv_language_find("c"), &source, &a);
+    bv_artifact_free(&a);
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A binary that somebody links statically, here by a description of our own, and brings along. */
 static void test_static(void **state) {
     (void)state;
@@ -261,6 +286,9 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
            "\"compile_limits\": {\"cpu_ms\": -1}}",
            "out of range");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
+           "\"compile_environment\": [\"LANG=C\", \"=x\"]}",
+           "NAME=VALUE");
 }
 
 static void mangle(char *text, size_t size, uint32_t seed) {
@@ -274,7 +302,7 @@ static void test_mangled_descriptions(void **state) {
     (void)state;
     size_t accepted = 0;
     for (uint32_t seed = 0; seed < 20000; seed++) {
-        char text[2048];
+        char text[4096];
         const char *good = bv_language_texts[seed % bv_language_text_count].text;
         const size_t size = strlen(good);
         assert_true(size < sizeof text);
@@ -336,9 +364,13 @@ static void test_cgroup_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_built_in),         cmocka_unit_test(test_static),
-        cmocka_unit_test(test_static_nonsense),  cmocka_unit_test(test_warm_python),
-        cmocka_unit_test(test_bad_descriptions), cmocka_unit_test(test_mangled_descriptions),
+        cmocka_unit_test(test_built_in),
+        cmocka_unit_test(test_static),
+        cmocka_unit_test(test_libraries),
+        cmocka_unit_test(test_static_nonsense),
+        cmocka_unit_test(test_warm_python),
+        cmocka_unit_test(test_bad_descriptions),
+        cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,6 +36,8 @@ static bv_site_level levels[] = {
      .deadline_ms = 1000},
 };
 
+static _Atomic bool held; /* judgings of sources that say so do not end */
+
 static void sleep_ms(int ms) {
     nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
 }
@@ -43,6 +45,7 @@ static void sleep_ms(int ms) {
 static bv_status fake(void *context, const bv_lease *lease, bv_judged *out) {
     (void)context;
     sleep_ms((int)strtol(lease->source.data, NULL, 10));
+    while (held && strstr(lease->source.data, "held")) sleep_ms(1);
     const bool wrong = strstr(lease->source.data, "wrong") != NULL;
     snprintf(out->verdict, sizeof out->verdict, wrong ? "wrong-answer" : "accepted");
     out->points = 10;
@@ -57,7 +60,20 @@ static void *serve(void *context) {
     return NULL;
 }
 
-static void begin_site(bv_submission_limits limits, int signups) {
+static void on_change(void *context, int64_t submission_id) {
+    (void)context;
+    bv_site_tell(site, submission_id);
+}
+
+static void on_submission(void *context) {
+    (void)context;
+    bv_judges_wake(judges);
+}
+
+#define HOUR_MS 3600000
+
+/* Site and judges look for news by themselves, or (`told`) only when they tell each other. */
+static void begin(bv_submission_limits limits, int signups, bool told) {
     folder = make_folder();
     snprintf(store, sizeof store, "%s/arena.db", folder);
     examples = json_pack("[{ss ss ss}]", "name", "1", "input", "a\n", "output", "a\n");
@@ -66,12 +82,23 @@ static void begin_site(bv_submission_limits limits, int signups) {
                                      .levels = levels,
                                      .level_count = 2,
                                      .limits = limits,
-                                     .signups_per_hour = signups};
+                                     .signups_per_hour = signups,
+                                     .feed_period_ms = told ? HOUR_MS : 0,
+                                     .submitted = told ? on_submission : NULL};
     assert_ok(bv_site_create(&options, &site));
     snprintf(url, sizeof url, "http://127.0.0.1:%d", bv_site_port(site));
-    assert_int_equal(pthread_create(&thread, NULL, serve, site), 0);
-    const bv_judges_options judging = {.store = store, .name = "test", .threads = 2, .judge = fake};
+    const bv_judges_options judging = {.store = store,
+                                       .name = "test",
+                                       .threads = 2,
+                                       .poll_ms = told ? HOUR_MS : 0,
+                                       .judge = fake,
+                                       .changed = told ? on_change : NULL};
     assert_ok(bv_judges_start(&judging, &judges));
+    assert_int_equal(pthread_create(&thread, NULL, serve, site), 0);
+}
+
+static void begin_site(bv_submission_limits limits, int signups) {
+    begin(limits, signups, false);
 }
 
 static void end_site(void) {
@@ -145,18 +172,25 @@ static bool collect(void *context, const char *bytes, size_t size) {
     return true;
 }
 
-/* Follows the events to their end; seconds until then. */
-static double follow(user *u, int64_t id, bv_buffer *events) {
+typedef bool piece_call(void *context, const char *bytes, size_t size);
+
+/* Follows the events to their end. */
+static void follow_by(user *u, int64_t id, piece_call *piece, bv_buffer *events) {
     char path[64];
     bv_http_result r;
-    const double began = bv_clock_seconds();
     snprintf(path, sizeof path, "/api/submissions/%lld/events", (long long)id);
     assert_ok(bv_http_client_call(
         u->client,
-        &(bv_http_call){.path = path, .headers = u->headers, .piece = collect, .context = events},
+        &(bv_http_call){.path = path, .headers = u->headers, .piece = piece, .context = events},
         &r));
     assert_int_equal(r.status, 200);
     bv_http_result_free(&r);
+}
+
+/* Seconds until the verdict. */
+static double follow(user *u, int64_t id, bv_buffer *events) {
+    const double began = bv_clock_seconds();
+    follow_by(u, id, collect, events);
     assert_non_null(strstr(events->data, "event: verdict\n"));
     return bv_clock_seconds() - began;
 }
@@ -208,6 +242,30 @@ static void test_story(void **state) {
     bv_buffer_free(&events);
     bv_http_client_destroy(&ada.client);
     bv_http_client_destroy(&model.client);
+    end_site();
+}
+
+static bool release(void *context, const char *bytes, size_t size) {
+    collect(context, bytes, size);
+    if (strstr(((bv_buffer *)context)->data, "\"state\": \"running\"")) held = false;
+    return true;
+}
+
+/* Nobody looks for news by himself for an hour: each judging, and each event of it, comes because
+ * it was told of. A judging ends only after its client has heard that it runs. */
+static void test_told(void **state) {
+    (void)state;
+    begin(BV_SUBMISSION_LIMITS_DEFAULT, 0, true);
+    user ada;
+    sign_up(&ada, "Ada", "person");
+    for (int i = 0; i < 5; i++) {
+        bv_buffer events = {0};
+        held = true;
+        follow_by(&ada, submit(&ada, "0 held"), release, &events);
+        assert_non_null(strstr(events.data, "event: verdict\n"));
+        bv_buffer_free(&events);
+    }
+    bv_http_client_destroy(&ada.client);
     end_site();
 }
 
@@ -345,9 +403,8 @@ static void test_flood(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_story),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_story),    cmocka_unit_test(test_told),
+        cmocka_unit_test(test_refusals), cmocka_unit_test(test_store_away),
         cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
