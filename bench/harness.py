@@ -40,7 +40,7 @@ def beaver(*words, timeout=600):
         done = subprocess.run([BEAVER, *map(str, words), "--json"], capture_output=True, text=True,
                               timeout=timeout, env=environment(), check=False)
     except subprocess.TimeoutExpired as late:
-        raise Late(f"beaver {words[0]} {words[1]}: more than {timeout} s") from late
+        raise Late(f"beaver {words[0]} {words[1]}: more than {timeout:.0f} s") from late
     if done.returncode:
         raise RuntimeError(f"beaver {' '.join(map(str, words))}: {done.stderr.strip()}")
     return json.loads(done.stdout.strip().split("\n")[-1])
@@ -73,7 +73,7 @@ class Peer:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         if not select.select([self.process.stdout], [], [], timeout)[0]:
-            raise Late(f"{self.name}: more than {timeout} s")
+            raise Late(f"{self.name}: more than {timeout:.0f} s")
         answer = self.process.stdout.readline()
         if not answer:
             raise RuntimeError(f"{self.name} ended without an answer to {line}")
