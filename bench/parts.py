@@ -158,15 +158,16 @@ SEEDS = 5
 def quality(options):
     """nanoGPT's loss, about 1.88, in the shortest time: preset char-fast, each seed in turns with
     steps of PyTorch (eager), of which nanoGPT makes 2,000."""
-    return time_to_quality("char-fast", SEEDS, options.seconds)
+    return time_to_quality("char-fast", SEEDS, lambda: NANO_STEPS * eager_step(options.seconds))
 
 
 def best(options):
-    """The loss of nanoGPT's large setting, 1.4697, as far as char-best comes."""
-    return time_to_quality("char-best", 1, options.seconds)
+    """The loss of nanoGPT's large setting, 1.4697 after 3 minutes of a GPU, as far as char-best
+    comes; no peer of ours trains that here."""
+    return time_to_quality("char-best", 1, None)
 
 
-def time_to_quality(preset, seeds, seconds):
+def time_to_quality(preset, seeds, peer):
     text = texts.shakespeare()
     if not text:
         say("no $BEAVER_DATA/text/tinyshakespeare.txt")
@@ -175,8 +176,8 @@ def time_to_quality(preset, seeds, seconds):
     with tempfile.TemporaryDirectory(prefix="beaver-bench-") as folder:
         for seed in range(1, seeds + 1):
             train_and_judge(text, preset, seed, folder, row)
-            if installed("torchrun"):
-                row["peer_seconds"].append(NANO_STEPS * eager_step(seconds))
+            if peer and installed("torchrun"):
+                row["peer_seconds"].append(peer())
     for key in ("seconds", "loss", "peer_seconds"):
         row[key] = series(row[key]) if row[key] else None
     return [row]
