@@ -104,13 +104,17 @@ def training(preset, shape, options, steps, extra):
     return list(rows.values())
 
 
+def flags_of(shape):
+    return [w for key, value in shape.items()
+            for w in ([f"--{key}", value] if value else [f"--{key}"])]
+
+
 def name_of(mode):
     return "compiled" if mode else "eager"
 
 
 def peer_training(shape, dtype, mode, options, steps, rows, steady, ours):
-    words = [w for key, value in shape.items() for w in ([f"--{key}", value] if value else
-                                                         [f"--{key}"])]
+    words = flags_of(shape)
     begin = time.monotonic()
     with script("gpt.py", *words, *mode, "--dtype", dtype, "--warm-up", 0, "--serve") as peer:
         peer.ask("1", options.seconds)  # compiles, and warms up
@@ -201,9 +205,7 @@ def train_and_judge(text, preset, seed, folder, row):
 
 def eager_step(seconds):
     """Seconds of a step of nanoGPT's setting in PyTorch."""
-    words = [w for key, value in NANO.items()
-             for w in ([f"--{key}", value] if value else [f"--{key}"])]
-    with script("gpt.py", *words, "--warm-up", 0, "--serve") as peer:
+    with script("gpt.py", *flags_of(NANO), "--warm-up", 0, "--serve") as peer:
         peer.ask("3", seconds)
         rate = peer.ask("30", seconds)["tokens_per_s"]
     return NANO["batch"] * NANO["context"] / rate

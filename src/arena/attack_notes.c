@@ -1,7 +1,7 @@
 #include "arena/attack_notes.h"
 
+#include "base/quantity.h"
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 bool bv_attack_note(const char *text, const char *key, int nth, char *value, size_t size) {
@@ -37,36 +37,42 @@ bool bv_attack_verdicts(const char *text, bv_sandbox_policy policy, bool user, c
            bv_attack_note(text, "verdict", 0, list, size);
 }
 
-uint64_t bv_attack_quantity(const char *text) {
-    char *end;
-    const double value = strtod(text, &end);
-    const double factor = !strncmp(end, "ms", 2) ? 1e6
-                          : *end == 's'          ? 1e9
-                          : *end == 'M'          ? 1e6
-                          : *end == 'k'          ? 1e3
-                                                 : 1;
-    return (uint64_t)(value * factor);
+bool bv_attack_happens(const char *text, bv_sandbox_policy policy, const char *machine) {
+    char value[64];
+    if (bv_attack_note(text, "machine", 0, value, sizeof value) && strcmp(value, machine) != 0)
+        return false;
+    return !bv_attack_note(text, "policy", 0, value, sizeof value) ||
+           !strcmp(value, bv_sandbox_policy_name(policy));
+}
+
+/* One "name=quantity". */
+static bv_status read_limit(const char *word, bv_sandbox_limits *l) {
+    uint64_t pids = 0;
+    const struct {
+        const char *name;
+        bool (*parse)(const char *, uint64_t *);
+        uint64_t *to;
+    } all[] = {{"cpu=", bv_parse_duration, &l->cpu_ns},
+               {"wall=", bv_parse_duration, &l->wall_ns},
+               {"memory=", bv_parse_bytes, &l->memory_bytes},
+               {"files=", bv_parse_bytes, &l->files_bytes},
+               {"pids=", bv_parse_bytes, &pids}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const size_t length = strlen(all[i].name);
+        if (strncmp(word, all[i].name, length) != 0) continue;
+        if (!all[i].parse(word + length, all[i].to))
+            return bv_fail(BV_CODE_INPUT, "an attack's limit \"%s\" is no quantity", word);
+        if (all[i].to == &pids) l->pids = (uint32_t)pids;
+        return BV_OK;
+    }
+    return bv_fail(BV_CODE_INPUT, "an attack's limits have no \"%s\"", word);
 }
 
 bv_status bv_attack_limits(const char *text, bv_sandbox_limits *l) {
     char line[256];
     if (!bv_attack_note(text, "limits", 0, line, sizeof line)) return BV_OK;
-    for (const char *at = line; *at; at += strcspn(at, " "), at += strspn(at, " ")) {
-        const char *value = strchr(at, '=');
-        const uint64_t number = value ? bv_attack_quantity(value + 1) : 0;
-        if (value && !strncmp(at, "cpu=", 4))
-            l->cpu_ns = number;
-        else if (value && !strncmp(at, "wall=", 5))
-            l->wall_ns = number;
-        else if (value && !strncmp(at, "memory=", 7))
-            l->memory_bytes = number;
-        else if (value && !strncmp(at, "files=", 6))
-            l->files_bytes = number;
-        else if (value && !strncmp(at, "pids=", 5))
-            l->pids = (uint32_t)number;
-        else
-            return bv_fail(BV_CODE_INPUT, "an attack's limits have no \"%s\"", at);
-    }
+    for (char *rest = line, *word; (word = strtok_r(rest, " ", &rest));)
+        BV_TRY(read_limit(word, l));
     return BV_OK;
 }
 

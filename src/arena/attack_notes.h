@@ -31,10 +31,10 @@ bool bv_attack_has_word(const char *list, const char *word);
 bool bv_attack_verdicts(const char *text, bv_sandbox_policy policy, bool user, char *list,
                         size_t size);
 
-/* "300ms", "2s", "64M", "16k", "8" as nanoseconds, bytes or a number. */
-uint64_t bv_attack_quantity(const char *text);
+/* Whether it happens under this policy, and on this machine (as uname names it). */
+bool bv_attack_happens(const char *text, bv_sandbox_policy policy, const char *machine);
 
-/* Changes those limits that it names. */
+/* Changes those limits that it names, in quantities as people write them (base/quantity.h). */
 bv_status bv_attack_limits(const char *text, bv_sandbox_limits *limits);
 
 /* Whether what its verdict rests on happens under other limits than its own too. Programs that must

@@ -8,12 +8,10 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #define LEASE_MS 15000
 #define POLL_MS 25     /* between looks at an empty queue, and of the heart at who is busy */
 #define TROUBLE_MS 500 /* before the store is tried again */
-#define THREADS_MAX 60
 
 typedef struct seat {
     bv_judges *judges;
@@ -30,14 +28,10 @@ struct bv_judges {
     bv_bell work; /* rings when there is some */
     pthread_mutex_t lock;
     pthread_t heart;
-    seat seats[THREADS_MAX];
+    seat seats[BV_JUDGES_MAX];
     _Atomic int started;
     bool has_heart;
 };
-
-static void pause_ms(int ms) {
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
-}
 
 /* Frees the error. */
 static void tell(const bv_judges *j, bv_error *error) {
@@ -77,7 +71,7 @@ static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged)
         tell(j, bv_while(error, "recording the verdict on submission %lld",
                          (long long)lease->submission_id));
         if (j->stopping) return; /* another judges it again */
-        pause_ms(TROUBLE_MS);
+        bv_sleep_ms(TROUBLE_MS);
     }
 }
 
@@ -117,7 +111,7 @@ static bool take(bv_judges *j, bv_lease *lease) {
     if (s) bv_store_pool_give(j->stores, s);
     if (error) {
         tell(j, error);
-        pause_ms(TROUBLE_MS);
+        bv_sleep_ms(TROUBLE_MS);
     }
     return found;
 }
@@ -180,7 +174,7 @@ static void *run_heart(void *context) {
     bv_judges *j = context;
     int64_t waited = 0;
     while (!j->stopping || any_busy(j)) {
-        pause_ms(POLL_MS);
+        bv_sleep_ms(POLL_MS);
         waited += POLL_MS;
         if (waited < j->options.lease_ms / 3) continue;
         waited = 0;
@@ -204,7 +198,7 @@ static bv_status start(bv_judges *j) {
 }
 
 bv_status bv_judges_start(const bv_judges_options *options, bv_judges **out) {
-    BV_ASSERT(options->threads > 0 && options->threads <= THREADS_MAX);
+    BV_ASSERT(options->threads > 0 && options->threads <= BV_JUDGES_MAX);
     bv_judges *j = bv_calloc(1, sizeof *j);
     if (!j) return bv_fail_memory("judges");
     j->options = *options;

@@ -27,6 +27,8 @@ typedef struct bv_judged {
  * submission. *out is {0}; its detail is freed by the caller. */
 typedef bv_status bv_judge_call(void *context, const bv_lease *lease, bv_judged *out);
 
+#define BV_JUDGES_MAX 60 /* threads */
+
 typedef struct bv_judges_options {
     const char *store; /* as for bv_store_open */
     const char *name;  /* of this process, for people: "host:pid" */

@@ -1,9 +1,9 @@
 #include "arena/pass_at_k.h"
 
 #include "base/memory.h"
+#include "base/order.h"
 #include "base/random.h"
 #include "base/status.h"
-#include <stdlib.h>
 
 #define RESAMPLES 10000
 #define SEED 20210707 /* fixed: an interval is a function of the counts */
@@ -14,11 +14,6 @@ double bv_pass_at_k(uint64_t n, uint64_t c, uint64_t k) {
     double missed = 1; /* C(n-c, k) / C(n, k) = product of (1 - k / i) over i = n-c+1 .. n */
     for (uint64_t i = n - c + 1; i <= n; i++) missed *= 1 - (double)k / (double)i;
     return 1 - missed;
-}
-
-static int by_value(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
 }
 
 /* The mean of one resample. */
@@ -43,7 +38,7 @@ bv_pass_estimate bv_pass_at_k_estimate(const bv_pass_counts *counts, size_t prob
         }
         out.mean /= (double)problems;
         for (uint32_t i = 0; i < RESAMPLES; i++) means[i] = resample(values, problems, i);
-        qsort(means, RESAMPLES, sizeof *means, by_value);
+        bv_sort(means, RESAMPLES);
         out.low = means[RESAMPLES / 40];
         out.high = means[RESAMPLES - 1 - RESAMPLES / 40];
     }

@@ -6,6 +6,7 @@
 #include "arena/language.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/languages_flag.h"
@@ -14,10 +15,8 @@
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #define FLOOD_MAX 100000 /* submissions of those who flood */
 
@@ -145,15 +144,11 @@ static bv_status submit_all(bv_load *l, bv_http_client *client) {
 
 /* ---- one quiet user among many who flood ---- */
 
-static void pause_ms(int ms) {
-    nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL);
-}
-
 static bv_status submit_quietly(bv_load *l, bv_http_client *client) {
     const size_t begin = l->next;
     for (size_t i = 0; i < l->submissions / 2 && !l->failed; i++) {
         BV_TRY(submit(l, client, begin + i, 0, bv_load_choose_solution(l, i)));
-        pause_ms((int)bv_flags_int(l->flags, "pause"));
+        bv_sleep_ms((int)bv_flags_int(l->flags, "pause"));
     }
     l->next += l->submissions / 2;
     return BV_OK;
@@ -182,7 +177,7 @@ static bv_status flood(bv_load *l, bv_http_client *client, size_t user) {
 static bv_status submit_or_flood(bv_load *l, bv_http_client *client) {
     const size_t user = l->next_client++;
     if (user > 0) return flood(l, client, user);
-    pause_ms(1000); /* until their queues are full */
+    bv_sleep_ms(1000); /* until their queues are full */
     bv_error *error = submit_quietly(l, client);
     l->enough = true;
     return error;
@@ -223,15 +218,10 @@ static bv_status run_clients(bv_load *l, bv_load_work *work, int clients) {
 
 static const char *const kind_names[] = {"right", "wrong", "attack"};
 
-static int compare(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Sorts; 0 of none. */
 static double percentile(double *times, size_t count, size_t of_100) {
     if (!count) return 0;
-    qsort(times, count, sizeof *times, compare);
+    bv_sort(times, count);
     return times[count * of_100 / 100];
 }
 

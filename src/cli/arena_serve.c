@@ -14,10 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
-#define JUDGES_MAX 60
 #define STORE_FLAG                                                                                 \
     {                                                                                              \
         .name = "store", .value = "STORE", .type = BV_FLAG_STRING, .fallback = "arena.db",         \
@@ -44,7 +42,7 @@ static const bv_flag serve_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 0,
-     .max = JUDGES_MAX,
+     .max = BV_JUDGES_MAX,
      .help = "submissions judged at once in this process (default: one for each core that may be "
              "used); 0 leaves it to beaver arena judge"},
     {.name = "waiting",
@@ -91,7 +89,7 @@ static const bv_flag judge_flags[] = {
      .value = "N",
      .type = BV_FLAG_INT,
      .min = 1,
-     .max = JUDGES_MAX,
+     .max = BV_JUDGES_MAX,
      .help = "submissions judged at once (default: one for each core that may be used)"},
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
@@ -116,7 +114,7 @@ static const bv_command judge_command = {
 static int judges_of(const bv_flags *flags) {
     const int cores = bv_usable_cores();
     if (bv_flags_given(flags, "judges")) return (int)bv_flags_int(flags, "judges");
-    return cores < JUDGES_MAX ? cores : JUDGES_MAX;
+    return cores < BV_JUDGES_MAX ? cores : BV_JUDGES_MAX;
 }
 
 typedef struct arena_run {
@@ -285,7 +283,7 @@ bv_status bv_arena_judge(int argc, char **argv) {
     if (!error) error = start_judges(&run, judges);
     if (!error) {
         bv_cli_say("judging %zu levels, %d submissions at once\n", run.set.count, judges);
-        while (!*run.stop) nanosleep(&(struct timespec){0, 100000000}, NULL);
+        while (!*run.stop) bv_sleep_ms(100);
     }
     const int signal = run.stop ? *run.stop : 0;
     end(&run);

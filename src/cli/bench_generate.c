@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/machine_flags.h"
@@ -12,8 +13,6 @@
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
-
-#include <stdlib.h>
 
 #define LIMITS_SECONDS 0.6
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
@@ -115,16 +114,6 @@ static bv_status prepare(bench *b) {
                             &b->engine);
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(double *list, size_t count) {
-    qsort(list, count, sizeof *list, ascending);
-    return list[count / 2];
-}
-
 /* The best of two measurements around the work that is compared with them: the machine is shared,
  * and a limit that was taken in a bad moment would flatter. */
 static bv_status measure_limits(bench *b) {
@@ -150,7 +139,7 @@ static bv_status run_prompt(bench *b, figures *out) {
         BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt));
         seconds[i] = bv_clock_seconds() - begin;
     }
-    out->seconds = median(seconds, PROMPTS);
+    out->seconds = bv_median(seconds, PROMPTS);
     return BV_OK;
 }
 
@@ -176,7 +165,7 @@ static bv_status run_forward(bench *b, figures *out) {
     }
     bv_gpt_scorer_destroy(&scorer);
     bv_free(losses);
-    if (!error) out->seconds = median(seconds, PROMPTS);
+    if (!error) out->seconds = bv_median(seconds, PROMPTS);
     return error;
 }
 
@@ -195,7 +184,7 @@ static bv_status run_steps(bench *b, size_t count, figures *out) {
         BV_TRY(bv_engine_step(b->engine, b->indices, b->next, count));
         b->seconds[k] = bv_clock_seconds() - begin;
     }
-    out->seconds = median(b->seconds, b->tokens);
+    out->seconds = bv_median(b->seconds, b->tokens);
     return BV_OK;
 }
 

@@ -12,12 +12,12 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "cli/cli.h"
 #include "report/limits_cache.h"
 #include "report/units.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef struct shapes {
@@ -162,11 +162,6 @@ static bool wanted(const suite *s, const job *j) {
     return !s->options->filter || strstr(line, s->options->filter);
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 /* Median of the seconds of a run. */
 static double repeat(suite *s, job *j, void (*run)(job *)) {
     size_t count = 0;
@@ -176,8 +171,7 @@ static double repeat(suite *s, job *j, void (*run)(job *)) {
         run(j);
         s->times[count] = (bv_clock_seconds() - begin) / (double)(j->copies ? j->copies : 1);
     }
-    qsort(s->times, count, sizeof *s->times, ascending);
-    return s->times[count / 2];
+    return bv_median(s->times, count);
 }
 
 /* Whether the peak is there now. A better one than any before is the limit from now on. */

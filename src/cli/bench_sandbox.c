@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "base/tasks.h"
 #include "cli/cli.h"
 #include "cli/machine_flags.h"
@@ -12,7 +13,6 @@
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -69,13 +69,8 @@ typedef struct bench {
     double p50, p99, per_second, compile_ms;
 } bench;
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static void summarize(bench *b) {
-    qsort(b->ms, b->count, sizeof *b->ms, ascending);
+    bv_sort(b->ms, b->count);
     b->p50 = b->ms[b->count / 2];
     b->p99 = b->ms[b->count * 99 / 100];
 }

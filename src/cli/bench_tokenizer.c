@@ -5,13 +5,12 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/machine_flags.h"
 #include "text/bpe_train.h"
 #include "text/parallel_encode.h"
-
-#include <stdlib.h>
 
 #define GENERATED_BYTES ((size_t)16 << 20)
 #define REPEATS_MAX 1000
@@ -108,16 +107,6 @@ static bv_status choose_text(const bv_flags *flags, bench *b) {
 
 /* ---- measuring ---- */
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *list, size_t count) {
-    qsort(list, count, sizeof *list, ascending);
-    return list[count / 2];
-}
-
 typedef bv_status codec_task(const bench *b, codec *c);
 
 static bv_status time_once(const bench *b, codec_task *task, codec *c, double *seconds) {
@@ -138,7 +127,7 @@ static bv_status repeat(bench *b, codec_task *task, double mbps[2]) {
         for (size_t i = 0; i < b->codec_count; i++)
             BV_TRY(time_once(b, task, &b->codecs[i], &b->codecs[i].seconds[count]));
     for (size_t i = 0; i < b->codec_count; i++)
-        mbps[i] = (double)b->size / 1e6 / median(b->codecs[i].seconds, count);
+        mbps[i] = (double)b->size / 1e6 / bv_median(b->codecs[i].seconds, count);
     return BV_OK;
 }
 

@@ -1,4 +1,5 @@
 #include "base/memory.h"
+#include "base/order.h"
 #include "cli/bench_generate.h"
 #include "cli/bench_kernels.h"
 #include "cli/bench_sandbox.h"
@@ -14,7 +15,6 @@
 #include "report/units.h"
 #include "train/rehearsal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define LIMITS_SECONDS 1.5
@@ -202,15 +202,10 @@ static bv_status prepare(train_bench *b) {
     return bv_rehearsal_create(&options, &b->rehearsal);
 }
 
-static int ascending(const void *a, const void *b) {
-    const double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
 static bv_status tell(const bv_flags *flags, train_bench *b) {
     const bv_settings *s = &b->settings;
-    qsort(b->seconds, b->steps, sizeof *b->seconds, ascending);
-    const double median = b->seconds[b->steps / 2], tokens = (double)(s->batch * s->model.context);
+    const double median = bv_median(b->seconds, b->steps),
+                 tokens = (double)(s->batch * s->model.context);
     bv_limits limits;
     BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS / 3, &limits));
     const bool half = s->numerics == BV_NUMERICS_BF16;

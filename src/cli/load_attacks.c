@@ -102,12 +102,7 @@ static bool expect(const corpus *c, const bv_level *level, const char *text, cha
     const bool at_compiler = bv_attack_note(text, "compile", 0, compile, sizeof compile);
     const bool runs = !at_compiler || bv_attack_has_word(compile, "ok");
     *list = 0;
-    if (bv_attack_note(text, "machine", 0, value, sizeof value) &&
-        strcmp(value, c->machine.machine) != 0)
-        return false;
-    if (bv_attack_note(text, "policy", 0, value, sizeof value) &&
-        strcmp(value, bv_sandbox_policy_name(c->policy)) != 0)
-        return false;
+    if (!bv_attack_happens(text, c->policy, c->machine.machine)) return false;
     if (bv_attack_note(text, "file", 0, value, sizeof value)) return false;
     if (at_compiler && strcmp(compile, "ok") != 0) add_word(list, size, "not-compiled", 12);
     for (int user = 0; runs && user < 2; user++) {

@@ -6,7 +6,6 @@
 #include "cli/cli.h"
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* The answer as JSON (free with json_decref). */
 static bv_status call(bv_http_client *client, const char *path, const char *key, json_t *body,
@@ -70,7 +69,7 @@ bv_status bv_load_hand_in(bv_load *l, bv_http_client *client, size_t index, bv_l
         if (status != 202 && !wait) error = unexpected(path, status, answer);
         json_decref(answer);
         l->retries += wait;
-        if (wait) nanosleep(&(struct timespec){0, 50000000}, NULL);
+        if (wait) bv_sleep_ms(50);
     }
     bv_buffer_free(&source);
     r->hand_in = bv_clock_seconds() - begin;

@@ -95,6 +95,15 @@ BV_INLINE vreal v_dot_bf16(vreal c, vpair a, vpair b) {
 }
 #endif
 
+/* Steps between two looks at the end of a chain. With 16 registers a step is twenty instructions,
+ * and counting would be eight more, which a busy neighbour on the core's other thread makes dear.
+ */
+#if defined(BV_LEVEL_AVX2)
+#define CHAIN_DEPTH 4
+#else
+#define CHAIN_DEPTH 1
+#endif
+
 #if defined(BV_LEVEL_AVX2)
 /* Between these two calls plain multiply-adds flush as the class wants it, so that two of them are
  * a step. What runs there must stand in a function that is not inlined. */

@@ -13,6 +13,7 @@
 #include "arena/language.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/quantity.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
@@ -109,9 +110,10 @@ static void run_attack(mode *m, const attack *a, const bv_artifact *artifact) {
         check_result(m, a, expected, &r);
         check_fetched(m, a, want, &r);
     }
-    if (header(a, "within", 0, line, sizeof line) &&
-        bv_clock_ns() - begin > bv_attack_quantity(line))
-        complain(m, a, "it took too long", &r);
+    const uint64_t took = bv_clock_ns() - begin;
+    uint64_t most = UINT64_MAX;
+    if (header(a, "within", 0, line, sizeof line)) assert_true(bv_parse_duration(line, &most));
+    if (took > most) complain(m, a, "it took too long", &r);
     bv_sandbox_result_free(&r);
 }
 
@@ -139,19 +141,12 @@ static void attack_compiler(mode *m, const attack *a) {
     bv_sandbox_result_free(&r);
 }
 
-static bool applies(const attack *a, const mode *m) {
-    char value[64];
-    if (header(a, "machine", 0, value, sizeof value) && strcmp(value, machine)) return false;
-    return !header(a, "policy", 0, value, sizeof value) ||
-           !strcmp(value, bv_sandbox_policy_name(m->policy));
-}
-
 static void *worker(void *context) {
     mode *m = context;
     char unused[128];
     for (size_t i; (i = m->next++) < attack_count;) {
         const attack *a = &attacks[i];
-        if (!applies(a, m)) continue;
+        if (!bv_attack_happens(a->text.data, m->policy, machine)) continue;
         if (header(a, "compile", 0, unused, sizeof unused))
             attack_compiler(m, a);
         else

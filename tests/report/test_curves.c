@@ -115,18 +115,7 @@ static void test_no_memory(void **state) {
         bv_buffer_printf(&text, "{\"step\":%d,\"loss\":1,\"val_loss\":2}\n", i);
     assert_ok(bv_file_write(metrics, text.data, text.size));
     bv_buffer_free(&text);
-    int n = 0;
-    for (;; n++) {
-        faults_allocation(n);
-        bv_error *error = all_at_once();
-        if (!faults_off()) {
-            assert_ok(error);
-            break;
-        }
-        assert_int_equal(bv_error_code(error), BV_CODE_MEMORY);
-        bv_error_free(&error);
-    }
-    assert_true(n > 10);
+    fail_each_allocation(all_at_once, 10);
 }
 
 int main(void) {

@@ -100,18 +100,7 @@ static void test_no_memory(void **state) {
     (void)state;
     write_figure(good);
     bv_json_begin();
-    int n = 0;
-    for (;; n++) {
-        faults_allocation(n);
-        bv_error *error = read_and_draw();
-        if (!faults_off()) {
-            assert_ok(error);
-            break;
-        }
-        assert_int_equal(bv_error_code(error), BV_CODE_MEMORY);
-        bv_error_free(&error);
-    }
-    assert_true(n > 10);
+    fail_each_allocation(read_and_draw, 10);
 }
 
 int main(void) {

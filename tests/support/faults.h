@@ -16,6 +16,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "support/check.h"
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -68,6 +69,23 @@ static inline bool faults_off(void) {
     bv_allocator_set(NULL);
     bv_io_hook_set(NULL, NULL);
     return faults_struck;
+}
+
+/* Each allocation of `work` fails once, with BV_CODE_MEMORY; there are more than `least` of them.
+ * At the end nothing fails, and work must not either. */
+static inline void fail_each_allocation(bv_error *(*work)(void), int least) {
+    int n = 0;
+    for (;; n++) {
+        faults_allocation(n);
+        bv_error *error = work();
+        if (!faults_off()) {
+            assert_ok(error);
+            break;
+        }
+        assert_int_equal(bv_error_code(error), BV_CODE_MEMORY);
+        bv_error_free(&error);
+    }
+    assert_true(n > least);
 }
 
 #endif

@@ -15,8 +15,6 @@
 
 #if defined(BV_LEVEL_AVX2)
 
-#define DEPTH 4 /* steps between two looks at the end of a chain, as in matmul.c */
-
 /* Calls BLOCK(first row, column, rows) for all of C[m, n]; the number of rows is a constant. */
 #define BY_BLOCKS(m, n, BLOCK)                                                                     \
     for (size_t j = 0; j < (n); j += BV_LANES) {                                                   \
@@ -41,8 +39,9 @@ BV_INLINE void real_chain(const tile_product *t, size_t i, size_t j, vreal acc[6
     const real *b = (const real *)t->b + j;
     const size_t b_row = t->b_row;
     size_t left = t->k;
-    for (; left >= DEPTH; left -= DEPTH, low += DEPTH * step, high += DEPTH * step) {
-        UNROLL for (size_t d = 0; d < DEPTH; d++, b += b_row) {
+    for (; left >= CHAIN_DEPTH;
+         left -= CHAIN_DEPTH, low += CHAIN_DEPTH * step, high += CHAIN_DEPTH * step) {
+        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++, b += b_row) {
             if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(real));
             real_step(t, low + d * step, high + d * step, b, acc, rows);
         }
@@ -132,8 +131,9 @@ BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i,
     const float *low = s->planes[0] + i * row, *high = low + 3 * row;
     const uint32_t *b = (const uint32_t *)t->b + j;
     size_t left = t->k;
-    for (; left >= DEPTH; left -= DEPTH, low += DEPTH * step, high += DEPTH * step) {
-        UNROLL for (size_t d = 0; d < DEPTH; d++, b += b_row) {
+    for (; left >= CHAIN_DEPTH;
+         left -= CHAIN_DEPTH, low += CHAIN_DEPTH * step, high += CHAIN_DEPTH * step) {
+        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++, b += b_row) {
             if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(uint32_t));
             split_step(low + d * step, high + d * step, row, b, acc, rows);
         }

@@ -109,15 +109,6 @@ BV_INLINE const char *row_at(const char *const a[2], size_t a_row, int i) {
     return a[i / HALF] + (size_t)(i % HALF) * a_row;
 }
 
-/* Steps between two looks at the end of a chain. With 16 registers a step is twenty instructions,
- * and counting would be eight more, which a busy neighbour on the core's other thread makes dear.
- */
-#if defined(BV_LEVEL_AVX2)
-#define DEPTH 4
-#else
-#define DEPTH 1
-#endif
-
 BV_INLINE void real_step(const char *const a[2], size_t a_row, size_t at, const real *b,
                          vreal acc[ROWS][VECS], int rows, int vecs) {
     vreal panel[VECS];
@@ -141,13 +132,13 @@ BV_INLINE void chain_of(const bv_matmul_block *t, size_t row, fetch next, vreal 
     const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + HALF * a_row};
     const real *b = t->panel;
     size_t left = t->k;
-    for (; left >= DEPTH; left -= DEPTH) {
-        UNROLL for (size_t d = 0; d < DEPTH; d++)
+    for (; left >= CHAIN_DEPTH; left -= CHAIN_DEPTH) {
+        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++)
             real_step(a, a_row, d * a_step, b + d * width, acc, rows, vecs);
-        fetch_steps(&next, DEPTH);
-        a[0] += DEPTH * a_step;
-        a[1] += DEPTH * a_step;
-        b += DEPTH * width;
+        fetch_steps(&next, CHAIN_DEPTH);
+        a[0] += CHAIN_DEPTH * a_step;
+        a[1] += CHAIN_DEPTH * a_step;
+        b += CHAIN_DEPTH * width;
     }
     for (; left > 0; left--, a[0] += a_step, a[1] += a_step, b += width)
         real_step(a, a_row, 0, b, acc, rows, vecs);
@@ -183,10 +174,11 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vre
     const char *a = tile_rows(t, row);
     const uint32_t *b = t->panel;
     size_t left = (t->k + 1) / 2;
-    for (; left >= DEPTH; left -= DEPTH, a += DEPTH * PAIR_STEP, b += DEPTH * BV_LANES) {
-        UNROLL for (size_t d = 0; d < DEPTH; d++)
+    for (; left >= CHAIN_DEPTH;
+         left -= CHAIN_DEPTH, a += CHAIN_DEPTH * PAIR_STEP, b += CHAIN_DEPTH * BV_LANES) {
+        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++)
             pair_step(a + d * PAIR_STEP, b + d * BV_LANES, acc, rows);
-        fetch_steps(&next, DEPTH);
+        fetch_steps(&next, CHAIN_DEPTH);
     }
     for (; left > 0; left--, a += PAIR_STEP, b += BV_LANES) pair_step(a, b, acc, rows);
 }
