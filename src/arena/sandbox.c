@@ -48,7 +48,7 @@ static void sweep_scratch(const char *parent) {
         struct stat s;
         const bool ours = sscanf(names[i], SCRATCH_PREFIX "%d-%llu", &pid, &start) == 2;
         snprintf(path, sizeof path, "%s/%s", parent, names[i]);
-        if (ours && bv_tree_process_start(pid) != start && !lstat(path, &s) && S_ISDIR(s.st_mode) &&
+        if (ours && bv_tree_process_gone(pid, start) && !lstat(path, &s) && S_ISDIR(s.st_mode) &&
             s.st_uid == geteuid()) {
             error = bv_dir_remove(path);
             bv_error_free(&error);

@@ -147,7 +147,7 @@ static void sweep(const char *base) {
         unsigned long long start;
         char path[1024];
         if (sscanf(names[i], PREFIX "%d-%llu-", &pid, &start) == 2 &&
-            bv_tree_process_start(pid) != start) {
+            bv_tree_process_gone(pid, start)) {
             snprintf(path, sizeof path, "%s/%s", base, names[i]);
             remove_group(path);
         }
@@ -198,11 +198,12 @@ static bool write_counter(int file, uint64_t number) {
 }
 
 static bool join(const char *base, unsigned index, pid_t slot, char *path, size_t size) {
-    static _Thread_local unsigned long long own_start;
     path[0] = 0;
     if (!base[0]) return false;
-    if (!own_start) own_start = bv_tree_process_start(getpid());
-    snprintf(path, size, "%s/" PREFIX "%d-%llu-%u", base, (int)getpid(), own_start, index);
+    /* Read anew each time: kept, it would be the parent's after a fork, and the next sweep would
+     * take the group for a dead one's. */
+    snprintf(path, size, "%s/" PREFIX "%d-%llu-%u", base, (int)getpid(),
+             (unsigned long long)bv_tree_process_start(getpid()), index);
     if (mkdir(path, 0755) && errno != EEXIST) {
         path[0] = 0;
         return false;
@@ -300,16 +301,18 @@ bv_status bv_cgroup_begin(bv_cgroup *g, uint64_t memory_bytes, uint32_t pids) {
     return BV_OK;
 }
 
+/* A counter that cannot be read is 0, and accuses nobody. */
 uint64_t bv_cgroup_cpu_ns(const bv_cgroup *g) {
-    return g->cpu ? cpu_ns(g) - g->cpu_before : 0;
+    const uint64_t now = g->cpu ? cpu_ns(g) : 0;
+    return now > g->cpu_before ? now - g->cpu_before : 0;
 }
 
 bool bv_cgroup_memory_hit(const bv_cgroup *g) {
-    return g->memory && read_counter(g->memory_events, "oom_kill ") != g->oom_before;
+    return g->memory && read_counter(g->memory_events, "oom_kill ") > g->oom_before;
 }
 
 bool bv_cgroup_pids_hit(const bv_cgroup *g) {
-    return g->pids && read_counter(g->pids_events, "max ") != g->pids_before;
+    return g->pids && read_counter(g->pids_events, "max ") > g->pids_before;
 }
 
 uint64_t bv_cgroup_peak(const bv_cgroup *g) {

@@ -1,7 +1,9 @@
 #include "arena/sandbox_tree.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,11 @@ static int read_process(pid_t pid, process *p) {
 uint64_t bv_tree_process_start(pid_t pid) {
     process p;
     return read_process(pid, &p) ? 0 : p.start;
+}
+
+bool bv_tree_process_gone(pid_t pid, uint64_t start) {
+    const uint64_t now = bv_tree_process_start(pid);
+    return now ? now != start : kill(pid, 0) && errno == ESRCH;
 }
 
 static void add_children(pid_t pid, const char *task, bv_tree_use *use, int depth);

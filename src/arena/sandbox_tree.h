@@ -6,6 +6,7 @@
 #ifndef BV_ARENA_SANDBOX_TREE_H
 #define BV_ARENA_SANDBOX_TREE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -18,8 +19,10 @@ typedef struct bv_tree_use {
 /* All descendants of `top`, without itself. */
 void bv_tree_measure(pid_t top, bv_tree_use *use);
 
-/* When a process started, in clock ticks since the machine did; 0: there is none. Together with its
- * number it is never used twice. */
+/* When a process started, in clock ticks since the machine did; 0: there is none, or it cannot be
+ * read. Together with its number it is never used twice. */
 uint64_t bv_tree_process_start(pid_t pid);
+/* Is the process with this number and start surely gone? What cannot be read may be alive. */
+bool bv_tree_process_gone(pid_t pid, uint64_t start);
 
 #endif

@@ -220,6 +220,36 @@ static void try_killed(bv_sandbox_policy mode, bool user) {
 
 BOXES_TRY_MODES(test_killed_arena, try_killed)
 
+/* A box that runs in a process whose parent had boxes too is nobody's leftover. */
+static bool outlive_sweep(const boxes_mode *mode, void *unused) {
+    (void)unused;
+    const char *const argv[] = {"sleep", "0.2", NULL};
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    const bv_sandbox_job job = shell_job(argv);
+    bv_sandbox_pool *pool, *other;
+    bv_sandbox_box *box;
+    bv_sandbox_result r = {0};
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    assert_ok(bv_sandbox_start(pool, &job, 1, &box));
+    assert_ok(bv_sandbox_pool_create(&options, &other)); /* which sweeps */
+    assert_ok(bv_sandbox_wait(&box, 1, &r));
+    bv_sandbox_pool_destroy(&other);
+    bv_sandbox_pool_destroy(&pool);
+    const bool well = r.verdict == BV_VERDICT_OK;
+    if (!well) print_message("%s: %s\n", boxes_mode_name(mode), r.reason);
+    bv_sandbox_result_free(&r);
+    return well;
+}
+
+static void try_swept(bv_sandbox_policy mode, bool user) {
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_pool_destroy(&pool);
+    usleep(20000); /* so that the child starts at another tick of the clock */
+    boxes_try(outlive_sweep, mode, user, NULL);
+}
+
+BOXES_TRY_MODES(test_swept, try_swept)
+
 /* ---- names ---- */
 
 static void test_names(void **state) {
@@ -247,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
         cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
         cmocka_unit_test(test_kill),     BOXES_MODES(test_killed_arena),
+        BOXES_MODES(test_swept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
