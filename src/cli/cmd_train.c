@@ -103,10 +103,14 @@ static bv_status choose_steps(training *t) {
     t->config.minutes = bv_flags_double(t->flags, "minutes");
     fill_options(t, &options);
     BV_TRY(bv_pace_measure(&options, MEASURE_SECONDS, &pace));
-    s->steps = bv_pace_steps(s, t->data, &pace, t->config.minutes * 60);
+    const double asked = t->config.minutes * 60;
+    s->steps = bv_pace_steps(s, t->data, &pace, asked);
     if (s->warmup > s->steps / 10) s->warmup = s->steps / 10;
-    bv_cli_say("%zu steps take about %s here\n", s->steps,
-               bv_human_time(t->config.minutes * 60).text);
+    const double seconds = bv_pace_seconds(s, t->data, &pace);
+    bv_cli_say("%zu step%s about %s here", s->steps, s->steps == 1 ? " takes" : "s take",
+               bv_human_time(seconds).text);
+    if (seconds > 1.5 * asked) bv_cli_say(", not %s", bv_human_time(asked).text);
+    bv_cli_say("\n");
     return BV_OK;
 }
 

@@ -116,6 +116,8 @@ bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_tr
     if (!error) error = define_spans(t);
     if (error)
         bv_gpt_trainer_destroy(&t);
+    else if (options->scratch)
+        bv_weights_fill(t->weights);
     else
         bv_weights_initialize(t->weights, options->seed);
     *out = t;

@@ -23,6 +23,7 @@ typedef struct bv_gpt_trainer_options {
     size_t context;     /* tokens of a sequence         */
     size_t grains;
     bool recompute, unfused;
+    bool scratch; /* begins with weights of any values: for measuring */
     uint64_t seed;
     bv_optimizer_kind optimizer;
     bv_trace *trace; /* of the pool; outlives the trainer. NULL: none */

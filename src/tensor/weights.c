@@ -110,9 +110,16 @@ static void set_real(const bv_weights *w, void *data, size_t i, double value) {
         ((float *)data)[i] = (float)value;
 }
 
+/* Uniform, of variance 1: a counter, mixed. */
+static double any(uint64_t i) {
+    uint64_t x = (i + 1) * 0x9e3779b97f4a7c15u;
+    x = (x ^ x >> 29) * 0xbf58476d1ce4e5b9u;
+    return 3.4641016151377544 * ((double)(x >> 40) * 0x1p-24 - 0.5);
+}
+
 typedef struct fill_task {
     const bv_weights *weights;
-    uint64_t seed;
+    const uint64_t *seed; /* NULL: any values */
 } fill_task;
 
 static void fill_part(void *context, int part, int parts) {
@@ -126,14 +133,21 @@ static void fill_part(void *context, int part, int parts) {
             double x = p->init == BV_INIT_ONE ? 1.0 : 0.0;
             /* Rounded to f32 also for the f64 reference, so that both start from equal weights. */
             if (p->init == BV_INIT_NORMAL)
-                x = (float)(p->init_std * normal(task->seed, (uint32_t)k, i));
+                x = (float)(p->init_std *
+                            (task->seed ? normal(*task->seed, (uint32_t)k, i) : any(i)));
             set_real(w, w->list[k].data, i, x);
         }
     }
 }
 
 void bv_weights_initialize(bv_weights *weights, uint64_t seed) {
-    fill_task task = {weights, seed};
+    fill_task task = {weights, &seed};
+    bv_pool_run(weights->pool, fill_part, &task);
+    bv_weights_changed(weights);
+}
+
+void bv_weights_fill(bv_weights *weights) {
+    fill_task task = {weights, NULL};
     bv_pool_run(weights->pool, fill_part, &task);
     bv_weights_changed(weights);
 }

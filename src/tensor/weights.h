@@ -35,6 +35,8 @@ void bv_weights_destroy(bv_weights **weights);
 
 /* Draws every parameter: element i of parameter p is a function of (seed, p, i). */
 void bv_weights_initialize(bv_weights *weights, uint64_t seed);
+/* Any values as large as those, in a small part of the time: for what is only measured. */
+void bv_weights_fill(bv_weights *weights);
 
 size_t bv_weights_count(const bv_weights *weights);
 const bv_parameter *bv_weights_parameter(const bv_weights *weights, size_t index);

@@ -37,6 +37,7 @@ typedef struct bv_train_options {
     const volatile sig_atomic_t *signal; /* a signal that asks to stop, 0: none */
     bv_train_events events;
     bv_trace *trace; /* of the pool, or NULL */
+    bool scratch;    /* of a rehearsal: it begins with weights of any values, which is fast */
 } bv_train_options;
 
 /* Trains from the latest checkpoint, or from the beginning, to the last step. A signal saves a

@@ -6,10 +6,11 @@
 
 #define FIRST_CONTEXT 64 /* tokens of the first guess */
 #define STEPS_MAX ((size_t)1e9)
+#define SCRATCH_PARAMETERS ((size_t)48 << 20)
 
-/* Seconds of a round. */
+/* Seconds of a round, and of making the scratch copy. */
 typedef struct round_times {
-    double gradient, evaluation, rest;
+    double gradient, evaluation, rest, making;
 } round_times;
 
 /* The second of two gradients of the same weights finds them prepared for the kernels, as all
@@ -33,6 +34,13 @@ static bv_status time_round(bv_session *s, round_times *out) {
     return BV_OK;
 }
 
+size_t bv_pace_layers(const bv_settings *s) {
+    bv_gpt_config few = s->model;
+    const size_t least = few.band ? 2 : 1; /* banded ones are every second */
+    while (few.layers > least && bv_gpt_parameter_count(&few) > SCRATCH_PARAMETERS) few.layers--;
+    return few.layers;
+}
+
 /* The mean round of `batch` sequences of `context` tokens, until a time; the first one warms up and
  * counts only if it took that long already. */
 static bv_status time_rounds(const bv_train_options *options, size_t batch, size_t context,
@@ -40,16 +48,17 @@ static bv_status time_rounds(const bv_train_options *options, size_t batch, size
     bv_settings few = *options->settings;
     few.model.context = context;
     few.batch = few.eval_windows = batch;
-    few.grains = 1;
-    few.batch_ramp = 0;
     if (few.micro_batch > batch) few.micro_batch = batch;
     bv_train_options scratch = *options;
     scratch.settings = &few;
     scratch.events = (bv_train_events){0};
     scratch.signal = NULL;
+    scratch.scratch = true;
     bv_session s;
     round_times now;
+    const double begin = bv_clock_seconds();
     BV_TRY(bv_session_create(&scratch, &s));
+    out->making = bv_clock_seconds() - begin;
     bv_error *error = time_round(&s, out);
     double rounds = 0;
     while (!error && bv_clock_seconds() < until) {
@@ -69,45 +78,70 @@ static double flops_of(bv_gpt_config config, size_t context) {
     return bv_gpt_forward_flops(&config);
 }
 
+/* What is done once a step: Muon works on the layers' matrices, AdamW on all parameters. */
+static double rest_scale(const bv_settings *s, const bv_settings *few) {
+    if (s->optimizer == BV_OPTIMIZER_MUON)
+        return (double)s->model.layers / (double)few->model.layers;
+    return (double)bv_gpt_parameter_count(&s->model) / (double)bv_gpt_parameter_count(&few->model);
+}
+
 bv_status bv_pace_measure(const bv_train_options *options, double seconds, bv_pace *pace) {
+    const double begin = bv_clock_seconds();
     const bv_settings *s = options->settings;
+    bv_settings few = *s;
+    few.model.layers = bv_pace_layers(s);
+    few.grains = 1;
+    few.batch_ramp = 0;
+    bv_train_options scratch = *options;
+    scratch.settings = &few;
     const size_t full = s->model.context;
     size_t batch = 1, context = full < FIRST_CONTEXT ? full : FIRST_CONTEXT;
     round_times times;
     BV_TRY(bv_dataset_check_context(options->data, full));
-    BV_TRY(time_rounds(options, batch, context, 0, &times));
-    /* A few rounds of that many tokens fill the time. */
+    BV_TRY(time_rounds(&scratch, batch, context, 0, &times));
+    /* Three rounds of that many tokens fill the time, beside making a copy again. What else a round
+     * does is much shorter than it was in the first, which touched all memory. */
+    const double left = begin + seconds - bv_clock_seconds() - times.making;
     const double token = (2 * times.gradient + times.evaluation) / (double)context;
-    const double left = seconds - 2 * times.gradient - times.evaluation - times.rest;
-    const double tokens = (left / 4 - times.rest) / token;
+    const double tokens = left / 3 / token;
     if (tokens > 2 * (double)context) {
         const double sequences = tokens / (double)full;
         batch = sequences < 1 ? 1 : sequences < (double)s->batch ? (size_t)sequences : s->batch;
         context = tokens < (double)full ? (size_t)tokens / 2 * 2 : full;
-        BV_TRY(time_rounds(options, batch, context, bv_clock_seconds() + left, &times));
+        BV_TRY(time_rounds(&scratch, batch, context, begin + seconds, &times));
     }
     const uint64_t all = bv_dataset_tokens(options->data, BV_SPLIT_VAL) / context + 1;
     const double windows = (double)(batch < all ? batch : all);
     const double scale =
-        flops_of(s->model, full) * (double)full / (flops_of(s->model, context) * (double)context);
+        flops_of(s->model, full) * (double)full / (flops_of(few.model, context) * (double)context);
     pace->seconds_per_sequence = times.gradient * scale / (double)batch;
     pace->seconds_per_window = times.evaluation * scale / windows;
-    pace->seconds_per_step = times.rest;
+    pace->seconds_per_step = times.rest * rest_scale(s, &few);
     return BV_OK;
+}
+
+static double evaluation_seconds(const bv_settings *s, const bv_dataset *data,
+                                 const bv_pace *pace) {
+    const uint64_t all = bv_dataset_tokens(data, BV_SPLIT_VAL) / s->model.context + 1;
+    const uint64_t windows = s->eval_windows && s->eval_windows < all ? s->eval_windows : all;
+    return s->eval_every ? (double)windows * pace->seconds_per_window : 0;
+}
+
+/* A step, with its share of the evaluations between the first and the last. */
+static double step_seconds(const bv_settings *s, const bv_pace *pace, double evaluation,
+                           size_t step) {
+    const double share = s->eval_every ? evaluation / (double)s->eval_every : 0;
+    return (double)bv_settings_batch_at(s, step) * pace->seconds_per_sequence +
+           pace->seconds_per_step + share;
 }
 
 size_t bv_pace_steps(const bv_settings *s, const bv_dataset *data, const bv_pace *pace,
                      double seconds) {
-    const uint64_t all = bv_dataset_tokens(data, BV_SPLIT_VAL) / s->model.context + 1;
-    const uint64_t windows = s->eval_windows && s->eval_windows < all ? s->eval_windows : all;
-    const double evaluation = s->eval_every ? (double)windows * pace->seconds_per_window : 0;
-    const double each = s->eval_every ? evaluation / (double)s->eval_every : 0;
+    const double evaluation = evaluation_seconds(s, data, pace);
     double left = seconds - 2 * evaluation; /* before the first step, and after the last */
     size_t steps = 0;
     while (left > 0 && steps < STEPS_MAX) {
-        const size_t batch = bv_settings_batch_at(s, steps);
-        const double step =
-            (double)batch * pace->seconds_per_sequence + pace->seconds_per_step + each;
+        const double step = step_seconds(s, pace, evaluation, steps);
         if (steps >= s->batch_ramp) { /* all that follow are alike */
             const double more = left / step;
             return more < (double)(STEPS_MAX - steps) ? steps + (size_t)more + 1 : STEPS_MAX;
@@ -116,4 +150,15 @@ size_t bv_pace_steps(const bv_settings *s, const bv_dataset *data, const bv_pace
         steps++;
     }
     return steps ? steps : 1;
+}
+
+double bv_pace_seconds(const bv_settings *s, const bv_dataset *data, const bv_pace *pace) {
+    const double evaluation = evaluation_seconds(s, data, pace);
+    double seconds = 2 * evaluation;
+    for (size_t i = 0; i < s->steps && i < s->batch_ramp; i++)
+        seconds += step_seconds(s, pace, evaluation, i);
+    if (s->steps > s->batch_ramp)
+        seconds +=
+            (double)(s->steps - s->batch_ramp) * step_seconds(s, pace, evaluation, s->batch_ramp);
+    return seconds;
 }

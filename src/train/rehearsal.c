@@ -18,6 +18,7 @@ bv_status bv_rehearsal_create(const bv_train_options *options, bv_rehearsal **ou
     if (!r) return bv_fail_memory("a rehearsal");
     r->options = *options;
     r->options.events = (bv_train_events){0};
+    r->options.scratch = true;
     r->settings = *options->settings;
     r->settings.batch_ramp = 0; /* each step is a full one */
     r->options.settings = &r->settings;

@@ -1,7 +1,7 @@
 /*
  * Rehearsal: whole training steps on a scratch copy of the model, for measuring. Nothing is read
- * from a run nor written anywhere; fresh weights, the run's data or random tokens. One thread at a
- * time.
+ * from a run nor written anywhere; weights of any values, the run's data or random tokens. One
+ * thread at a time.
  */
 #ifndef BV_TRAIN_REHEARSAL_H
 #define BV_TRAIN_REHEARSAL_H

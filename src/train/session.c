@@ -21,6 +21,7 @@ static bv_status create_trainer(bv_session *s) {
                                             .grains = o->grains,
                                             .recompute = o->recompute,
                                             .unfused = !o->fuse,
+                                            .scratch = s->options->scratch,
                                             .seed = o->seed,
                                             .optimizer = o->optimizer,
                                             .trace = s->options->trace};
