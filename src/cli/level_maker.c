@@ -15,7 +15,7 @@ bv_status bv_level_maker_begin(const bv_flags *flags, bv_sandbox_pool *pool,
         use->folder = folder ? bv_strdup(folder) : bv_cache_path("levels");
     if (folder && !use->folder) return bv_fail_memory("a path");
     use->maker.cache = use->folder;
-    return bv_pool_create(0, &use->maker.threads);
+    return bv_pool_create((int)bv_flags_int(flags, "threads"), &use->maker.threads);
 }
 
 void bv_level_maker_end(bv_level_maker_use *use) {

@@ -27,4 +27,12 @@ for name in $(beaver --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/
     expect 0 "usage: beaver $name" beaver "$name" --help
     expect 0 "example:" beaver "$name" --help
 done
+# What computes takes --threads, and --json where it prints results.
+for name in doctor version train generate eval explain plot "data prepare" "tokenizer train" \
+    "tokenizer import" "tokenizer encode" "tokenizer decode" "tokenizer info" "bench limits" \
+    "bench kernels" "bench train" "bench generate" "bench tokenizer" "arena check" "arena eval"; do
+    expect 0 "--threads N" beaver $name --help
+    expect 0 "example:" beaver $name --help
+    grep -q -- "--json" "$folder/out" || fail "$name has no --json"
+done
 finish

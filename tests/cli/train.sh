@@ -46,6 +46,7 @@ expect 1 "not JSON" beaver tokenizer info text.txt
 # ---- training ----
 expect 2 "--out RUN is missing" beaver train --data data
 expect 2 "reading --keep" beaver train --data data --out run --keep 0
+expect 2 "reading --eval-every" beaver train --data data --out run --eval-every -1
 expect 0 '"layers": 7' beaver explain tiny --layers 7 --eval-every 3 --json
 grep -q '"eval_every": 3' out || fail "--eval-every is no setting"
 expect 2 "try: --preset" beaver train --data data --out run --presett tiny
@@ -108,6 +109,8 @@ BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --thre
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
+expect 0 "1 step takes about" beaver train --data data --out timed1 --preset mini --minutes 0.001 \
+    --set eval_every=0 --set context=32 --set batch=2
 expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
 z80() { BEAVER_CPU=z80 beaver "$@"; }
