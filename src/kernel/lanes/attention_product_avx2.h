@@ -15,9 +15,10 @@
 
 #if defined(BV_LEVEL_AVX2)
 
-/* Calls BLOCK(first row, column, rows) for all of C[m, n]; the number of rows is a constant. */
-#define BY_BLOCKS(m, n, BLOCK)                                                                     \
-    for (size_t j = 0; j < (n); j += BV_LANES) {                                                   \
+/* Calls BLOCK(first row, column, rows) for columns j .. n of C[m, n]; the number of rows is a
+ * constant. */
+#define BY_BLOCKS(m, j, n, BLOCK)                                                                  \
+    for (; j < (n); j += BV_LANES) {                                                               \
         size_t i = 0;                                                                              \
         for (; i + 6 <= (m); i += 6) BLOCK(i, j, 6);                                               \
         if (i + 4 <= (m)) BLOCK(i, j, 4), i += 4;                                                  \
@@ -67,9 +68,31 @@ BV_INLINE void real_block(const tile_product *t, size_t i, size_t j, int rows) {
         v_store(t->c + (i + (size_t)r) * t->c_row + j, v_mul(acc[r], scale));
 }
 
+/* One row, as a token that is written has: a step takes four vectors of B as they lie, since the
+ * chain of one would wait for each product and jump through memory. */
+#define WIDE 4
+
+BV_INLINE void real_row(const tile_product *t, size_t j) {
+    vreal acc[WIDE];
+    UNROLL for (int v = 0; v < WIDE; v++) {
+        acc[v] = t->add ? v_load(t->c + j + v * BV_LANES) : v_zero();
+        if (t->factor) acc[v] = v_mul(acc[v], v_set(*t->factor));
+    }
+    const char *a = t->a;
+    const real *b = (const real *)t->b + j;
+    for (size_t k = 0; k < t->k; k++, a += t->a_step, b += t->b_row) {
+        if (t->fetch) fetch_row(t, k, j, WIDE, sizeof(real));
+        UNROLL for (int v = 0; v < WIDE; v++) v_add_product(&acc[v], a, v_load(b + v * BV_LANES).v);
+    }
+    const vreal scale = v_set(t->add ? 1 : t->scale);
+    UNROLL for (int v = 0; v < WIDE; v++) v_store(t->c + j + v * BV_LANES, v_mul(acc[v], scale));
+}
+
 static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
+    size_t j = 0;
+    for (; t->m == 1 && j + WIDE * BV_LANES <= t->n; j += WIDE * BV_LANES) real_row(t, j);
 #define REAL_BLOCK(i, j, rows) real_block(t, i, j, rows)
-    BY_BLOCKS(t->m, t->n, REAL_BLOCK)
+    BY_BLOCKS(t->m, j, t->n, REAL_BLOCK)
 }
 
 /* ---- pairs ---- */
@@ -154,10 +177,33 @@ BV_INLINE void split_block(const tile_product *t, const split_rows *s, real *c, 
     UNROLL for (int r = 0; r < rows; r++) v_store(c + (i + (size_t)r) * t->c_row + j, acc[r]);
 }
 
+BV_INLINE void split_row(const tile_product *t, const split_rows *s, real *c, size_t j) {
+    vreal acc[WIDE];
+    UNROLL for (int v = 0; v < WIDE; v++) acc[v] = t->add ? v_load(c + j + v * BV_LANES) : v_zero();
+    const float *a = s->planes[0];
+    const uint32_t *b = (const uint32_t *)t->b + j;
+    for (size_t k = 0; k < t->k; k++, a += s->step, b += t->b_row) {
+        __m256 half[2];
+        if (t->fetch) fetch_row(t, k, j, WIDE, sizeof(uint32_t));
+        UNROLL for (int v = 0; v < WIDE; v++) {
+            odd_halves(b + v * BV_LANES, half);
+            v_add_product(&acc[v], a, half);
+        }
+        UNROLL for (int v = 0; v < WIDE; v++) {
+            even_halves(b + v * BV_LANES, half);
+            v_add_product(&acc[v], a + SPLIT_PLANE, half);
+        }
+    }
+    UNROLL for (int v = 0; v < WIDE; v++) v_store(c + j + v * BV_LANES, acc[v]);
+}
+
 static __attribute__((noinline)) void split_chains(const tile_product *t, const split_rows *s,
                                                    real *c) {
+    size_t j = 0;
+    for (; s->count == 1 && j + WIDE * BV_LANES <= t->n; j += WIDE * BV_LANES)
+        split_row(t, s, c, j);
 #define SPLIT_BLOCK(i, j, rows) split_block(t, s, c, i, j, rows)
-    BY_BLOCKS(s->count, t->n, SPLIT_BLOCK)
+    BY_BLOCKS(s->count, j, t->n, SPLIT_BLOCK)
 }
 
 /* C times the factors of its rows, or times the scale. */
