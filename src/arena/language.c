@@ -38,6 +38,37 @@ static bv_status get_words(bv_arena *arena, const json_t *object, const char *ke
     return BV_OK;
 }
 
+static size_t count_words(const char *const *words) {
+    size_t count = 0;
+    while (words && words[count]) count++;
+    return count;
+}
+
+static bv_status add_words(bv_arena *arena, const char *const **words, const char *const *more) {
+    const size_t before = count_words(*words), count = count_words(more);
+    const char **all = bv_arena_alloc(arena, (before + count + 1) * sizeof *all);
+    if (!all) return bv_fail_memory("a language");
+    memcpy(all, *words, before * sizeof *all);
+    memcpy(all + before, more, (count + 1) * sizeof *all);
+    *words = all;
+    return BV_OK;
+}
+
+/* What this machine has is looked at once, here. */
+static bv_status add_words_if(bv_arena *arena, const json_t *object, const char *const **words) {
+    json_t *wishes = json_object_get(object, "compile_if"), *list;
+    const char *path, *const *more;
+    if (wishes && (!json_is_object(wishes) || !*words))
+        return bv_fail(BV_CODE_INPUT, "\"compile_if\" must be an object, beside \"compile\"");
+    json_object_foreach(wishes, path, list) {
+        if (path[0] != '/')
+            return bv_fail(BV_CODE_INPUT, "\"compile_if\" must name files by absolute paths");
+        BV_TRY(get_words(arena, wishes, path, &more));
+        if (access(path, F_OK) == 0) BV_TRY(add_words(arena, words, more));
+    }
+    return BV_OK;
+}
+
 static bv_status get_environment(bv_arena *arena, const json_t *object, const char *const **out) {
     static const char key[] = "compile_environment";
     BV_TRY(get_words(arena, object, key, out));
@@ -126,6 +157,7 @@ static bv_status fill(description *d, const json_t *object) {
     BV_TRY(get_name(d->arena, object, "title", &l->title));
     BV_TRY(get_file_name(d->arena, object, "source", &l->source));
     BV_TRY(get_words(d->arena, object, "compile", &l->compile));
+    BV_TRY(add_words_if(d->arena, object, &l->compile));
     BV_TRY(get_environment(d->arena, object, &l->compile_environment));
     BV_TRY(get_words(d->arena, object, "run", &l->run));
     if (!l->run) return bv_fail(BV_CODE_INPUT, "\"run\" is missing");
@@ -142,8 +174,8 @@ static bv_status fill(description *d, const json_t *object) {
 
 static bv_status check_members(const json_t *object) {
     static const char *const known[] = {
-        "name", "title",         "source",    "compile",        "compile_environment", "artifact",
-        "run",  "compile_binds", "run_binds", "compile_limits", "warm_python"};
+        "name",     "title", "source",        "compile",   "compile_if",     "compile_environment",
+        "artifact", "run",   "compile_binds", "run_binds", "compile_limits", "warm_python"};
     const char *key;
     json_t *value;
     if (!json_is_object(object)) return bv_fail(BV_CODE_INPUT, "a language is an object");

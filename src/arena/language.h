@@ -5,6 +5,8 @@
  *     name, title     "c", "C17 (gcc)"
  *     source          the name of the source in its box, "main.c"
  *     compile         words of the compiler's command; absent: nothing is compiled
+ *     compile_if      more words, for tools that not every machine has: {"/usr/bin/ld.gold":
+ *                     ["-fuse-ld=gold"]} adds them where that file exists
  *     compile_environment  the whole environment of the compiler, "NAME=VALUE"; absent: the usual
  *                     PATH, HOME and LANG
  *     artifact        the file that it makes, which is all that gets out of the compiler's box

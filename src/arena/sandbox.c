@@ -23,6 +23,12 @@
 
 /* ---- the pool ---- */
 
+/* An interpreter's memory would be copied to each box, and again to its program: what needs none is
+ * run by slots that have none. */
+static bool wants_python(const bv_sandbox_pool *pool, const bv_sandbox_job *job) {
+    return pool->warm_python && job->warm_python;
+}
+
 static uint32_t usual_boxes(void) {
     cpu_set_t set;
     const bool known = sched_getaffinity(0, sizeof set, &set) == 0;
@@ -76,10 +82,10 @@ static bv_status make_scratch(bv_sandbox_pool *pool) {
 
 static bv_status begin_slots(bv_sandbox_pool *pool, const bv_sandbox_root *root) {
     static atomic_uint serial; /* over all pools of this process: names of groups */
-    for (uint32_t i = 0; i < pool->count; i++) {
+    for (uint32_t i = 0; i < pool->slot_count; i++) {
         bv_slot *slot = &pool->slots[i];
         slot->index = serial++;
-        slot->warm_python = pool->warm_python;
+        slot->warm_python = i >= pool->count;
         BV_TRY(bv_slot_begin(pool, slot));
         BV_TRY(bv_slot_ask(pool, slot, root));
     }
@@ -101,7 +107,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     if (pool->count > BOXES_MAX)
         error = bv_fail(BV_CODE_USAGE, "%u boxes at once are too many (at most %d)", pool->count,
                         BOXES_MAX);
-    if (!error) pool->slots = bv_calloc(pool->count, sizeof *pool->slots);
+    if (!error) pool->slot_count = pool->count * (pool->warm_python ? 2 : 1);
+    if (!error) pool->slots = bv_calloc(pool->slot_count, sizeof *pool->slots);
     if (!error && !pool->slots) error = bv_fail_memory("a sandbox");
     pool->free = pool->count;
     bv_cgroup_find(NULL, NULL, &pool->bases);
@@ -117,7 +124,7 @@ void bv_sandbox_pool_destroy(bv_sandbox_pool **pool) {
     if (!pool || !*pool) return;
     bv_sandbox_pool *p = *pool;
     *pool = NULL;
-    for (uint32_t i = 0; p->slots && i < p->count; i++) bv_slot_end(&p->slots[i]);
+    for (uint32_t i = 0; p->slots && i < p->slot_count; i++) bv_slot_end(&p->slots[i]);
     if (p->scratch[0]) {
         bv_error *error = bv_dir_remove(p->scratch);
         bv_error_free(&error); /* the next start tries again */
@@ -140,17 +147,20 @@ static bool is_better(const bv_slot *a, const bv_slot *b, const bv_sandbox_root 
     return a->asked < b->asked;
 }
 
-/* `count` slots, those with a box of this root first. Waits until so many are free. */
+/* `count` slots, those with a box of this root first. Waits until so many boxes are free: then
+ * there are as many slots of each kind. */
 static void take_slots(bv_sandbox_pool *pool, const bv_sandbox_job *jobs, size_t count,
                        bv_sandbox_box **boxes) {
     pthread_mutex_lock(&pool->mutex);
     while (pool->free < count) pthread_cond_wait(&pool->freed, &pool->mutex);
     for (size_t k = 0; k < count; k++) {
         const bv_sandbox_root *root = jobs[k].root ? jobs[k].root : &bv_sandbox_root_system;
+        const bool python = wants_python(pool, &jobs[k]);
         bv_slot *best = NULL;
-        for (uint32_t i = 0; i < pool->count; i++) {
+        for (uint32_t i = 0; i < pool->slot_count; i++) {
             bv_slot *slot = &pool->slots[i];
-            if (!slot->in_use && (!best || is_better(slot, best, root))) best = slot;
+            if (slot->warm_python != python || slot->in_use) continue;
+            if (!best || is_better(slot, best, root)) best = slot;
         }
         best->in_use = true;
         pool->free--;

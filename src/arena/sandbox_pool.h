@@ -24,8 +24,9 @@ typedef struct bv_slot {
 
 struct bv_sandbox_pool {
     bv_sandbox_policy policy;
-    bv_slot *slots;
-    uint32_t count, free;
+    bv_slot *slots; /* for each box one, and with warm Python one more that has it */
+    uint32_t slot_count;
+    uint32_t count, free; /* boxes at once */
     bool warm_python;
     bv_cgroup_bases bases;
     char scratch[200];            /* nested: the folder of work folders, else "" */

@@ -16,11 +16,13 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <malloc.h>
 #include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -38,8 +40,8 @@ extern char **environ;
 /* What a slot keeps of the environment: a warm interpreter's guest could read all of it. Functions
  * are bound at once: else each box binds them again, and copies the pages for that. */
 static void pick_environment(char *kept[8]) {
-    static const char *const names[] = {
-        "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
+    static const char *const names[] = {"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
+                                        "TSAN_OPTIONS=",    "LSAN_OPTIONS=", "KEEPALL="};
     size_t count = 0;
     kept[count++] = "LD_BIND_NOW=1";
     for (size_t i = 0; environ && environ[i]; i++)
@@ -91,6 +93,7 @@ typedef struct slot {
     known plans[BV_SLOT_PLANS];
     known *now;      /* of the box that is made or there, NULL: none */
     int host_mounts; /* full: the copy of the host's, -1: not yet */
+    int sockets;     /* full: of our network namespace, -1: not yet */
     known *inside;   /* in whose root we are, NULL: in none */
     pid_t box;       /* 0: none */
     bool python, python_tried;
@@ -130,6 +133,29 @@ static void start_python(slot *s) {
 #endif
 }
 
+/* A part of memory that fork leaves out. */
+static void leave_out(uintptr_t begin, size_t size) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t start = begin & ~(page - 1);
+    madvise((void *)start, begin + size - start, MADV_DONTFORK); /* else it is only slower */
+}
+
+/* Libraries of the program that nothing here calls: each box would copy what their relocations
+ * wrote, and its program again. */
+static int leave_out_library(struct dl_phdr_info *library, size_t size, void *context) {
+    static const char *const names[] = {"/libcrypto.so",  "/libsqlite3.so", "/libuv.so",
+                                        "/libjansson.so", "/libseccomp.so", "/libz.so"};
+    (void)size, (void)context;
+    bool found = false;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        found = found || strstr(library->dlpi_name, names[i]);
+    for (int i = 0; found && i < library->dlpi_phnum; i++) {
+        const ElfW(Phdr) *part = &library->dlpi_phdr[i];
+        if (part->p_type == PT_LOAD) leave_out(library->dlpi_addr + part->p_vaddr, part->p_memsz);
+    }
+    return 0;
+}
+
 static void forget(slot *s, known *k) {
     if (k->mounts >= 0) close(k->mounts);
     if (s->inside == k) s->inside = NULL;
@@ -161,7 +187,10 @@ static bv_status learn(slot *s, known *k, const char *bytes, uint64_t size) {
     BV_TRY(bv_buffer_error(&k->bytes));
     bv_wire_reader in = {k->bytes.data, k->bytes.size, false};
     BV_TRY(bv_box_plan_get(&in, &k->plan));
-    if (k->plan.warm_python) start_python(s);
+    if (k->plan.warm_python)
+        start_python(s);
+    else
+        dl_iterate_phdr(leave_out_library, NULL);
     k->plan.warm_python = s->python;
     return k->plan.policy == BV_POLICY_FULL ? build_root(s, k) : BV_OK;
 }
@@ -208,6 +237,7 @@ static bv_status fork_box(slot *s, int control[2], int sync[2], int *process) {
 
 static bv_status make_box(slot *s) {
     int control[2], sync[2], process = -1;
+    if (s->host_mounts >= 0) BV_TRY(bv_namespace_network(PROC, &s->sockets));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
         return bv_fail_errno("cannot make a socket for a box");
     if (pipe2(sync, O_CLOEXEC)) {
@@ -227,7 +257,7 @@ static bv_status make_box(slot *s) {
 
 static void slot_main(void) __attribute__((noreturn));
 static void slot_main(void) {
-    slot s = {.host_mounts = -1};
+    slot s = {.host_mounts = -1, .sockets = -1};
     bv_frame frame;
     bv_buffer payload = {0};
     bv_error *error = BV_OK;

@@ -43,8 +43,8 @@ static const bv_flag serve_flags[] = {
      .type = BV_FLAG_INT,
      .min = 0,
      .max = BV_JUDGES_MAX,
-     .help = "submissions judged at once in this process (default: one for each core that may be "
-             "used); 0 leaves it to beaver arena judge"},
+     .help = "submissions judged at once in this process (default: one more than cores that may "
+             "be used); 0 leaves it to beaver arena judge"},
     {.name = "waiting",
      .value = "N",
      .type = BV_FLAG_INT,
@@ -90,7 +90,7 @@ static const bv_flag judge_flags[] = {
      .type = BV_FLAG_INT,
      .min = 1,
      .max = BV_JUDGES_MAX,
-     .help = "submissions judged at once (default: one for each core that may be used)"},
+     .help = "submissions judged at once (default: one more than cores that may be used)"},
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
@@ -109,12 +109,13 @@ static const bv_command judge_command = {
 
 /* ---- what both do ---- */
 
-/* A judge and what it runs keep one core busy: a second one for it adds no rate, and lets programs
- * whose wall time is limited wait. */
+/* A judge and what it runs keep one core busy but for the moments in which it waits: for the store,
+ * or for a process to begin. One more judge for all cores fills those; others would only let
+ * programs wait, whose wall time is limited. */
 static int judges_of(const bv_flags *flags) {
     const int cores = bv_usable_cores();
     if (bv_flags_given(flags, "judges")) return (int)bv_flags_int(flags, "judges");
-    return cores < BV_JUDGES_MAX ? cores : BV_JUDGES_MAX;
+    return cores < BV_JUDGES_MAX ? cores + 1 : BV_JUDGES_MAX;
 }
 
 typedef struct arena_run {

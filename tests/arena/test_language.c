@@ -299,6 +299,29 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
            "\"compile_environment\": [\"LANG=C\", \"=x\"]}",
            "NAME=VALUE");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"compile_if\": {}}",
+           "beside \"compile\"");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"compile\": [\"c\"], "
+           "\"compile_if\": {\"bin/ld\": [\"-x\"]}}",
+           "absolute paths");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"compile\": [\"c\"], "
+           "\"compile_if\": {\"/none\": \"-x\"}}",
+           "list of 1 to 64");
+}
+
+static void test_words_for_tools(void **state) {
+    static const char text[] =
+        "{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"artifact\": \"b\", \"run\": "
+        "[\"b\"], "
+        "\"compile\": [\"c\", \"-o\"], \"compile_if\": {\"/none/at/all\": [\"-no\"], "
+        "\"/\": [\"-yes\", \"-more\"]}}";
+    static const char *const expected[] = {"c", "-o", "-yes", "-more"};
+    bv_language *language;
+    (void)state;
+    assert_ok(bv_language_parse(text, strlen(text), "mine", &language));
+    for (size_t i = 0; i < 4; i++) assert_string_equal(language->compile[i], expected[i]);
+    assert_null(language->compile[4]);
+    bv_language_free(&language);
 }
 
 static void mangle(char *text, size_t size, uint32_t seed) {
@@ -374,13 +397,10 @@ static void test_cgroup_texts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_built_in),
-        cmocka_unit_test(test_static),
-        cmocka_unit_test(test_libraries),
-        cmocka_unit_test(test_static_nonsense),
-        cmocka_unit_test(test_warm_python),
-        cmocka_unit_test(test_bad_descriptions),
-        cmocka_unit_test(test_mangled_descriptions),
+        cmocka_unit_test(test_built_in),        cmocka_unit_test(test_static),
+        cmocka_unit_test(test_libraries),       cmocka_unit_test(test_static_nonsense),
+        cmocka_unit_test(test_warm_python),     cmocka_unit_test(test_bad_descriptions),
+        cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
