@@ -1,6 +1,6 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 soak repeats bench edit-loop format \
+.PHONY: help build test run debug asan tsan coverage arm64 vm soak repeats bench edit-loop format \
         format-check tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
@@ -51,6 +51,9 @@ arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=
 	@scripts/install build test arm64
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
 	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
+
+vm: ## run the sandbox's tests on other kernels, with control groups of version 2 (20 minutes)
+	@tests/vm/run
 
 RUNS ?= 100000
 soak: ## run programs RUNS times in boxes and look for what is left (about 15 minutes)

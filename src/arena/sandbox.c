@@ -177,11 +177,15 @@ static void give_back(bv_sandbox_pool *pool, bv_slot *slot) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
-static bv_status ask_and_take(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root,
-                              bv_sandbox_box *box) {
-    if (box->control >= 0) close(box->control); /* of a box that was lost */
+static void let_go(bv_sandbox_box *box) {
+    if (box->control >= 0) close(box->control);
     if (box->process >= 0) close(box->process);
     box->control = box->process = -1;
+}
+
+static bv_status ask_and_take(bv_sandbox_pool *pool, bv_slot *slot, const bv_sandbox_root *root,
+                              bv_sandbox_box *box) {
+    let_go(box); /* one that was lost */
     BV_TRY(bv_slot_ask(pool, slot, root));
     return bv_slot_take(slot, box);
 }
@@ -199,8 +203,7 @@ static bv_status take_box(bv_sandbox_pool *pool, bv_sandbox_box *box, const bv_s
         bv_sandbox_box idle = {.control = -1, .process = -1};
         error = bv_slot_take(slot, &idle);
         bv_error_free(&error);
-        if (idle.control >= 0) close(idle.control);
-        if (idle.process >= 0) close(idle.process);
+        let_go(&idle);
     }
     for (int i = 0; i < TRIES; i++) {
         if (slot->pid) {
@@ -309,8 +312,13 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
 
 static bv_status start_one(bv_sandbox_pool *pool, const bv_sandbox_job *job, bv_sandbox_box *box) {
     BV_TRY(take_box(pool, box, job->root ? job->root : &bv_sandbox_root_system));
-    BV_TRY(bv_cgroup_begin(&box->slot->group, job->limits.memory_bytes, job->limits.pids));
-    return send_job(box, job);
+    bv_slot *slot = box->slot;
+    bv_error *error = bv_cgroup_begin(&slot->group, job->limits.memory_bytes, job->limits.pids);
+    if (!error) return send_job(box, job);
+    /* A group that does not limit is of no use: the next job of this slot finds another. */
+    let_go(box);
+    bv_slot_end(slot);
+    return error;
 }
 
 /* A box is used once: what it held is closed (so it ends), and its slot makes the next one. */

@@ -53,7 +53,7 @@ struct bv_sandbox_box {
     char fault[160];             /* ours, "" for none */
     bv_sandbox_verdict trigger;  /* the limit that supervision saw first; OK: none */
     uint64_t cpu_ns, peak_bytes; /* as sampled */
-    bool memory_hit, pids_hit;
+    bool memory_hit, pids_hit, peak_exact;
 };
 
 /* sandbox_supervise.c: until all are over. */

@@ -128,14 +128,14 @@ static void try_counters(bv_selftest *r) {
                 {"cpu control group", bases.cpu}};
     for (size_t i = 0; i < 3; i++) {
         bv_wall *w = add(r, rows[i].name, false, false);
-        snprintf(w->found, sizeof w->found, "%s",
-                 !rows[i].folder[0] ? "not writable: the supervisor counts by /proc"
-                 : bases.version2   ? "version 2"
-                                    : "version 1");
-        if (rows[i].folder[0]) continue;
+        if (rows[i].folder[0]) {
+            snprintf(w->found, sizeof w->found, "version %d", bases.version2 ? 2 : 1);
+            continue;
+        }
+        snprintf(w->found, sizeof w->found, "%s: the supervisor counts by /proc", bases.obstacle);
         w->grade = BV_WALL_WEAKER;
-        w->remedy = "run as root, or in a delegated group: systemd-run --user --scope "
-                    "-p Delegate=yes, its controllers enabled in cgroup.subtree_control";
+        w->remedy = "run as root; with version 2, alone in a group that it may divide: "
+                    "systemd-run [--user] --scope -p Delegate=yes beaver ...";
     }
 }
 

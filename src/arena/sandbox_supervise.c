@@ -126,7 +126,8 @@ static void look_at_counters(bv_sandbox_box *b) {
     if (cpu > b->cpu_ns) b->cpu_ns = cpu;
     if (bv_cgroup_memory_hit(g)) b->memory_hit = true;
     if (bv_cgroup_pids_hit(g) || (!g->pids && b->report.left > l->pids)) b->pids_hit = true;
-    if (bv_cgroup_peak(g) > b->peak_bytes) b->peak_bytes = bv_cgroup_peak(g);
+    const uint64_t peak = bv_cgroup_peak(g, &b->peak_exact);
+    if (peak > b->peak_bytes) b->peak_bytes = peak;
     /* Seen together, it is the processes: the sum over them counts what they share in each. */
     if (b->pids_hit) pass_limit(b, BV_VERDICT_PIDS);
     if (b->memory_hit) pass_limit(b, BV_VERDICT_MEMORY);

@@ -146,7 +146,7 @@ void bv_verdict_decide(const bv_sandbox_box *b, bv_sandbox_result *r) {
         r->cpu_ns =
             r->cpu_ns > p->own_cpu_ns && b->slot->group.cpu ? r->cpu_ns - p->own_cpu_ns : r->cpu_ns;
         if (p->cpu_ns > r->cpu_ns) r->cpu_ns = p->cpu_ns;
-        if (!b->slot->group.memory && p->peak_rss > r->peak_memory_bytes)
+        if (!b->peak_exact && p->peak_rss > r->peak_memory_bytes)
             r->peak_memory_bytes = p->peak_rss;
         r->wall_ns = p->wall_ns;
     }

@@ -54,7 +54,7 @@ static bool header(const attack *a, const char *key, int nth, char *value, size_
 static void read_limits(const attack *a, bv_sandbox_limits *l) {
     bv_sandbox_limits_default(l);
     /* The machine may be busy: only who waits for it needs a short one, and says so. */
-    l->wall_ns = 20000000000, l->cpu_ns = 5000000000;
+    l->wall_ns = 20000000000, l->cpu_ns = 20000000000;
     assert_ok(bv_attack_limits(a->text.data, l));
 }
 

@@ -9,6 +9,7 @@
 #include "arena/languages.h"
 #include "arena/sandbox_cgroup.h"
 #include "base/random.h"
+#include <fcntl.h>
 
 static const char *source_of(const char *language) {
     if (!strcmp(language, "python"))
@@ -355,6 +356,22 @@ static void test_mangled_descriptions(void **state) {
 
 /* ---- where control groups are ---- */
 
+static void write_group(const char *folder, const char *group, const char *name, const char *text) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/unified/%s/%s", folder, group, name);
+    assert_ok(bv_file_write(path, text, strlen(text)));
+}
+
+static void expect_in(const char *folder, const char *group, const char *name, const char *text) {
+    char path[512];
+    bv_buffer found = {0};
+    snprintf(path, sizeof path, "%s/unified/%s/%s", folder, group, name);
+    assert_ok(bv_file_read(path, &found));
+    bv_buffer_text(&found, "");
+    assert_string_equal(found.data, text);
+    bv_buffer_free(&found);
+}
+
 static void test_cgroup_texts(void **state) {
     (void)state;
     char *folder = make_folder(), mounts[8192], path[8192];
@@ -377,8 +394,8 @@ static void test_cgroup_texts(void **state) {
     bv_cgroup_find(mounts, "4:memory:/a/b\n", &b);
     assert_string_equal(b.memory, path);
     /* Version 2, with the controllers given on. */
-    snprintf(path, sizeof path, "%s/unified/c/cgroup.subtree_control", folder);
-    assert_ok(bv_file_write(path, "cpu memory pids\n", 16));
+    write_group(folder, "c", "cgroup.procs", "");
+    write_group(folder, "c", "cgroup.subtree_control", "cpu memory pids\n");
     snprintf(mounts, sizeof mounts, "41 31 0:38 / %s/unified rw - cgroup2 cgroup2 rw\n", folder);
     bv_cgroup_find(mounts, "0::/c\n", &b);
     snprintf(path, sizeof path, "%s/unified/c", folder);
@@ -395,6 +412,66 @@ static void test_cgroup_texts(void **state) {
     remove_folder(folder);
 }
 
+/* Version 2: whoever is alone in a group divides it, nobody else does. The files are ordinary ones;
+ * in a kernel's, `make vm` looks. */
+static void test_cgroup_divided(void **state) {
+    (void)state;
+    char *folder = make_folder(), mounts[1024], base[480], own[32], path[512];
+    bv_cgroup_bases b;
+    snprintf(own, sizeof own, "%d\n", (int)getpid());
+    snprintf(base, sizeof base, "%s/unified/g", folder);
+    snprintf(path, sizeof path, "%s/beaver-own", base);
+    assert_ok(bv_dir_make(path));
+    snprintf(mounts, sizeof mounts, "41 31 0:38 / %s/unified rw - cgroup2 cgroup2 rw\n", folder);
+    bv_cgroup_find(mounts, "0::/g\n", &b);
+    assert_false(b.version2);
+    assert_string_equal(b.obstacle, "not writable");
+    write_group(folder, "g", "cgroup.subtree_control", "");
+    write_group(folder, "g", "cgroup.controllers", "cpu memory\n");
+    write_group(folder, "g", "cgroup.procs", own);
+    write_group(folder, "g/beaver-own", "cgroup.procs", "");
+    bv_cgroup_find(mounts, "0::/g\n", &b);
+    assert_string_equal(b.obstacle, "our group has no controllers");
+    write_group(folder, "g", "cgroup.controllers", "cpu memory pids\n");
+    static const char *const others[] = {"0\n%s", "%s1\n"}; /* one that we do not see; another */
+    for (int i = 0; i < 2; i++) {
+        char both[64];
+        snprintf(both, sizeof both, others[i], own);
+        write_group(folder, "g", "cgroup.procs", both);
+        bv_cgroup_find(mounts, "0::/g\n", &b);
+        assert_string_equal(b.obstacle, "other processes are in our group");
+        assert_string_equal(b.memory, "");
+    }
+    expect_in(folder, "g", "cgroup.subtree_control", "");
+    write_group(folder, "g", "cgroup.procs", own);
+    bv_cgroup_find(mounts, "0::/g\n", &b);
+    assert_null(b.obstacle);
+    assert_true(b.version2);
+    assert_string_equal(b.memory, base);
+    own[strlen(own) - 1] = 0;
+    expect_in(folder, "g/beaver-own", "cgroup.procs", own);
+    expect_in(folder, "g", "cgroup.subtree_control", "+memory +pids");
+    /* Our children, or who was put there: beside it. */
+    write_group(folder, "g", "cgroup.subtree_control", "");
+    bv_cgroup_find(mounts, "0::/g/beaver-own\n", &b);
+    assert_string_equal(b.pids, base);
+    expect_in(folder, "g", "cgroup.subtree_control", "+memory +pids");
+    remove_folder(folder);
+}
+
+/* A controller that is taken away while a pool runs leaves open files that cannot be read. */
+static void test_cgroup_lost(void **state) {
+    (void)state;
+    const int file = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bv_cgroup g = {.memory = true, .memory_max = file, .memory_events = file};
+    assert_true(file >= 0);
+    g.memory_now = g.memory_peak = file;
+    assert_fails(bv_cgroup_begin(&g, 1000, 1), BV_CODE_FAULT, "lost its memory controller");
+    g = (bv_cgroup){.pids = true, .pids_max = file, .pids_events = file};
+    assert_fails(bv_cgroup_begin(&g, 1000, 1), BV_CODE_FAULT, "lost its pids controller");
+    close(file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in),        cmocka_unit_test(test_static),
@@ -402,6 +479,8 @@ int main(void) {
         cmocka_unit_test(test_warm_python),     cmocka_unit_test(test_bad_descriptions),
         cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),
+        cmocka_unit_test(test_cgroup_divided),
+        cmocka_unit_test(test_cgroup_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

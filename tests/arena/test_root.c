@@ -26,7 +26,7 @@ static bv_sandbox_pool *make_pool(const boxes_mode *mode) {
 static bv_sandbox_job make_job(const char *const *argv) {
     bv_sandbox_job job = {.argv = argv};
     bv_sandbox_limits_default(&job.limits);
-    job.limits.wall_ns = 120000000000;
+    job.limits.wall_ns = 120000000000, job.limits.cpu_ns = 60000000000; /* emulated, too */
     return job;
 }
 

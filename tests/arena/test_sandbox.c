@@ -149,6 +149,44 @@ static void test_kill(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* ---- memory ---- */
+
+static bv_sandbox_verdict peak_of(bv_sandbox_pool *pool, const char *size, uint64_t *peak) {
+    const char *const argv[] = {"dd", "if=/dev/zero", "of=/dev/null", "count=1", size, NULL};
+    bv_sandbox_job job = shell_job(argv);
+    bv_sandbox_result r = {0};
+    job.limits.memory_bytes = 160000000;
+    job.limits.cpu_ns = 20000000000;
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    const bv_sandbox_verdict verdict = r.verdict;
+    *peak = r.peak_memory_bytes;
+    bv_sandbox_result_free(&r);
+    return verdict;
+}
+
+/* A peak is that of a program, not of those before it in the same control group. */
+static bool try_peaks(const boxes_mode *mode, void *unused) {
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    bv_sandbox_pool *pool;
+    uint64_t large, small, killed;
+    (void)unused;
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    const bool well = peak_of(pool, "bs=200M", &killed) != BV_VERDICT_OK &&
+                      peak_of(pool, "bs=100M", &large) == BV_VERDICT_OK &&
+                      peak_of(pool, "bs=20M", &small) == BV_VERDICT_OK;
+    bv_sandbox_pool_destroy(&pool);
+    if (!well) return false;
+    print_message("%s: peaks of 100 and 20 MiB: %.1f, %.1f MB\n", boxes_mode_name(mode),
+                  1e-6 * (double)large, 1e-6 * (double)small);
+    return large > 100000000 && large < 130000000 && small > 20000000 && small < 50000000;
+}
+
+static void try_peak(bv_sandbox_policy mode, bool user) {
+    boxes_try(try_peaks, mode, user, NULL);
+}
+
+BOXES_TRY_MODES(test_peak, try_peak)
+
 /* ---- nothing is left ---- */
 
 /* What is left of a dead arena: control groups, and work folders. */
@@ -277,7 +315,7 @@ int main(void) {
         cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
         cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
         cmocka_unit_test(test_kill),     BOXES_MODES(test_killed_arena),
-        BOXES_MODES(test_swept),
+        BOXES_MODES(test_swept),         BOXES_MODES(test_peak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

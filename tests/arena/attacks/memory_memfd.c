@@ -1,6 +1,6 @@
 // attack: files in memory that no folder shows
 // verdict: memory
-// verdict user: ok
+// verdict user: ok memory
 // limits: memory=64M
 #include "attack.h"
 #include <sys/mman.h>

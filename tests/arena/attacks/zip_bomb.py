@@ -3,6 +3,6 @@
 # limits: memory=100M cpu=8s wall=16s
 import zlib
 
-packer = zlib.compressobj(9)
-bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(400)) + packer.flush()
-print(len(zlib.decompress(bomb)))
+packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
+print(len(zlib.decompressobj(-15).decompress(block * 400)))
