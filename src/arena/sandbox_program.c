@@ -93,7 +93,7 @@ void bv_program_main(const bv_box *box, int socket) {
     if (bv_limits_enter(&own, &job.limits)) fail("limits");
     if (job.warm_python && own.plan->warm_python) {
         close(SOCKET);
-        _exit(bv_warm_python_run(job.argv));
+        _exit(bv_warm_python_run(job.argv, job.env));
     }
     execute(job.argv, job.env);
     fail("execve");

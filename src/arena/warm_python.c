@@ -5,12 +5,14 @@
  */
 #include "arena/warm_python.h"
 
+#include "base/buffer.h"
 #include "base/library.h"
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 #include <wchar.h>
 
@@ -27,6 +29,7 @@ static struct {
     void *(*dict_new)(void);
     void *(*dict_get)(void *dict, const char *key); /* borrowed */
     int (*dict_set)(void *dict, const char *key, void *value);
+    void *(*decode)(const char *bytes, ssize_t size); /* as names of files are */
     long (*number)(void *object);
     void *(*error)(void); /* its type, borrowed */
     int (*error_is)(void *type);
@@ -58,6 +61,7 @@ static const struct {
     {"PyDict_New", &python.dict_new},
     {"PyDict_GetItemString", &python.dict_get},
     {"PyDict_SetItemString", &python.dict_set},
+    {"PyUnicode_DecodeFSDefaultAndSize", &python.decode},
     {"PyLong_AsLong", &python.number},
     {"PyErr_Occurred", &python.error},
     {"PyErr_ExceptionMatches", &python.error_is},
@@ -88,6 +92,13 @@ static const char first_words[] =
     "fresh.__file__ = os.path.abspath('main.py')\n"
     "fresh.__loader__ = _frozen_importlib_external.SourceFileLoader('__main__', fresh.__file__)\n"
     "sys.modules['__main__'] = fresh\n";
+
+/* os.environ was made of the slot's environment. `words` are the job's, each ended by a 0. */
+static const char environment_words[] = "from os import environ\n"
+                                        "environ.clear()\n"
+                                        "for word in words.split('\\0'):\n"
+                                        "    name, equals, value = word.partition('=')\n"
+                                        "    if name and equals: environ[name] = value\n";
 
 /* What a SystemExit says, read and written as CPython does: `end` is it, `status` the exit code. */
 static const char exit_words[] =
@@ -227,9 +238,25 @@ static bool end_interpreter(void *own) {
     return out_done && err_done;
 }
 
+static bool take_environment(char **env) {
+    bv_buffer words = {0};
+    void *own = python.dict_new();
+    for (size_t i = 0; env[i]; i++) bv_buffer_append(&words, env[i], strlen(env[i]) + 1);
+    bv_error *error = bv_buffer_error(&words);
+    void *text = error ? NULL : python.decode(words.size ? words.data : "", (ssize_t)words.size);
+    const bool put = own && text && python.dict_set(own, "words", text) == 0;
+    void *done = put ? python.run_text(environment_words, FILE_INPUT, own, own, NULL) : NULL;
+    void *const gone[] = {own, text, done};
+    for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
+        if (gone[i]) python.drop(gone[i]);
+    bv_error_free(&error);
+    bv_buffer_free(&words);
+    return done != NULL;
+}
+
 /* The file is in the work folder, which is the current one, and the last word: "python3 -I
  * main.py". Its name is made absolute, as python3 does. */
-int bv_warm_python_run(char **argv) {
+int bv_warm_python_run(char **argv, char **env) {
     const char *name = "main.py";
     char path[PATH_MAX], folder[PATH_MAX];
     bool interrupted;
@@ -239,7 +266,8 @@ int bv_warm_python_run(char **argv) {
     if (!file || !getcwd(folder, sizeof folder)) return 2;
     if (snprintf(path, sizeof path, "%s/%s", folder, name) >= (int)sizeof path) return 2;
     void *own = python.dict_new();
-    if (!own || python.run_string(first_words, NULL) || on_exit(leave, NULL)) return 2;
+    if (!own || !take_environment(env) || python.run_string(first_words, NULL)) return 2;
+    if (on_exit(leave, NULL)) return 2;
     const int status = run_main(file, path, own, &interrupted);
     const bool clean = end_interpreter(own);
     if (interrupted) signal(SIGINT, SIG_DFL), raise(SIGINT);

@@ -15,7 +15,8 @@
 bv_status bv_warm_python_start(void);
 /* In the program's process, ahead of its job. Without an interpreter: nothing. */
 void bv_warm_python_prepare(void);
-/* As the program: argv[1] is a file of the work folder. The exit code. */
-int bv_warm_python_run(char **argv);
+/* As the program: the last word of argv is a file of the work folder, env its environment ("NAME=
+ * VALUE"). The exit code. */
+int bv_warm_python_run(char **argv, char **env);
 
 #endif

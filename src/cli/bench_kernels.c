@@ -432,21 +432,19 @@ static bv_status bench_attention(suite *s, const shapes *model, bv_dtype type, b
     }
 BY_RANGES(run_norm, kernels->norm->forward(&j->args.norm, begin, end))
 BY_RANGES(run_norm_backward, kernels->norm->backward_input(&j->args.norm, begin, end))
-BY_RANGES(run_gelu, kernels->elementwise->activation(&j->args.activation, begin, end))
-BY_RANGES(run_gelu_backward,
-          kernels->elementwise->activation_backward(&j->args.activation, begin, end))
+BY_RANGES(run_gelu, kernels->activation->forward(&j->args.activation, begin, end))
+BY_RANGES(run_gelu_backward, kernels->activation->backward(&j->args.activation, begin, end))
 BY_RANGES(run_add, kernels->elementwise->add(&j->args.add, begin, end))
-BY_RANGES(run_embed, kernels->elementwise->embed(&j->args.embed, begin, end))
+BY_RANGES(run_embed, kernels->embedding->forward(&j->args.embed, begin, end))
 BY_RANGES(run_loss, kernels->loss->cross_entropy(&j->args.loss, begin, end))
 BY_RANGES(run_adamw, kernels->optimizer->adamw(&j->args.adamw, begin, end))
 BY_RANGES(run_dropout, kernels->elementwise->dropout(&j->args.dropout, begin, end))
-BY_RANGES(run_heads, kernels->elementwise->heads(&j->args.heads, begin, end))
-BY_RANGES(run_heads_backward, kernels->elementwise->heads_backward(&j->args.heads, begin, end))
+BY_RANGES(run_heads, kernels->heads->forward(&j->args.heads, begin, end))
+BY_RANGES(run_heads_backward, kernels->heads->backward(&j->args.heads, begin, end))
 /* These divide columns; all rows are one chain. */
 BY_RANGES(run_norm_params, kernels->norm->backward_params(&j->args.norm, j->shape[0], begin, end))
 BY_RANGES(run_bias, kernels->elementwise->bias_gradient(&j->args.bias, j->shape[0], begin, end))
-BY_RANGES(run_embed_backward,
-          kernels->elementwise->embed_backward(&j->args.embed, j->shape[0], begin, end))
+BY_RANGES(run_embed_backward, kernels->embedding->backward(&j->args.embed, j->shape[0], begin, end))
 /* Sums divide chunks. */
 BY_RANGES(run_square_sums, kernels->optimizer->square_sums(j->args.elements.gradient, j->shape[1],
                                                            j->args.elements.sums, begin, end))

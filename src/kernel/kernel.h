@@ -7,8 +7,11 @@
 #define BV_KERNEL_KERNEL_H
 
 #include "base/status.h"
+#include "kernel/activation.h"
 #include "kernel/attention.h"
 #include "kernel/elementwise.h"
+#include "kernel/embedding.h"
+#include "kernel/heads.h"
 #include "kernel/limits.h"
 #include "kernel/loss.h"
 #include "kernel/matmul.h"
@@ -19,7 +22,10 @@ typedef struct bv_kernels {
     const char *level;
     bv_dtype real; /* BV_F32, or BV_F64 at the f64 level */
     const bv_norm_kernels *norm;
+    const bv_activation_kernels *activation;
     const bv_elementwise_kernels *elementwise;
+    const bv_embedding_kernels *embedding;
+    const bv_heads_kernels *heads;
     const bv_loss_kernels *loss;
     const bv_optimizer_kernels *optimizer;
     const bv_attention_kernels *attention;

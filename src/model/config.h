@@ -8,7 +8,7 @@
 #define BV_MODEL_CONFIG_H
 
 #include "base/status.h"
-#include "kernel/elementwise.h"
+#include "kernel/activation.h"
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -11,7 +11,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "kernel/elementwise.h"
+#include "kernel/activation.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -23,7 +23,7 @@ static void activate_run(const bv_tensor *t, const bv_run *run, size_t begin, si
     bv_activation_args args = activation_args(t, run, t->cols);
     args.y = bv_memory(run, t);
     args.y_type = bv_type(run, t);
-    run->kernels->elementwise->activation(&args, begin, end);
+    run->kernels->activation->forward(&args, begin, end);
 }
 
 static bv_status activate_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
@@ -54,7 +54,7 @@ static void gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, si
     args.dy = bv_memory(run, t->inputs[1]);
     args.y_type = bv_type(run, t->inputs[1]);
     args.dx = bv_memory(run, t);
-    run->kernels->elementwise->activation_backward(&args, begin, end);
+    run->kernels->activation->backward(&args, begin, end);
 }
 
 const bv_op bv_op_activate_gradient = {.name = "activate_gradient",

@@ -56,7 +56,7 @@ static bv_heads_args heads_args(const bv_tensor *t, const bv_run *run) {
 static void heads_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
     bv_heads_args args = heads_args(t, run);
     args.y = bv_memory(run, t);
-    run->kernels->elementwise->heads(&args, begin, end);
+    run->kernels->heads->forward(&args, begin, end);
 }
 
 static bv_status heads_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
@@ -80,7 +80,7 @@ static void heads_gradient_run(const bv_tensor *t, const bv_run *run, size_t beg
     bv_heads_args args = heads_args(t, run);
     args.dy = bv_memory(run, t->inputs[2]);
     args.dx = bv_memory(run, t);
-    run->kernels->elementwise->heads_backward(&args, begin, end);
+    run->kernels->heads->backward(&args, begin, end);
 }
 
 const bv_op bv_op_heads_gradient = {.name = "heads_gradient",

@@ -93,7 +93,7 @@ static void select_run(const bv_tensor *t, const bv_run *run, size_t begin, size
                                 .table_type = bv_type(run, t),
                                 .y = bv_memory(run, t),
                                 .y_type = bv_type(run, t)};
-    run->kernels->elementwise->embed(&args, begin, end);
+    run->kernels->embedding->forward(&args, begin, end);
 }
 
 /* Of x only the rows that are named. */

@@ -44,7 +44,7 @@ static void embed_run(const bv_tensor *t, const bv_run *run, size_t begin, size_
                        .y = bv_memory(run, t),
                        .y_type = bv_type(run, t)};
     if (bv_numerics_type(run->numerics, BV_ROLE_OPERAND) == kernels->real) {
-        kernels->elementwise->embed(&a, begin, end);
+        kernels->embedding->forward(&a, begin, end);
         return;
     }
     for (size_t r = begin; r < end; r++)
@@ -91,8 +91,7 @@ static void embed_columns(void *context, int part, int parts) {
     const embed_task *task = context;
     size_t begin, end;
     bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->elementwise->embed_backward(&task->args, task->rows, begin, end);
+    if (begin < end) task->kernels->embedding->backward(&task->args, task->rows, begin, end);
 }
 
 /* inputs: ids, dy, table */

@@ -203,6 +203,13 @@ static const char *const python_programs[][3] = {
     {"import sys; print('\xc3\xa9', sys.stdin.encoding, sys.stderr.encoding, open('a', "
      "'w').encoding)",
      "0", "\xc3\xa9 utf-8 utf-8 UTF-8\n"},
+    {"import os; print(sorted(os.environ.items()), os.environb[b'HOME'], "
+     "os.getenv('LD_BIND_NOW'), flush=True)\n"
+     "os.system('echo $HOME $A $E')\n",
+     "0",
+     "[('A', ''), ('E', '\xc3\xa9=1'), ('HOME', '/work'), ('LANG', 'C.UTF-8'), "
+     "('PATH', '/usr/bin:/bin')] b'/work' None\n"
+     "/work \xc3\xa9=1\n"},
     {"print(__file__, type(__loader__).__name__, __loader__.path == __file__)", "0",
      "/work/main.py SourceFileLoader True\n"},
 };
@@ -218,6 +225,9 @@ static void run_python(bv_sandbox_pool *pool, const char *text, bv_sandbox_resul
     bv_sandbox_limits_default(&job.limits);
     job.limits.wall_ns = 20000000000;
     job.input = "in", job.input_size = 2;
+    static const char *const env[] = {
+        "PATH=/usr/bin:/bin", "HOME=/work", "LANG=C.UTF-8", "A=", "E=\xc3\xa9=1", "y", NULL};
+    job.env = env;
     assert_ok(bv_sandbox_run(pool, &job, result));
     bv_artifact_free(&a);
 }

@@ -78,8 +78,8 @@ static void activation(const bv_kernels *k, const arrays *a, bv_activation kind)
                                      .dx = a->at[3],
                                      .x_type = a->operand,
                                      .y_type = a->operand};
-    k->elementwise->activation(&args, 0, a->s.rows);
-    k->elementwise->activation_backward(&args, 0, a->s.rows);
+    k->activation->forward(&args, 0, a->s.rows);
+    k->activation->backward(&args, 0, a->s.rows);
 }
 
 static void gelu(const bv_kernels *k, const arrays *a) {
@@ -143,8 +143,8 @@ static void embed(const bv_kernels *k, const arrays *a) {
                                 .y_type = a->real,
                                 .dy = a->at[3],
                                 .dtable = a->at[4]};
-    k->elementwise->embed(&args, 0, a->s.rows);
-    k->elementwise->embed_backward(&args, a->s.rows, 0, a->s.cols);
+    k->embedding->forward(&args, 0, a->s.rows);
+    k->embedding->backward(&args, a->s.rows, 0, a->s.cols);
 }
 
 /* One query head, one KV head: a row is three times d_head long; the rest of it is not touched. */
@@ -164,8 +164,8 @@ static void heads(const bv_kernels *k, const arrays *a) {
                                 .dy = a->at[2],
                                 .dx = a->at[3],
                                 .type = a->operand};
-    k->elementwise->heads(&args, 0, a->s.rows);
-    k->elementwise->heads_backward(&args, 0, a->s.rows);
+    k->heads->forward(&args, 0, a->s.rows);
+    k->heads->backward(&args, 0, a->s.rows);
 }
 
 static void loss(const bv_kernels *k, const arrays *a, double soft_cap) {

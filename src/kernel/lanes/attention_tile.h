@@ -75,24 +75,37 @@ static void pack_columns(void *out, const void *x, size_t stride, size_t rows, s
         }
 }
 #elif defined(BV_LEVEL_AVX2)
+/* 8 rows of `bytes` (at most 32) -> a column of words each, `rows` of them there. */
+static __attribute__((noinline)) void pack_part(uint32_t *to, const char *from, size_t stride,
+                                                size_t rows, size_t bytes) {
+    uint32_t words[8][8] = {{0}};
+    __m256 t[8];
+    for (size_t i = 0; i < rows; i++) memcpy(words[i], from + i * stride, bytes);
+    UNROLL for (size_t i = 0; i < 8; i++) t[i] = v8_load_words(words[i]);
+    v8_transpose(t);
+    for (size_t i = 0; i < (bytes + 3) / 4; i++) v8_store_words(to + i * TILE, t[i]);
+}
+
 static void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d,
                          bool pairs) {
     const size_t bytes = d * (pairs ? 2 : sizeof(real));
-    for (size_t r = 0; r < round_up(rows, BV_LANES); r += 8)
+    for (size_t r = 0; r < round_up(rows, BV_LANES); r += 8) {
+        const size_t there = r < rows ? smaller(rows - r, 8) : 0;
         for (size_t at = 0; at < bytes; at += 32) {
             const size_t left = smaller(bytes - at, 32);
-            __m256 t[8];
-            UNROLL for (size_t i = 0; i < 8; i++) {
-                const char *from = (const char *)x + smaller(r + i, rows - 1) * stride + at;
-                uint32_t words[8] = {0};
-                if (r + i < rows) memcpy(words, from, left);
-                t[i] = r + i < rows && left == 32 ? v8_load_words((const void *)from)
-                                                  : v8_load_words(words);
-            }
-            v8_transpose(t);
+            const char *from = (const char *)x + r * stride + at;
             uint32_t *to = (uint32_t *)out + at / 4 * TILE + r;
-            for (size_t i = 0; i < (left + 3) / 4; i++) v8_store_words(to + i * TILE, t[i]);
+            if (there < 8 || left < 32) {
+                pack_part(to, from, stride, there, left);
+                continue;
+            }
+            __m256 t[8];
+            UNROLL for (size_t i = 0; i < 8; i++) t[i] =
+                v8_load_words((const void *)(from + i * stride));
+            v8_transpose(t);
+            UNROLL for (size_t i = 0; i < 8; i++) v8_store_words(to + i * TILE, t[i]);
         }
+    }
 }
 #else
 static void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d,

@@ -6,7 +6,10 @@
 #include "kernel/lane.h"
 
 extern const bv_norm_kernels BV_NAME(bv_norm_table);
+extern const bv_activation_kernels BV_NAME(bv_activation_table);
 extern const bv_elementwise_kernels BV_NAME(bv_elementwise_table);
+extern const bv_embedding_kernels BV_NAME(bv_embedding_table);
+extern const bv_heads_kernels BV_NAME(bv_heads_table);
 extern const bv_loss_kernels BV_NAME(bv_loss_table);
 extern const bv_optimizer_kernels BV_NAME(bv_optimizer_table);
 extern const bv_attention_kernels BV_NAME(bv_attention_table);

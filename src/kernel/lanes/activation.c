@@ -1,0 +1,119 @@
+/* Activations at one level. */
+#include "kernel/activation.h"
+
+#include "base/status.h"
+#include "kernel/lanes/tables.h"
+#include "kernel/real.h"
+
+/* 0.5 (1 + tanh(u)) = sigmoid(2u), so gelu(x) = x sigmoid(A x (1 + B x^2)), A = 2 sqrt(2 / pi): one
+ * exponential and one division. */
+#define GELU_A ((real)1.5957691216057308)
+#define GELU_B ((real)0.044715)
+
+BV_INLINE vreal gelu(vreal x) {
+    const vreal inner = v_fma(v_mul(x, x), v_set(GELU_A * GELU_B), v_set(GELU_A));
+    return v_mul(x, v_sigmoid(v_mul(x, inner)));
+}
+
+BV_INLINE vreal gelu_slope(vreal x) {
+    const vreal x2 = v_mul(x, x);
+    const vreal s = v_sigmoid(v_mul(x, v_fma(x2, v_set(GELU_A * GELU_B), v_set(GELU_A))));
+    const vreal du = v_fma(x2, v_set(3 * GELU_A * GELU_B), v_set(GELU_A));
+    return v_fma(v_mul(v_mul(x, du), s), v_sub(v_set(1), s), s);
+}
+
+BV_INLINE vreal silu_slope(vreal x) {
+    const vreal s = v_sigmoid(x);
+    return v_mul(s, v_fma(x, v_sub(v_set(1), s), v_set(1)));
+}
+
+BV_INLINE vreal activate(bv_activation kind, vreal x) {
+    const vreal positive = v_if_less(v_zero(), x, x, v_mul(x, v_zero()));
+    if (kind == BV_GELU_TANH) return gelu(x);
+    if (kind == BV_RELU2) return v_mul(positive, positive);
+    return v_mul(x, v_sigmoid(x));
+}
+
+BV_INLINE vreal slope(bv_activation kind, vreal x) {
+    if (kind == BV_GELU_TANH) return gelu_slope(x);
+    if (kind == BV_RELU2) return v_mul(v_set(2), v_if_less(v_zero(), x, x, v_mul(x, v_zero())));
+    return silu_slope(x);
+}
+
+BV_INLINE void activation_rows(const bv_activation_args *a, size_t row_begin, size_t row_end,
+                               bv_activation kind, bv_dtype xt, bv_dtype yt) {
+    const size_t x_cols = kind == BV_SWIGLU ? 2 * a->cols : a->cols;
+    for (size_t r = row_begin; r < row_end; r++)
+        for (size_t i = 0; i < a->cols; i += BV_LANES) {
+            const size_t n = BV_LANES_LEFT(i, a->cols), at = r * x_cols + i;
+            const vreal x = v_get_first(a->x, xt, at, n);
+            vreal y = activate(kind == BV_SWIGLU ? BV_SILU : kind, x);
+            if (kind == BV_SWIGLU) y = v_mul(y, v_get_first(a->x, xt, at + a->cols, n));
+            v_put_first(a->y, yt, r * a->cols + i, y, n);
+        }
+}
+
+BV_INLINE void activation_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
+                               bv_dtype xt, bv_dtype yt) {
+    switch (a->kind) {
+    case BV_GELU_TANH:
+        activation_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
+        break;
+    case BV_RELU2:
+        activation_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
+        break;
+    case BV_SILU:
+        activation_rows(a, row_begin, row_end, BV_SILU, xt, yt);
+        break;
+    case BV_SWIGLU:
+        activation_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
+        break;
+    }
+}
+
+static void activation(const bv_activation_args *a, size_t row_begin, size_t row_end) {
+    BV_BY_TYPES(a->x_type, a->y_type, activation_body, a, row_begin, row_end);
+}
+
+BV_INLINE void slope_rows(const bv_activation_args *a, size_t row_begin, size_t row_end,
+                          bv_activation kind, bv_dtype xt, bv_dtype yt) {
+    const size_t x_cols = kind == BV_SWIGLU ? 2 * a->cols : a->cols;
+    for (size_t r = row_begin; r < row_end; r++)
+        for (size_t i = 0; i < a->cols; i += BV_LANES) {
+            const size_t n = BV_LANES_LEFT(i, a->cols), at = r * x_cols + i;
+            const vreal x = v_get_first(a->x, xt, at, n);
+            const vreal dy = v_get_first(a->dy, yt, r * a->cols + i, n);
+            if (kind != BV_SWIGLU) {
+                v_put_first(a->dx, xt, at, v_mul(dy, slope(kind, x)), n);
+                continue;
+            }
+            const vreal up = v_get_first(a->x, xt, at + a->cols, n);
+            v_put_first(a->dx, xt, at, v_mul(v_mul(dy, up), silu_slope(x)), n);
+            v_put_first(a->dx, xt, at + a->cols, v_mul(dy, activate(BV_SILU, x)), n);
+        }
+}
+
+BV_INLINE void slope_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
+                          bv_dtype xt, bv_dtype yt) {
+    switch (a->kind) {
+    case BV_GELU_TANH:
+        slope_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
+        break;
+    case BV_RELU2:
+        slope_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
+        break;
+    case BV_SILU:
+        slope_rows(a, row_begin, row_end, BV_SILU, xt, yt);
+        break;
+    case BV_SWIGLU:
+        slope_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
+        break;
+    }
+}
+
+static void activation_backward(const bv_activation_args *a, size_t row_begin, size_t row_end) {
+    BV_BY_TYPES(a->x_type, a->y_type, slope_body, a, row_begin, row_end);
+}
+
+const bv_activation_kernels BV_NAME(bv_activation_table) = {.forward = activation,
+                                                            .backward = activation_backward};
