@@ -391,6 +391,9 @@ bv_status bv_writer_open(const char *path, bv_writer **out) {
 static bv_status flush_writer(bv_writer *w) {
     BV_TRY(write_all(w->fd, w->path, w->buffer, w->used));
     w->used = 0;
+#ifdef SYNC_FILE_RANGE_WRITE
+    sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
+#endif
     return BV_OK;
 }
 

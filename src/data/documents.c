@@ -9,7 +9,8 @@ struct bv_documents {
     uint64_t bytes;
     char *separator;
     size_t separator_size;
-    size_t next; /* file to open next */
+    size_t next;    /* file to open next */
+    size_t checked; /* files that are known to be text */
     bv_map map;
     size_t at;        /* in the open file */
     size_t forgotten; /* up to there, of the documents before */
@@ -112,8 +113,12 @@ static bv_status open_next(bv_documents *d) {
     bv_map_close(&d->map);
     d->at = d->forgotten = 0;
     BV_TRY(bv_map_open(path, &d->map));
+    if (d->next <= d->checked) return BV_OK;
     const size_t nul = find(&d->map, 0, "", 1);
-    if (nul == d->map.size) return BV_OK;
+    if (nul == d->map.size) {
+        d->checked = d->next;
+        return BV_OK;
+    }
     return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
                   "leave that file out");
 }

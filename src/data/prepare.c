@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "base/text.h"
+#include "data/tail.h"
 #include "text/parallel_encode.h"
 #include "text/pieces.h"
 #include <endian.h>
@@ -14,7 +15,6 @@
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
 #define BATCH_BYTES ((size_t)2 << 20)
-#define WINDOW ((size_t)1 << 20)
 
 static const char *const split_names[2] = {"train", "val"};
 
@@ -48,7 +48,7 @@ typedef struct reader {
     bv_documents *documents;
     uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
     const char *text, *tail; /* of the open document; what validation gets of a single one */
-    size_t left, tail_size;
+    size_t left, tail_size, tail_begin;
     int split;
     bool done;
     bv_error *error;
@@ -59,6 +59,7 @@ typedef struct preparation {
     const bv_tokenizer *tokenizer;
     bv_parallel_encoder *encoder;
     char *folder; /* temporary */
+    char tokenizer_hash[BV_SHA256_TEXT_SIZE];
     size_t token_bytes;
     shards splits[2];
     bv_prepare_result *result;
@@ -148,53 +149,23 @@ static bool drawn_for_validation(uint64_t document, double fraction) {
     return bv_uniform_f64(r.v[0], r.v[1]) < fraction;
 }
 
-/* Characters of a text; false if it is no UTF-8. */
-static bool count_characters(const bv_documents *documents, const char *text, size_t size,
-                             size_t *characters) {
-    *characters = 0;
-    for (size_t at = 0, n; at < size; at += n) {
-        const size_t window = size - at < WINDOW ? size - at : WINDOW;
-        n = bv_utf8_valid_prefix(text + at, window);
-        /* The last character of a window may be cut: the next begins with it. */
-        if (n == 0 || (n < window && (at + window == size || n + 3 < window))) return false;
-        *characters += bv_utf8_characters(text + at, n);
-        bv_documents_forget(documents, text + at, n);
-    }
-    return true;
-}
-
-/* Byte where the last `fraction` of the characters begins (of the bytes, if it is no UTF-8). */
-static size_t tail_of(const bv_documents *documents, const char *text, size_t size,
-                      double fraction) {
-    size_t characters, at = 0, n;
-    if (!count_characters(documents, text, size, &characters))
-        return (size_t)((double)size * (1 - fraction));
-    size_t left = (size_t)((double)characters * (1 - fraction));
-    for (; at < size; at += n) { /* whole windows, then some of one */
-        n = size - at < WINDOW ? size - at : WINDOW;
-        const size_t here = bv_utf8_characters(text + at, n);
-        if (left < here) break;
-        left -= here;
-        bv_documents_forget(documents, text + at, n);
-    }
-    for (; at < size; at++) {
-        if (((unsigned char)text[at] & 0xc0) == 0x80) continue;
-        if (left-- == 0) break;
-    }
-    return at;
-}
-
 /* ---- reading ---- */
 
 static bv_status count_documents(preparation *p) {
     reader *r = &p->reader;
+    const double fraction = p->options->val_fraction;
     const char *text;
     size_t size;
     for (;; r->count++) {
         BV_TRY(bv_documents_next(r->documents, &text, &size));
         if (!text) break;
-        r->validation += drawn_for_validation(r->count, p->options->val_fraction);
+        r->validation += drawn_for_validation(r->count, fraction);
     }
+    bv_documents_rewind(r->documents);
+    r->tail_begin = SIZE_MAX;
+    if (r->count != 1 || fraction <= 0) return BV_OK;
+    BV_TRY(bv_documents_next(r->documents, &text, &size));
+    BV_TRY(bv_tail_find(p->options->pool, r->documents, text, size, fraction, &r->tail_begin));
     bv_documents_rewind(r->documents);
     return BV_OK;
 }
@@ -203,10 +174,10 @@ static bv_status count_documents(preparation *p) {
 static bv_status open_document(preparation *p) {
     reader *r = &p->reader;
     const double fraction = p->options->val_fraction;
-    if (r->tail_size) {
+    if (r->tail) {
         r->text = r->tail;
         r->left = r->tail_size;
-        r->tail_size = 0;
+        r->tail = NULL;
         r->split = 1;
         return BV_OK;
     }
@@ -215,13 +186,11 @@ static bv_status open_document(preparation *p) {
     BV_TRY(bv_documents_next(r->documents, &r->text, &r->left));
     const uint64_t i = r->next++;
     if (r->count == 1) {
-        const size_t size = r->left;
-        const size_t at = fraction > 0 ? tail_of(r->documents, r->text, size, fraction) : size;
-        r->split = at == 0;
-        if (at == 0) return BV_OK;
-        r->left = at;
-        r->tail = r->text + at;
-        r->tail_size = size - at;
+        r->split = r->tail_begin == 0;
+        if (r->tail_begin == 0 || r->tail_begin >= r->left) return BV_OK;
+        r->tail = r->text + r->tail_begin;
+        r->tail_size = r->left - r->tail_begin;
+        r->left = r->tail_begin;
         return BV_OK;
     }
     r->split = drawn_for_validation(i, fraction);
@@ -269,10 +238,20 @@ static bv_status read_batch(preparation *p, batch *b) {
 
 /* ---- all of it ---- */
 
+/* Saves the tokenizer, and takes the hash of what was saved. */
+static bv_status write_tokenizer(preparation *p) {
+    char *path = bv_path_join(p->folder, "tokenizer.json");
+    bv_error *error = path ? bv_tokenizer_save(p->tokenizer, path) : bv_fail_memory("a path");
+    if (!error) error = bv_sha256_file(path, p->tokenizer_hash);
+    bv_free(path);
+    return error;
+}
+
+/* Before there are tokens to write, the tokenizer is written. */
 static void do_beside(void *context, size_t i) {
     preparation *p = context;
     if (i == 0) p->reader.error = read_batch(p, p->following);
-    if (i == 1) p->write_error = write_batch(p, p->last);
+    if (i == 1) p->write_error = p->last ? write_batch(p, p->last) : write_tokenizer(p);
 }
 
 /* Three batches in a circle: one is read, one encoded, one written. */
@@ -285,7 +264,7 @@ static bv_status add_all(preparation *p) {
         batch *b = &p->batches[k % 3];
         p->following = &p->batches[(k + 1) % 3];
         p->last = k ? &p->batches[(k + 2) % 3] : NULL;
-        const bv_side_work side = {do_beside, p, p->last ? 2 : 1};
+        const bv_side_work side = {do_beside, p, 2};
         bv_error *errors[3];
         errors[1] = bv_parallel_encode(p->encoder, b->texts, b->count, &side, &b->encoded);
         errors[0] = p->write_error;
@@ -311,18 +290,17 @@ static bv_status add_all(preparation *p) {
 
 static bv_status write_manifest(preparation *p) {
     const bv_prepare_result *r = p->result;
-    char tokenizer[BV_SHA256_TEXT_SIZE];
-    BV_TRY(bv_tokenizer_hash(p->tokenizer, tokenizer));
     json_t *splits = json_object();
     for (int i = 0; i < 2; i++)
         json_object_set_new(splits, split_names[i],
                             json_pack("{s:I, s:I, s:I, s:O}", "tokens", (json_int_t)r->tokens[i],
                                       "documents", (json_int_t)r->documents[i], "bytes",
                                       (json_int_t)r->bytes[i], "shards", p->splits[i].files));
-    json_t *value = json_pack(
-        "{s:s, s:s, s:I, s:I, s:f, s:o}", "format", "beaver-data/1", "tokenizer_sha256", tokenizer,
-        "vocab_size", (json_int_t)bv_tokenizer_vocab_size(p->tokenizer), "token_bytes",
-        (json_int_t)p->token_bytes, "val_fraction", p->options->val_fraction, "splits", splits);
+    json_t *value = json_pack("{s:s, s:s, s:I, s:I, s:f, s:o}", "format", "beaver-data/1",
+                              "tokenizer_sha256", p->tokenizer_hash, "vocab_size",
+                              (json_int_t)bv_tokenizer_vocab_size(p->tokenizer), "token_bytes",
+                              (json_int_t)p->token_bytes, "val_fraction", p->options->val_fraction,
+                              "splits", splits);
     char *path = bv_path_join(p->folder, "manifest.json");
     bv_error *error = value && path ? bv_json_save(path, value) : bv_fail_memory("a manifest");
     json_decref(value);
@@ -334,10 +312,7 @@ static bv_status fill_folder(preparation *p) {
     BV_TRY(bv_parallel_encoder_create(p->tokenizer, p->options->pool, &p->encoder));
     BV_TRY(add_all(p));
     for (int i = 0; i < 2; i++) BV_TRY(close_shard(&p->splits[i]));
-    char *path = bv_path_join(p->folder, "tokenizer.json");
-    bv_error *error = path ? bv_tokenizer_save(p->tokenizer, path) : bv_fail_memory("a path");
-    bv_free(path);
-    return error ? error : write_manifest(p);
+    return write_manifest(p);
 }
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,

@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
+#include "data/tail.h"
 #include "support/check.h"
 #include <errno.h>
 
@@ -67,6 +68,51 @@ static void test_documents_are_not_cut(void **state) {
     assert_true(r.documents[1] >= 1);
     assert_int_equal(r.tokens[1], 2 * r.documents[1]);
     assert_int_equal(r.tokens[0], 2 * r.documents[0]);
+}
+
+/* Character by character: where the last part begins. */
+static size_t slow_tail(const bv_buffer *text, double fraction) {
+    size_t characters = 0, at = 0;
+    for (size_t i = 0; i < text->size; i++) characters += (text->data[i] & 0xc0) != 0x80;
+    size_t left = (size_t)((double)characters * (1 - fraction));
+    for (; at < text->size; at++)
+        if ((text->data[at] & 0xc0) != 0x80 && left-- == 0) break;
+    return at;
+}
+
+/* Without a pool and on 1 to 3 threads. */
+static void check_tail(const bv_buffer *text, double fraction, size_t wanted) {
+    char *path = bv_path_join(folder, "text");
+    const char *paths[] = {path};
+    assert_ok(bv_file_write(path, text->data, text->size));
+    for (int threads = 0; threads <= 3; threads++) {
+        bv_documents *documents;
+        bv_pool *pool = NULL;
+        const char *bytes;
+        size_t size, at = 0;
+        if (threads) assert_ok(bv_pool_create(threads, &pool));
+        assert_ok(bv_documents_open(paths, 1, NULL, &documents));
+        assert_ok(bv_documents_next(documents, &bytes, &size));
+        assert_ok(bv_tail_find(pool, documents, bytes, size, fraction, &at));
+        assert_int_equal(at, wanted);
+        bv_documents_close(&documents);
+        bv_pool_destroy(&pool);
+    }
+    bv_free(path);
+}
+
+static void test_tail_begins_where_a_character_does(void **state) {
+    (void)state;
+    static const char *const pieces[] = {"a", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9d\x84\x9e"};
+    static const double fractions[] = {0.001, 0.1, 0.25, 0.7, 1};
+    bv_buffer text = {0};
+    for (uint32_t i = 1; text.size < (3u << 20) + 12345; i = i * 1664525u + 1013904223u)
+        bv_buffer_text(&text, pieces[i >> 30]);
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)
+        check_tail(&text, fractions[i], slow_tail(&text, fractions[i]));
+    bv_buffer_append(&text, "\xe2\x82", 2); /* cut: no UTF-8, so bytes count */
+    check_tail(&text, 0.25, (size_t)(0.75 * (double)text.size));
+    bv_buffer_free(&text);
 }
 
 static void test_epoch_takes_each_window_once(void **state) {
@@ -144,6 +190,7 @@ static void test_full_disk(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
