@@ -109,9 +109,6 @@ typedef struct bv_program_failure {
  * our own. */
 bv_status bv_namespace_settle(int proc);
 int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SLOT_OWN; or -1 */
-/* Makes sure that we are in a network namespace of our own without any socket: the one before, or a
- * new one. *sockets, -1 at first, is what shows that. */
-bv_status bv_namespace_network(int proc, int *sockets);
 /* A child in new namespaces (or an ordinary one); 0 in the child. */
 pid_t bv_namespace_fork(bool separate, int *process);
 bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */

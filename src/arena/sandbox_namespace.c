@@ -1,13 +1,8 @@
 /*
  * Namespaces. A slot has a user and a mount namespace of its own, in which it builds roots
- * (sandbox_root.c). A box has a user namespace inside that one, and mount, pid, ipc, uts and cgroup
- * namespaces, all at once by clone3.
- *
- * The network namespace belongs to the slot, since making and removing one takes longer than all
- * the others. It is left as it is born: without any interface that is up, not even loopback. Its
- * boxes have no rights in it, so not even one that was taken over can change that. What a program
- * could leave there for the next box is a socket with a name, in flight inside itself until the
- * kernel finds that: so the slot looks whether there is any socket, and then makes another one.
+ * (sandbox_root.c). A box has a user namespace inside that one, and mount, pid, network, ipc, uts
+ * and cgroup namespaces, all at once by clone3. The network namespace is left as it is born:
+ * without any interface that is up, not even loopback.
  *
  * Ids: inside, a program is BV_BOX_ID. As root of the host we map that to an id far above all
  * accounts, another for each slot, so that nothing on the host belongs to it and no limit that is
@@ -93,34 +88,12 @@ bv_status bv_namespace_settle(int proc) {
     return bv_fail_errno("cannot map the ids of a slot");
 }
 
-/* Not for boxes. */
-static int open_own(int proc, const char *name) {
-    const int file = openat(proc, name, O_RDONLY | O_CLOEXEC);
+int bv_namespace_mounts(int proc) {
+    const int file = openat(proc, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
     if (file < 0) return -1;
     const int high = fcntl(file, F_DUPFD_CLOEXEC, BV_SLOT_OWN);
     close(file);
     return high;
-}
-
-int bv_namespace_mounts(int proc) {
-    return open_own(proc, "self/ns/mnt");
-}
-
-/* One line a socket of the namespace, below a title. */
-static bool is_without_sockets(int list) {
-    char text[512];
-    const ssize_t n = pread(list, text, sizeof text, 0);
-    const char *end = n > 0 ? memchr(text, '\n', (size_t)n) : NULL;
-    return end && end + 1 == text + n;
-}
-
-bv_status bv_namespace_network(int proc, int *sockets) {
-    if (*sockets >= 0 && is_without_sockets(*sockets)) return BV_OK;
-    if (*sockets >= 0) close(*sockets);
-    *sockets = -1;
-    if (unshare(CLONE_NEWNET)) return bv_fail_errno("cannot make the network namespace of a slot");
-    *sockets = open_own(proc, "self/net/unix");
-    return *sockets < 0 ? bv_fail_errno("cannot see the sockets of a slot") : BV_OK;
 }
 
 /* ---- a box's ---- */
@@ -129,8 +102,8 @@ pid_t bv_namespace_fork(bool separate, int *process) {
     struct clone_args args = {
         .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)process, .exit_signal = SIGCHLD};
     if (separate)
-        args.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS |
-                      CLONE_NEWCGROUP;
+        args.flags |= CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+                      CLONE_NEWUTS | CLONE_NEWCGROUP;
     return (pid_t)syscall(SYS_clone3, &args, sizeof args);
 }
 

@@ -93,7 +93,6 @@ typedef struct slot {
     known plans[BV_SLOT_PLANS];
     known *now;      /* of the box that is made or there, NULL: none */
     int host_mounts; /* full: the copy of the host's, -1: not yet */
-    int sockets;     /* full: of our network namespace, -1: not yet */
     known *inside;   /* in whose root we are, NULL: in none */
     pid_t box;       /* 0: none */
     bool python, python_tried;
@@ -237,7 +236,6 @@ static bv_status fork_box(slot *s, int control[2], int sync[2], int *process) {
 
 static bv_status make_box(slot *s) {
     int control[2], sync[2], process = -1;
-    if (s->host_mounts >= 0) BV_TRY(bv_namespace_network(PROC, &s->sockets));
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
         return bv_fail_errno("cannot make a socket for a box");
     if (pipe2(sync, O_CLOEXEC)) {
@@ -257,7 +255,7 @@ static bv_status make_box(slot *s) {
 
 static void slot_main(void) __attribute__((noreturn));
 static void slot_main(void) {
-    slot s = {.host_mounts = -1, .sockets = -1};
+    slot s = {.host_mounts = -1};
     bv_frame frame;
     bv_buffer payload = {0};
     bv_error *error = BV_OK;

@@ -1,20 +1,16 @@
 /*
- * What the boxes of a slot share. The root: what it shows and nothing more, that nothing of a box
- * is found in the next one, that who takes over a whole box cannot change it, and that each job
- * gets the root that it asks for, as that is now. The network namespace: only while it is empty.
+ * The root that the boxes of a slot share: what it shows and nothing more, that nothing of a box is
+ * found in the next one, that who takes over a whole box cannot change it, and that each job gets
+ * the root that it asks for, as that is now.
  */
 #include "support/boxes.h"
 
 #include "base/memory.h"
 #include <fcntl.h>
-#include <net/if.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 
 static bv_sandbox_pool *make_pool(const boxes_mode *mode) {
     const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
@@ -45,9 +41,12 @@ static char *run_line(bv_sandbox_pool *pool, const bv_sandbox_root *root, const 
     return output;
 }
 
+/* ---- mounts, as the kernel shows them from outside ---- */
+
 /* Starts "sleep 60" and calls look(pid); what it returns. */
-static bool look_into_pool(bv_sandbox_pool *pool, bool (*look)(pid_t pid)) {
+static bool look_at_program(const boxes_mode *mode, bool (*look)(pid_t pid)) {
     const char *const argv[] = {"sleep", "60", NULL};
+    bv_sandbox_pool *pool = make_pool(mode);
     const bv_sandbox_job job = make_job(argv);
     bv_sandbox_box *box;
     bv_sandbox_result r = {0};
@@ -57,17 +56,9 @@ static bool look_into_pool(bv_sandbox_pool *pool, bool (*look)(pid_t pid)) {
     bv_sandbox_kill(box);
     assert_ok(bv_sandbox_wait(&box, 1, &r));
     bv_sandbox_result_free(&r);
-    return good;
-}
-
-static bool look_at_program(const boxes_mode *mode, bool (*look)(pid_t pid)) {
-    bv_sandbox_pool *pool = make_pool(mode);
-    const bool good = look_into_pool(pool, look);
     bv_sandbox_pool_destroy(&pool);
     return good;
 }
-
-/* ---- mounts, as the kernel shows them from outside ---- */
 
 static bool starts_with(const char *text, const char *start) {
     return strncmp(text, start, strlen(start)) == 0;
@@ -140,14 +131,6 @@ static long make_writable(const char *path) {
     return syscall(SYS_mount_setattr, AT_FDCWD, path, 0x8000 /* AT_RECURSIVE */, &a, sizeof a);
 }
 
-static int raise_loopback(void) {
-    struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
-    const int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    const int result = ioctl(s, SIOCSIFFLAGS, &request);
-    close(s);
-    return result;
-}
-
 static bool is_locked(void) {
     const unsigned long same = MS_REMOUNT | MS_NOSUID | MS_NODEV;
     const bool good[] = {
@@ -164,7 +147,6 @@ static bool is_locked(void) {
         refused("unmount /usr", umount2("/usr", MNT_DETACH)),
         refused("unmount a device", umount2("/dev/null", MNT_DETACH)),
         refused("look below a mount", mount("/dev", "/tmp", NULL, MS_BIND, NULL)),
-        refused("raise the loopback interface", raise_loopback()),
         refused("open a namespace", open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC)),
     };
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
@@ -182,7 +164,7 @@ static bool take_over(pid_t pid) {
     const pid_t child = fork();
     if (child == 0) {
         const int process = (int)syscall(SYS_pidfd_open, pid, 0);
-        if (process < 0 || setns(process, CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) ||
+        if (process < 0 || setns(process, CLONE_NEWUSER | CLONE_NEWNS) ||
             setresgid(1000, 1000, 1000) || setresuid(1000, 1000, 1000)) {
             print_error("cannot enter a box: %s\n", strerror(errno));
             _exit(2);
@@ -223,62 +205,6 @@ static bool leave_things(const boxes_mode *mode, void *unused) {
     bv_free(first), bv_free(left), bv_free(second);
     bv_sandbox_pool_destroy(&pool);
     return same && wrote && saw;
-}
-
-/* ---- the network namespace, which the boxes of a slot share as long as it is empty ---- */
-
-static ino_t network; /* of the box that was looked at last */
-static pid_t keeper;  /* holds a socket in it, 0: nobody does */
-
-static bool look_at_network(pid_t pid) {
-    char path[64];
-    struct stat s;
-    snprintf(path, sizeof path, "/proc/%d/ns/net", (int)pid);
-    const bool seen = stat(path, &s) == 0;
-    network = s.st_ino;
-    return seen;
-}
-
-/* A process of ours goes into the box's network and stays there with a socket, which stands for one
- * that a program left in flight. */
-static bool leave_socket(pid_t pid) {
-    struct sockaddr_un name = {.sun_family = AF_UNIX, .sun_path = "\0left"};
-    int ready[2];
-    char byte;
-    assert_int_equal(pipe(ready), 0);
-    keeper = fork();
-    if (keeper == 0) {
-        const int process = (int)syscall(SYS_pidfd_open, pid, 0);
-        /* An ordinary user enters by the user namespace that it belongs to. */
-        const bool in =
-            setns(process, CLONE_NEWNET) == 0 || setns(process, CLONE_NEWUSER | CLONE_NEWNET) == 0;
-        const int s = in ? socket(AF_UNIX, SOCK_STREAM, 0) : -1;
-        const bool bound = bind(s, (struct sockaddr *)&name, sizeof name) == 0;
-        if (!bound) print_error("cannot leave a socket in a box: %s\n", strerror(errno));
-        if (bound && write(ready[1], "", 1) == 1) pause();
-        _exit(1);
-    }
-    close(ready[1]);
-    const bool left = read(ready[0], &byte, 1) == 1;
-    close(ready[0]);
-    return left && look_at_network(pid);
-}
-
-static bool share_network(const boxes_mode *mode, void *unused) {
-    bv_sandbox_pool *pool = make_pool(mode);
-    ino_t seen[4];
-    (void)unused;
-    bool (*const looks[])(pid_t) = {look_at_network, leave_socket, look_at_network,
-                                    look_at_network};
-    bool good = true;
-    for (int i = 0; i < 4; i++) {
-        good = look_into_pool(pool, looks[i]) && good;
-        seen[i] = network;
-    }
-    kill(keeper, SIGKILL);
-    waitpid(keeper, NULL, 0);
-    bv_sandbox_pool_destroy(&pool);
-    return good && seen[0] == seen[1] && seen[1] != seen[2] && seen[2] == seen[3];
 }
 
 /* ---- which root ---- */
@@ -369,9 +295,6 @@ static void try_take_over(bv_sandbox_policy policy, bool user) {
 static void try_leave(bv_sandbox_policy policy, bool user) {
     boxes_try(leave_things, policy, user, NULL);
 }
-static void try_network(bv_sandbox_policy policy, bool user) {
-    boxes_try(share_network, policy, user, NULL);
-}
 static void try_turns(bv_sandbox_policy policy, bool user) {
     boxes_try(take_turns, policy, user, NULL);
 }
@@ -385,8 +308,6 @@ BOXES_MODE(test_take_over, try_take_over, BV_POLICY_FULL, false)
 BOXES_MODE(test_take_over_as_user, try_take_over, BV_POLICY_FULL, true)
 BOXES_MODE(test_leave, try_leave, BV_POLICY_FULL, false)
 BOXES_MODE(test_leave_as_user, try_leave, BV_POLICY_FULL, true)
-BOXES_MODE(test_network, try_network, BV_POLICY_FULL, false)
-BOXES_MODE(test_network_as_user, try_network, BV_POLICY_FULL, true)
 BOXES_MODE(test_turns, try_turns, BV_POLICY_FULL, false)
 BOXES_MODE(test_turns_as_user, try_turns, BV_POLICY_FULL, true)
 BOXES_MODE(test_replace, try_replace, BV_POLICY_FULL, false)
@@ -397,7 +318,6 @@ int main(void) {
         cmocka_unit_test(test_mounts),    cmocka_unit_test(test_mounts_as_user),
         cmocka_unit_test(test_take_over), cmocka_unit_test(test_take_over_as_user),
         cmocka_unit_test(test_leave),     cmocka_unit_test(test_leave_as_user),
-        cmocka_unit_test(test_network),   cmocka_unit_test(test_network_as_user),
         cmocka_unit_test(test_turns),     cmocka_unit_test(test_turns_as_user),
         cmocka_unit_test(test_replace),   cmocka_unit_test(test_replace_as_user),
     };
