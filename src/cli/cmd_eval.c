@@ -3,6 +3,7 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
+#include "data/documents.h"
 #include "kernel/real_host.h"
 #include "train/evaluate.h"
 #include "train/saved_model.h"
@@ -106,7 +107,8 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
     size_t windows = BATCH_TOKENS / m->config.context;
     if (windows == 0) windows = 1;
     BV_TRY(bv_map_open(path, &map));
-    bv_error *error = encode(m, (const char *)map.data, map.size, &list);
+    bv_error *error = bv_documents_check_text(&map, path);
+    if (!error) error = encode(m, (const char *)map.data, map.size, &list);
     if (!error) error = create_scorer(m, use, windows, &scorer);
     const bv_token_source source = {read_tokens, list.tokens, list.count};
     const bv_evaluate_options options = {.context = m->config.context, .batch = windows};

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "cli/cli.h"
+#include "kernel/kernel.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -185,6 +186,9 @@ bv_status bv_flags_parse(const bv_command *command, int argc, char **argv, bv_fl
     bv_error *error = f->typed ? BV_OK : bv_fail_memory("flags");
     if (!error) error = parse_all(f, argc, argv);
     if (!error) error = check_complete(f);
+    /* A level of kernels that the environment asks for in vain is wrong for every command. */
+    const bv_kernels *kernels;
+    if (!error) error = bv_kernels_pick(&kernels);
     if (error) bv_flags_free(&f);
     *out = f;
     return error;

@@ -1,13 +1,21 @@
 #include "data/dataset.h"
 
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "base/random.h"
+#include <stdio.h>
 #include <string.h>
 
+typedef struct shard_file {
+    bv_map map;
+    char *path;
+    char sha256[BV_SHA256_TEXT_SIZE]; /* as the manifest has it */
+} shard_file;
+
 typedef struct split {
-    bv_map *shards;
+    shard_file *shards;
     size_t shard_count;
     uint64_t shard_tokens; /* of all but the last */
     uint64_t tokens, bytes;
@@ -22,7 +30,10 @@ void bv_dataset_close(bv_dataset **dataset) {
     bv_dataset *d = *dataset;
     if (!d) return;
     for (int i = 0; i < 2; i++) {
-        for (size_t k = 0; k < d->splits[i].shard_count; k++) bv_map_close(&d->splits[i].shards[k]);
+        for (size_t k = 0; k < d->splits[i].shard_count; k++) {
+            bv_map_close(&d->splits[i].shards[k].map);
+            bv_free(d->splits[i].shards[k].path);
+        }
         bv_free(d->splits[i].shards);
     }
     bv_free(d);
@@ -30,22 +41,21 @@ void bv_dataset_close(bv_dataset **dataset) {
 }
 
 static bv_status open_shard(const bv_dataset *d, split *s, const char *folder, const json_t *file) {
-    const char *name = "";
+    const char *name = "", *hash = "";
     int64_t bytes = 0;
     BV_TRY(bv_json_get_string(file, "name", &name));
     BV_TRY(bv_json_get_int(file, "bytes", &bytes));
+    BV_TRY(bv_json_get_string(file, "sha256", &hash));
     if (strchr(name, '/')) return bv_fail(BV_CODE_INPUT, "the shard's name \"%s\" is a path", name);
-    char *path = bv_path_join(folder, name);
-    if (!path) return bv_fail_memory("a path");
-    bv_map *map = &s->shards[s->shard_count];
-    bv_error *error = bv_map_open(path, map);
-    if (!error) s->shard_count++;
-    if (!error && (map->size != (uint64_t)bytes || map->size % d->token_bytes))
-        error = bv_try(bv_fail(BV_CODE_INPUT, "%s has %zu bytes, the manifest says %lld", path,
-                               map->size, (long long)bytes),
-                       "beaver data prepare again");
-    bv_free(path);
-    return error;
+    shard_file *next = &s->shards[s->shard_count++];
+    snprintf(next->sha256, sizeof next->sha256, "%s", hash);
+    next->path = bv_path_join(folder, name);
+    if (!next->path) return bv_fail_memory("a path");
+    BV_TRY(bv_map_open(next->path, &next->map));
+    if (next->map.size == (uint64_t)bytes && next->map.size % d->token_bytes == 0) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s has %zu bytes, the manifest says %lld", next->path,
+                          next->map.size, (long long)bytes),
+                  "beaver data prepare again");
 }
 
 static bv_status open_split(const bv_dataset *d, split *s, const char *folder,
@@ -60,7 +70,7 @@ static bv_status open_split(const bv_dataset *d, split *s, const char *folder,
     uint64_t found = 0;
     for (size_t i = 0; i < count; i++) {
         BV_TRY(open_shard(d, s, folder, json_array_get(list, i)));
-        const uint64_t here = s->shards[i].size / d->token_bytes;
+        const uint64_t here = s->shards[i].map.size / d->token_bytes;
         if (i == 0)
             s->shard_tokens = here;
         else if (i + 1 < count && here != s->shard_tokens)
@@ -106,6 +116,20 @@ bv_status bv_dataset_open(const char *folder, bv_dataset **out) {
     return bv_while(error, "opening the data in %s (made by: beaver data prepare)", folder);
 }
 
+bv_status bv_dataset_verify(const bv_dataset *d) {
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < d->splits[i].shard_count; k++) {
+            const shard_file *s = &d->splits[i].shards[k];
+            char now[BV_SHA256_TEXT_SIZE];
+            BV_TRY(bv_sha256_bytes(s->map.data, s->map.size, now));
+            if (strcmp(now, s->sha256))
+                return bv_try(bv_fail(BV_CODE_INPUT,
+                                      "%s is damaged: its SHA-256 is not the manifest's", s->path),
+                              "beaver data prepare again");
+        }
+    return BV_OK;
+}
+
 size_t bv_dataset_vocab_size(const bv_dataset *d) {
     return d->vocab_size;
 }
@@ -125,7 +149,7 @@ void bv_dataset_read(const bv_dataset *d, bv_split which, uint64_t offset, size_
     for (size_t i = 0; i < count; i++) {
         const uint64_t shard = (offset + i) / s->shard_tokens;
         const unsigned char *p =
-            s->shards[shard].data + (offset + i) % s->shard_tokens * d->token_bytes;
+            s->shards[shard].map.data + (offset + i) % s->shard_tokens * d->token_bytes;
         uint32_t token = p[0] | (uint32_t)p[1] << 8;
         if (d->token_bytes == 4) token |= (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
         tokens[i] = token < d->vocab_size ? token : (uint32_t)d->vocab_size - 1;

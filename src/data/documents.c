@@ -108,19 +108,22 @@ static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count
     return map->size;
 }
 
+bv_status bv_documents_check_text(const bv_map *map, const char *path) {
+    const size_t nul = find(map, 0, "", 1);
+    if (nul == map->size) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
+                  "leave that file out");
+}
+
 static bv_status open_next(bv_documents *d) {
     const char *path = d->paths[d->next++];
     bv_map_close(&d->map);
     d->at = d->forgotten = 0;
     BV_TRY(bv_map_open(path, &d->map));
     if (d->next <= d->checked) return BV_OK;
-    const size_t nul = find(&d->map, 0, "", 1);
-    if (nul == d->map.size) {
-        d->checked = d->next;
-        return BV_OK;
-    }
-    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
-                  "leave that file out");
+    BV_TRY(bv_documents_check_text(&d->map, path));
+    d->checked = d->next;
+    return BV_OK;
 }
 
 void bv_documents_forget(const bv_documents *d, const char *text, size_t size) {

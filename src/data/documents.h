@@ -24,6 +24,8 @@ bv_status bv_documents_next(bv_documents *documents, const char **text, size_t *
 /* A stretch of the document is not needed for now: its memory is given back. It may be read again.
  */
 void bv_documents_forget(const bv_documents *documents, const char *text, size_t size);
+/* BV_CODE_INPUT where a file has NUL bytes. */
+bv_status bv_documents_check_text(const bv_map *map, const char *path);
 uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */
 
 #endif

@@ -478,8 +478,7 @@ int main(void) {
         cmocka_unit_test(test_libraries),       cmocka_unit_test(test_static_nonsense),
         cmocka_unit_test(test_warm_python),     cmocka_unit_test(test_bad_descriptions),
         cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_mangled_descriptions),
-        cmocka_unit_test(test_cgroup_texts),
-        cmocka_unit_test(test_cgroup_divided),
+        cmocka_unit_test(test_cgroup_texts),    cmocka_unit_test(test_cgroup_divided),
         cmocka_unit_test(test_cgroup_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,13 @@ expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
 z80() { BEAVER_CPU=z80 beaver "$@"; }
 expect 2 "BEAVER_CPU" z80 train --data data --out y "${tiny[@]}"
+expect 2 "BEAVER_CPU" z80 version
+expect 0 "example:" z80 train --help
+cp -r data damaged
+shard=$(find damaged -name '*.bin' | sort | head -1)
+printf '\001' | dd of="$shard" bs=1 seek=2 conv=notrunc status=none
+expect 1 "$shard is damaged" beaver train --data damaged --out y "${tiny[@]}"
+[ -e y ] && fail "damaged data left a run"
 
 # ---- what a model says ----
 expect 0 "the old" beaver generate run --prompt "the old" --tokens 5
@@ -182,6 +189,8 @@ P
 expect 0 '"bits_per_byte": ' beaver eval run text.txt --json
 expect 1 "at least 2 are needed" beaver eval cr empty.txt
 expect 2 "one of FILE and --logprobs" beaver eval run
+printf 'the old\0king' >binary
+expect 1 "is not text: byte 7 is NUL" beaver eval run binary
 
 # ---- an empty folder is as good as none ----
 mkdir empty-run empty-data
