@@ -51,11 +51,20 @@ static void test_known(void **state) {
     expect("c", 2, false);
 }
 
+/* A cache with room for so many programs, and what they cost beside their bytes. */
+static void bound_cache(size_t programs) {
+    bool compiled;
+    bv_program_loan any = take("c", 1, &compiled);
+    const size_t bytes = bv_program_bytes(any.program);
+    bv_program_cache_give(cache, &any);
+    bv_program_cache_destroy(&cache);
+    assert_ok(bv_program_cache_create(programs * bytes + bytes / 2, &cache));
+}
+
 static void test_bound(void **state) {
     (void)state;
     bool compiled;
-    bv_program_cache_destroy(&cache);
-    assert_ok(bv_program_cache_create(50000, &cache)); /* three of 15 KB */
+    bound_cache(3);
     bv_program_loan first = take("c", 1, &compiled);
     for (int code = 2; code < 8; code++) expect("c", code, true);
     expect("c", 7, false);
@@ -98,8 +107,7 @@ static void test_threads(void **state) {
     bv_pool *threads;
     assert_ok(bv_pool_create(4, &threads));
     assert_ok(bv_tasks_run(threads, 40, use, NULL));
-    bv_program_cache_destroy(&cache);
-    assert_ok(bv_program_cache_create(20000, &cache)); /* each drives the others out */
+    bound_cache(1); /* each drives the others out */
     assert_ok(bv_tasks_run(threads, 40, use, NULL));
     bv_pool_destroy(&threads);
 }
