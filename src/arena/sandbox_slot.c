@@ -40,8 +40,8 @@ extern char **environ;
 /* What a slot keeps of the environment: a warm interpreter's guest could read all of it. Functions
  * are bound at once: else each box binds them again, and copies the pages for that. */
 static void pick_environment(char *kept[8]) {
-    static const char *const names[] = {"LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=",
-                                        "TSAN_OPTIONS=",    "LSAN_OPTIONS=", "KEEPALL="};
+    static const char *const names[] = {
+        "LD_LIBRARY_PATH=", "ASAN_OPTIONS=", "UBSAN_OPTIONS=", "TSAN_OPTIONS=", "LSAN_OPTIONS="};
     size_t count = 0;
     kept[count++] = "LD_BIND_NOW=1";
     for (size_t i = 0; environ && environ[i]; i++)
