@@ -247,6 +247,14 @@ void bv_cgroup_sweep(const bv_cgroup_bases *bases) {
 
 /* ---- a group ---- */
 
+static const bv_cgroup no_group = {.memory_max = -1,
+                                   .memory_peak = -1,
+                                   .memory_now = -1,
+                                   .memory_events = -1,
+                                   .pids_max = -1,
+                                   .pids_events = -1,
+                                   .cpu_usage = -1};
+
 static int open_counter(const char *folder, const char *name, int flags) {
     char path[800];
     snprintf(path, sizeof path, "%s/%s", folder, name);
@@ -309,14 +317,8 @@ static void open_memory(bv_cgroup *g) {
 }
 
 void bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *g) {
-    *g = (bv_cgroup){.version2 = bases->version2,
-                     .memory_max = -1,
-                     .memory_peak = -1,
-                     .memory_now = -1,
-                     .memory_events = -1,
-                     .pids_max = -1,
-                     .pids_events = -1,
-                     .cpu_usage = -1};
+    *g = no_group;
+    g->version2 = bases->version2;
     const char *list[] = {bases->memory, bases->pids, bases->cpu};
     bool in[3];
     for (int i = 0; i < 3; i++)
@@ -343,13 +345,7 @@ void bv_cgroup_remove(bv_cgroup *g) {
         if (files[i] >= 0) close(files[i]);
     for (int i = 0; i < (g->version2 ? 1 : 3); i++)
         if (g->paths[i][0]) remove_group(g->paths[i]);
-    *g = (bv_cgroup){.memory_max = -1,
-                     .memory_peak = -1,
-                     .memory_now = -1,
-                     .memory_events = -1,
-                     .pids_max = -1,
-                     .pids_events = -1,
-                     .cpu_usage = -1};
+    *g = no_group;
 }
 
 static uint64_t cpu_ns(const bv_cgroup *g) {

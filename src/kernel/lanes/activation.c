@@ -40,8 +40,25 @@ BV_INLINE vreal slope(bv_activation kind, vreal x) {
     return silu_slope(x);
 }
 
-BV_INLINE void activation_rows(const bv_activation_args *a, size_t row_begin, size_t row_end,
-                               bv_activation kind, bv_dtype xt, bv_dtype yt) {
+/* CALL(kind, ...), the kind a constant in each. */
+#define BY_KIND(kind, CALL, ...)                                                                   \
+    switch (kind) {                                                                                \
+    case BV_GELU_TANH:                                                                             \
+        CALL(BV_GELU_TANH, __VA_ARGS__);                                                           \
+        break;                                                                                     \
+    case BV_RELU2:                                                                                 \
+        CALL(BV_RELU2, __VA_ARGS__);                                                               \
+        break;                                                                                     \
+    case BV_SILU:                                                                                  \
+        CALL(BV_SILU, __VA_ARGS__);                                                                \
+        break;                                                                                     \
+    case BV_SWIGLU:                                                                                \
+        CALL(BV_SWIGLU, __VA_ARGS__);                                                              \
+        break;                                                                                     \
+    }
+
+BV_INLINE void activation_rows(bv_activation kind, const bv_activation_args *a, size_t row_begin,
+                               size_t row_end, bv_dtype xt, bv_dtype yt) {
     const size_t x_cols = kind == BV_SWIGLU ? 2 * a->cols : a->cols;
     for (size_t r = row_begin; r < row_end; r++)
         for (size_t i = 0; i < a->cols; i += BV_LANES) {
@@ -55,28 +72,15 @@ BV_INLINE void activation_rows(const bv_activation_args *a, size_t row_begin, si
 
 BV_INLINE void activation_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
                                bv_dtype xt, bv_dtype yt) {
-    switch (a->kind) {
-    case BV_GELU_TANH:
-        activation_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
-        break;
-    case BV_RELU2:
-        activation_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
-        break;
-    case BV_SILU:
-        activation_rows(a, row_begin, row_end, BV_SILU, xt, yt);
-        break;
-    case BV_SWIGLU:
-        activation_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
-        break;
-    }
+    BY_KIND(a->kind, activation_rows, a, row_begin, row_end, xt, yt);
 }
 
 static void activation(const bv_activation_args *a, size_t row_begin, size_t row_end) {
     BV_BY_TYPES(a->x_type, a->y_type, activation_body, a, row_begin, row_end);
 }
 
-BV_INLINE void slope_rows(const bv_activation_args *a, size_t row_begin, size_t row_end,
-                          bv_activation kind, bv_dtype xt, bv_dtype yt) {
+BV_INLINE void slope_rows(bv_activation kind, const bv_activation_args *a, size_t row_begin,
+                          size_t row_end, bv_dtype xt, bv_dtype yt) {
     const size_t x_cols = kind == BV_SWIGLU ? 2 * a->cols : a->cols;
     for (size_t r = row_begin; r < row_end; r++)
         for (size_t i = 0; i < a->cols; i += BV_LANES) {
@@ -95,20 +99,7 @@ BV_INLINE void slope_rows(const bv_activation_args *a, size_t row_begin, size_t 
 
 BV_INLINE void slope_body(const bv_activation_args *a, size_t row_begin, size_t row_end,
                           bv_dtype xt, bv_dtype yt) {
-    switch (a->kind) {
-    case BV_GELU_TANH:
-        slope_rows(a, row_begin, row_end, BV_GELU_TANH, xt, yt);
-        break;
-    case BV_RELU2:
-        slope_rows(a, row_begin, row_end, BV_RELU2, xt, yt);
-        break;
-    case BV_SILU:
-        slope_rows(a, row_begin, row_end, BV_SILU, xt, yt);
-        break;
-    case BV_SWIGLU:
-        slope_rows(a, row_begin, row_end, BV_SWIGLU, xt, yt);
-        break;
-    }
+    BY_KIND(a->kind, slope_rows, a, row_begin, row_end, xt, yt);
 }
 
 static void activation_backward(const bv_activation_args *a, size_t row_begin, size_t row_end) {
