@@ -97,12 +97,17 @@ bool bv_run_folder_exists(const char *run) {
     return exists;
 }
 
-bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
+bv_status bv_run_folder_check_new(const char *run) {
     if (bv_run_folder_exists(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", run),
                       "--resume, or another --out");
     if (bv_path_taken(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
+    return bv_path_writable(run);
+}
+
+bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
+    BV_TRY(bv_run_folder_check_new(run));
     char partial[4096];
     size_t length = strlen(run);
     while (length > 1 && run[length - 1] == '/') length--;

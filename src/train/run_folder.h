@@ -22,6 +22,8 @@ typedef struct bv_run_config {
  * tokenizer is not the one that it was prepared with. */
 bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
 
+/* Could it be made here? BV_CODE_USAGE when it, or something else, is there. A look, no promise. */
+bv_status bv_run_folder_check_new(const char *run);
 /* BV_CODE_USAGE when `run` exists. Copies the data's tokenizer.json. */
 bv_status bv_run_folder_create(const char *run, const bv_run_config *config);
 /* Replaces config.json: for a run whose number of steps grows. */
