@@ -27,7 +27,9 @@ head -c 1000 /dev/zero >binary.bin
 expect 1 "is not text" prepare binary.bin --out x --tokenizer byte
 printf 'fine \377 not' >invalid.txt
 expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
-expect 0 "" prepare invalid.txt --out bytes --tokenizer byte
+expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokenizer byte
+expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
+expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 [ ! -e x ] || fail "a failed prepare left something"
 
