@@ -32,6 +32,10 @@ expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
 expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 [ ! -e x ] || fail "a failed prepare left something"
+head -c 100 text.txt >short.txt
+expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
+grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
+expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
 
 # ---- tokenizers ----
 expect 0 '"kind": "bpe"' beaver tokenizer train text.txt --vocab 300 --out tok.json --json
@@ -123,6 +127,17 @@ cp -r data damaged
 shard=$(find damaged -name '*.bin' | sort | head -1)
 printf '\001' | dd of="$shard" bs=1 seek=2 conv=notrunc status=none
 expect 1 "$shard is damaged" beaver train --data damaged --out y "${tiny[@]}"
+# What is wrong besides is told before all of the data is read.
+expect 2 "is not a multiple" beaver train --data damaged --out y --set width=130 --set heads=4
+expect 1 "a context of 99999 needs" beaver train --data damaged --out y --set context=99999
+expect 2 "is a run already" beaver train --data damaged --out run "${tiny[@]}"
+expect 2 "exists and is no run" beaver train --data damaged --out data "${tiny[@]}"
+mkdir locked
+chmod 755 "$folder" locked
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+if [ "$(id -u)" = 0 ] && [ -z "${BEAVER_EMULATOR:-}" ] && nobody test -x "$BEAVER"; then
+    expect 1 "cannot write locked/y" nobody "$BEAVER" train --data damaged --out locked/y
+fi
 [ -e y ] && fail "damaged data left a run"
 
 # ---- what a model says ----
