@@ -53,7 +53,7 @@ static bv_status sync_fd(int fd, const char *path) {
 char *bv_path_join(const char *a, const char *b) {
     bv_buffer path = {0};
     const size_t n = strlen(a);
-    bv_buffer_printf(&path, "%s%s%s", a, n && a[n - 1] == '/' ? "" : "/", b);
+    bv_buffer_printf(&path, "%s%s%s", a, !n || a[n - 1] == '/' ? "" : "/", b);
     if (!path.failed) return path.data;
     bv_buffer_free(&path);
     return NULL;

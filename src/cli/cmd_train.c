@@ -159,8 +159,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
-    BV_TRY(bv_run_folder_create(t->out, &t->config));
-    return bv_run_folder_lock(t->out, &t->lock);
+    return bv_run_folder_create(t->out, &t->config, &t->lock);
 }
 
 /* ---- an older run ---- */

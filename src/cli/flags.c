@@ -93,6 +93,8 @@ static bv_status check_value(const bv_flag *flag, const char *value) {
         return bv_parse_double(what, value, limited ? flag->min : -1e308,
                                limited ? flag->max : 1e308, &ignored);
     }
+    if (flag->required && !*value)
+        return bv_fail(BV_CODE_USAGE, "--%s %s is empty", flag->name, flag->value);
     bool ignored;
     return flag->type == BV_FLAG_BOOL ? bv_parse_bool(what, value, &ignored) : BV_OK;
 }

@@ -104,6 +104,7 @@ static void test_refusals(void **state) {
     refused("r --out o --tied perhaps", "--tied: \"perhaps\"");
     refused("r --out o --steps", "--steps needs a value\n  try: --steps=N");
     refused("r --out --json", "--out needs a value");
+    refused("r --out=", "--out RUN is empty");
     refused("r --out o --json=1", "--json takes no value");
     refused("r --out o --steps 3 --steps 4", "--steps is given twice: 3 and 4");
     refused("--out o", "RUN is missing");

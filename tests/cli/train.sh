@@ -65,6 +65,13 @@ expect 2 'try: layers' beaver train --data data --out run --config config.json
 printf '{\n  "layers": 2,\n\n  "xyzzy": 3\n}\n' >config.json
 expect 2 "config.json:4" beaver train --data data --out run --config config.json
 expect 2 "try: beaver train --help" beaver train --data data --out run --config config.json
+echo '{"settings": {"layers": 2}}' >config.json
+expect 2 'no setting is named "settings"' beaver train --data data --out run --config config.json
+echo '{"settings": 5}' >config.json
+expect 2 'no setting is named "settings"' beaver train --data data --out run --config config.json
+expect 2 "must be less than 1" beaver train --data data --out run --beta2 1
+expect 2 "--out RUN is empty" beaver train --data data --out ""
+expect 2 "steps: 0 is not between" beaver train --data data --out run --steps 0
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
 expect 1 "1000003 checkpoints of" \
     beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
