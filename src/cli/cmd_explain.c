@@ -31,8 +31,6 @@ static const bv_flag flag_table[] = {
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -54,6 +52,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* What is known of a training run before it begins; bytes and seconds. */

@@ -1,6 +1,7 @@
 #include "data/documents.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include <string.h>
 
 struct bv_documents {
@@ -109,10 +110,23 @@ static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count
 }
 
 bv_status bv_documents_check_text(const bv_map *map, const char *path) {
-    const size_t nul = find(map, 0, "", 1);
-    if (nul == map->size) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
-                  "leave that file out");
+    for (size_t at = 0; at < map->size;) {
+        const size_t left = map->size - at, n = left < WINDOW ? left : WINDOW;
+        const unsigned char *text = map->data + at, *nul = memchr(text, 0, n);
+        const size_t good = bv_utf8_valid_prefix(text, n);
+        if (nul && (size_t)(nul - text) <= good)
+            return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path,
+                                  (size_t)(nul - map->data)),
+                          "leave that file out");
+        /* The last character of a window may go on in the next. */
+        if (good < n && (n == left || n - good > 3))
+            return bv_try(bv_fail(BV_CODE_INPUT, "%s is no UTF-8: byte %zu", path, at + good),
+                          "iconv -f ISO-8859-1 -t UTF-8 %s > text.txt, or leave that file out",
+                          path);
+        bv_map_forget(map, at, at + good);
+        at += good;
+    }
+    return BV_OK;
 }
 
 static bv_status open_next(bv_documents *d) {
