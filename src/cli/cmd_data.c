@@ -74,7 +74,7 @@ static void unescape(const char *from, char *to) {
     *to = 0;
 }
 
-static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
+static bv_status open_documents(const bv_flags *flags, bv_pool *pool, bv_documents **out) {
     const size_t count = bv_flags_argument_count(flags);
     const char **paths = bv_calloc(count, sizeof *paths);
     const char *separator = bv_flags_string(flags, "separator");
@@ -82,7 +82,7 @@ static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
     bv_error *error = paths && (plain || !separator) ? BV_OK : bv_fail_memory("a list of files");
     for (size_t i = 0; !error && i < count; i++) paths[i] = bv_flags_argument(flags, i);
     if (!error && plain) unescape(separator, plain);
-    if (!error) error = bv_documents_open(paths, count, plain, out);
+    if (!error) error = bv_documents_open(paths, count, plain, pool, out);
     bv_free(paths);
     bv_free(plain);
     return error;
@@ -161,7 +161,7 @@ static bv_status run_prepare(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_pool *pool = NULL;
     bv_error *error = bv_pool_create((int)bv_flags_int(flags, "threads"), &pool);
-    if (!error) error = open_documents(flags, &documents);
+    if (!error) error = open_documents(flags, pool, &documents);
     if (!error) error = make_tokenizer(flags, documents, pool, &tokenizer);
     if (!error) error = prepare(flags, documents, tokenizer, pool);
     bv_pool_destroy(&pool);

@@ -341,15 +341,11 @@ static bv_status write_texts(generation *g, const char *prompt) {
 
 /* The next line, of any length, without its end; false where there is none. */
 static bool read_line(bv_buffer *line) {
-    char part[4096];
+    int c;
     bv_buffer_clear(line);
-    while (fgets(part, sizeof part, stdin)) {
-        bv_buffer_text(line, part);
-        if (line->failed || line->data[line->size - 1] == '\n') break;
-    }
-    if (line->failed || line->size == 0) return false;
-    line->size = strcspn(line->data, "\r\n");
-    return true;
+    while ((c = getc(stdin)) != EOF && c != '\n')
+        if (c && c != '\r') bv_buffer_append(line, &(char){(char)c}, 1);
+    return !line->failed && (c != EOF || line->size > 0);
 }
 
 /* What one line did wrong is no reason to end. */

@@ -249,9 +249,8 @@ void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
                        bv_numerics numerics, bv_weight_form form, bv_matmul_args *product) {
     const weight *entry = &weights->list[parameter->index];
     const packed_form *packed = &entry->forms[numerics][form];
-    BV_ASSERT(packed->data || (packed->wanted && weights->borrowed));
-    product->b = packed->data;
-    if (!packed->data) product->b_source = form_source(weights, entry, form);
+    product->b = packed->version == weights->version ? packed->data : NULL;
+    if (!product->b) product->b_source = form_source(weights, entry, form);
 }
 
 size_t bv_weights_bytes(const bv_weights *weights) {

@@ -28,7 +28,7 @@ static bv_status prepare(const char *text, size_t size, const char *separator, d
     bv_tokenizer *tokenizer = NULL;
     bv_error *error = bv_file_write(path, text, size);
     if (!error) error = bv_tokenizer_byte(&tokenizer);
-    if (!error) error = bv_documents_open(paths, 1, separator, &documents);
+    if (!error) error = bv_documents_open(paths, 1, separator, NULL, &documents);
     const bv_prepare_options options = {.out = out, .val_fraction = fraction};
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, result);
     bv_documents_close(&documents);
@@ -139,12 +139,13 @@ static void check_tail(const bv_buffer *text, double fraction, size_t wanted) {
         bv_documents *documents;
         bv_pool *pool = NULL;
         const char *bytes;
-        size_t size, at = 0;
+        const bv_survey *survey;
+        size_t size;
         if (threads) assert_ok(bv_pool_create(threads, &pool));
-        assert_ok(bv_documents_open(paths, 1, NULL, &documents));
+        assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
         assert_ok(bv_documents_next(documents, &bytes, &size));
-        assert_ok(bv_tail_find(pool, documents, bytes, size, fraction, &at));
-        assert_int_equal(at, wanted);
+        assert_ok(bv_documents_survey(documents, bytes, size, &survey));
+        assert_int_equal(bv_tail_find(survey, fraction), wanted);
         bv_documents_close(&documents);
         bv_pool_destroy(&pool);
     }
@@ -161,6 +162,77 @@ static void test_tail_begins_where_a_character_does(void **state) {
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)
         check_tail(&text, fractions[i], slow_tail(&text, fractions[i]));
     bv_buffer_free(&text);
+}
+
+static void count_call(void *context) {
+    ++*(int *)context;
+}
+
+/* The first of several, whoever finds which; also when it was looked for beside something else. */
+static void test_first_nul_is_named(void **state) {
+    (void)state;
+    const size_t size = (3u << 20) + 5;
+    char *path = bv_path_join(folder, "text"), *bytes = malloc(size);
+    const char *paths[] = {path};
+    assert_non_null(bytes);
+    memset(bytes, 'a', size);
+    bytes[1234567] = bytes[1234570] = bytes[2345678] = 0;
+    assert_ok(bv_file_write(path, bytes, size));
+    for (int threads = 0; threads <= 3; threads++) {
+        bv_documents *documents;
+        bv_pool *pool = NULL;
+        const char *text;
+        size_t n;
+        int calls = 0;
+        if (threads) assert_ok(bv_pool_create(threads, &pool));
+        assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
+        for (int round = 0; round < 2; round++) {
+            if (round) bv_documents_begin(documents, count_call, &calls);
+            assert_fails(bv_documents_next(documents, &text, &n), BV_CODE_INPUT,
+                         "byte 1234567 is NUL");
+            bv_documents_rewind(documents);
+        }
+        assert_int_equal(calls, 1);
+        bv_documents_close(&documents);
+        bv_pool_destroy(&pool);
+    }
+    free(bytes);
+    bv_free(path);
+}
+
+/* Of several files the first is looked through ahead; one that is gone is missed where it is used.
+ */
+static void test_files_in_order(void **state) {
+    (void)state;
+    char *a = bv_path_join(folder, "a"), *b = bv_path_join(folder, "b");
+    const char *paths[] = {a, b}, *text;
+    size_t size;
+    int calls = 0;
+    bv_documents *documents;
+    assert_ok(bv_file_write(a, "one|two", 7));
+    assert_ok(bv_file_write(b, "three", 5));
+    assert_ok(bv_documents_open(paths, 2, "|", NULL, &documents));
+    bv_documents_begin(documents, count_call, &calls);
+    static const char *const expected[] = {"one", "two", "three"};
+    for (int round = 0; round < 2; round++, bv_documents_rewind(documents)) {
+        for (int i = 0; i < 3; i++) {
+            const bv_survey *survey;
+            assert_ok(bv_documents_next(documents, &text, &size));
+            assert_int_equal(size, strlen(expected[i]));
+            assert_memory_equal(text, expected[i], size);
+            assert_ok(bv_documents_survey(documents, text, size, &survey));
+            assert_int_equal(survey->characters[0], size);
+        }
+        assert_ok(bv_documents_next(documents, &text, &size));
+        assert_null(text);
+    }
+    assert_ok(bv_dir_remove(a));
+    bv_documents_begin(documents, count_call, &calls);
+    assert_fails(bv_documents_next(documents, &text, &size), BV_CODE_IO, "cannot open");
+    assert_int_equal(calls, 2);
+    bv_documents_close(&documents);
+    bv_free(a);
+    bv_free(b);
 }
 
 static void test_epoch_takes_each_window_once(void **state) {
@@ -262,6 +334,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unequal_documents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup, teardown),

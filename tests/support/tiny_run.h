@@ -41,7 +41,7 @@ static inline void tiny_prepare(const char *folder, const char *data, size_t noi
     bv_documents *documents;
     bv_tokenizer *tokenizer;
     bv_prepare_result result;
-    assert_ok(bv_documents_open(paths, 1, NULL, &documents));
+    assert_ok(bv_documents_open(paths, 1, NULL, NULL, &documents));
     assert_ok(bv_tokenizer_byte(&tokenizer));
     const bv_prepare_options options = {.out = data, .val_fraction = 0.1};
     assert_ok(bv_data_prepare(documents, tokenizer, &options, &result));

@@ -109,7 +109,7 @@ static bv_error *prepare(void) {
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
     bv_prepare_result result;
-    bv_error *error = bv_documents_open(paths, 1, "dams", &documents);
+    bv_error *error = bv_documents_open(paths, 1, "dams", t.options.pool, &documents);
     if (!error) error = learn(documents, &tokenizer);
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, &result);
     bv_tokenizer_destroy(&tokenizer);
