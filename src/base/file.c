@@ -286,8 +286,9 @@ bv_status bv_path_writable(const char *path) {
 
 /* ---- whole reads and maps ---- */
 
-static bv_status open_regular(const char *path, int *fd, size_t *size) {
-    *fd = open(path, O_RDONLY | O_CLOEXEC);
+/* Anything that can be read, or with `map` only what has a size: a pipe is then not waited for. */
+static bv_status open_to_read(const char *path, bool map, int *fd, size_t *size) {
+    *fd = open(path, O_RDONLY | O_CLOEXEC | (map ? O_NONBLOCK : 0));
     if (*fd < 0) return bv_fail_errno("cannot open %s", path);
     struct stat s;
     bv_error *error = BV_OK;
@@ -295,6 +296,9 @@ static bv_status open_regular(const char *path, int *fd, size_t *size) {
         error = bv_fail_errno("cannot look at %s", path);
     else if (S_ISDIR(s.st_mode))
         error = bv_fail(BV_CODE_INPUT, "%s is a folder, not a file", path);
+    else if (map && !S_ISREG(s.st_mode))
+        error = bv_try(bv_fail(BV_CODE_INPUT, "%s is a pipe or a device, not a file", path),
+                       "cat %s > text.txt, and that file", path);
     if (error)
         close(*fd);
     else
@@ -305,7 +309,7 @@ static bv_status open_regular(const char *path, int *fd, size_t *size) {
 bv_status bv_file_read(const char *path, bv_buffer *out) {
     int fd;
     size_t size;
-    BV_TRY(open_regular(path, &fd, &size));
+    BV_TRY(open_to_read(path, false, &fd, &size));
     bv_error *error = BV_OK;
     const size_t before = out->size;
     bool room = bv_buffer_reserve(out, size + 1); /* one more, to see the end without growing */
@@ -331,7 +335,7 @@ bv_status bv_map_open(const char *path, bv_map *map) {
     int fd;
     size_t size;
     *map = (bv_map){(const unsigned char *)"", 0};
-    BV_TRY(open_regular(path, &fd, &size));
+    BV_TRY(open_to_read(path, true, &fd, &size));
     bv_error *error = BV_OK;
     if (size) {
         void *data = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);

@@ -30,7 +30,8 @@ bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 bv_status bv_path_writable(const char *path);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 
-/* A read-only map of a whole file. An empty file gives size 0 and data "". */
+/* A read-only map of a whole file; a pipe or a device is BV_CODE_INPUT. An empty file gives size 0
+ * and data "". */
 typedef struct bv_map {
     const unsigned char *data;
     size_t size;

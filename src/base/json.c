@@ -149,7 +149,11 @@ static bool put(const json_t *value, int indent, int depth, bv_buffer *out) {
 
 bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out) {
     const bool ok = value && put(value, indent, 0, out);
-    if (take_loss() || !ok) return bv_fail_memory("JSON");
+    if (take_loss()) return bv_fail_memory("JSON");
+    if (!ok)
+        return bv_try(bv_fail(BV_CODE_INPUT, "JSON cannot hold it: a name that is no UTF-8, or a "
+                                             "number that is not finite"),
+                      "other names for files and folders");
     return bv_buffer_error(out);
 }
 
@@ -174,6 +178,7 @@ json_t *bv_json_string(const void *bytes, size_t size) {
     }
     bv_error *error = bv_buffer_error(&text);
     json_t *value = error ? NULL : json_stringn(text.data ? text.data : "", text.size);
+    if (error) lost = true;
     bv_error_free(&error);
     bv_buffer_free(&text);
     return value;

@@ -19,7 +19,8 @@ void bv_json_begin(void);
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
 /* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the
- * fewest digits that read back equal. No newline at the end. */
+ * fewest digits that read back equal. No newline at the end. NULL is what could not be put
+ * together: BV_CODE_MEMORY if jansson had none, else BV_CODE_INPUT (a string that is no UTF-8). */
 bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out);
 /* Indented by 2, in insertion order, newline at the end, all or nothing. */
 bv_status bv_json_save(const char *path, const json_t *value);

@@ -38,7 +38,7 @@ bv_status bv_arena_new(int argc, char **argv) {
                    "check %s\n",
                    folder, folder);
     if (!error && bv_flags_bool(flags, "json"))
-        error = bv_cli_json(json_pack("{ss}", "path", folder));
+        error = bv_cli_json(json_pack("{so}", "path", bv_cli_path(folder)));
     bv_flags_free(&flags);
     return error;
 }

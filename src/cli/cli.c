@@ -51,6 +51,10 @@ bv_status bv_cli_json(json_t *value) {
     return error;
 }
 
+json_t *bv_cli_path(const char *path) {
+    return bv_json_string(path, strlen(path));
+}
+
 static bv_status print_list(const bv_group *group) {
     bv_buffer text = {0};
     size_t column = 0;

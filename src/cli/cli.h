@@ -19,9 +19,12 @@ void bv_cli_log(void *context, const char *text);
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);
 
-/* One line of JSON on standard output, flushed. Takes the reference, also on failure; NULL (jansson
- * had no memory) is BV_CODE_MEMORY. */
+/* One line of JSON on standard output, flushed. Takes the reference, also on failure; NULL is
+ * an error (bv_json_text). */
 bv_status bv_cli_json(json_t *value);
+
+/* A path for JSON, whatever its bytes (bv_json_string). */
+json_t *bv_cli_path(const char *path);
 
 typedef struct bv_subcommand {
     const char *name;

@@ -82,6 +82,7 @@ static bv_status open_documents(const bv_flags *flags, bv_pool *pool, bv_documen
     bv_error *error = paths && (plain || !separator) ? BV_OK : bv_fail_memory("a list of files");
     for (size_t i = 0; !error && i < count; i++) paths[i] = bv_flags_argument(flags, i);
     if (!error && plain) unescape(separator, plain);
+    if (!error && plain && !*plain) error = bv_fail(BV_CODE_USAGE, "--separator TEXT is empty");
     if (!error) error = bv_documents_open(paths, count, plain, pool, out);
     bv_free(paths);
     bv_free(plain);
@@ -145,12 +146,12 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
         bv_human_count((double)r.tokens[1]).text);
     tell_share(&r, options.val_fraction);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
-    return bv_cli_json(
-        json_pack("{ss sI sf s{sI sI sI} s{sI sI sI}}", "out", options.out, "vocab_size",
-                  (json_int_t)bv_tokenizer_vocab_size(tokenizer), "seconds", seconds, "train",
-                  "documents", (json_int_t)r.documents[0], "tokens", (json_int_t)r.tokens[0],
-                  "bytes", (json_int_t)r.bytes[0], "val", "documents", (json_int_t)r.documents[1],
-                  "tokens", (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
+    return bv_cli_json(json_pack(
+        "{so sI sf s{sI sI sI} s{sI sI sI}}", "out", bv_cli_path(options.out), "vocab_size",
+        (json_int_t)bv_tokenizer_vocab_size(tokenizer), "seconds", seconds, "train", "documents",
+        (json_int_t)r.documents[0], "tokens", (json_int_t)r.tokens[0], "bytes",
+        (json_int_t)r.bytes[0], "val", "documents", (json_int_t)r.documents[1], "tokens",
+        (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
 }
 
 static bv_status run_prepare(int argc, char **argv) {

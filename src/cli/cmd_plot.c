@@ -88,7 +88,8 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
     BV_TRY(bv_figure_read(path, &figure));
     bv_error *error = show_and_draw(&(drawing){.figure = &figure}, out);
     if (!error && bv_flags_bool(flags, "json"))
-        error = bv_cli_json(json_pack("{ss sI}", "out", out, "points", (json_int_t)figure.points));
+        error = bv_cli_json(
+            json_pack("{so sI}", "out", bv_cli_path(out), "points", (json_int_t)figure.points));
     bv_figure_free(&figure);
     return error;
 }
@@ -103,7 +104,7 @@ static bv_status plot_run(const bv_flags *flags, const char *metrics, const char
     BV_TRY(bv_curves_read(metrics, &curves));
     bv_error *error = show_and_draw(&(drawing){.curves = &curves, .title = run}, out);
     if (!error && bv_flags_bool(flags, "json"))
-        error = bv_cli_json(json_pack("{ss sI sI}", "out", out, "train_points",
+        error = bv_cli_json(json_pack("{so sI sI}", "out", bv_cli_path(out), "train_points",
                                       (json_int_t)curves.train.count, "val_points",
                                       (json_int_t)curves.val.count));
     bv_curves_free(&curves);

@@ -79,9 +79,9 @@ static bv_status tell_info(const bv_tokenizer *t, const char *path, bool as_json
     if (end != BV_NO_TOKEN) bv_cli_say(", the end of text is %u", end);
     bv_cli_say("\n");
     if (!as_json) return BV_OK;
-    return bv_cli_json(json_pack("{ss ss sI so}", "path", path, "kind", bv_tokenizer_kind_name(t),
-                                 "vocab_size", (json_int_t)bv_tokenizer_vocab_size(t),
-                                 "end_of_text",
+    return bv_cli_json(json_pack("{so ss sI so}", "path", bv_cli_path(path), "kind",
+                                 bv_tokenizer_kind_name(t), "vocab_size",
+                                 (json_int_t)bv_tokenizer_vocab_size(t), "end_of_text",
                                  end == BV_NO_TOKEN ? json_null() : json_integer((json_int_t)end)));
 }
 

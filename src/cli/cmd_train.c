@@ -282,7 +282,7 @@ static bv_status tell_result(const training *t) {
     if (!bv_flags_bool(t->flags, "json")) return BV_OK;
     json_t *loss = isfinite(r->loss) ? json_real(r->loss) : json_null();
     json_t *val_loss = isfinite(r->val_loss) ? json_real(r->val_loss) : json_null();
-    return bv_cli_json(json_pack("{ss sI so so sf}", "run", t->out, "step",
+    return bv_cli_json(json_pack("{so sI so so sf}", "run", bv_cli_path(t->out), "step",
                                  (json_int_t)t->config.settings.steps, "loss", loss, "val_loss",
                                  val_loss, "tokens_per_s", r->tokens_per_s));
 }

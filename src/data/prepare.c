@@ -226,6 +226,7 @@ static bv_status count_documents(preparation *p) {
         r->validation += drawn_for_validation(p, r->count, size);
         choose_alone(p, best, size);
     }
+    if (r->count == 0) return bv_fail(BV_CODE_INPUT, "there is no text but separators");
     bv_documents_rewind(r->documents);
     r->tail_begin = SIZE_MAX;
     if (r->count != 1 || fraction <= 0) return BV_OK;

@@ -25,6 +25,12 @@ expect 1 "No such file" prepare missing.txt --out x --tokenizer byte
 expect 1 "there is no text" prepare empty.txt --out x --tokenizer byte
 head -c 1000 /dev/zero >binary.bin
 expect 1 "is not text" prepare binary.bin --out x --tokenizer byte
+printf '\n\n\n' >blank.txt
+expect 1 "no text but separators" prepare blank.txt --out x --tokenizer byte --separator '\n'
+expect 2 "--separator TEXT is empty" prepare text.txt --out x --tokenizer byte --separator ''
+mkfifo fifo
+expect 1 "is a pipe or a device" timeout 10 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare fifo \
+    --out x --tokenizer byte
 printf 'fine \377 not' >invalid.txt
 expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
 expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokenizer byte
@@ -100,6 +106,12 @@ for file, digest in m["sha256"].items():
     assert hashlib.sha256(open(folder + file, "rb").read()).hexdigest() == digest, file
 P
 expect 2 "is no run" beaver train --out nowhere --resume
+# Names of any bytes; only where a file of JSON must hold one it has to be UTF-8.
+expect 0 '"run": "odd' \
+    beaver train --data data --out $'odd\377' "${tiny[@]}" --steps 2 --json
+cp -r data $'data\377'
+expect 1 "no UTF-8" beaver train --data $'data\377' --out odd "${tiny[@]}" --steps 2
+[ ! -e odd ] && [ ! -e odd.partial ] || fail "a name that JSON cannot hold left a run"
 expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
 expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
 
