@@ -53,7 +53,7 @@ expect 2 'no setting is named "layer"' train --set layer=3
 expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
-expect 1 "gpt3-175b needs 3.6 TB of memory" beaver bench train --preset gpt3-175b
+expect 1 "gpt3-175b needs 2.9 TB of memory" beaver bench train --preset gpt3-175b
 
 generate() { beaver bench generate --preset tiny --set vocab_size=50 --threads 2 "$@"; }
 json 'j["tokens_per_s"] > 0 and j["share_of_limit"] > 0 and j["prompt_share_of_limit"] > 0 and
