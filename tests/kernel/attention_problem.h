@@ -107,8 +107,8 @@ static inline problem random_problem(bool half, bool backward) {
                  .band = random_word() % 3 == 0 ? random_size(1, 90) : 0,
                  .spread = random_word() % 4 == 0 ? 6 : 1.5};
     /* Large heads are few: plain C takes its time. */
-    while (group > 1 && group * p.kv_heads * p.d > 192) group--;
-    if (p.kv_heads * p.d > 192) p.kv_heads = 1;
+    while (group > 1 && group * p.kv_heads * p.d > 128) group--;
+    if (p.kv_heads * p.d > 128) p.kv_heads = 1;
     p.heads = group * p.kv_heads;
     for (size_t s = 0; s < p.count; s++) {
         p.rows[s] = random_word() % 4 == 0 ? 1 : random_size(2, s == 0 ? 140 : 40);
