@@ -53,7 +53,7 @@ static bv_status sync_fd(int fd, const char *path) {
 char *bv_path_join(const char *a, const char *b) {
     bv_buffer path = {0};
     const size_t n = strlen(a);
-    bv_buffer_printf(&path, "%s%s%s", a, n && a[n - 1] == '/' ? "" : "/", b);
+    bv_buffer_printf(&path, "%s%s%s", a, !n || a[n - 1] == '/' ? "" : "/", b);
     if (!path.failed) return path.data;
     bv_buffer_free(&path);
     return NULL;
@@ -253,20 +253,34 @@ bool bv_path_taken(const char *path) {
     return taken;
 }
 
-bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
-    struct statvfs s;
+/* The path, or its nearest parent that exists; NULL without memory. */
+static char *part_that_exists(const char *path) {
     char *folder = bv_strdup(path);
-    int failed = 0;
-    while (folder && (failed = statvfs(folder, &s)) && errno == ENOENT && strcmp(folder, ".")) {
+    while (folder && access(folder, F_OK) && errno == ENOENT && strcmp(folder, ".")) {
         char *parent = folder_of(folder);
         bv_free(folder);
         folder = parent;
     }
-    bv_error *error = !folder  ? bv_fail_memory("a path")
-                      : failed ? bv_fail_errno("cannot look at %s", path)
-                               : BV_OK;
+    return folder;
+}
+
+bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
+    struct statvfs s;
+    char *there = part_that_exists(path);
+    bv_error *error = !there               ? bv_fail_memory("a path")
+                      : statvfs(there, &s) ? bv_fail_errno("cannot look at %s", path)
+                                           : BV_OK;
     if (!error) *bytes = (uint64_t)s.f_bavail * s.f_frsize;
-    bv_free(folder);
+    bv_free(there);
+    return error;
+}
+
+bv_status bv_path_writable(const char *path) {
+    char *there = part_that_exists(path);
+    bv_error *error = !there                       ? bv_fail_memory("a path")
+                      : access(there, W_OK | X_OK) ? bv_fail_errno("cannot write %s", path)
+                                                   : BV_OK;
+    bv_free(there);
     return error;
 }
 

@@ -26,6 +26,8 @@ bv_status bv_dir_sync(const char *path); /* the names in it; not what the files 
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
 /* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
+/* May one make something there, as far as permissions say? A cheap look before long work. */
+bv_status bv_path_writable(const char *path);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 
 /* A read-only map of a whole file. An empty file gives size 0 and data "". */

@@ -32,8 +32,6 @@ static const bv_flag limits_flags[] = {
              "and train then (default: 1.5, kept)"},
     {.name = "peak",
      .help = "only the f32 peak of all threads, as a look beside another timing; not kept either"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_command limits_command = {
     .name = "bench limits",
@@ -42,6 +40,7 @@ static const bv_command limits_command = {
     .example = "beaver bench limits --json",
     .flags = limits_flags,
     .flag_count = sizeof limits_flags / sizeof *limits_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags *flags,
@@ -111,8 +110,6 @@ static const bv_flag kernels_flags[] = {
      .max = 60,
      .fallback = "0.2",
      .help = "how long to repeat each kernel"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_command kernels_command = {
     .name = "bench kernels",
@@ -123,6 +120,7 @@ static const bv_command kernels_command = {
                "beaver bench kernels --filter \"matmul up\" --json",
     .flags = kernels_flags,
     .flag_count = sizeof kernels_flags / sizeof *kernels_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static bv_status run_kernels(int argc, char **argv) {
@@ -146,10 +144,7 @@ static bv_status run_kernels(int argc, char **argv) {
 
 /* ---- train ---- */
 
-static const bv_flag train_flags[] = {
-    BV_SETTINGS_FLAGS BV_THREADS_FLAG,
-    BV_JSON_FLAG,
-};
+static const bv_flag train_flags[] = {BV_SETTINGS_FLAGS};
 static const bv_command train_command = {
     .name = "bench train",
     .summary =
@@ -160,6 +155,7 @@ static const bv_command train_command = {
                "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
     .flags = train_flags,
     .flag_count = sizeof train_flags / sizeof *train_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 typedef struct train_bench {
@@ -175,7 +171,6 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
-    if (b->steps == 0) return bv_fail(BV_CODE_USAGE, "--steps must be at least 1");
     if (!bv_flags_given(flags, "batch") && s->batch > 64) s->batch = 4;
     const char *preset = bv_flags_string(flags, "preset");
     const bool published = preset && !strncmp(preset, "gpt", 3);
@@ -206,17 +201,17 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
     const bv_settings *s = &b->settings;
     const double median = bv_median(b->seconds, b->steps),
                  tokens = (double)(s->batch * s->model.context);
-    bv_limits limits;
-    BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS / 3, &limits));
     const bool half = s->numerics == BV_NUMERICS_BF16;
-    const double peak = 1e9 * (half ? limits.bf16_gflops : limits.f32_gflops);
-    const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / peak;
+    const double peak = bv_limits_peak_gflops(b->use.kernels, b->use.pool, half ? BV_BF16 : BV_F32,
+                                              LIMITS_SECONDS / 3);
+    const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / (1e9 * peak);
+    const int64_t memory = (int64_t)bv_machine_peak_memory();
     const char *preset = bv_flags_string(flags, "preset");
     bv_cli_say("%s: %zu x %zu tokens in %.1f ms (median of %zu; %.1f to %.1f): %.0f tokens/s, %s "
-               "of the limit\n",
+               "of the limit, %s of memory\n",
                preset ? preset : "defaults", s->batch, s->model.context, median * 1e3, b->steps,
                b->seconds[0] * 1e3, b->seconds[b->steps - 1] * 1e3, tokens / median,
-               bv_human_share(mfu).text);
+               bv_human_share(mfu).text, bv_human_bytes((double)memory).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(
         "{ss ss sI sI sI si ss sI sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
@@ -224,7 +219,7 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
         (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
         bv_pool_threads(b->use.pool), "level", b->use.kernels->level, "steps", (json_int_t)b->steps,
         "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "share_of_limit", mfu,
-        "peak_gflops", peak / 1e9, "peak_memory_bytes", (json_int_t)bv_machine_peak_memory()));
+        "peak_gflops", peak, "peak_memory_bytes", (json_int_t)memory));
 }
 
 static bv_status run_train(int argc, char **argv) {

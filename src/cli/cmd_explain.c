@@ -8,6 +8,8 @@
 #include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/units.h"
+#include "tensor/weights.h"
+#include "train/presets.h"
 #include "train/run_folder.h"
 
 #include <stdio.h>
@@ -23,15 +25,14 @@ static const bv_flag flag_table[] = {
         .type = BV_FLAG_INT,
         .min = 1,
         .max = 1e7,
-        .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
+        .help = "tokens of the vocabulary where the settings leave it open (default: 50257; of "
+                "presets for characters 65)"},
     {.name = "time",
      .help = "run a few training steps on a scratch copy, and show where their time goes"},
     {.name = "trace",
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -53,6 +54,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* What is known of a training run before it begins; bytes and seconds. */
@@ -81,7 +83,9 @@ static bv_status find_settings(const bv_flags *flags, bv_settings *s) {
     }
     BV_TRY(bv_settings_from_flags(flags, s));
     const int64_t vocab = bv_flags_int(flags, "vocab");
-    if (s->model.vocab_size == 0) s->model.vocab_size = vocab ? (size_t)vocab : 50257;
+    const char *preset = bv_flags_string(flags, "preset");
+    if (s->model.vocab_size == 0)
+        s->model.vocab_size = vocab ? (size_t)vocab : bv_preset_vocab(preset ? preset : what);
     return bv_settings_check(s);
 }
 
@@ -91,12 +95,14 @@ static void find_costs(explanation *e) {
     e->tokens_per_step = s->batch * s->model.context;
     e->tokens = (double)bv_settings_sequences_before(s, s->steps) * (double)s->model.context;
     e->flops = 3 * bv_gpt_forward_flops(&s->model);
-    /* A step reads the weights' two packed forms for each micro-batch, and reads and writes master
-     * weights, gradients and state once. */
-    const double packed = s->numerics == BV_NUMERICS_BF16 ? 2 : 4, n = (double)e->parameters;
+    /* A step reads the weights' two forms for each micro-batch (packed ones where it has few rows),
+     * and reads and writes master weights, gradients and state once. */
+    const bool packs =
+        s->numerics == BV_NUMERICS_BF16 && s->micro_batch * s->model.context < BV_MANY_ROWS;
+    const double form = packs ? 2 : 4, n = (double)e->parameters;
     const double micro = (double)s->batch / (double)s->micro_batch;
     const double once = 4 * n + (double)e->memory.gradients + (double)e->memory.optimizer;
-    e->traffic = (2 * packed * n * micro + 2 * once) / (double)e->tokens_per_step;
+    e->traffic = (2 * form * n * micro + 2 * once) / (double)e->tokens_per_step;
 }
 
 static void find_time(explanation *e, const bv_machine_use *use) {

@@ -114,17 +114,19 @@ static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count
     return map->size;
 }
 
-static bv_status check_nul(const bv_survey *survey, const char *path) {
-    const size_t nul = survey->nul;
-    if (nul == SIZE_MAX) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
-                  "leave that file out");
+static bv_status check_survey(const bv_survey *survey, const char *path) {
+    if (survey->nul < survey->other)
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, survey->nul),
+                      "leave that file out");
+    if (survey->other == SIZE_MAX) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s is no UTF-8: byte %zu", path, survey->other),
+                  "iconv -f ISO-8859-1 -t UTF-8 %s > text.txt, or leave that file out", path);
 }
 
 bv_status bv_documents_check_text(const bv_map *map, const char *path) {
     bv_survey survey = {0};
     bv_error *error = bv_survey_run(&survey, NULL, map, 0, map->size, NULL, NULL);
-    if (!error) error = check_nul(&survey, path);
+    if (!error) error = check_survey(&survey, path);
     bv_survey_free(&survey);
     return error;
 }
@@ -144,7 +146,7 @@ static bv_status open_next(bv_documents *d) {
     BV_TRY(bv_map_open(path, &d->map));
     if (d->next <= d->checked) return BV_OK;
     if (d->surveyed != d->next) BV_TRY(survey(d, NULL, NULL));
-    BV_TRY(check_nul(&d->survey, path));
+    BV_TRY(check_survey(&d->survey, path));
     d->checked = d->next;
     return BV_OK;
 }

@@ -9,6 +9,7 @@
 #include "text/parallel_encode.h"
 #include "text/pieces.h"
 #include <endian.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,6 +49,7 @@ typedef struct batch {
 typedef struct reader {
     bv_documents *documents;
     uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
+    uint64_t alone[2];                /* by split: the document to take where none was drawn */
     const char *text, *tail; /* of the open document; what validation gets of a single one */
     size_t left, tail_size, tail_begin;
     int split;
@@ -180,10 +182,34 @@ static bv_status write_batch(preparation *p, const batch *b) {
 
 /* ---- the split ---- */
 
-static bool drawn_for_validation(uint64_t document, double fraction) {
+/* Documents stay whole, so one of more than twice the wanted share of the text is not drawn. */
+static bool drawn_for_validation(const preparation *p, uint64_t document, size_t size) {
+    const double fraction = p->options->val_fraction;
     const bv_random4 r =
         bv_random(0, BV_RANDOM_SHUFFLE, 0, 0, (uint32_t)(document >> 32), (uint32_t)document);
-    return bv_uniform_f64(r.v[0], r.v[1]) < fraction;
+    return bv_uniform_f64(r.v[0], r.v[1]) < fraction &&
+           (double)size <= 2 * fraction * (double)p->total;
+}
+
+/* Documents are few where all fall on one side. Then that one makes up the other whose size comes
+ * nearest to it, the last of equals. */
+static void choose_alone(preparation *p, double best[2], size_t size) {
+    const double fraction = p->options->val_fraction;
+    for (int split = 0; split < 2; split++) {
+        const double wanted = (split ? fraction : 1 - fraction) * (double)p->total;
+        const double off = fabs((double)size - wanted);
+        if (p->reader.count > 0 && off > best[split]) continue;
+        best[split] = off;
+        p->reader.alone[split] = p->reader.count;
+    }
+}
+
+static int split_of(const preparation *p, uint64_t document, size_t size) {
+    const reader *r = &p->reader;
+    if (p->options->val_fraction <= 0) return 0;
+    if (r->validation == 0) return document == r->alone[1];
+    if (r->validation == r->count) return document != r->alone[0];
+    return drawn_for_validation(p, document, size);
 }
 
 /* ---- reading ---- */
@@ -193,10 +219,12 @@ static bv_status count_documents(preparation *p) {
     const double fraction = p->options->val_fraction;
     const char *text;
     size_t size;
+    double best[2] = {0};
     for (;; r->count++) {
         BV_TRY(bv_documents_next(r->documents, &text, &size));
         if (!text) break;
-        r->validation += drawn_for_validation(r->count, fraction);
+        r->validation += drawn_for_validation(p, r->count, size);
+        choose_alone(p, best, size);
     }
     bv_documents_rewind(r->documents);
     r->tail_begin = SIZE_MAX;
@@ -212,7 +240,6 @@ static bv_status count_documents(preparation *p) {
 /* The next document, or the part of a single one that is for validation. */
 static bv_status open_document(preparation *p) {
     reader *r = &p->reader;
-    const double fraction = p->options->val_fraction;
     if (r->tail) {
         r->text = r->tail;
         r->left = r->tail_size;
@@ -232,9 +259,7 @@ static bv_status open_document(preparation *p) {
         r->left = r->tail_begin;
         return BV_OK;
     }
-    r->split = drawn_for_validation(i, fraction);
-    if (fraction > 0 && r->validation == 0) r->split = i == r->count - 1; /* at least one each */
-    if (r->validation == r->count) r->split = i > 0;
+    r->split = split_of(p, i, r->left);
     return BV_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/text.h"
+#include <stdbool.h>
 #include <string.h>
 
 #define WINDOW ((size_t)1 << 20)
@@ -25,9 +26,9 @@ size_t bv_survey_window_begin(const bv_survey *s, size_t window) {
     return at;
 }
 
-static void found_nul(bv_survey *s, size_t at) {
-    size_t first = s->nul;
-    while (at < first && !atomic_compare_exchange_weak(&s->nul, &first, at)) continue;
+static void found(_Atomic size_t *where, size_t at) {
+    size_t first = *where;
+    while (at < first && !atomic_compare_exchange_weak(where, &first, at)) continue;
 }
 
 /* The characters of a block, which begins and ends with whole ones. */
@@ -38,9 +39,10 @@ static size_t look(bv_survey *s, size_t at, size_t size) {
         high |= p[i];
         least = p[i] < least ? p[i] : least;
     }
-    if (least == 0) found_nul(s, at + (size_t)((const unsigned char *)memchr(p, 0, size) - p));
+    if (least == 0) found(&s->nul, at + (size_t)((const unsigned char *)memchr(p, 0, size) - p));
     if (high < 0x80) return size;
-    if (!s->is_other && bv_utf8_valid_prefix(p, size) < size) s->is_other = true;
+    const size_t good = bv_utf8_valid_prefix(p, size);
+    if (good < size) found(&s->other, at + good);
     return bv_utf8_characters(p, size);
 }
 
@@ -86,8 +88,7 @@ bv_status bv_survey_run(bv_survey *s, bv_pool *pool, const bv_map *map, size_t b
     s->begin = begin;
     s->end = end;
     s->windows = (end - begin) / WINDOW + 1;
-    s->nul = SIZE_MAX;
-    s->is_other = false;
+    s->nul = s->other = SIZE_MAX;
     s->next = 0;
     const bool room = make_room(s);
     if (!room) s->windows = 0;

@@ -10,16 +10,15 @@
 #include "base/pool.h"
 #include "base/status.h"
 #include <stdatomic.h>
-#include <stdbool.h>
 
 typedef struct bv_survey {
     const bv_map *map; /* borrowed */
     size_t begin, end; /* in the map */
     size_t windows, capacity;
-    size_t *characters;    /* by window; all bytes but continuations, also of what is no UTF-8 */
-    _Atomic size_t nul;    /* in the map: where the first NUL is; SIZE_MAX without one */
-    _Atomic bool is_other; /* no UTF-8 */
-    _Atomic size_t next;   /* window that nobody has taken */
+    size_t *characters;   /* by window; all bytes but continuations, also of what is no UTF-8 */
+    _Atomic size_t nul;   /* in the map: where the first NUL is; SIZE_MAX without one */
+    _Atomic size_t other; /* likewise the first byte that is no UTF-8 */
+    _Atomic size_t next;  /* window that nobody has taken */
 } bv_survey;
 
 /* Done on one thread while the others look. */

@@ -14,7 +14,6 @@ static size_t find(const bv_survey *s, size_t left) {
 }
 
 size_t bv_tail_find(const bv_survey *s, double fraction) {
-    if (s->is_other) return s->begin + (size_t)((double)(s->end - s->begin) * (1 - fraction));
     size_t characters = 0;
     for (size_t i = 0; i < s->windows; i++) characters += s->characters[i];
     return find(s, (size_t)((double)characters * (1 - fraction)));

@@ -4,8 +4,7 @@
 
 #include "data/survey.h"
 
-/* Where in the map the last `fraction` (0 to 1) of the characters begins; of the bytes, if the text
- * is no UTF-8. */
+/* Where in the map the last `fraction` (0 to 1) of the characters begins. */
 size_t bv_tail_find(const bv_survey *survey, double fraction);
 
 #endif

@@ -70,6 +70,56 @@ static void test_documents_are_not_cut(void **state) {
     assert_int_equal(r.tokens[0], 2 * r.documents[0]);
 }
 
+/* Two documents of `first` and `second` bytes: how many of them are for validation. */
+static uint64_t validation_of(size_t first, size_t second, double fraction) {
+    bv_buffer text = {0};
+    bv_prepare_result r;
+    char *out = bv_path_join(folder, "data");
+    for (size_t i = 0; i < first; i++) bv_buffer_text(&text, "a");
+    bv_buffer_text(&text, "|");
+    for (size_t i = 0; i < second; i++) bv_buffer_text(&text, "b");
+    assert_ok(prepare((const char *)text.data, text.size, "|", fraction, &r));
+    assert_int_equal(r.documents[0] + r.documents[1], 2);
+    assert_int_equal(r.bytes[0] + r.bytes[1], first + second);
+    assert_ok(bv_dir_remove(out));
+    bv_free(out);
+    bv_buffer_free(&text);
+    return r.bytes[1];
+}
+
+/* Whichever comes first, and however they would be drawn. */
+static void test_unequal_documents(void **state) {
+    (void)state;
+    static const double fractions[] = {0.001, 0.01, 0.1, 0.3, 0.49};
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++) {
+        assert_int_equal(validation_of(10, 990, fractions[i]), 10);
+        assert_int_equal(validation_of(990, 10, fractions[i]), 10);
+    }
+    assert_int_equal(validation_of(990, 10, 0.9), 990);
+    assert_int_equal(validation_of(10, 990, 0.9), 990);
+    assert_int_equal(validation_of(500, 500, 0.1), 500);
+    assert_int_equal(validation_of(500, 500, 0), 0);
+}
+
+/* A third of the text is never drawn for a tenth; many of the small ones are. */
+static void test_a_large_document_among_small_ones(void **state) {
+    (void)state;
+    for (int place = 0; place < 100; place++) {
+        bv_buffer text = {0};
+        bv_prepare_result r;
+        char *out = bv_path_join(folder, "data");
+        for (int i = 0; i < 100; i++) {
+            for (int k = 0; k < (i == place ? 500 : 10); k++) bv_buffer_text(&text, "x");
+            bv_buffer_text(&text, "|");
+        }
+        assert_ok(prepare((const char *)text.data, text.size, "|", 0.1, &r));
+        assert_true(r.bytes[1] < 250 && r.documents[1] > 1);
+        assert_ok(bv_dir_remove(out));
+        bv_free(out);
+        bv_buffer_free(&text);
+    }
+}
+
 /* Character by character: where the last part begins. */
 static size_t slow_tail(const bv_buffer *text, double fraction) {
     size_t characters = 0, at = 0;
@@ -111,8 +161,6 @@ static void test_tail_begins_where_a_character_does(void **state) {
         bv_buffer_text(&text, pieces[i >> 30]);
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)
         check_tail(&text, fractions[i], slow_tail(&text, fractions[i]));
-    bv_buffer_append(&text, "\xe2\x82", 2); /* cut: no UTF-8, so bytes count */
-    check_tail(&text, 0.25, (size_t)(0.75 * (double)text.size));
     bv_buffer_free(&text);
 }
 
@@ -216,8 +264,31 @@ static void test_bad_text(void **state) {
     bv_prepare_result r;
     assert_fails(prepare("a\0b", 3, NULL, 0, &r), BV_CODE_INPUT, "byte 1 is NUL");
     assert_fails(prepare("", 0, NULL, 0, &r), BV_CODE_INPUT, "no text");
+    assert_fails(prepare("caf\xe9 noir", 9, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 3");
+    assert_fails(prepare("a\xe2\x82", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
+    assert_fails(prepare("a\xff\0", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
     char *out = bv_path_join(folder, "data");
     assert_false(bv_dir_exists(out));
+    bv_free(out);
+}
+
+/* Characters that lie on every border of what is looked at together, and one byte that is none. */
+static void test_bad_text_far_inside(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    char *out = bv_path_join(folder, "data");
+    for (size_t shift = 0; shift < 4; shift++) {
+        bv_buffer text = {0};
+        for (size_t i = 0; i < shift; i++) bv_buffer_text(&text, "a");
+        while (text.size < (3u << 20)) bv_buffer_text(&text, "\xf0\x9d\x84\x9e");
+        assert_ok(prepare(text.data, text.size, NULL, 0, &r));
+        assert_ok(bv_dir_remove(out));
+        text.data[shift + (2u << 20) + 4] = 'x';
+        char wanted[40];
+        snprintf(wanted, sizeof wanted, "no UTF-8: byte %zu\n", shift + (2u << 20) + 5);
+        assert_fails(prepare(text.data, text.size, NULL, 0, &r), BV_CODE_INPUT, wanted);
+        bv_buffer_free(&text);
+    }
     bv_free(out);
 }
 
@@ -266,8 +337,11 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unequal_documents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

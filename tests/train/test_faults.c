@@ -26,13 +26,13 @@ static char expected[2 * BV_SHA256_TEXT_SIZE];
 static bool one_fault(void (*fault)(int n), int n, bv_code code) {
     assert_ok(bv_dir_remove(t.run));
     fault(n);
-    bv_error *error = bv_run_folder_create(t.run, &t.config);
+    bv_error *error = tiny_make(&t);
     if (!error) error = bv_train(&t.options);
     const bool struck = faults_off();
     if (error && bv_error_code(error) != code) fail_msg("%d: %s", n, bv_error_text(error));
     if (!struck) assert_ok(error);
     bv_error_free(&error);
-    if (!bv_run_folder_exists(t.run)) assert_ok(bv_run_folder_create(t.run, &t.config));
+    if (!bv_run_folder_exists(t.run)) assert_ok(tiny_make(&t));
     assert_ok(bv_train(&t.options));
     assert_string_equal(tiny_hash(&t).text, expected);
     bv_run_config config;
@@ -146,7 +146,7 @@ static void each_allocation(bv_error *(*work)(void)) {
 static void test_no_memory_elsewhere(void **state) {
     (void)state;
     assert_ok(bv_dir_remove(t.run));
-    assert_ok(bv_run_folder_create(t.run, &t.config));
+    assert_ok(tiny_make(&t));
     assert_ok(bv_train(&t.options));
     each_allocation(use_model);
     each_allocation(prepare);

@@ -1,0 +1,83 @@
+/* Products of reals: the tiles of matmul_tile.h, one multiply-add a step. */
+#include "kernel/bf16_dot.h"
+#include "kernel/lanes/matmul_tile.h"
+
+#if defined(BV_LEVEL_AVX2)
+
+/* From the first row of A on. a_step is a constant where this is used, so that the steps between
+ * need no arithmetic. */
+BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
+                        vreal acc[ROWS][VECS], int rows, int vecs, size_t a_step) {
+    const char *a[ROWS];
+    UNROLL for (int i = 0; i < rows; i++) a[i] = first + (size_t)i * t->a_row;
+    const real *b = t->panel;
+    size_t left = t->k;
+    for (; left >= REAL_DEPTH; left -= REAL_DEPTH, b += REAL_DEPTH * BV_LANES) {
+        hold_rows(a, rows);
+        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++)
+            v_add_rows(acc[0], a, d * a_step, v_load(b + d * BV_LANES).v, rows);
+        fetch_steps(&next, REAL_DEPTH);
+        UNROLL for (int i = 0; i < rows; i++) a[i] += REAL_DEPTH * a_step;
+    }
+    for (; left > 0; left--, b += BV_LANES) {
+        hold_rows(a, rows);
+        v_add_rows(acc[0], a, 0, v_load(b).v, rows);
+        UNROLL for (int i = 0; i < rows; i++) a[i] += a_step;
+    }
+    (void)vecs;
+}
+
+#else
+
+BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
+                        vreal acc[ROWS][VECS], int rows, int vecs, size_t a_step) {
+    const size_t a_row = t->a_row;
+    const char *a[2] = {first, first + HALF * a_row};
+    const real *b = t->panel;
+    for (size_t left = t->k; left > 0; left--, b += vecs * BV_LANES) {
+        vreal panel[VECS];
+        UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_load(b + j * BV_LANES);
+        UNROLL for (int i = 0; i < rows; i++) {
+            real x;
+            memcpy(&x, row_at(a, a_row, i), sizeof x);
+            const vreal word = v_set(x);
+            UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
+        }
+        fetch_steps(&next, 1);
+        a[0] += a_step;
+        a[1] += a_step;
+    }
+}
+
+#endif
+
+BV_INLINE void chain_real(const bv_matmul_block *t, const char *first, fetch next,
+                          vreal acc[ROWS][VECS], int rows, int vecs) {
+    if (t->a_step == sizeof(real)) {
+        chain_of(t, first, next, acc, rows, vecs, sizeof(real));
+    } else {
+        BV_ASSERT(t->a_step == ROWS * sizeof(real));
+        chain_of(t, first, next, acc, rows, vecs, ROWS * sizeof(real));
+    }
+}
+
+BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, const char *a, fetch next, int rows,
+                         int vecs) {
+    vreal acc[ROWS][VECS];
+    tile_start(t, row, acc, rows, vecs);
+    chain_real(t, a, next, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#define REAL(rows, vecs)                                                                           \
+    static void real_##rows##_##vecs(const bv_matmul_block *t, size_t row, const char *a,          \
+                                     fetch next) {                                                 \
+        tile_real(t, row, a, next, rows, vecs);                                                    \
+    }
+
+TILES(REAL)
+static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(real);
+
+void BV_NAME(bv_matmul_real)(const bv_matmul_block *block) {
+    run_tiles(block, block->k, tiles);
+}
