@@ -7,6 +7,8 @@
  *     compile         words of the compiler's command; absent: nothing is compiled
  *     compile_if      more words, for tools that not every machine has: {"/usr/bin/ld.gold":
  *                     ["-fuse-ld=gold"]} adds them where that file exists
+ *     compile_again   words that are added when the compiler failed and said "undefined": a library
+ *                     that few sources need, which each of the others and its runs would pay for
  *     compile_environment  the whole environment of the compiler, "NAME=VALUE"; absent: the usual
  *                     PATH, HOME and LANG
  *     artifact        the file that it makes, which is all that gets out of the compiler's box
@@ -29,6 +31,7 @@
 typedef struct bv_language {
     const char *name, *title, *source, *artifact; /* artifact NULL: nothing is compiled */
     const char *const *compile;                   /* ends with NULL; NULL: nothing      */
+    const char *const *compile_again;             /* all of its words; NULL: never      */
     const char *const *compile_environment;       /* ends with NULL; NULL: the usual    */
     const char *const *run;
     bv_sandbox_root compile_root, run_root;

@@ -17,10 +17,12 @@
 #include <fcntl.h>
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sendfile.h>
@@ -31,6 +33,7 @@
 #include <unistd.h>
 
 #define DISK_LOOK_MS 20
+#define STACK_BYTES (1 << 20) /* of a program before it is one: its arguments may be many */
 
 /* A running program as its box sees it. */
 typedef struct run {
@@ -158,15 +161,37 @@ static bv_status hear_program(run *r, const bv_frame *frame, const bv_buffer *pa
     return bv_fail_errno("cannot raise the wall \"%s\"", f.stage);
 }
 
-/* Ahead: the process that will be the program, with its walls up. */
-static bv_status make_program(run *r) {
+typedef struct newborn {
+    const bv_box *box;
+    int socket;
+    const bv_program_start *start;
+} newborn;
+
+static int become_program(void *context) {
+    const newborn *n = context;
+    bv_program_main(n->box, n->socket, n->start);
+}
+
+/* Shares our memory until it is executed or has failed: we stand still so long. Its stack is only
+ * reserved, and a part of an address space that ends with the box. */
+static pid_t clone_program(newborn *n) {
+    char *stack = mmap(NULL, STACK_BYTES, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED) return -1;
+    return clone(become_program, stack + STACK_BYTES, CLONE_VM | CLONE_VFORK | SIGCHLD, n);
+}
+
+/* The program's process, with its walls up; without a start it is a copy of us that waits for one.
+ */
+static bv_status make_program(run *r, const bv_program_start *start) {
     int pair[2];
     bv_frame frame;
     bv_buffer payload = {0};
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
         return bv_fail_errno("cannot make a socket in a box");
-    r->program = fork();
-    if (r->program == 0) bv_program_main(r->box, pair[1]);
+    newborn n = {r->box, pair[1], start};
+    r->program = start ? clone_program(&n) : fork();
+    if (r->program == 0) become_program(&n);
     bv_error *error = r->program < 0 ? bv_fail_errno("cannot start a process in a box") : BV_OK;
     close(pair[1]);
     r->socket = pair[0];
@@ -179,11 +204,7 @@ static bv_status make_program(run *r) {
     return error;
 }
 
-static bv_status start(run *r, const bv_frame *frame) {
-    int null = -1;
-    if (frame->descriptor_count < 3) null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    const int streams[] = {null >= 0 ? null : frame->descriptors[2], frame->descriptors[0],
-                           frame->descriptors[1]};
+static bv_status send_start(const run *r, const bv_program_start *start) {
     const bv_sandbox_job job = {.argv = (const char *const *)r->job->argv,
                                 .env = (const char *const *)r->job->env,
                                 .limits = r->job->limits,
@@ -191,11 +212,22 @@ static bv_status start(run *r, const bv_frame *frame) {
     bv_buffer payload = {0};
     bv_box_job_put(&payload, &job);
     bv_error *error = bv_buffer_error(&payload);
-    r->report.wall_ns = bv_clock_ns();
     if (!error)
-        error = bv_wire_send(r->socket, BV_FRAME_JOB, payload.data, payload.size, streams, 3);
-    if (null >= 0) close(null);
+        error =
+            bv_wire_send(r->socket, BV_FRAME_JOB, payload.data, payload.size, start->streams, 3);
     bv_buffer_free(&payload);
+    return error;
+}
+
+static bv_status start(run *r, const bv_frame *frame) {
+    int null = -1;
+    if (frame->descriptor_count < 3) null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    const bv_program_start start = {
+        r->job,
+        {null >= 0 ? null : frame->descriptors[2], frame->descriptors[0], frame->descriptors[1]}};
+    r->report.wall_ns = bv_clock_ns();
+    bv_error *error = r->program ? send_start(r, &start) : make_program(r, &start);
+    if (null >= 0) close(null);
     return error;
 }
 
@@ -365,7 +397,7 @@ void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync) {
     bv_buffer payload = {0};
     bv_error *error = prepare(&box, sync);
     if (!error) error = catch_children(&r);
-    if (!error) error = make_program(&r);
+    if (!error && plan->warm_python) error = make_program(&r, NULL);
     if (!error) error = bv_wire_send(control, BV_FRAME_READY, NULL, 0, NULL, 0);
     if (!error) error = bv_wire_receive(control, &frame, &payload);
     if (!error) error = run_job(&r, &frame, &payload);

@@ -94,9 +94,15 @@ void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync)
     __attribute__((noreturn));
 
 /* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
- * waits for the job, executes it. FAULT with a bv_program_failure when a step failed; the socket
- * closes when the program is executed. Never returns. */
-void bv_program_main(const bv_box *box, int socket) __attribute__((noreturn));
+ * executes the job (NULL: when it comes, in a frame). FAULT with a bv_program_failure when a step
+ * failed; the socket closes when the program is executed. Never returns. With a job it may share
+ * the memory of its box, which stands still then. */
+typedef struct bv_program_start {
+    const bv_box_job *job;
+    int streams[3];
+} bv_program_start;
+void bv_program_main(const bv_box *box, int socket, const bv_program_start *given)
+    __attribute__((noreturn));
 typedef struct bv_program_failure {
     int number; /* errno */
     char stage[32];
@@ -150,7 +156,10 @@ int bv_privileges_drop(const bv_box *box);
 void bv_memory_protect(void);
 int bv_memory_expose(const bv_box *box); /* -1 and errno */
 
-/* sandbox_slot.c */
+/* sandbox_slot.c. What a terminal sends to all who belong to it, slots and boxes do not hear; all
+ * other signals are as they are for a new process. */
+#define BV_SLOT_DEAF                                                                               \
+    { SIGINT, SIGTERM, SIGHUP }
 bv_status bv_slot_spawn(int *socket, pid_t *pid);
 
 #endif

@@ -93,11 +93,12 @@ void bv_memory_protect(void) {
     close(file);
 }
 
-/* "self" is whoever looks, in the host's /proc too. It belongs to us only while we are dumpable. */
+/* "self" is whoever looks, in the host's /proc too. It belongs to us only while we are dumpable.
+ * The kernel leaves the box alone with whom we share memory, since it waits for us (vfork). */
 int bv_memory_expose(const bv_box *box) {
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) return -1;
     const int file = openat(box->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (file < 0) return -1;
+    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || file < 0) return -1;
     const ssize_t n = write(file, "1000", 4);
     close(file);
     return n == 4 ? 0 : -1;

@@ -1,8 +1,13 @@
 /*
- * The program: a process of a box that is made ahead, raises all walls that no job changes, and
- * waits. With a job it arranges its streams, sets its limits and executes. The order matters: what
+ * The program: a process of a box that raises all walls and executes a job. The order matters: what
  * needs privileges comes first, then they go, then Landlock, then seccomp, since from there on only
  * listed calls work. A step that fails ends here and is reported; nothing runs with less.
+ *
+ * Until it executes, it is our own code, and shares the memory of its box, which stands still
+ * meanwhile (vfork): a copy would be taken apart at once. Descriptors, ids, limits and walls are a
+ * process's own all the same; what memory has is dumpability, so that goes back to what the box
+ * wants. An interpreter, which is not executed, is a copy, made ahead: it raises the walls and
+ * waits.
  */
 #include "arena/sandbox_box.h"
 #include "arena/warm_python.h"
@@ -29,8 +34,9 @@ static void fail(const char *stage) {
 }
 
 static void reset_signals(void) {
-    for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
+    static const int deaf[] = BV_SLOT_DEAF;
     sigset_t none;
+    for (size_t i = 0; i < sizeof deaf / sizeof *deaf; i++) signal(deaf[i], SIG_DFL);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -45,9 +51,15 @@ static void keep_descriptors(int socket, int *landlock) {
     if (close_range(*landlock < 0 ? SOCKET + 1 : LANDLOCK + 1, ~0u, 0)) fail("descriptors");
 }
 
-static void raise_walls(bv_box *box, int socket) {
+static void take_streams(const int streams[3]) {
+    for (int i = 0; i < 3; i++)
+        if (dup2(streams[i], i) < 0) fail("descriptors");
+}
+
+static void raise_walls(bv_box *box, int socket, const bv_program_start *given) {
     reset_signals();
     const bool exposed = bv_memory_expose(box) == 0; /* before the descriptors are closed */
+    if (given) take_streams(given->streams);
     keep_descriptors(socket, &box->landlock);
     if (!exposed) fail("order of killing");
     umask(077);
@@ -73,13 +85,25 @@ static void execute(char **argv, char **env) {
     execvpe(argv[0], argv, env);
 }
 
-void bv_program_main(const bv_box *box, int socket) {
+static void run(const bv_box *box, const bv_box_job *job) __attribute__((noreturn));
+static void run(const bv_box *box, const bv_box_job *job) {
+    if (bv_limits_enter(box, &job->limits)) fail("limits");
+    if (job->warm_python && box->plan->warm_python) {
+        close(SOCKET);
+        _exit(bv_warm_python_run(job->argv, job->env));
+    }
+    execute(job->argv, job->env);
+    fail("execve");
+}
+
+void bv_program_main(const bv_box *box, int socket, const bv_program_start *given) {
     bv_box own = *box;
     bv_box_job job = {0};
     bv_frame frame;
     bv_buffer payload = {0};
-    raise_walls(&own, socket);
-    if (own.plan->warm_python) bv_warm_python_prepare();
+    raise_walls(&own, socket, given);
+    if (given) run(&own, given->job);
+    bv_warm_python_prepare();
     bv_error *error = bv_wire_receive(SOCKET, &frame, &payload);
     if (error) _exit(0); /* the box ends unused */
     bv_wire_reader in = {payload.data, payload.size, false};
@@ -87,14 +111,7 @@ void bv_program_main(const bv_box *box, int socket) {
         errno = EPROTO;
         fail("job");
     }
-    for (int i = 0; i < 3; i++)
-        if (dup2(frame.descriptors[i], i) < 0) fail("descriptors");
+    take_streams(frame.descriptors);
     bv_frame_close(&frame);
-    if (bv_limits_enter(&own, &job.limits)) fail("limits");
-    if (job.warm_python && own.plan->warm_python) {
-        close(SOCKET);
-        _exit(bv_warm_python_run(job.argv, job.env));
-    }
-    execute(job.argv, job.env);
-    fail("execve");
+    run(&own, &job);
 }

@@ -1,6 +1,6 @@
 /*
- * Seccomp: an allow-list of system calls, compiled by libseccomp once a pool and loaded as raw
- * BPF. Three answers:
+ * Seccomp: an allow-list of system calls, made once a pool and loaded as raw BPF: by libseccomp
+ * what arguments decide, by sandbox_filter.c what the number alone does. Three answers:
  *
  *   allowed    what programs of the known languages use
  *   forbidden  what no honest program calls: the tree is killed, verdict forbidden-call. The call
@@ -13,6 +13,7 @@
  * vsock, BPF, performance counters), and whatever would only widen the kernel's surface.
  */
 #include "arena/sandbox_box.h"
+#include "arena/sandbox_filter.h"
 
 #include "base/memory.h"
 #include <errno.h>
@@ -332,17 +333,14 @@ static const char *const forbidden[] = {
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |     \
      CLONE_NEWCGROUP)
 
-static int add_all(scmp_filter_ctx c, uint32_t action, const char *const *names, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        const int number = seccomp_syscall_resolve_name(names[i]);
-        if (number < 0) continue; /* not of this architecture, or newer than libseccomp */
-        const int failed = seccomp_rule_add(c, action, number, 0);
-        if (failed) return failed;
-    }
-    return 0;
-}
-
 #define COUNT(list) (sizeof(list) / sizeof *(list))
+
+static void answer_all(bv_filter_answers *answers, uint32_t answer, const char *const *names,
+                       size_t count) {
+    for (size_t i = 0; i < count;
+         i++) /* else: not of this architecture, or newer than libseccomp */
+        bv_filter_answer(answers, seccomp_syscall_resolve_name(names[i]), answer);
+}
 
 /* clone with a flag of a namespace is forbidden. The flags are the first argument (on s390 not,
  * which we do not run on). clone3 keeps them in memory: refused, and the C library falls back. */
@@ -356,15 +354,13 @@ static int add_clone(scmp_filter_ctx c) {
     return failed;
 }
 
-/* Local sockets only. Nested, where abstract names are the container's, only pairs. */
-static int add_sockets(scmp_filter_ctx c, bool nested) {
-    if (nested) return seccomp_rule_add(c, SCMP_ACT_ERRNO(EACCES), SCMP_SYS(socket), 0);
+/* Local sockets only. */
+static int add_sockets(scmp_filter_ctx c) {
     int failed =
         seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
     if (!failed)
         failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                                   SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
-    if (!failed) failed = add_all(c, SCMP_ACT_ALLOW, allowed_full, COUNT(allowed_full));
     return failed;
 }
 
@@ -382,7 +378,7 @@ static int add_ioctl(scmp_filter_ctx c) {
 }
 
 /* Of others by number, nested: only oneself. prlimit64 also changes limits of others. */
-static int add_rest(scmp_filter_ctx c, bool memfd) {
+static int add_rest(scmp_filter_ctx c) {
     int failed =
         seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0_32(SCMP_CMP_EQ, 0));
     if (!failed)
@@ -394,24 +390,36 @@ static int add_rest(scmp_filter_ctx c, bool memfd) {
     if (!failed)
         failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
                                   SCMP_A0_32(SCMP_CMP_EQ, PER_LINUX));
-    if (!failed && memfd) failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(memfd_create), 0);
-    static const char *const refused[] = {"setpriority",        "sched_setaffinity",
-                                          "sched_setscheduler", "sched_setparam",
-                                          "sched_setattr",      "ioprio_set"};
-    if (!failed) failed = add_all(c, SCMP_ACT_ERRNO(EPERM), refused, COUNT(refused));
     return failed;
 }
 
-static int fill(scmp_filter_ctx c, bool nested, bool memfd) {
+/* The calls whose arguments decide, and what is of no architecture that we know. */
+static int fill(scmp_filter_ctx c) {
     int failed = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-    if (!failed) failed = seccomp_attr_set(c, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a binary tree */
-    if (!failed) failed = add_all(c, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
-    if (!failed) failed = add_all(c, SCMP_ACT_NOTIFY, forbidden, COUNT(forbidden));
     if (!failed) failed = add_clone(c);
-    if (!failed) failed = add_sockets(c, nested);
+    if (!failed) failed = add_sockets(c);
     if (!failed) failed = add_ioctl(c);
-    if (!failed) failed = add_rest(c, memfd);
+    if (!failed) failed = add_rest(c);
     return failed;
+}
+
+/* Nested, where abstract names of sockets are the container's, only pairs of them. */
+static void answer(bv_filter_answers *answers, bool nested, bool memfd) {
+    static const char *const asked[] = {"clone", "socket", "ioctl", "prlimit64", "personality"};
+    static const char *const refused[] = {"setpriority",        "sched_setaffinity",
+                                          "sched_setscheduler", "sched_setparam",
+                                          "sched_setattr",      "ioprio_set"};
+    static const char *const memory[] = {"memfd_create"}, *const sockets[] = {"socket"};
+    bv_filter_begin(answers, seccomp_arch_native(), SCMP_ACT_ERRNO(ENOSYS));
+    answer_all(answers, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+    answer_all(answers, SCMP_ACT_NOTIFY, forbidden, COUNT(forbidden));
+    answer_all(answers, SCMP_ACT_ERRNO(EPERM), refused, COUNT(refused));
+    answer_all(answers, BV_FILTER_ASK, asked, COUNT(asked));
+    if (memfd) answer_all(answers, SCMP_ACT_ALLOW, memory, COUNT(memory));
+    if (nested)
+        answer_all(answers, SCMP_ACT_ERRNO(EACCES), sockets, COUNT(sockets));
+    else
+        answer_all(answers, SCMP_ACT_ALLOW, allowed_full, COUNT(allowed_full));
 }
 
 /* libseccomp writes the program to a file; 2.5 has no other way. */
@@ -432,12 +440,17 @@ static bv_status export(scmp_filter_ctx c, struct sock_fprog *out) {
 }
 
 bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out) {
+    bv_filter_answers answers;
+    struct sock_fprog rest = {0};
     scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
     if (!c) return bv_fail_memory("the list of system calls");
-    const int failed = fill(c, policy == BV_POLICY_NESTED, memfd);
-    bv_error *error =
-        failed ? bv_fail(BV_CODE_FAULT, "libseccomp refuses a rule (%d)", failed) : export(c, out);
+    const int failed = fill(c);
+    bv_error *error = failed ? bv_fail(BV_CODE_FAULT, "libseccomp refuses a rule (%d)", failed)
+                             : export(c, &rest);
     seccomp_release(c);
+    answer(&answers, policy == BV_POLICY_NESTED, memfd);
+    if (!error) error = bv_filter_make(&answers, &rest, out);
+    bv_free(rest.filter);
     return error;
 }
 

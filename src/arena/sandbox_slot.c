@@ -253,6 +253,13 @@ static bv_status make_box(slot *s) {
     return error;
 }
 
+/* What our caller ignores we would too, and with us the programs. */
+static void set_signals(void) {
+    static const int deaf[] = BV_SLOT_DEAF;
+    for (int s = 1; s < NSIG; s++) signal(s, SIG_DFL);
+    for (size_t i = 0; i < sizeof deaf / sizeof *deaf; i++) signal(deaf[i], SIG_IGN);
+}
+
 static void slot_main(void) __attribute__((noreturn));
 static void slot_main(void) {
     slot s = {.host_mounts = -1};
@@ -265,7 +272,7 @@ static void slot_main(void) {
     const int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (proc != PROC) _exit(1); /* there is none */
     umask(022);                 /* or a program could not enter what we make for it */
-    signal(SIGINT, SIG_IGN), signal(SIGTERM, SIG_IGN), signal(SIGHUP, SIG_IGN);
+    set_signals();
     prctl(PR_SET_NAME, "beaver-slot");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     bv_memory_protect();

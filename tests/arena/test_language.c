@@ -71,6 +71,36 @@ static void test_libraries(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* Who calls what is in another library gets it, by each compiler; what is nowhere is still missed.
+ */
+static void test_again(void **state) {
+    (void)state;
+    static const char *const names[] = {"c", "c-tcc"};
+    static const char text[] = "#include <math.h>\n#include <stdio.h>\n"
+                               "int main(void) {\n    double a, b;\n"
+                               "    if (scanf(\"%lf%lf\", &a, &b) != 2) return 1;\n"
+                               "    printf(\"%d\\n\", (int)(pow(a, 1) + cbrt(b * b * b) + 0.5));\n"
+                               "    return 3;\n}\n";
+    static const char lost[] = "int nowhere(void);\nint main(void) { return nowhere(); }\n";
+    const bv_sandbox_file good = {.name = "x", .bytes = text, .size = sizeof text - 1},
+                          bad = {.name = "x", .bytes = lost, .size = sizeof lost - 1};
+    bv_sandbox_pool *pool = boxes_open(1);
+    for (size_t i = 0; i < 2; i++) {
+        const bv_language *language = bv_language_find(names[i]);
+        bv_artifact a;
+        bv_sandbox_result r = {0};
+        run_source(pool, language, &good, &a);
+        bv_artifact_free(&a);
+        assert_ok(bv_language_compile(pool, language, &bad, 1, &a, &r));
+        assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+        assert_int_equal(a.file_count, 0);
+        assert_non_null(strstr(r.error.data, "nowhere"));
+        bv_sandbox_result_free(&r);
+        bv_artifact_free(&a);
+    }
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A binary that somebody links statically, here by a description of our own, and brings along. */
 static void test_static(void **state) {
     (void)state;
@@ -308,6 +338,8 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"compile\": [\"c\"], "
            "\"compile_if\": {\"/none\": \"-x\"}}",
            "list of 1 to 64");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"compile_again\": [\"-lm\"]}",
+           "beside \"compile\"");
 }
 
 static void test_words_for_tools(void **state) {
@@ -322,6 +354,21 @@ static void test_words_for_tools(void **state) {
     assert_ok(bv_language_parse(text, strlen(text), "mine", &language));
     for (size_t i = 0; i < 4; i++) assert_string_equal(language->compile[i], expected[i]);
     assert_null(language->compile[4]);
+    bv_language_free(&language);
+}
+
+static void test_words_for_again(void **state) {
+    static const char text[] =
+        "{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"artifact\": \"b\", \"run\": "
+        "[\"b\"], \"compile\": [\"c\"], \"compile_if\": {\"/\": [\"-yes\"]}, \"compile_again\": "
+        "[\"-lm\"]}";
+    static const char *const expected[] = {"c", "-yes", "-lm"};
+    bv_language *language;
+    (void)state;
+    assert_ok(bv_language_parse(text, strlen(text), "mine", &language));
+    for (size_t i = 0; i < 3; i++) assert_string_equal(language->compile_again[i], expected[i]);
+    assert_null(language->compile_again[3]);
+    assert_null(language->compile[2]);
     bv_language_free(&language);
 }
 
@@ -477,7 +524,8 @@ int main(void) {
         cmocka_unit_test(test_built_in),        cmocka_unit_test(test_static),
         cmocka_unit_test(test_libraries),       cmocka_unit_test(test_static_nonsense),
         cmocka_unit_test(test_warm_python),     cmocka_unit_test(test_bad_descriptions),
-        cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_mangled_descriptions),
+        cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_words_for_again),
+        cmocka_unit_test(test_again),           cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),    cmocka_unit_test(test_cgroup_divided),
         cmocka_unit_test(test_cgroup_lost),
     };
