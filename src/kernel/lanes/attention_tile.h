@@ -233,7 +233,7 @@ BV_INLINE size_t steps(size_t n, bool pairs) {
 
 /* Words of two rows rounded to bf16; the first is the even element. */
 BV_INLINE void store_pair(uint32_t *out, vreal even, vreal odd) {
-#if defined(BV_LEVEL_AVX512)
+#if defined(BV_LEVEL_AVX512) && defined(__AVX512BF16__)
     const __m512i order =
         _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
                          21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);

@@ -2,6 +2,7 @@
 #include "kernel/limits.h"
 
 #include "kernel/bf16_dot.h"
+#include "kernel/int8_dot.h"
 #include "kernel/lanes/tables.h"
 
 /* Enough chains to hide the latency of a multiply-add on two ports, few enough for the registers.
@@ -13,6 +14,7 @@
 #else
 #define CHAINS 1
 #endif
+#define UNROLL _Pragma("GCC unroll 12")
 
 static void keep(float *sink, const vreal *c) {
     vreal sum = c[0];
@@ -25,21 +27,19 @@ static double multiply_add(size_t rounds, float *sink) {
     const vreal a = v_set((real)0.999), b = v_set((real)0.001);
     for (int i = 0; i < CHAINS; i++) c[i] = v_set((real)i);
     for (size_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) c[i] = v_fma(c[i], a, b);
+        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_fma(c[i], a, b);
     }
     keep(sink, c);
     return (double)rounds * CHAINS * BV_LANES * 2;
 }
 
-#if defined(BV_LEVEL_AVX512)
+#if defined(BV_LEVEL_AVX512) && defined(__AVX512BF16__)
 static double dot_bf16(size_t rounds, float *sink) {
     vreal c[CHAINS];
     const vpair a = v_pair_set(0x3f003f00u), b = v_pair_set(0x3a003a00u);
     for (int i = 0; i < CHAINS; i++) c[i] = v_set((real)i);
     for (size_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) c[i] = v_dot_bf16(c[i], a, b);
+        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_dot_bf16(c[i], a, b);
     }
     keep(sink, c);
     return (double)rounds * CHAINS * BV_LANES * 4;
@@ -49,5 +49,22 @@ static double dot_bf16(size_t rounds, float *sink) {
 #define DOT_BF16 multiply_add /* what the emulation is made of */
 #endif
 
-const bv_limits_kernels BV_NAME(bv_limits_table) = {.multiply_add = multiply_add,
-                                                    .dot_bf16 = DOT_BF16};
+static double dot_int8(size_t rounds, float *sink) {
+    static const int8_t bytes[BV_LANES * DOT_GROUP];
+    static const int32_t zeros[BV_LANES];
+    vsums c[CHAINS];
+    vreal sums[CHAINS];
+    vcolumns b = v_columns(bytes);
+    const vword a = v_word(bytes);
+    UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_sums_load(zeros);
+    for (size_t r = 0; r < rounds; r++) {
+        __asm__("" : "+m"(b)); /* or all rounds would share their products */
+        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_dot(c[i], a, b);
+    }
+    UNROLL for (int i = 0; i < CHAINS; i++) sums[i] = v_sums_real(c[i]);
+    keep(sink, sums);
+    return (double)rounds * CHAINS * BV_LANES * DOT_GROUP * 2;
+}
+
+const bv_limits_kernels BV_NAME(bv_limits_table) = {
+    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = dot_int8};

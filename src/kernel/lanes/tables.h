@@ -14,6 +14,7 @@ extern const bv_loss_kernels BV_NAME(bv_loss_table);
 extern const bv_optimizer_kernels BV_NAME(bv_optimizer_table);
 extern const bv_attention_kernels BV_NAME(bv_attention_table);
 extern const bv_matmul_kernels BV_NAME(bv_matmul_table);
+extern const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table);
 extern const bv_limits_kernels BV_NAME(bv_limits_table);
 
 #endif
