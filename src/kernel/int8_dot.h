@@ -77,14 +77,6 @@ BV_INLINE __m256i v8_widen(const int8_t *p) {
 BV_INLINE vcolumns v_columns(const int8_t *p) {
     return (vcolumns){{v8_widen(p), v8_widen(p + 16)}};
 }
-/* The same of a panel that was widened before. */
-BV_INLINE vcolumns v_columns_wide(const int16_t *p) {
-    return (vcolumns){{v8_load(p), v8_load(p + 16)}};
-}
-BV_INLINE void v_columns_store(int16_t *p, vcolumns x) {
-    _mm256_storeu_si256((__m256i *)(void *)p, x.v[0]);
-    _mm256_storeu_si256((__m256i *)(void *)(p + 16), x.v[1]);
-}
 BV_INLINE vword v_word(const void *p) {
     int32_t word;
     memcpy(&word, p, sizeof word);

@@ -132,7 +132,7 @@ static blocking plan_blocks(const bv_kernels *kernels, const bv_matmul_int8_args
     /* A cache line more than needed: rows are read together, and a power of two between them would
      * put them into the same few places of the cache. */
     b.row_bytes = up(up(args->k, 16) * k->element_bytes, 64) + 64;
-    const size_t most = least(k->rows_max, ROWS_BYTES / b.row_bytes) / k->rows * k->rows;
+    const size_t most = ROWS_BYTES / b.row_bytes / k->rows * k->rows;
     b.rows = piece(share(args->m, k->rows, b.parts.m), most ? most : k->rows, k->rows);
     b.scales_bytes = up(b.rows * bv_dtype_size(kernels->real), 64);
     b.scratch_bytes = b.scales_bytes + b.rows * b.row_bytes;

@@ -68,7 +68,6 @@ typedef struct bv_matmul_int8_panel {
 /* What a level supplies; the loops around it are written once. */
 typedef struct bv_matmul_int8_kernels {
     size_t rows, cols;    /* of a tile */
-    size_t rows_max;      /* of a panel of C */
     size_t group;         /* elements of k that one step of a sum takes: 2 or 4 */
     size_t element_bytes; /* of a quantized row */
     int offset;           /* added to the elements of a row, for an instruction of unsigned bytes */
