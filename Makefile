@@ -1,6 +1,6 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 vm avx512 soak repeats bench edit-loop format \
+.PHONY: help build test run debug asan tsan coverage arm64 vm soak repeats bench edit-loop format \
         format-check tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
@@ -54,9 +54,6 @@ arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=
 
 vm: ## run the sandbox's tests on other kernels, with control groups of version 2 (20 minutes)
 	@tests/vm/run
-
-avx512: ## run the tests of the kernels with AVX-512 in an emulator (TESTS="matmul rows": some)
-	@tests/vm/avx512 $(TESTS)
 
 RUNS ?= 100000
 soak: ## run programs RUNS times in boxes and look for what is left (about 15 minutes)

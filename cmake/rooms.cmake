@@ -12,15 +12,10 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
     list(APPEND BV_LEVELS avx2 avx512)
     set(BV_LEVEL_FLAGS_avx2 -DBV_LEVEL_AVX2=1 -mavx2 -mfma -mf16c)
     set(BV_LEVEL_FLAGS_avx512
-        -DBV_LEVEL_AVX512=1 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mfma -mf16c
-        -mprefer-vector-width=512)
-    # For tests in an emulator of a CPU that has all but this (make avx512).
-    option(BV_AVX512_BF16 "AVX-512's instructions for bf16; OFF: they are emulated" ON)
-    if(BV_AVX512_BF16)
-        list(APPEND BV_LEVEL_FLAGS_avx512 -mavx512bf16)
-    endif()
+        -DBV_LEVEL_AVX512=1 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512bf16 -mavx512vnni
+        -mfma -mf16c -mprefer-vector-width=512)
     # What is linked in, for the dispatcher; whether the CPU has it is asked when the program runs.
-    set(BV_HAVE BV_HAVE_AVX2=1 BV_HAVE_AVX512=1 BV_AVX512_BF16=$<BOOL:${BV_AVX512_BF16}>)
+    set(BV_HAVE BV_HAVE_AVX2=1 BV_HAVE_AVX512=1)
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     list(APPEND BV_LEVELS neon)
     set(BV_LEVEL_FLAGS_neon -DBV_LEVEL_NEON=1)

@@ -53,7 +53,7 @@ static bv_status sync_fd(int fd, const char *path) {
 char *bv_path_join(const char *a, const char *b) {
     bv_buffer path = {0};
     const size_t n = strlen(a);
-    bv_buffer_printf(&path, "%s%s%s", a, n && a[n - 1] == '/' ? "" : "/", b);
+    bv_buffer_printf(&path, "%s%s%s", a, !n || a[n - 1] == '/' ? "" : "/", b);
     if (!path.failed) return path.data;
     bv_buffer_free(&path);
     return NULL;
@@ -68,12 +68,17 @@ static char *folder_of(const char *path) {
     return copy;
 }
 
+bv_status bv_dir_sync(const char *path) {
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bv_error *error = fd < 0 ? bv_fail_errno("cannot open %s", path) : sync_fd(fd, path);
+    if (fd >= 0) close(fd);
+    return error;
+}
+
 static bv_status sync_folder_of(const char *path) {
     char *folder = folder_of(path);
     if (!folder) return bv_fail_memory("a path");
-    const int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bv_error *error = fd < 0 ? bv_fail_errno("cannot open %s", folder) : sync_fd(fd, folder);
-    if (fd >= 0) close(fd);
+    bv_error *error = bv_dir_sync(folder);
     bv_free(folder);
     return error;
 }
@@ -248,20 +253,34 @@ bool bv_path_taken(const char *path) {
     return taken;
 }
 
-bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
-    struct statvfs s;
+/* The path, or its nearest parent that exists; NULL without memory. */
+static char *part_that_exists(const char *path) {
     char *folder = bv_strdup(path);
-    int failed = 0;
-    while (folder && (failed = statvfs(folder, &s)) && errno == ENOENT && strcmp(folder, ".")) {
+    while (folder && access(folder, F_OK) && errno == ENOENT && strcmp(folder, ".")) {
         char *parent = folder_of(folder);
         bv_free(folder);
         folder = parent;
     }
-    bv_error *error = !folder  ? bv_fail_memory("a path")
-                      : failed ? bv_fail_errno("cannot look at %s", path)
-                               : BV_OK;
+    return folder;
+}
+
+bv_status bv_file_free_space(const char *path, uint64_t *bytes) {
+    struct statvfs s;
+    char *there = part_that_exists(path);
+    bv_error *error = !there               ? bv_fail_memory("a path")
+                      : statvfs(there, &s) ? bv_fail_errno("cannot look at %s", path)
+                                           : BV_OK;
     if (!error) *bytes = (uint64_t)s.f_bavail * s.f_frsize;
-    bv_free(folder);
+    bv_free(there);
+    return error;
+}
+
+bv_status bv_path_writable(const char *path) {
+    char *there = part_that_exists(path);
+    bv_error *error = !there                       ? bv_fail_memory("a path")
+                      : access(there, W_OK | X_OK) ? bv_fail_errno("cannot write %s", path)
+                                                   : BV_OK;
+    bv_free(there);
     return error;
 }
 
@@ -344,7 +363,7 @@ void bv_map_forget(const bv_map *map, size_t begin, size_t end) {
 
 struct bv_writer {
     int fd;
-    char *path, *temporary, *buffer;
+    char *path, *temporary, *buffer; /* temporary: NULL where the folder is */
     size_t used;
 };
 
@@ -369,26 +388,35 @@ static char *temporary_name(const char *path) {
     return NULL;
 }
 
-bv_status bv_writer_open(const char *path, bv_writer **out) {
+static bv_status open_writer(const char *path, bool in_place, bv_writer **out) {
     *out = NULL;
     bv_writer *w = bv_calloc(1, sizeof *w);
     if (!w) return bv_fail_memory("a file");
     w->fd = -1;
     w->path = bv_strdup(path);
-    w->temporary = temporary_name(path);
+    if (!in_place) w->temporary = temporary_name(path);
     w->buffer = bv_malloc(WRITER_BUFFER);
+    const char *name = in_place ? path : w->temporary;
     bv_error *error = BV_OK;
-    if (!w->path || !w->temporary || !w->buffer)
+    if (!w->path || !name || !w->buffer)
         error = bv_fail_memory("a file");
     else if (!allowed("open", path) ||
-             (w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
+             (w->fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) < 0)
         error = bv_fail_errno("cannot write %s", path);
     if (error) free_writer(&w);
     *out = w;
     return error;
 }
 
-static bv_status flush_writer(bv_writer *w) {
+bv_status bv_writer_open(const char *path, bv_writer **out) {
+    return open_writer(path, false, out);
+}
+
+bv_status bv_writer_open_in_place(const char *path, bv_writer **out) {
+    return open_writer(path, true, out);
+}
+
+bv_status bv_writer_flush(bv_writer *w) {
     BV_TRY(write_all(w->fd, w->path, w->buffer, w->used));
     w->used = 0;
 #ifdef SYNC_FILE_RANGE_WRITE
@@ -398,7 +426,7 @@ static bv_status flush_writer(bv_writer *w) {
 }
 
 bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size) {
-    if (size > WRITER_BUFFER - writer->used) BV_TRY(flush_writer(writer));
+    if (size > WRITER_BUFFER - writer->used) BV_TRY(bv_writer_flush(writer));
     if (size > WRITER_BUFFER) return write_all(writer->fd, writer->path, bytes, size);
     if (size) memcpy(writer->buffer + writer->used, bytes, size);
     writer->used += size;
@@ -407,17 +435,19 @@ bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size) {
 
 bv_status bv_writer_commit(bv_writer **writer) {
     bv_writer *w = *writer;
-    bv_error *error = flush_writer(w);
+    bv_error *error = bv_writer_flush(w);
     if (!error) error = sync_fd(w->fd, w->path);
-    if (!error) error = bv_path_rename(w->temporary, w->path);
-    if (error) unlink(w->temporary);
-    free_writer(writer);
+    if (!error && w->temporary) error = bv_path_rename(w->temporary, w->path);
+    if (error)
+        bv_writer_abort(writer);
+    else
+        free_writer(writer);
     return error;
 }
 
 void bv_writer_abort(bv_writer **writer) {
     if (!*writer) return;
-    unlink((*writer)->temporary);
+    unlink((*writer)->temporary ? (*writer)->temporary : (*writer)->path);
     free_writer(writer);
 }
 

@@ -22,9 +22,12 @@ bv_status bv_dir_make(const char *path); /* with parents; existing is success */
 bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
 /* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);
+bv_status bv_dir_sync(const char *path); /* the names in it; not what the files hold */
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
 /* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
+/* May one make something there, as far as permissions say? A cheap look before long work. */
+bv_status bv_path_writable(const char *path);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 
 /* A read-only map of a whole file. An empty file gives size 0 and data "". */
@@ -42,7 +45,12 @@ void bv_map_forget(const bv_map *map, size_t begin, size_t end);
  * renames; abort (or a failed commit) removes the temporary file. One thread at a time. */
 typedef struct bv_writer bv_writer;
 bv_status bv_writer_open(const char *path, bv_writer **out);
+/* The same without a temporary name, in a folder that has one: commit only syncs the file, and who
+ * renames the folder syncs that before (bv_dir_sync). */
+bv_status bv_writer_open_in_place(const char *path, bv_writer **out);
 bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size);
+/* Hands what is buffered to the system, which begins to write it to the disk. */
+bv_status bv_writer_flush(bv_writer *writer);
 bv_status bv_writer_commit(bv_writer **writer); /* frees, also on failure */
 void bv_writer_abort(bv_writer **writer);       /* NULL is legal */
 

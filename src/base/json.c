@@ -163,6 +163,22 @@ bv_status bv_json_save(const char *path, const json_t *value) {
     return error;
 }
 
+json_t *bv_json_string(const void *bytes, size_t size) {
+    const char *p = bytes;
+    bv_buffer text = {0};
+    for (size_t at = 0; at < size; at++) {
+        const size_t good = bv_utf8_valid_prefix(p + at, size - at);
+        bv_buffer_append(&text, p + at, good);
+        at += good;
+        if (at < size) bv_buffer_text(&text, "\xef\xbf\xbd");
+    }
+    bv_error *error = bv_buffer_error(&text);
+    json_t *value = error ? NULL : json_stringn(text.data ? text.data : "", text.size);
+    bv_error_free(&error);
+    bv_buffer_free(&text);
+    return value;
+}
+
 static bv_error *missing(const char *key, const char *wanted) {
     return bv_fail(BV_CODE_INPUT, "\"%s\" is missing or not %s", key, wanted);
 }

@@ -24,6 +24,10 @@ bv_status bv_json_text(const json_t *value, int indent, bv_buffer *out);
 /* Indented by 2, in insertion order, newline at the end, all or nothing. */
 bv_status bv_json_save(const char *path, const json_t *value);
 
+/* What need not be UTF-8, as a program's or a model's output: each byte that is none becomes
+ * U+FFFD. A new reference; NULL without memory. */
+json_t *bv_json_string(const void *bytes, size_t size);
+
 /* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
 bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);
 bv_status bv_json_get_double(const json_t *object, const char *key,

@@ -50,7 +50,7 @@ static inline float bv_uniform_f32(uint32_t word) {
 
 /* Uniform in [0, 1) with 53 bits. */
 static inline double bv_uniform_f64(uint32_t high, uint32_t low) {
-    return (double)(((uint64_t)high << 21) ^ (low >> 11)) * 0x1p-53;
+    return (double)(int64_t)(((uint64_t)high << 21) ^ (low >> 11)) * 0x1p-53;
 }
 
 #endif

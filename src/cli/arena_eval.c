@@ -114,8 +114,6 @@ static const bv_flag flag_table[] = {
              "on; otherwise $XDG_CACHE_HOME/beaver/eval"},
     {.name = "fresh", .help = "without the cache"},
     BV_POLICY_FLAG,
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_command command = {
@@ -127,6 +125,7 @@ static const bv_command command = {
                "beaver arena eval --set mbpp --model run -n 20 --temperature 0.8 -k 1,10 --json",
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = "threads to write and to judge samples with; 0: one for each usable core",
 };
 
 typedef struct evaluation {

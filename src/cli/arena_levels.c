@@ -7,7 +7,6 @@
 #include "cli/flags.h"
 #include "cli/languages_flag.h"
 #include "cli/level_maker.h"
-#include "cli/machine_flags.h"
 #include "cli/policy_flag.h"
 
 #include <pthread.h>
@@ -38,6 +37,8 @@ bv_status bv_arena_new(int argc, char **argv) {
         bv_cli_say("%s: replace statement, tests, generator and solutions, then: beaver arena "
                    "check %s\n",
                    folder, folder);
+    if (!error && bv_flags_bool(flags, "json"))
+        error = bv_cli_json(json_pack("{ss}", "path", folder));
     bv_flags_free(&flags);
     return error;
 }
@@ -46,8 +47,7 @@ bv_status bv_arena_new(int argc, char **argv) {
 
 static const bv_argument check_arguments[] = {
     {.name = "DIR", .help = "a level's folder", .repeated = true}};
-static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_LANGUAGES_FLAG, BV_POLICY_FLAG,
-                                      BV_JSON_FLAG};
+static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_LANGUAGES_FLAG, BV_POLICY_FLAG};
 static const bv_command check_command = {
     .name = "arena check",
     .summary = "Makes a level's hidden tests and judges its own solutions in boxes. Refuses a "
@@ -57,6 +57,7 @@ static const bv_command check_command = {
     .argument_count = 1,
     .flags = check_flags,
     .flag_count = sizeof check_flags / sizeof *check_flags,
+    .threads = "solutions judged at once; 0: one for each usable core",
 };
 
 static void say_check(const bv_level *level, const bv_level_check *check) {
@@ -196,7 +197,7 @@ bv_status bv_arena_check(int argc, char **argv) {
 /* ---- list ---- */
 
 static const bv_argument list_arguments[] = {{.name = "DIR", .help = "a folder of levels"}};
-static const bv_flag list_flags[] = {BV_LANGUAGES_FLAG, BV_JSON_FLAG};
+static const bv_flag list_flags[] = {BV_LANGUAGES_FLAG};
 static const bv_command list_command = {
     .name = "arena list",
     .summary = "Lists the levels of a folder. Runs nothing.",

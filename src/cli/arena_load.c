@@ -9,9 +9,9 @@
 #include "base/order.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
+#include "cli/flags.h"
 #include "cli/languages_flag.h"
 #include "cli/load.h"
-#include "cli/machine_flags.h"
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
@@ -96,7 +96,6 @@ static const bv_flag flag_table[] = {
      .type = BV_FLAG_STRING,
      .help = "the arena's store: looks there whether every submission has its verdict, and what "
              "each stage cost"},
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {{.name = "URL", .help = "http://host:port of an arena"}};
@@ -111,6 +110,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = "taken, as by every command: here --clients are the threads",
 };
 
 /* ---- clients ---- */

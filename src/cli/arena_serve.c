@@ -81,6 +81,8 @@ static const bv_command serve_command = {
     .argument_count = 1,
     .flags = serve_flags,
     .flag_count = sizeof serve_flags / sizeof *serve_flags,
+    .threads = "threads to make hidden tests with; 0: one for each usable core",
+    .no_results = true,
 };
 
 static const bv_flag judge_flags[] = {
@@ -105,6 +107,8 @@ static const bv_command judge_command = {
     .argument_count = 1,
     .flags = judge_flags,
     .flag_count = sizeof judge_flags / sizeof *judge_flags,
+    .threads = "threads to make hidden tests with; 0: one for each usable core",
+    .no_results = true,
 };
 
 /* ---- what both do ---- */

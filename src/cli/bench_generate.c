@@ -39,8 +39,6 @@ static const bv_flag flag_table[] = {
      .max = 1024,
      .fallback = "16",
      .help = "how many write together, after one has written alone"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_command command = {
     .name = "bench generate",
@@ -52,6 +50,7 @@ static const bv_command command = {
                "beaver bench generate --preset gpt2 --context 256 --prompt 128 --json",
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 typedef struct figures {

@@ -8,7 +8,7 @@
 #include "base/order.h"
 #include "base/random.h"
 #include "cli/cli.h"
-#include "cli/machine_flags.h"
+#include "cli/flags.h"
 #include "text/bpe_train.h"
 #include "text/parallel_encode.h"
 
@@ -39,8 +39,6 @@ static const bv_flag flag_table[] = {
      .max = 600,
      .fallback = "1",
      .help = "how long to repeat encoding and decoding, each on one thread and on all"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_argument arguments[] = {
     {.name = "TEXT", .help = "a text file; without it, a text is generated", .optional = true}};
@@ -55,6 +53,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* Encoding and decoding on some threads. */

@@ -32,8 +32,6 @@ static const bv_flag limits_flags[] = {
              "and train then (default: 1.5, kept)"},
     {.name = "peak",
      .help = "only the f32 peak of all threads, as a look beside another timing; not kept either"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_command limits_command = {
     .name = "bench limits",
@@ -42,6 +40,7 @@ static const bv_command limits_command = {
     .example = "beaver bench limits --json",
     .flags = limits_flags,
     .flag_count = sizeof limits_flags / sizeof *limits_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags *flags,
@@ -112,8 +111,6 @@ static const bv_flag kernels_flags[] = {
      .max = 60,
      .fallback = "0.2",
      .help = "how long to repeat each kernel"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_command kernels_command = {
     .name = "bench kernels",
@@ -124,6 +121,7 @@ static const bv_command kernels_command = {
                "beaver bench kernels --filter \"matmul up\" --json",
     .flags = kernels_flags,
     .flag_count = sizeof kernels_flags / sizeof *kernels_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static bv_status run_kernels(int argc, char **argv) {
@@ -147,10 +145,7 @@ static bv_status run_kernels(int argc, char **argv) {
 
 /* ---- train ---- */
 
-static const bv_flag train_flags[] = {
-    BV_SETTINGS_FLAGS BV_THREADS_FLAG,
-    BV_JSON_FLAG,
-};
+static const bv_flag train_flags[] = {BV_SETTINGS_FLAGS};
 static const bv_command train_command = {
     .name = "bench train",
     .summary =
@@ -161,6 +156,7 @@ static const bv_command train_command = {
                "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
     .flags = train_flags,
     .flag_count = sizeof train_flags / sizeof *train_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 typedef struct train_bench {
@@ -176,7 +172,6 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
-    if (b->steps == 0) return bv_fail(BV_CODE_USAGE, "--steps must be at least 1");
     if (!bv_flags_given(flags, "batch") && s->batch > 64) s->batch = 4;
     const char *preset = bv_flags_string(flags, "preset");
     const bool published = preset && !strncmp(preset, "gpt", 3);

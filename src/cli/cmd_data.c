@@ -2,8 +2,8 @@
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/flags.h"
 #include "cli/interrupt.h"
-#include "cli/machine_flags.h"
 #include "cli/make_tokenizer.h"
 #include "data/prepare.h"
 #include "report/units.h"
@@ -32,14 +32,14 @@ static const bv_flag flag_table[] = {
      .min = 0,
      .max = 0.9,
      .fallback = "0.1",
-     .help = "part of the documents that is kept for validation; of a single document its end"},
+     .help =
+         "part of the text that is kept for validation, in whole documents; of a single document "
+         "its end"},
     {.name = "separator",
      .value = "TEXT",
      .type = BV_FLAG_STRING,
      .help = "what stands between the documents of a file (\\n and \\t are understood); without it "
              "a file is one document"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -55,6 +55,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* Understands \n, \t and \\; the result is not longer. */
@@ -73,7 +74,7 @@ static void unescape(const char *from, char *to) {
     *to = 0;
 }
 
-static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
+static bv_status open_documents(const bv_flags *flags, bv_pool *pool, bv_documents **out) {
     const size_t count = bv_flags_argument_count(flags);
     const char **paths = bv_calloc(count, sizeof *paths);
     const char *separator = bv_flags_string(flags, "separator");
@@ -81,7 +82,7 @@ static bv_status open_documents(const bv_flags *flags, bv_documents **out) {
     bv_error *error = paths && (plain || !separator) ? BV_OK : bv_fail_memory("a list of files");
     for (size_t i = 0; !error && i < count; i++) paths[i] = bv_flags_argument(flags, i);
     if (!error && plain) unescape(separator, plain);
-    if (!error) error = bv_documents_open(paths, count, plain, out);
+    if (!error) error = bv_documents_open(paths, count, plain, pool, out);
     bv_free(paths);
     bv_free(plain);
     return error;
@@ -113,6 +114,16 @@ static void tell(void *context, uint64_t bytes, uint64_t total) {
                isatty(STDERR_FILENO) ? "\033[K" : "\n");
 }
 
+/* Few documents, or very unequal ones, cannot be shared out as asked. */
+static void tell_share(const bv_prepare_result *r, double wanted) {
+    const double share = (double)r->bytes[1] / (double)(r->bytes[0] + r->bytes[1]);
+    if (share >= wanted / 2 && share <= 2 * wanted) return;
+    bv_cli_say(
+        "validation has %.3g %% of the text, not %.3g %%: documents stay whole (a single file "
+        "is cut exactly, --separator makes more documents)\n",
+        100 * share, 100 * wanted);
+}
+
 static bv_status prepare(const bv_flags *flags, bv_documents *documents,
                          const bv_tokenizer *tokenizer, bv_pool *pool) {
     const double begin = bv_clock_seconds();
@@ -132,6 +143,7 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
         bv_human_bytes((double)(r.bytes[0] + r.bytes[1])).text,
         bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
         bv_human_count((double)r.tokens[1]).text);
+    tell_share(&r, options.val_fraction);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(
         json_pack("{ss sI sf s{sI sI sI} s{sI sI sI}}", "out", options.out, "vocab_size",
@@ -149,7 +161,7 @@ static bv_status run_prepare(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_pool *pool = NULL;
     bv_error *error = bv_pool_create((int)bv_flags_int(flags, "threads"), &pool);
-    if (!error) error = open_documents(flags, &documents);
+    if (!error) error = open_documents(flags, pool, &documents);
     if (!error) error = make_tokenizer(flags, documents, pool, &tokenizer);
     if (!error) error = prepare(flags, documents, tokenizer, pool);
     bv_pool_destroy(&pool);

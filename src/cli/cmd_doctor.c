@@ -11,8 +11,6 @@
 
 #define MEASURE_SECONDS 1.5
 
-static const bv_flag flag_table[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
-
 static const bv_command command = {
     .name = "doctor",
     .summary = "Says what this machine is, measures its limits (1.5 s; they are remembered for "
@@ -20,8 +18,7 @@ static const bv_command command = {
                "used, and what slows it down, each with a remedy.",
     .example = "beaver doctor\n"
                "BEAVER_CPU=avx2 beaver doctor --threads 1 --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static const char *best_level(void) {

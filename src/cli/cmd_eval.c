@@ -22,8 +22,6 @@ static const bv_flag flag_table[] = {
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "instead of the run's own"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -41,6 +39,7 @@ static const bv_command command = {
     .argument_count = 2,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* The tokens of a text, the start token before them if the model has one. */

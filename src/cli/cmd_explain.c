@@ -8,6 +8,7 @@
 #include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/units.h"
+#include "tensor/weights.h"
 #include "train/run_folder.h"
 
 #include <stdio.h>
@@ -30,8 +31,6 @@ static const bv_flag flag_table[] = {
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -53,6 +52,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* What is known of a training run before it begins; bytes and seconds. */
@@ -91,12 +91,14 @@ static void find_costs(explanation *e) {
     e->tokens_per_step = s->batch * s->model.context;
     e->tokens = (double)bv_settings_sequences_before(s, s->steps) * (double)s->model.context;
     e->flops = 3 * bv_gpt_forward_flops(&s->model);
-    /* A step reads the weights' two packed forms for each micro-batch, and reads and writes master
-     * weights, gradients and state once. */
-    const double packed = s->numerics == BV_NUMERICS_BF16 ? 2 : 4, n = (double)e->parameters;
+    /* A step reads the weights' two forms for each micro-batch (packed ones where it has few rows),
+     * and reads and writes master weights, gradients and state once. */
+    const bool packs =
+        s->numerics == BV_NUMERICS_BF16 && s->micro_batch * s->model.context < BV_MANY_ROWS;
+    const double form = packs ? 2 : 4, n = (double)e->parameters;
     const double micro = (double)s->batch / (double)s->micro_batch;
     const double once = 4 * n + (double)e->memory.gradients + (double)e->memory.optimizer;
-    e->traffic = (2 * packed * n * micro + 2 * once) / (double)e->tokens_per_step;
+    e->traffic = (2 * form * n * micro + 2 * once) / (double)e->tokens_per_step;
 }
 
 static void find_time(explanation *e, const bv_machine_use *use) {

@@ -80,8 +80,6 @@ static const bv_flag flag_table[] = {
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "instead of the run's own; needed by a model file of llama2.c"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {
@@ -97,6 +95,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 /* One text in the making. */
@@ -275,12 +274,8 @@ static bv_status show_json(const generation *g, sample *s, const char *prompt) {
     size_t size;
     const size_t start = g->model.start_token != BV_NO_TOKEN;
     const char *bytes = bv_text_stream_take(&s->stream, true, &size);
-    json_t *text = json_stringn(bytes, size);
-    if (!text) { /* the end of a character is missing: what is whole */
-        while (size && !(text = json_stringn(bytes, size))) size--;
-        if (!text) text = json_string("");
-    }
-    json_t *line = json_pack("{ss so so ss}", "prompt", prompt, "text", text, "tokens",
+    json_t *line = json_pack("{so so so ss}", "prompt", bv_json_string(prompt, strlen(prompt)),
+                             "text", bv_json_string(bytes, size), "tokens",
                              token_list(s, s->prompt_count, s->count), "finish_reason", s->finish);
     if (line && bv_flags_bool(g->flags, "logprobs")) {
         json_object_set_new(line, "prompt_tokens", token_list(s, start, s->prompt_count));

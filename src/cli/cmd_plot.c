@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/machine_flags.h"
+#include "cli/flags.h"
 #include "report/curves.h"
 #include "report/figure.h"
 #include "report/svg.h"
@@ -18,8 +18,6 @@ static const bv_flag flag_table[] = {
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its end)"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_argument arguments[] = {

@@ -5,7 +5,7 @@
 #include "base/quantity.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/machine_flags.h"
+#include "cli/flags.h"
 #include "report/units.h"
 
 #include <errno.h>
@@ -112,8 +112,9 @@ static const bv_command run_command = {
     .name = "sandbox run",
     .summary =
         "Runs a program in a box, its input and output ours, and says how it ended: one line "
-        "of JSON on standard error, or in a file. The exit code is 0 when it was run, "
-        "whatever its verdict; 1 when the sandbox failed.",
+        "of JSON on standard error, in a file, or with --json on standard output, what the program "
+        "wrote in it. The exit code is 0 when it was run, whatever its verdict; 1 when the sandbox "
+        "failed.",
     .example = "beaver sandbox run --cpu 1s --memory 64M -- ./a.out < input\n"
                "beaver sandbox run --place main.py --verdict verdict.json -- python3 main.py",
     .arguments = run_arguments,
@@ -233,8 +234,7 @@ static json_t *verdict_json(const bv_sandbox_result *r) {
                      bv_sandbox_policy_name(r->policy), "reason", r->reason[0] ? r->reason : NULL);
 }
 
-static bv_status write_verdict(const bv_flags *flags, const bv_sandbox_result *result) {
-    const char *path = bv_flags_string(flags, "verdict");
+static bv_status write_verdict(const char *path, const bv_sandbox_result *result) {
     json_t *value = verdict_json(result);
     bv_buffer line = {0};
     bv_error *error = value ? bv_json_text(value, 0, &line) : bv_fail_memory("a verdict");
@@ -247,6 +247,26 @@ static bv_status write_verdict(const bv_flags *flags, const bv_sandbox_result *r
     bv_buffer_free(&line);
     json_decref(value);
     return error;
+}
+
+/* --json: verdict and output in one line. */
+static bv_status print_result(const bv_sandbox_result *r) {
+    json_t *value = verdict_json(r);
+    if (!value) return bv_fail_memory("a verdict");
+    json_object_set_new(value, "output", bv_json_string(r->output.data, r->output.size));
+    json_object_set_new(value, "error", bv_json_string(r->error.data, r->error.size));
+    return bv_cli_json(value);
+}
+
+/* What the program wrote, where it would have gone. */
+static bv_status pass_on(const bv_sandbox_result *result) {
+    if (result->output.size) BV_TRY(bv_cli_print(result->output.data, result->output.size));
+    for (size_t done = 0; done < result->error.size;) {
+        const ssize_t n = write(2, result->error.data + done, result->error.size - done);
+        if (n <= 0) break;
+        done += (size_t)n;
+    }
+    return BV_OK;
 }
 
 static bv_status write_fetched(const bv_sandbox_result *result) {
@@ -270,14 +290,12 @@ static bv_status run_once(const bv_flags *flags, single_run *r) {
     bv_sandbox_pool_destroy(&pool);
     if (error) return error;
     const bv_sandbox_result *result = &r->result;
-    if (result->output.size) BV_TRY(bv_cli_print(result->output.data, result->output.size));
-    for (size_t done = 0; done < result->error.size;) {
-        const ssize_t n = write(2, result->error.data + done, result->error.size - done);
-        if (n <= 0) break;
-        done += (size_t)n;
-    }
+    const bool as_json = bv_flags_bool(flags, "json");
+    const char *path = bv_flags_string(flags, "verdict");
+    if (!as_json) BV_TRY(pass_on(result));
     BV_TRY(write_fetched(result));
-    BV_TRY(write_verdict(flags, result));
+    if (path || !as_json) BV_TRY(write_verdict(path, result));
+    if (as_json) BV_TRY(print_result(result));
     if (result->verdict == BV_VERDICT_FAULT)
         return bv_try(bv_fail(BV_CODE_FAULT, "the sandbox failed: %s", result->reason),
                       "beaver sandbox selftest");
@@ -307,15 +325,12 @@ static bv_status run_run(int argc, char **argv) {
 
 /* ---- selftest ---- */
 
-static const bv_flag selftest_flags[] = {BV_JSON_FLAG};
 static const bv_command selftest_command = {
     .name = "sandbox selftest",
     .summary =
         "Tries every wall of the sandbox on this machine and says which hold, which policies "
         "can be used, and what to change. The exit code is 0 when one of them can.",
     .example = "beaver sandbox selftest --json",
-    .flags = selftest_flags,
-    .flag_count = COUNT(selftest_flags),
 };
 
 static json_t *selftest_json(const bv_selftest *report) {

@@ -3,7 +3,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/machine_flags.h"
+#include "cli/flags.h"
 #include "cli/make_tokenizer.h"
 #include "text/tiktoken.h"
 
@@ -58,8 +58,6 @@ static const bv_flag train_flags[] = {
      .type = BV_FLAG_STRING,
      .fallback = "gpt2",
      .help = "how text is cut into pieces: gpt2 or cl100k"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_argument train_arguments[] = {
     {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
@@ -72,6 +70,7 @@ static const bv_command train_command = {
     .argument_count = 1,
     .flags = train_flags,
     .flag_count = sizeof train_flags / sizeof *train_flags,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 static bv_status tell_info(const bv_tokenizer *t, const char *path, bool as_json) {
@@ -109,7 +108,7 @@ static bv_status run_train(int argc, char **argv) {
     const char **paths = bv_calloc(count, sizeof *paths), *out = bv_flags_string(flags, "out");
     bv_error *error = paths ? BV_OK : bv_fail_memory("a list of files");
     for (size_t i = 0; paths && i < count; i++) paths[i] = bv_flags_argument(flags, i);
-    if (!error) error = bv_documents_open(paths, count, NULL, &documents);
+    if (!error) error = bv_documents_open(paths, count, NULL, NULL, &documents);
     if (!error) error = learn(flags, documents, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
@@ -137,8 +136,6 @@ static const bv_flag import_flags[] = {
      .type = BV_FLAG_LIST,
      .help = "a token without bytes and its number, e.g. \"<|endoftext|>=50256\"; known for r50k, "
              "p50k and cl100k, else the end of text comes behind the last"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 static const bv_argument import_arguments[] = {
     {.name = "FILE", .help = "ranks of tiktoken: a token in base64, a blank and its rank a line"}};
@@ -201,7 +198,6 @@ static bv_status run_import(int argc, char **argv) {
 
 /* ---- encode ---- */
 
-static const bv_flag encode_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
 static const bv_argument encode_arguments[] = {
     TOKENIZER_ARGUMENT,
     {.name = "FILE", .help = "text; standard input when absent or -", .optional = true}};
@@ -211,8 +207,6 @@ static const bv_command encode_command = {
     .example = "echo hello | beaver tokenizer encode tokenizer.json",
     .arguments = encode_arguments,
     .argument_count = 2,
-    .flags = encode_flags,
-    .flag_count = sizeof encode_flags / sizeof *encode_flags,
 };
 
 static bv_status print_tokens(const uint32_t *tokens, size_t count, bool as_json) {
@@ -251,7 +245,6 @@ static bv_status run_encode(int argc, char **argv) {
 
 /* ---- decode ---- */
 
-static const bv_flag decode_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
 static const bv_argument decode_arguments[] = {
     TOKENIZER_ARGUMENT,
     {.name = "FILE",
@@ -263,8 +256,6 @@ static const bv_command decode_command = {
     .example = "echo 104 105 | beaver tokenizer decode byte",
     .arguments = decode_arguments,
     .argument_count = 2,
-    .flags = decode_flags,
-    .flag_count = sizeof decode_flags / sizeof *decode_flags,
 };
 
 static bv_status decode_numbers(const bv_tokenizer *tokenizer, const char *text, bv_buffer *out) {
@@ -308,7 +299,6 @@ static bv_status run_decode(int argc, char **argv) {
 
 /* ---- info ---- */
 
-static const bv_flag info_flags[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
 static const bv_argument info_arguments[] = {TOKENIZER_ARGUMENT};
 static const bv_command info_command = {
     .name = "tokenizer info",
@@ -316,8 +306,6 @@ static const bv_command info_command = {
     .example = "beaver tokenizer info run/tokenizer.json --json",
     .arguments = info_arguments,
     .argument_count = 1,
-    .flags = info_flags,
-    .flag_count = sizeof info_flags / sizeof *info_flags,
 };
 
 static bv_status run_info(int argc, char **argv) {

@@ -47,8 +47,6 @@ static const bv_flag flag_table[] = {
      .type = BV_FLAG_STRING,
      .help = "write where the time of the first steps goes, as a Chrome trace for Perfetto"},
     {.name = "resume", .help = "go on with RUN, by its own settings"},
-    BV_THREADS_FLAG,
-    BV_JSON_FLAG,
 };
 
 static const bv_command command = {
@@ -60,6 +58,7 @@ static const bv_command command = {
                "beaver train --out run --resume",
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .threads = BV_THREADS_COMPUTE,
 };
 
 typedef struct training {
@@ -137,32 +136,30 @@ static bv_status check_room(const training *t) {
 }
 
 /* Every shard is compared with its hash, unless reading all would keep a training waiting. */
-static bv_status open_data(const char *folder, bv_dataset **out) {
-    BV_TRY(bv_dataset_open(folder, out));
+static bv_status verify_data(const training *t) {
     const uint64_t tokens =
-        bv_dataset_tokens(*out, BV_SPLIT_TRAIN) + bv_dataset_tokens(*out, BV_SPLIT_VAL);
-    return tokens <= VERIFIED_TOKENS ? bv_dataset_verify(*out) : BV_OK;
+        bv_dataset_tokens(t->data, BV_SPLIT_TRAIN) + bv_dataset_tokens(t->data, BV_SPLIT_VAL);
+    return tokens <= VERIFIED_TOKENS ? bv_dataset_verify(t->data) : BV_OK;
 }
 
+/* What is refused without reading the data comes first. */
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
     if (!data) return bv_fail(BV_CODE_USAGE, "--data DIR is missing");
     if (bv_flags_given(t->flags, "minutes") && bv_settings_flag_given(t->flags, "steps"))
         return bv_fail(BV_CODE_USAGE, "--minutes and --steps exclude each other");
-    if (bv_run_folder_exists(t->out))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", t->out),
-                      "--resume, or another --out");
+    BV_TRY(bv_run_folder_check_new(t->out));
     bv_settings_default(&t->config.settings);
     BV_TRY(bv_settings_from_flags(t->flags, &t->config.settings));
-    BV_TRY(open_data(data, &t->data));
-    BV_TRY(bv_run_config_set_data(&t->config, data));
+    BV_TRY(bv_dataset_open(data, &t->data));
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
     BV_TRY(bv_dataset_check_context(t->data, t->config.settings.model.context));
+    BV_TRY(bv_run_config_set_data(&t->config, data));
     BV_TRY(check_room(t));
+    BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
-    BV_TRY(bv_run_folder_create(t->out, &t->config));
-    return bv_run_folder_lock(t->out, &t->lock);
+    return bv_run_folder_create(t->out, &t->config, &t->lock);
 }
 
 /* ---- an older run ---- */
@@ -222,8 +219,10 @@ static bv_status continue_run(training *t) {
     BV_TRY(compare_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
     BV_TRY(check_room(t));
-    if (t->config.settings.steps != steps) BV_TRY(bv_run_folder_save(t->out, &t->config));
-    return open_data(t->config.data, &t->data);
+    BV_TRY(bv_dataset_open(t->config.data, &t->data));
+    BV_TRY(verify_data(t));
+    if (t->config.settings.steps != steps) return bv_run_folder_save(t->out, &t->config);
+    return BV_OK;
 }
 
 /* ---- telling ---- */

@@ -1,18 +1,14 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/machine_flags.h"
+#include "cli/flags.h"
 #include "version.h"
 
 #include <string.h>
-
-static const bv_flag flag_table[] = {BV_THREADS_FLAG, BV_JSON_FLAG};
 
 static const bv_command command = {
     .name = "version",
     .summary = "Prints the version, and the revision that it was built from.",
     .example = "beaver version --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
 };
 
 bv_status bv_cmd_version(int argc, char **argv) {

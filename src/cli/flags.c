@@ -7,6 +7,26 @@
 #include <stdio.h>
 #include <string.h>
 
+/* ---- the rows of a command ---- */
+
+size_t bv_command_flag_count(const bv_command *command) {
+    return command->flag_count + (command->no_results ? 1 : 2);
+}
+
+bv_flag bv_command_flag(const bv_command *command, size_t index) {
+    if (index < command->flag_count) return command->flags[index];
+    if (index > command->flag_count)
+        return (bv_flag){.name = "json", .help = "print one line of JSON"};
+    static const char one[] = "taken, as by every command: here one thread does all";
+    return (bv_flag){.name = "threads",
+                     .value = "N",
+                     .type = BV_FLAG_INT,
+                     .min = 0,
+                     .max = 1024,
+                     .fallback = command->threads ? "0" : NULL,
+                     .help = command->threads ? command->threads : one};
+}
+
 /* What the user typed for one row of the table; `values` grows for lists only. */
 typedef struct typed {
     const char **values;
@@ -23,7 +43,8 @@ struct bv_flags {
 void bv_flags_free(bv_flags **flags) {
     bv_flags *f = *flags;
     if (!f) return;
-    for (size_t i = 0; f->typed && i < f->command->flag_count; i++) bv_free(f->typed[i].values);
+    for (size_t i = 0; f->typed && i < bv_command_flag_count(f->command); i++)
+        bv_free(f->typed[i].values);
     bv_free(f->typed);
     bv_free(f->arguments);
     bv_free(f);
@@ -47,8 +68,8 @@ static bv_status see_help(const bv_command *command, bv_error *error) {
 static bv_status unknown(const bv_command *command, const char *word, size_t length) {
     const char *names[128];
     size_t count = 0;
-    for (; count < command->flag_count && count < 127; count++)
-        names[count] = command->flags[count].name;
+    for (; count < bv_command_flag_count(command) && count < 127; count++)
+        names[count] = bv_command_flag(command, count).name;
     names[count++] = "help";
     char name[64];
     const char *bare = word + strspn(word, "-");
@@ -72,13 +93,15 @@ static bv_status check_value(const bv_flag *flag, const char *value) {
         return bv_parse_double(what, value, limited ? flag->min : -1e308,
                                limited ? flag->max : 1e308, &ignored);
     }
+    if (flag->required && !*value)
+        return bv_fail(BV_CODE_USAGE, "--%s %s is empty", flag->name, flag->value);
     bool ignored;
     return flag->type == BV_FLAG_BOOL ? bv_parse_bool(what, value, &ignored) : BV_OK;
 }
 
 /* Stores one flag; `value` is NULL when none followed. */
 static bv_status store(bv_flags *f, size_t row, const char *value) {
-    const bv_flag *flag = &f->command->flags[row];
+    const bv_flag row_flag = bv_command_flag(f->command, row), *flag = &row_flag;
     typed *t = &f->typed[row];
     if (flag->type == BV_FLAG_SWITCH) {
         if (value)
@@ -111,16 +134,17 @@ static bv_status parse_flag(bv_flags *f, int argc, char **argv, int *at) {
     const char *word = argv[(*at)++];
     const char *equals = strchr(word, '=');
     const size_t length = equals ? (size_t)(equals - word) : strlen(word);
-    size_t row = f->command->flag_count;
+    const size_t count = bv_command_flag_count(f->command);
+    size_t row = count;
     const size_t dashes = word[1] == '-' ? 2 : 1;
-    for (size_t i = 0; length > dashes && i < f->command->flag_count; i++) {
-        const char *name = f->command->flags[i].name;
+    for (size_t i = 0; length > dashes && i < count; i++) {
+        const char *name = bv_command_flag(f->command, i).name;
         if (dashes == 1 && length != 2) break; /* one dash: one letter */
         if (strlen(name) == length - dashes && same_name(name, word + dashes)) row = i;
     }
-    if (row == f->command->flag_count) return unknown(f->command, word, length);
+    if (row == count) return unknown(f->command, word, length);
     if (equals) return store(f, row, equals + 1);
-    if (f->command->flags[row].type == BV_FLAG_SWITCH) return store(f, row, NULL);
+    if (bv_command_flag(f->command, row).type == BV_FLAG_SWITCH) return store(f, row, NULL);
     const char *next = *at < argc ? argv[*at] : NULL;
     const bool is_flag = next && !strncmp(next, "--", 2);
     if (!next || is_flag) return store(f, row, NULL);
@@ -182,7 +206,7 @@ bv_status bv_flags_parse(const bv_command *command, int argc, char **argv, bv_fl
     bv_flags *f = bv_calloc(1, sizeof *f);
     if (!f) return bv_fail_memory("flags");
     f->command = command;
-    f->typed = bv_calloc(command->flag_count + 1, sizeof *f->typed);
+    f->typed = bv_calloc(bv_command_flag_count(command), sizeof *f->typed);
     bv_error *error = f->typed ? BV_OK : bv_fail_memory("flags");
     if (!error) error = parse_all(f, argc, argv);
     if (!error) error = check_complete(f);
@@ -197,9 +221,10 @@ bv_status bv_flags_parse(const bv_command *command, int argc, char **argv, bv_fl
 /* ---- asking ---- */
 
 static size_t row_of(const bv_flags *f, const char *name) {
+    const size_t count = bv_command_flag_count(f->command);
     size_t row = 0;
-    while (row < f->command->flag_count && strcmp(f->command->flags[row].name, name) != 0) row++;
-    BV_ASSERT(row < f->command->flag_count);
+    while (row < count && strcmp(bv_command_flag(f->command, row).name, name) != 0) row++;
+    BV_ASSERT(row < count);
     return row;
 }
 
@@ -210,14 +235,16 @@ bool bv_flags_given(const bv_flags *flags, const char *name) {
 /* The typed value, or the fallback, or NULL; checks the type that was asked for. */
 static const char *value_of(const bv_flags *flags, const char *name, bv_flag_type type) {
     const size_t row = row_of(flags, name);
-    BV_ASSERT(flags->command->flags[row].type == type);
+    const bv_flag flag = bv_command_flag(flags->command, row);
+    BV_ASSERT(flag.type == type);
     const typed *t = &flags->typed[row];
-    return t->count ? t->values[0] : flags->command->flags[row].fallback;
+    return t->count ? t->values[0] : flag.fallback;
 }
 
 bool bv_flags_bool(const bv_flags *flags, const char *name) {
     const size_t row = row_of(flags, name);
-    if (flags->command->flags[row].type == BV_FLAG_SWITCH) return flags->typed[row].count > 0;
+    if (bv_command_flag(flags->command, row).type == BV_FLAG_SWITCH)
+        return flags->typed[row].count > 0;
     const char *text = value_of(flags, name, BV_FLAG_BOOL);
     bool value = false;
     bv_error *error = text ? bv_parse_bool(name, text, &value) : BV_OK;
@@ -247,7 +274,7 @@ double bv_flags_double(const bv_flags *flags, const char *name) {
 
 const char *const *bv_flags_list(const bv_flags *flags, const char *name, size_t *count) {
     const size_t row = row_of(flags, name);
-    BV_ASSERT(flags->command->flags[row].type == BV_FLAG_LIST);
+    BV_ASSERT(bv_command_flag(flags->command, row).type == BV_FLAG_LIST);
     *count = flags->typed[row].count;
     return flags->typed[row].values;
 }

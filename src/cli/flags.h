@@ -5,12 +5,13 @@
  *     static const bv_flag flags[] = {
  *         {.name = "steps", .value = "N", .type = BV_FLAG_INT, .min = 1, .max = 1e9,
  *          .fallback = "2000", .help = "how many steps to train"},
- *         {.name = "json", .help = "print one line of JSON"},
+ *         {.name = "resume", .help = "go on with RUN"},
  *     };
  *     static const bv_argument arguments[] = {{.name = "RUN", .help = "the run's folder"}};
  *     static const bv_command command = {
  *         .name = "train", .summary = "Trains a model.", .example = "beaver train ...",
- *         .arguments = arguments, .argument_count = 1, .flags = flags, .flag_count = 2};
+ *         .arguments = arguments, .argument_count = 1, .flags = flags, .flag_count = 2,
+ *         .threads = BV_THREADS_COMPUTE};
  *
  *     bv_status bv_cmd_train(int argc, char **argv) {
  *         bv_flags *flags;
@@ -19,6 +20,8 @@
  *         const int64_t steps = bv_flags_int(flags, "steps");
  *         ...
  *         bv_flags_free(&flags);
+ *
+ * Every command has --threads besides, and --json if it prints results: no table names them.
  *
  * Accepted: --flag value, --flag=value, -n value for names of one letter, switches alone, -h and
  * --help, and -- before arguments that begin with a dash. What is wrong is BV_CODE_USAGE, with a
@@ -67,9 +70,18 @@ typedef struct bv_command {
     const char *example; /* one or more lines of a shell */
     const bv_argument *arguments;
     size_t argument_count;
-    const bv_flag *flags;
+    const bv_flag *flags; /* its own: bv_command_flag adds what all have */
     size_t flag_count;
+    const char
+        *threads;    /* what --threads counts here; NULL: it is taken, and one thread does all */
+    bool no_results; /* it prints none, so there is no --json */
 } bv_command;
+
+#define BV_THREADS_COMPUTE "threads to compute with; 0: one for each usable core"
+
+/* All rows: the command's own, then --threads and --json. */
+size_t bv_command_flag_count(const bv_command *command);
+bv_flag bv_command_flag(const bv_command *command, size_t index);
 
 typedef struct bv_flags bv_flags;
 

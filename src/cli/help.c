@@ -76,11 +76,13 @@ static void put_flag(bv_buffer *out, const bv_flag *flag, size_t column) {
 void bv_flags_help(const bv_command *c, bv_buffer *out) {
     size_t column = strlen("--help") + 4;
     char left[96];
-    for (size_t i = 0; i < c->flag_count + c->argument_count; i++) {
-        if (i < c->flag_count)
-            flag_left(&c->flags[i], left, sizeof left);
+    const size_t flags = bv_command_flag_count(c);
+    for (size_t i = 0; i < flags + c->argument_count; i++) {
+        const bv_flag flag = i < flags ? bv_command_flag(c, i) : (bv_flag){0};
+        if (i < flags)
+            flag_left(&flag, left, sizeof left);
         else
-            snprintf(left, sizeof left, "%s", c->arguments[i - c->flag_count].name);
+            snprintf(left, sizeof left, "%s", c->arguments[i - flags].name);
         if (strlen(left) + 4 > column) column = strlen(left) + 4;
     }
     if (column > COLUMN) column = COLUMN;
@@ -90,7 +92,10 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     for (size_t i = 0; i < c->argument_count; i++)
         put_row(out, c->arguments[i].name, c->arguments[i].help, column);
     bv_buffer_text(out, "\nflags:\n");
-    for (size_t i = 0; i < c->flag_count; i++) put_flag(out, &c->flags[i], column);
+    for (size_t i = 0; i < flags; i++) {
+        const bv_flag flag = bv_command_flag(c, i);
+        put_flag(out, &flag, column);
+    }
     put_row(out, "--help", "print this", column);
     if (c->example) bv_help_example(c->example, out);
 }

@@ -1,11 +1,10 @@
-/* What makes hidden tests, as commands that judge by levels set it up: --cache, --fresh,
+/* What makes hidden tests, as commands that judge by levels set it up: --cache, --fresh, and
  * --threads. */
 #ifndef BV_CLI_LEVEL_MAKER_H
 #define BV_CLI_LEVEL_MAKER_H
 
 #include "arena/level_tests.h"
 #include "cli/flags.h"
-#include "cli/machine_flags.h"
 
 #define BV_LEVEL_MAKER_FLAGS                                                                       \
     {.name = "cache",                                                                              \
@@ -13,7 +12,9 @@
      .type = BV_FLAG_STRING,                                                                       \
      .help =                                                                                       \
          "where hidden tests that were made are kept; otherwise $XDG_CACHE_HOME/beaver/levels"},   \
-        {.name = "fresh", .help = "makes hidden tests without the cache"}, BV_THREADS_FLAG
+    {                                                                                              \
+        .name = "fresh", .help = "makes hidden tests without the cache"                            \
+    }
 
 typedef struct bv_level_maker_use {
     bv_level_maker maker;

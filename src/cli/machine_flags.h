@@ -1,18 +1,10 @@
-/* What every computing subcommand takes: --threads, and the kernel level from BEAVER_CPU. */
+/* What computes: the threads of --threads, and the kernel level from BEAVER_CPU. */
 #ifndef BV_CLI_MACHINE_FLAGS_H
 #define BV_CLI_MACHINE_FLAGS_H
 
 #include "base/pool.h"
 #include "cli/flags.h"
 #include "kernel/kernel.h"
-
-#define BV_THREADS_FLAG                                                                            \
-    {                                                                                              \
-        .name = "threads", .value = "N", .type = BV_FLAG_INT, .min = 0, .max = 1024,               \
-        .fallback = "0", .help = "threads to compute with; 0: one for each usable core"            \
-    }
-#define BV_JSON_FLAG                                                                               \
-    { .name = "json", .help = "print one line of JSON" }
 
 typedef struct bv_machine_use {
     const bv_kernels *kernels;

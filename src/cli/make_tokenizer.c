@@ -58,8 +58,21 @@ bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, si
     return error;
 }
 
+typedef struct loading {
+    const char *path;
+    bv_tokenizer **out;
+    bv_error *error;
+} loading;
+
+static void load(void *context) {
+    loading *l = context;
+    l->error = bv_tokenizer_load(l->path, l->out);
+}
+
 bv_status bv_make_named_tokenizer(bv_documents *documents, const char *name, bv_tokenizer **out) {
+    loading l = {name, out, BV_OK};
     if (!strcmp(name, "byte")) return bv_tokenizer_byte(out);
     if (!strcmp(name, "char")) return bv_make_char_tokenizer(documents, out);
-    return bv_tokenizer_load(name, out);
+    bv_documents_begin(documents, load, &l);
+    return l.error;
 }

@@ -9,8 +9,11 @@ struct bv_documents {
     uint64_t bytes;
     char *separator;
     size_t separator_size;
-    size_t next;    /* file to open next */
-    size_t checked; /* files that are known to be text */
+    bv_pool *pool;
+    size_t next;      /* file to open next */
+    size_t checked;   /* files that are known to be text */
+    bv_survey survey; /* of the surveyed-th file */
+    size_t surveyed;  /* 0: of none */
     bv_map map;
     size_t at;        /* in the open file */
     size_t forgotten; /* up to there, of the documents before */
@@ -62,10 +65,11 @@ static bv_status add_path(bv_documents *d, const char *path, int depth) {
 }
 
 bv_status bv_documents_open(const char *const *paths, size_t count, const char *separator,
-                            bv_documents **out) {
+                            bv_pool *pool, bv_documents **out) {
     *out = NULL;
     bv_documents *d = bv_calloc(1, sizeof *d);
     if (!d) return bv_fail_memory("documents");
+    d->pool = pool;
     d->separator = separator ? bv_strdup(separator) : NULL;
     d->separator_size = separator ? strlen(separator) : 0;
     bv_error *error = d->separator || !separator ? BV_OK : bv_fail_memory("documents");
@@ -82,6 +86,7 @@ void bv_documents_close(bv_documents **documents) {
     bv_documents *d = *documents;
     if (!d) return;
     bv_map_close(&d->map);
+    bv_survey_free(&d->survey);
     for (size_t i = 0; i < d->count; i++) bv_free(d->paths[i]);
     bv_free(d->paths);
     bv_free(d->separator);
@@ -90,9 +95,10 @@ void bv_documents_close(bv_documents **documents) {
 }
 
 void bv_documents_rewind(bv_documents *d) {
+    d->at = d->forgotten = 0;
+    if (d->count == 1 && d->checked == 1 && d->map.size) return; /* stays open */
     bv_map_close(&d->map);
     d->next = 0;
-    d->at = d->forgotten = 0;
 }
 
 /* Where `bytes` stand first from `at` on; the map's size if they do not. */
@@ -108,11 +114,29 @@ static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count
     return map->size;
 }
 
+static bv_status check_survey(const bv_survey *survey, const char *path) {
+    if (survey->nul < survey->other)
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, survey->nul),
+                      "leave that file out");
+    if (survey->other == SIZE_MAX) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s is no UTF-8: byte %zu", path, survey->other),
+                  "iconv -f ISO-8859-1 -t UTF-8 %s > text.txt, or leave that file out", path);
+}
+
 bv_status bv_documents_check_text(const bv_map *map, const char *path) {
-    const size_t nul = find(map, 0, "", 1);
-    if (nul == map->size) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, nul),
-                  "leave that file out");
+    bv_survey survey = {0};
+    bv_error *error = bv_survey_run(&survey, NULL, map, 0, map->size, NULL, NULL);
+    if (!error) error = check_survey(&survey, path);
+    bv_survey_free(&survey);
+    return error;
+}
+
+/* Of the open file. */
+static bv_status survey(bv_documents *d, bv_survey_beside *beside, void *context) {
+    d->surveyed = 0;
+    BV_TRY(bv_survey_run(&d->survey, d->pool, &d->map, 0, d->map.size, beside, context));
+    d->surveyed = d->next;
+    return BV_OK;
 }
 
 static bv_status open_next(bv_documents *d) {
@@ -121,9 +145,32 @@ static bv_status open_next(bv_documents *d) {
     d->at = d->forgotten = 0;
     BV_TRY(bv_map_open(path, &d->map));
     if (d->next <= d->checked) return BV_OK;
-    BV_TRY(bv_documents_check_text(&d->map, path));
+    if (d->surveyed != d->next) BV_TRY(survey(d, NULL, NULL));
+    BV_TRY(check_survey(&d->survey, path));
     d->checked = d->next;
     return BV_OK;
+}
+
+/* What fails here fails again where the file is needed. */
+void bv_documents_begin(bv_documents *d, bv_survey_beside *beside, void *context) {
+    bv_map_close(&d->map);
+    d->next = 1;
+    bv_error *error = bv_map_open(d->paths[0], &d->map);
+    if (error)
+        beside(context);
+    else
+        error = survey(d, beside, context);
+    bv_error_free(&error);
+    bv_documents_rewind(d);
+}
+
+bv_status bv_documents_survey(bv_documents *d, const char *text, size_t size,
+                              const bv_survey **out) {
+    const size_t begin = (size_t)(text - (const char *)d->map.data);
+    *out = &d->survey;
+    if (d->surveyed == d->next && size == d->map.size) return BV_OK;
+    d->surveyed = 0;
+    return bv_survey_run(&d->survey, d->pool, &d->map, begin, begin + size, NULL, NULL);
 }
 
 void bv_documents_forget(const bv_documents *d, const char *text, size_t size) {

@@ -9,12 +9,14 @@
 #include "text/parallel_encode.h"
 #include "text/pieces.h"
 #include <endian.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
 #define BATCH_BYTES ((size_t)2 << 20)
+#define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
 
@@ -47,6 +49,7 @@ typedef struct batch {
 typedef struct reader {
     bv_documents *documents;
     uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
+    uint64_t alone[2];                /* by split: the document to take where none was drawn */
     const char *text, *tail; /* of the open document; what validation gets of a single one */
     size_t left, tail_size, tail_begin;
     int split;
@@ -67,13 +70,52 @@ typedef struct preparation {
     reader reader;
     batch batches[3], *last, *following; /* written and read meanwhile, NULL for none */
     bv_error *write_error;
+    bv_writer *written[LAST_FILES]; /* but not synced */
+    size_t written_count;
 } preparation;
 
-static bv_status close_shard(shards *s) {
+/* ---- files ---- */
+
+static bv_status open_file(const preparation *p, const char *name, bv_writer **out) {
+    char *path = bv_path_join(p->folder, name);
+    bv_error *error = path ? bv_writer_open_in_place(path, out) : bv_fail_memory("a path");
+    bv_free(path);
+    return error;
+}
+
+/* The system begins to write it; sync_files waits. */
+static bv_status end_file(preparation *p, bv_writer **writer) {
+    BV_TRY(bv_writer_flush(*writer));
+    BV_ASSERT(p->written_count < LAST_FILES);
+    p->written[p->written_count++] = *writer;
+    *writer = NULL;
+    return BV_OK;
+}
+
+/* Frees the text. */
+static bv_status write_file(preparation *p, const char *name, bv_buffer *text) {
+    bv_writer *writer = NULL;
+    bv_error *error = bv_buffer_error(text);
+    if (!error) error = open_file(p, name, &writer);
+    if (!error) error = bv_writer_write(writer, text->data, text->size);
+    if (!error) error = end_file(p, &writer);
+    bv_writer_abort(&writer);
+    bv_buffer_free(text);
+    return error;
+}
+
+static bv_status sync_files(preparation *p) {
+    for (size_t i = 0; i < p->written_count; i++) BV_TRY(bv_writer_commit(&p->written[i]));
+    return bv_dir_sync(p->folder);
+}
+
+/* ---- shards ---- */
+
+static bv_status close_shard(preparation *p, shards *s, bool last) {
     if (!s->writer) return BV_OK;
     char text[BV_SHA256_TEXT_SIZE];
     bv_sha256_end(&s->hash, text);
-    BV_TRY(bv_writer_commit(&s->writer));
+    BV_TRY(last ? end_file(p, &s->writer) : bv_writer_commit(&s->writer));
     json_array_append_new(s->files, json_pack("{s:s, s:I, s:s}", "name", s->name, "bytes",
                                               (json_int_t)s->bytes, "sha256", text));
     return BV_OK;
@@ -81,42 +123,39 @@ static bv_status close_shard(shards *s) {
 
 static bv_status open_shard(preparation *p, int split) {
     shards *s = &p->splits[split];
-    BV_TRY(close_shard(s));
+    BV_TRY(close_shard(p, s, false));
     snprintf(s->name, sizeof s->name, "%s-%05zu.bin", split_names[split], s->count++);
     s->bytes = 0;
-    char *path = bv_path_join(p->folder, s->name);
-    if (!path) return bv_fail_memory("a path");
-    bv_error *error = bv_sha256_begin(&s->hash);
-    if (!error) error = bv_writer_open(path, &s->writer);
-    bv_free(path);
-    return error;
+    BV_TRY(bv_sha256_begin(&s->hash));
+    return open_file(p, s->name, &s->writer);
 }
 
-/* Little-endian, whatever the machine. */
-static void spell(const uint32_t *tokens, size_t count, size_t token_bytes, unsigned char *out) {
-    if (token_bytes == 2)
-        for (size_t i = 0; i < count; i++) {
-            const uint16_t token = htole16((uint16_t)tokens[i]);
-            memcpy(out + 2 * i, &token, 2);
-        }
-    else
-        for (size_t i = 0; i < count; i++) {
-            const uint32_t token = htole32(tokens[i]);
-            memcpy(out + 4 * i, &token, 4);
-        }
+/* Little-endian, whatever the machine: in `room`, or where they are. */
+static const void *spell(const uint32_t *tokens, size_t count, size_t token_bytes,
+                         unsigned char *room) {
+    if (token_bytes == 4 && htole32(1) == 1) return tokens;
+    for (size_t i = 0; i < count; i++) {
+        const uint16_t two = htole16((uint16_t)tokens[i]);
+        const uint32_t four = htole32(tokens[i]);
+        if (token_bytes == 2)
+            memcpy(room + 2 * i, &two, 2);
+        else
+            memcpy(room + 4 * i, &four, 4);
+    }
+    return room;
 }
 
 static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens, size_t count) {
     shards *s = &p->splits[split];
-    unsigned char bytes[32768];
+    unsigned char room[32768];
     p->result->tokens[split] += count;
     while (count) {
         if (!s->writer || s->bytes >= SHARD_BYTES) BV_TRY(open_shard(p, split));
-        size_t n = sizeof bytes / p->token_bytes;
+        size_t n = sizeof room / p->token_bytes;
         if (n > count) n = count;
         if (n > (SHARD_BYTES - s->bytes) / p->token_bytes)
             n = (size_t)((SHARD_BYTES - s->bytes) / p->token_bytes);
-        spell(tokens, n, p->token_bytes, bytes);
+        const void *bytes = spell(tokens, n, p->token_bytes, room);
         bv_sha256_add(s->hash, bytes, n * p->token_bytes);
         BV_TRY(bv_writer_write(s->writer, bytes, n * p->token_bytes));
         s->bytes += n * p->token_bytes;
@@ -143,10 +182,34 @@ static bv_status write_batch(preparation *p, const batch *b) {
 
 /* ---- the split ---- */
 
-static bool drawn_for_validation(uint64_t document, double fraction) {
+/* Documents stay whole, so one of more than twice the wanted share of the text is not drawn. */
+static bool drawn_for_validation(const preparation *p, uint64_t document, size_t size) {
+    const double fraction = p->options->val_fraction;
     const bv_random4 r =
         bv_random(0, BV_RANDOM_SHUFFLE, 0, 0, (uint32_t)(document >> 32), (uint32_t)document);
-    return bv_uniform_f64(r.v[0], r.v[1]) < fraction;
+    return bv_uniform_f64(r.v[0], r.v[1]) < fraction &&
+           (double)size <= 2 * fraction * (double)p->total;
+}
+
+/* Documents are few where all fall on one side. Then that one makes up the other whose size comes
+ * nearest to it, the last of equals. */
+static void choose_alone(preparation *p, double best[2], size_t size) {
+    const double fraction = p->options->val_fraction;
+    for (int split = 0; split < 2; split++) {
+        const double wanted = (split ? fraction : 1 - fraction) * (double)p->total;
+        const double off = fabs((double)size - wanted);
+        if (p->reader.count > 0 && off > best[split]) continue;
+        best[split] = off;
+        p->reader.alone[split] = p->reader.count;
+    }
+}
+
+static int split_of(const preparation *p, uint64_t document, size_t size) {
+    const reader *r = &p->reader;
+    if (p->options->val_fraction <= 0) return 0;
+    if (r->validation == 0) return document == r->alone[1];
+    if (r->validation == r->count) return document != r->alone[0];
+    return drawn_for_validation(p, document, size);
 }
 
 /* ---- reading ---- */
@@ -156,16 +219,20 @@ static bv_status count_documents(preparation *p) {
     const double fraction = p->options->val_fraction;
     const char *text;
     size_t size;
+    double best[2] = {0};
     for (;; r->count++) {
         BV_TRY(bv_documents_next(r->documents, &text, &size));
         if (!text) break;
-        r->validation += drawn_for_validation(r->count, fraction);
+        r->validation += drawn_for_validation(p, r->count, size);
+        choose_alone(p, best, size);
     }
     bv_documents_rewind(r->documents);
     r->tail_begin = SIZE_MAX;
     if (r->count != 1 || fraction <= 0) return BV_OK;
+    const bv_survey *survey;
     BV_TRY(bv_documents_next(r->documents, &text, &size));
-    BV_TRY(bv_tail_find(p->options->pool, r->documents, text, size, fraction, &r->tail_begin));
+    BV_TRY(bv_documents_survey(r->documents, text, size, &survey));
+    r->tail_begin = bv_tail_find(survey, fraction) - survey->begin;
     bv_documents_rewind(r->documents);
     return BV_OK;
 }
@@ -173,7 +240,6 @@ static bv_status count_documents(preparation *p) {
 /* The next document, or the part of a single one that is for validation. */
 static bv_status open_document(preparation *p) {
     reader *r = &p->reader;
-    const double fraction = p->options->val_fraction;
     if (r->tail) {
         r->text = r->tail;
         r->left = r->tail_size;
@@ -193,9 +259,7 @@ static bv_status open_document(preparation *p) {
         r->left = r->tail_begin;
         return BV_OK;
     }
-    r->split = drawn_for_validation(i, fraction);
-    if (fraction > 0 && r->validation == 0) r->split = i == r->count - 1; /* at least one each */
-    if (r->validation == r->count) r->split = i > 0;
+    r->split = split_of(p, i, r->left);
     return BV_OK;
 }
 
@@ -238,12 +302,12 @@ static bv_status read_batch(preparation *p, batch *b) {
 
 /* ---- all of it ---- */
 
-/* Saves the tokenizer, and takes the hash of what was saved. */
 static bv_status write_tokenizer(preparation *p) {
-    char *path = bv_path_join(p->folder, "tokenizer.json");
-    bv_error *error = path ? bv_tokenizer_save(p->tokenizer, path) : bv_fail_memory("a path");
-    if (!error) error = bv_sha256_file(path, p->tokenizer_hash);
-    bv_free(path);
+    bv_buffer text = {0};
+    bv_error *error = bv_tokenizer_text(p->tokenizer, &text);
+    if (!error) error = bv_sha256_bytes(text.data, text.size, p->tokenizer_hash);
+    if (!error) return write_file(p, "tokenizer.json", &text);
+    bv_buffer_free(&text);
     return error;
 }
 
@@ -301,18 +365,21 @@ static bv_status write_manifest(preparation *p) {
                               (json_int_t)bv_tokenizer_vocab_size(p->tokenizer), "token_bytes",
                               (json_int_t)p->token_bytes, "val_fraction", p->options->val_fraction,
                               "splits", splits);
-    char *path = bv_path_join(p->folder, "manifest.json");
-    bv_error *error = value && path ? bv_json_save(path, value) : bv_fail_memory("a manifest");
+    bv_buffer text = {0};
+    bv_error *error = value ? bv_json_text(value, 2, &text) : bv_fail_memory("a manifest");
     json_decref(value);
-    bv_free(path);
+    bv_buffer_text(&text, "\n");
+    if (!error) return write_file(p, "manifest.json", &text);
+    bv_buffer_free(&text);
     return error;
 }
 
 static bv_status fill_folder(preparation *p) {
     BV_TRY(bv_parallel_encoder_create(p->tokenizer, p->options->pool, &p->encoder));
     BV_TRY(add_all(p));
-    for (int i = 0; i < 2; i++) BV_TRY(close_shard(&p->splits[i]));
-    return write_manifest(p);
+    for (int i = 0; i < 2; i++) BV_TRY(close_shard(p, &p->splits[i], true));
+    BV_TRY(write_manifest(p));
+    return sync_files(p);
 }
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
@@ -340,6 +407,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         if (p.splits[i].hash) bv_sha256_end(&p.splits[i].hash, ignored);
         json_decref(p.splits[i].files);
     }
+    for (size_t i = 0; i < p.written_count; i++) bv_writer_abort(&p.written[i]);
     for (int i = 0; i < 3; i++) {
         bv_buffer_free(&p.batches[i].text);
         bv_free(p.batches[i].segments);

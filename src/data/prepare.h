@@ -17,9 +17,9 @@
 #include <signal.h>
 
 typedef struct bv_prepare_options {
-    const char *out; /* must not exist, or be an empty folder */
-    double val_fraction;
-    bv_pool *pool; /* NULL: one thread */
+    const char *out;     /* must not exist, or be an empty folder */
+    double val_fraction; /* of the text, in whole documents; of a single one exactly, its end */
+    bv_pool *pool;       /* NULL: one thread */
     void (*progress)(void *context, uint64_t bytes, uint64_t total);
     void *context;
     const volatile sig_atomic_t

@@ -12,7 +12,7 @@
 
 #include "kernel/lane.h"
 
-#if defined(BV_LEVEL_AVX512) && defined(__AVX512BF16__)
+#if defined(BV_LEVEL_AVX512)
 
 typedef __m512i vpair; /* 16 pairs; the even element in the low half */
 BV_INLINE vpair v_pair_set(uint32_t bits) {

@@ -2,54 +2,17 @@
  * Dot products of bytes: sixteen sums of 32 bits, one a column. A step adds DOT_GROUP products to
  * each: a word of a row (that many quantized elements, the same for all columns) times a vector of
  * a panel, [16][DOT_GROUP] bytes. Sums are exact as long as they fit, so that instructions may
- * differ: AVX-512's takes unsigned bytes, so rows are stored with 128 on top, and sums begin with
- * -128 times their column's sum (modulo 2^32); AVX2 multiplies words of 16 bits, because its
- * product of unsigned and signed bytes saturates, and repairing that takes as many instructions.
+ * differ: AVX2 multiplies words of 16 bits, because its product of unsigned and signed bytes
+ * saturates, and repairing that takes as many instructions.
  */
 #ifndef BV_KERNEL_INT8_DOT_H
 #define BV_KERNEL_INT8_DOT_H
 
 #include "kernel/lane.h"
 
-#if defined(BV_LEVEL_AVX512)
-
-#define DOT_GROUP 4
-#define DOT_OFFSET 128
-typedef uint8_t row_element;
-typedef __m512i vsums;
-typedef __m512i vcolumns; /* a step of a panel */
-typedef __m512i vword;
-BV_INLINE vsums v_sums_load(const int32_t *p) {
-    return _mm512_loadu_si512(p);
-}
-BV_INLINE void v_sums_store(int32_t *p, vsums x) {
-    _mm512_storeu_si512(p, x);
-}
-BV_INLINE vreal v_sums_real(vsums x) {
-    return _mm512_cvtepi32_ps(x);
-}
-BV_INLINE vcolumns v_columns(const int8_t *p) {
-    return _mm512_loadu_si512(p);
-}
-BV_INLINE vword v_word(const void *p) {
-    int32_t word;
-    memcpy(&word, p, sizeof word);
-    return _mm512_set1_epi32(word);
-}
-/* Written out: gcc 12 copies registers around the instruction. */
-BV_INLINE vsums v_dot(vsums sums, vword word, vcolumns columns) {
-    __asm__("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(word), "v"(columns));
-    return sums;
-}
-BV_INLINE void v_row_store(row_element *p, vreal x) {
-    const __m512i q = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_set1_epi32(DOT_OFFSET));
-    _mm_storeu_si128((__m128i *)(void *)p, _mm512_cvtepi32_epi8(q));
-}
-
-#elif defined(BV_LEVEL_AVX2)
+#if defined(BV_LEVEL_AVX2)
 
 #define DOT_GROUP 2
-#define DOT_OFFSET 0
 typedef int16_t row_element;
 typedef struct vsums {
     __m256i v[2];
@@ -61,15 +24,16 @@ typedef __m256i vword;
 BV_INLINE __m256i v8_load(const void *p) {
     return _mm256_loadu_si256((const __m256i *)p);
 }
-BV_INLINE vsums v_sums_load(const int32_t *p) {
-    return (vsums){{v8_load(p), v8_load(p + 8)}};
+BV_INLINE vsums v_sums_zero(void) {
+    return (vsums){{_mm256_setzero_si256(), _mm256_setzero_si256()}};
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     _mm256_storeu_si256((__m256i *)(void *)p, x.v[0]);
     _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.v[1]);
 }
-BV_INLINE vreal v_sums_real(vsums x) {
-    return (vreal){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}};
+/* Sixteen sums as reals. */
+BV_INLINE vreal v_sums_real(const int32_t *p) {
+    return (vreal){{_mm256_cvtepi32_ps(v8_load(p)), _mm256_cvtepi32_ps(v8_load(p + 8))}};
 }
 BV_INLINE __m256i v8_widen(const int8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -103,7 +67,6 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #elif defined(BV_LEVEL_NEON)
 
 #define DOT_GROUP 4
-#define DOT_OFFSET 0
 typedef int8_t row_element;
 typedef struct vsums {
     int32x4_t v[4];
@@ -112,15 +75,15 @@ typedef struct vcolumns {
     int8x16_t v[4];
 } vcolumns;
 typedef int8x16_t vword;
-BV_INLINE vsums v_sums_load(const int32_t *p) {
-    return (vsums){{vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}};
+BV_INLINE vsums v_sums_zero(void) {
+    return (vsums){{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, x.v[i]);
 }
-BV_INLINE vreal v_sums_real(vsums x) {
+BV_INLINE vreal v_sums_real(const int32_t *p) {
     vreal r;
-    for (int i = 0; i < 4; i++) r.v[i] = vcvtq_f32_s32(x.v[i]);
+    for (int i = 0; i < 4; i++) r.v[i] = vcvtq_f32_s32(vld1q_s32(p + 4 * i));
     return r;
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {
@@ -154,7 +117,6 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #else /* plain C, and f64 */
 
 #define DOT_GROUP 4
-#define DOT_OFFSET 0
 typedef int8_t row_element;
 typedef struct vsums {
     int32_t v[BV_LANES];
@@ -165,17 +127,15 @@ typedef struct vcolumns {
 typedef struct vword {
     int8_t v[DOT_GROUP];
 } vword;
-BV_INLINE vsums v_sums_load(const int32_t *p) {
-    vsums x;
-    memcpy(x.v, p, sizeof x.v);
-    return x;
+BV_INLINE vsums v_sums_zero(void) {
+    return (vsums){{0}};
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     memcpy(p, x.v, sizeof x.v);
 }
-BV_INLINE vreal v_sums_real(vsums x) {
+BV_INLINE vreal v_sums_real(const int32_t *p) {
     vreal r;
-    for (int i = 0; i < BV_LANES; i++) r.v[i] = (real)x.v[i];
+    for (int i = 0; i < BV_LANES; i++) r.v[i] = (real)p[i];
     return r;
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {

@@ -151,20 +151,8 @@ BV_INLINE vreal v_load_bf16(const uint16_t *p) {
     return _mm512_castsi512_ps(
         _mm512_mask_and_epi32(u, (__mmask16)~normal, u, _mm512_set1_epi32((int)0x80000000)));
 }
-/* In a build for emulators, which know no bf16, it is emulated. */
-BV_INLINE __m256i v_to_bf16(vreal x) {
-#if defined(__AVX512BF16__)
-    return (__m256i)_mm512_cvtneps_pbh(x);
-#else
-    float t[16];
-    uint16_t h[16];
-    _mm512_storeu_ps(t, x);
-    for (int i = 0; i < 16; i++) h[i] = bf16_from_f32(t[i]);
-    return _mm256_loadu_si256((const __m256i *)(const void *)h);
-#endif
-}
 BV_INLINE void v_store_bf16(uint16_t *p, vreal x) {
-    _mm256_storeu_si256((__m256i *)(void *)p, v_to_bf16(x));
+    _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(x));
 }
 BV_INLINE vreal v_load_bf16_first(const uint16_t *p, size_t n) {
     const __m512i u =
@@ -174,7 +162,7 @@ BV_INLINE vreal v_load_bf16_first(const uint16_t *p, size_t n) {
         _mm512_mask_and_epi32(u, (__mmask16)~normal, u, _mm512_set1_epi32((int)0x80000000)));
 }
 BV_INLINE void v_store_bf16_first(uint16_t *p, vreal x, size_t n) {
-    _mm256_mask_storeu_epi16(p, v_mask_first(n), v_to_bf16(x));
+    _mm256_mask_storeu_epi16(p, v_mask_first(n), (__m256i)_mm512_cvtneps_pbh(x));
 }
 /* Fixed tree: lane i + lane i+8, then +4, +2, +1. */
 BV_INLINE real v_sum(vreal x) {

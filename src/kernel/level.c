@@ -63,7 +63,7 @@ bool bv_kernels_usable(const bv_kernels *kernels) {
     if (!strcmp(kernels->level, "avx512"))
         return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni") && (!BV_AVX512_BF16 || has_avx512_bf16());
+               __builtin_cpu_supports("avx512vnni") && has_avx512_bf16();
 #else
     (void)kernels;
 #endif

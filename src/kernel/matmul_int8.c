@@ -9,7 +9,7 @@
 /*
  * A thread owns a rectangle of C and takes its rows in blocks: it quantizes them, all of k, into
  * what its second-level cache holds, and multiplies them with one panel of B after another, each a
- * single stream. Packed B: scales of all columns, starts of their sums, panels.
+ * single stream. Packed B: scales of all columns, panels.
  */
 
 #define ROWS_BYTES ((size_t)256 << 10) /* of quantized rows, in the second-level cache */
@@ -19,20 +19,17 @@
 
 typedef struct packed {
     char *scales; /* [n up to 16] real */
-    int32_t *starts;
     int8_t *panels;
 } packed;
 
 static packed locate(const bv_kernels *kernels, size_t n, void *at) {
-    const size_t width = up(n, 16);
     packed p = {.scales = at};
-    p.starts = (int32_t *)(void *)(p.scales + width * bv_dtype_size(kernels->real));
-    p.panels = (int8_t *)(p.starts + width);
+    p.panels = (int8_t *)p.scales + up(n, BV_INT8_COLS) * bv_dtype_size(kernels->real);
     return p;
 }
 
 size_t bv_matmul_int8_packed_bytes(const bv_kernels *kernels, size_t k, size_t n) {
-    return up(n, 16) * (bv_dtype_size(kernels->real) + sizeof(int32_t) + up(k, 16));
+    return up(n, BV_INT8_COLS) * (bv_dtype_size(kernels->real) + up(k, 16));
 }
 
 typedef struct pack_task {
@@ -62,45 +59,36 @@ static double largest_size(const bv_matmul_source *s, size_t column) {
     return most;
 }
 
-/* bytes: where the column begins in its panel, whose steps are `step` bytes. Its sum. */
-static int64_t pack_column(const pack_task *task, size_t column, double factor, size_t step,
-                           int8_t *bytes) {
+/* bytes: where the column begins in its panel. */
+static void pack_column(const pack_task *task, size_t column, double factor, int8_t *bytes) {
     const bv_matmul_source *s = task->source;
-    const size_t group = task->kernels->matmul_int8->group;
-    int64_t sum = 0;
-    for (size_t p = 0; p < s->k; p++) {
-        const int8_t q = (int8_t)rint(source_value(s, p, column) * factor);
-        bytes[p / group * step + p % group] = q;
-        sum += q;
-    }
-    return sum;
+    const size_t group = task->kernels->matmul_int8->group, step = BV_INT8_COLS * group;
+    for (size_t p = 0; p < s->k; p++)
+        bytes[p / group * step + p % group] = (int8_t)rint(source_value(s, p, column) * factor);
 }
 
-static void pack_panel(const pack_task *task, size_t begin, size_t end) {
+static void pack_panel(const pack_task *task, size_t begin) {
     const bv_kernels *kernels = task->kernels;
-    const size_t width = up(end - begin, 16), k = up(task->source->k, 16);
-    const size_t group = kernels->matmul_int8->group;
+    const size_t k = up(task->source->k, 16);
     int8_t *panel = task->packed.panels + begin * k;
-    memset(panel, 0, width * k);
-    for (size_t j = begin; j < begin + width; j++) {
-        const double most = j < end ? largest_size(task->source, j) : 0, scale = most / 127;
-        int64_t sum = 0;
+    memset(panel, 0, BV_INT8_COLS * k);
+    for (size_t j = 0; j < BV_INT8_COLS; j++) {
+        const size_t column = begin + j;
+        const double most = column < task->source->n ? largest_size(task->source, column) : 0;
         if (most > 0)
-            sum = pack_column(task, j, 127 / most, width * group, panel + (j - begin) * group);
-        task->packed.starts[j] = (int32_t)(uint32_t)(-sum * kernels->matmul_int8->offset);
+            pack_column(task, column, 127 / most, panel + j * kernels->matmul_int8->group);
         if (kernels->real == BV_F64)
-            ((double *)(void *)task->packed.scales)[j] = scale;
+            ((double *)(void *)task->packed.scales)[column] = most / 127;
         else
-            ((float *)(void *)task->packed.scales)[j] = (float)scale;
+            ((float *)(void *)task->packed.scales)[column] = (float)(most / 127);
     }
 }
 
 static void pack_part(void *context, int part, int parts) {
     const pack_task *task = context;
-    const size_t cols = task->kernels->matmul_int8->cols;
     size_t begin, end;
-    bv_pool_range(task->source->n, cols, part, parts, &begin, &end);
-    for (; begin < end; begin += cols) pack_panel(task, begin, least(begin + cols, end));
+    bv_pool_range(task->source->n, BV_INT8_COLS, part, parts, &begin, &end);
+    for (; begin < end; begin += BV_INT8_COLS) pack_panel(task, begin);
 }
 
 bv_status bv_matmul_int8_pack(const bv_kernels *kernels, bv_pool *pool,
@@ -128,7 +116,7 @@ static blocking plan_blocks(const bv_kernels *kernels, const bv_matmul_int8_args
                             size_t threads) {
     const bv_matmul_int8_kernels *k = kernels->matmul_int8;
     if (args->m * args->n * args->k < ALONE) threads = 1;
-    blocking b = {.parts = divide(args->m, args->n, k->rows, k->cols, 32, 4, threads)};
+    blocking b = {.parts = divide(args->m, args->n, k->rows, BV_INT8_COLS, 32, 4, threads)};
     /* A cache line more than needed: rows are read together, and a power of two between them would
      * put them into the same few places of the cache. */
     b.row_bytes = up(up(args->k, 16) * k->element_bytes, 64) + 64;
@@ -159,7 +147,6 @@ typedef struct matmul_task {
 static void run_panels(const matmul_task *task, size_t row, size_t rows, const char *scratch,
                        size_t begin, size_t end) {
     const bv_matmul_int8_args *args = task->args;
-    const bv_matmul_int8_kernels *kernels = task->kernels->matmul_int8;
     const size_t real = bv_dtype_size(task->kernels->real), k = up(args->k, 16);
     bv_matmul_int8_panel panel = {.m = rows,
                                   .k = args->k,
@@ -168,14 +155,13 @@ static void run_panels(const matmul_task *task, size_t row, size_t rows, const c
                                   .row_scales = scratch,
                                   .out_stride = args->ldc,
                                   .out_type = args->c_type};
-    for (size_t col = begin; col < end; col += kernels->cols) {
-        panel.n = least(kernels->cols, end - col);
+    for (size_t col = begin; col < end; col += BV_INT8_COLS) {
+        panel.n = least(BV_INT8_COLS, end - col);
         panel.panel = task->packed.panels + col * k;
-        panel.starts = task->packed.starts + col;
         panel.col_scales = task->packed.scales + col * real;
         panel.bias = args->bias ? (const char *)args->bias + col * real : NULL;
         panel.out = (char *)args->c + (row * args->ldc + col) * bv_dtype_size(args->c_type);
-        kernels->panel(&panel);
+        task->kernels->matmul_int8->panel(&panel);
     }
 }
 
@@ -189,7 +175,7 @@ static void run_part(void *context, int part, int parts) {
     if (part >= down * across) return;
     size_t row, row_end, begin, end;
     bv_pool_range(args->m, kernels->rows, part / across, down, &row, &row_end);
-    bv_pool_range(args->n, kernels->cols, part % across, across, &begin, &end);
+    bv_pool_range(args->n, BV_INT8_COLS, part % across, across, &begin, &end);
     char *scratch = task->scratch + (size_t)part * b->scratch_bytes;
     for (; row < row_end && begin < end; row += b->rows) {
         const size_t rows = least(b->rows, row_end - row);

@@ -12,7 +12,7 @@ typedef struct estimator {
     const bv_settings *settings;
     const bv_kernels *kernels;
     bv_pool *pool;
-    unsigned *forms; /* by parameter: bits of bv_weight_form that some step reads */
+    unsigned *forms; /* by parameter: bits of bv_weight_form that weights keep for some step */
 } estimator;
 
 /* Makes a plan that is only measured. */
@@ -33,8 +33,8 @@ static bv_status measure_plan(const estimator *e, const bv_gpt *gpt, bv_tensor *
     BV_TRY(bv_plan_create(gpt->graph, &options, &plan));
     *bytes += bv_plan_bytes(plan);
     for (size_t i = 0; i < bv_plan_steps(plan); i++) {
-        const bv_tensor *t = bv_plan_step(plan, i);
-        if (t->op->forms) e->forms[t->inputs[1]->parameter->index] |= t->op->forms;
+        const unsigned forms = bv_plan_kept_forms(plan, i);
+        if (forms) e->forms[bv_plan_step(plan, i)->inputs[1]->parameter->index] |= forms;
     }
     bv_plan_destroy(&plan);
     return BV_OK;

@@ -32,8 +32,9 @@ struct bv_op {
      * or the whole tensor, called once, dividing itself over run->pool. */
     void (*run_rows)(const bv_tensor *t, const bv_run *run, size_t begin, size_t end);
     void (*run)(const bv_tensor *t, const bv_run *run);
-    unsigned forms; /* bits of bv_weight_form that it reads of the parameter that is input 1 */
-    bool effect;    /* writes gradients of parameters: never dropped as unused */
+    unsigned forms;  /* bits of bv_weight_form that it reads of the parameter that is input 1 */
+    bool packs_many; /* of many rows (BV_MANY_ROWS) it packs those forms on its way */
+    bool effect;     /* writes gradients of parameters: never dropped as unused */
 };
 
 extern const bv_op bv_op_parameter;
@@ -45,6 +46,9 @@ extern const bv_op bv_op_activate, bv_op_activate_gradient;
 extern const bv_op bv_op_heads, bv_op_heads_gradient;
 extern const bv_op bv_op_attention, bv_op_attention_gradient;
 extern const bv_op bv_op_logits, bv_op_head_loss, bv_op_head_loss_gradient;
+
+/* The forms that weights must keep for runs of at most these sizes. */
+unsigned bv_kept_forms(const bv_tensor *t, const bv_run *run);
 
 /* All ops, for tests and explain. */
 const bv_op *const *bv_ops(size_t *count);

@@ -71,7 +71,8 @@ const bv_op bv_op_linear = {.name = "linear",
                             .cost = linear_cost,
                             .scratch = linear_scratch,
                             .run = linear_run,
-                            .forms = 1u << BV_FORM_FORWARD};
+                            .forms = 1u << BV_FORM_FORWARD,
+                            .packs_many = true};
 
 bv_tensor *bv_linear_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *bias,
                         const char *file, int line) {
@@ -102,7 +103,8 @@ const bv_op bv_op_linear_input = {.name = "linear_input",
                                   .cost = linear_cost,
                                   .scratch = linear_scratch,
                                   .run = input_run,
-                                  .forms = 1u << BV_FORM_BACKWARD};
+                                  .forms = 1u << BV_FORM_BACKWARD,
+                                  .packs_many = true};
 
 /* ---- dW += dy^T x: inputs dy, W, x ---- */
 

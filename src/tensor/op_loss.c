@@ -95,7 +95,8 @@ static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient)
     const bv_matmul_args y = logits_args(t, &b, b.block_rows);
     size_t bytes = bv_matmul_scratch_bytes(run->kernels, threads, &y);
     if (gradient) {
-        const bv_matmul_args dx = input_args(t, &b, b.block_rows);
+        bv_matmul_args dx = input_args(t, &b, b.block_rows);
+        dx.b = t->inputs[1]; /* packed before: no room for its panels, as wide as the vocabulary */
         const bv_matmul_args dw = weight_args(t, &b, b.block_rows);
         bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dx));
         bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dw));

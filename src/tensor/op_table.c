@@ -33,6 +33,10 @@ static double tensor_bytes(const bv_tensor *t, const bv_run *run) {
     return (double)(bv_rows(run, t) * t->cols * bv_dtype_size(bv_type(run, t)));
 }
 
+unsigned bv_kept_forms(const bv_tensor *t, const bv_run *run) {
+    return t->op->packs_many && bv_rows(run, t) >= BV_MANY_ROWS ? 0 : t->op->forms;
+}
+
 /* An effect reads and writes the gradient of the first parameter among its inputs; others read the
  * parameter: packed, or as it is. */
 static double parameter_bytes(const bv_tensor *t, const bv_tensor *parameter, const bv_run *run) {
@@ -40,7 +44,8 @@ static double parameter_bytes(const bv_tensor *t, const bv_tensor *parameter, co
     const double count = (double)(p->rows * p->cols);
     const double real = (double)bv_dtype_size(run->kernels->real);
     double bytes = 0;
-    const double form = (double)bv_dtype_size(bv_numerics_type(run->numerics, BV_ROLE_OPERAND));
+    const bv_dtype packed = bv_numerics_type(run->numerics, BV_ROLE_OPERAND);
+    const double form = bv_kept_forms(t, run) ? (double)bv_dtype_size(packed) : real;
     for (int k = 0; k < BV_FORM_COUNT; k++)
         if (t->op->forms & 1u << k) bytes += form * count;
     if (t->op->effect)

@@ -175,14 +175,14 @@ static bv_status lay_out_memory(bv_plan *plan) {
     return BV_OK;
 }
 
-/* ---- weights: every step asks for the forms that it will read ---- */
+/* ---- weights: every step asks for the forms to be kept for it ---- */
 
 static bv_status require_forms(bv_plan *plan) {
     for (size_t i = 0; i < plan->step_count; i++) {
         const bv_tensor *t = plan->steps[i];
-        if (!t->op->forms) continue;
+        const unsigned forms = bv_kept_forms(t, &plan->run);
         for (int form = 0; form < BV_FORM_COUNT; form++)
-            if (t->op->forms & 1u << form)
+            if (forms & 1u << form)
                 BV_TRY(bv_weights_require(plan->options.weights, t->inputs[1]->parameter,
                                           plan->options.numerics, (bv_weight_form)form));
     }
@@ -345,6 +345,13 @@ size_t bv_plan_steps(const bv_plan *plan) {
 const bv_tensor *bv_plan_step(const bv_plan *plan, size_t index) {
     BV_ASSERT(index < plan->step_count);
     return plan->steps[index];
+}
+
+unsigned bv_plan_kept_forms(const bv_plan *plan, size_t index) {
+    bv_run largest = plan->run;
+    largest.sizes[BV_FREE_ROWS] = plan->options.rows_max;
+    largest.sizes[BV_FREE_OUTPUTS] = plan->options.outputs_max;
+    return bv_kept_forms(bv_plan_step(plan, index), &largest);
 }
 
 size_t bv_plan_bytes(const bv_plan *plan) {

@@ -49,6 +49,7 @@ const void *bv_plan_values(const bv_plan *plan, const bv_tensor *tensor);
 /* For explain: steps in order, each with its tensor; the bytes of the plan's memory. */
 size_t bv_plan_steps(const bv_plan *plan);
 const bv_tensor *bv_plan_step(const bv_plan *plan, size_t index);
+unsigned bv_plan_kept_forms(const bv_plan *plan, size_t index); /* of its parameter, input 1 */
 size_t bv_plan_bytes(const bv_plan *plan);
 
 #endif

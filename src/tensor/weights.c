@@ -1,8 +1,6 @@
 #include "tensor/weights.h"
 
-#include "base/random.h"
-#include "kernel/real_host.h"
-#include <math.h>
+#include "tensor/normal.h"
 #include <string.h>
 
 typedef struct packed_form {
@@ -93,16 +91,6 @@ void bv_weights_destroy(bv_weights **weights) {
     *weights = NULL;
 }
 
-/* A standard normal by Box-Muller in double: two words make one number, so that element i depends
- * on nothing but (seed, parameter, i). */
-static double normal(uint64_t seed, uint32_t parameter, uint64_t i) {
-    const bv_random4 r =
-        bv_random(seed, BV_RANDOM_INIT, parameter, 0, (uint32_t)(i >> 32), (uint32_t)i);
-    const double u = 1.0 - bv_uniform_f64(r.v[0], r.v[1]); /* (0, 1] */
-    const double angle = 6.283185307179586 * bv_uniform_f64(r.v[2], r.v[3]);
-    return sqrt(-2.0 * bv_log(u)) * bv_cos(angle);
-}
-
 static void set_real(const bv_weights *w, void *data, size_t i, double value) {
     if (w->kernels->real == BV_F64)
         ((double *)data)[i] = value;
@@ -120,34 +108,47 @@ static double any(uint64_t i) {
 typedef struct fill_task {
     const bv_weights *weights;
     const uint64_t *seed; /* NULL: any values */
+    bv_normal_tables tables;
 } fill_task;
+
+#define BLOCK 512 /* numbers made at a time */
+
+/* Rounded to f32 also for the f64 reference, so that both start from equal weights. */
+static void fill_range(const fill_task *task, size_t k, size_t begin, size_t end) {
+    const bv_weights *w = task->weights;
+    const bv_parameter *p = &w->list[k].parameter;
+    float block[BLOCK];
+    for (size_t n; begin < end; begin += n) {
+        n = end - begin < BLOCK ? end - begin : BLOCK;
+        if (p->init != BV_INIT_NORMAL)
+            for (size_t i = 0; i < n; i++) block[i] = p->init == BV_INIT_ONE ? 1 : 0;
+        else if (task->seed)
+            bv_normal_fill(&task->tables, *task->seed, (uint32_t)k, begin, n, p->init_std, block);
+        else
+            for (size_t i = 0; i < n; i++) block[i] = (float)(p->init_std * any(begin + i));
+        for (size_t i = 0; i < n; i++) set_real(w, w->list[k].data, begin + i, (double)block[i]);
+    }
+}
 
 static void fill_part(void *context, int part, int parts) {
     const fill_task *task = context;
-    const bv_weights *w = task->weights;
-    for (size_t k = 0; k < w->count; k++) {
-        const bv_parameter *p = &w->list[k].parameter;
+    for (size_t k = 0; k < task->weights->count; k++) {
+        const bv_parameter *p = &task->weights->list[k].parameter;
         size_t begin, end;
         bv_pool_range(p->rows * p->cols, 16, part, parts, &begin, &end);
-        for (size_t i = begin; i < end; i++) {
-            double x = p->init == BV_INIT_ONE ? 1.0 : 0.0;
-            /* Rounded to f32 also for the f64 reference, so that both start from equal weights. */
-            if (p->init == BV_INIT_NORMAL)
-                x = (float)(p->init_std *
-                            (task->seed ? normal(*task->seed, (uint32_t)k, i) : any(i)));
-            set_real(w, w->list[k].data, i, x);
-        }
+        fill_range(task, k, begin, end);
     }
 }
 
 void bv_weights_initialize(bv_weights *weights, uint64_t seed) {
-    fill_task task = {weights, &seed};
+    fill_task task = {.weights = weights, .seed = &seed};
+    bv_normal_tables_make(&task.tables);
     bv_pool_run(weights->pool, fill_part, &task);
     bv_weights_changed(weights);
 }
 
 void bv_weights_fill(bv_weights *weights) {
-    fill_task task = {weights, NULL};
+    fill_task task = {.weights = weights};
     bv_pool_run(weights->pool, fill_part, &task);
     bv_weights_changed(weights);
 }
@@ -248,9 +249,8 @@ void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
                        bv_numerics numerics, bv_weight_form form, bv_matmul_args *product) {
     const weight *entry = &weights->list[parameter->index];
     const packed_form *packed = &entry->forms[numerics][form];
-    BV_ASSERT(packed->data || (packed->wanted && weights->borrowed));
-    product->b = packed->data;
-    if (!packed->data) product->b_source = form_source(weights, entry, form);
+    product->b = packed->version == weights->version ? packed->data : NULL;
+    if (!product->b) product->b_source = form_source(weights, entry, form);
 }
 
 size_t bv_weights_bytes(const bv_weights *weights) {

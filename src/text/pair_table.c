@@ -1,14 +1,12 @@
 #include "text/pair_table.h"
 
 #include "base/memory.h"
-#include <string.h>
 
 typedef struct slot {
     bv_pair pair;
-    uint32_t value; /* UNUSED: no pair */
+    uint32_t above; /* the value + 1; 0: no pair */
 } slot;
 
-#define UNUSED UINT32_MAX
 #define FILTER_BITS 4 /* a slot: one in 8 or more is set */
 
 struct bv_pair_table {
@@ -23,10 +21,9 @@ static uint64_t hash(bv_pair pair) {
 }
 
 static bool allocate(bv_pair_table *t, size_t capacity) {
-    t->slots = bv_malloc(capacity * sizeof *t->slots);
+    t->slots = bv_calloc(capacity, sizeof *t->slots);
     t->filter = bv_calloc(capacity * FILTER_BITS / 64, sizeof *t->filter);
     t->capacity = capacity;
-    if (t->slots) memset(t->slots, 0xff, capacity * sizeof *t->slots);
     return t->slots && t->filter;
 }
 
@@ -55,7 +52,7 @@ static uint64_t *filter_word(const bv_pair_table *t, uint64_t h, uint64_t *bit) 
 
 static slot *find(const bv_pair_table *t, bv_pair pair, uint64_t h) {
     size_t i = (size_t)(h >> 24) & (t->capacity - 1);
-    for (; t->slots[i].value != UNUSED; i = (i + 1) & (t->capacity - 1))
+    for (; t->slots[i].above; i = (i + 1) & (t->capacity - 1))
         if (t->slots[i].pair.left == pair.left && t->slots[i].pair.right == pair.right) break;
     return &t->slots[i];
 }
@@ -65,7 +62,7 @@ uint32_t bv_pair_table_get(const bv_pair_table *table, bv_pair pair, uint32_t ab
     uint64_t bit;
     if (!(*filter_word(table, h, &bit) & bit)) return absent;
     const slot *s = find(table, pair, h);
-    return s->value != UNUSED ? s->value : absent;
+    return s->above ? s->above - 1 : absent;
 }
 
 static void put(bv_pair_table *t, bv_pair pair, uint32_t value) {
@@ -73,8 +70,8 @@ static void put(bv_pair_table *t, bv_pair pair, uint32_t value) {
     uint64_t bit;
     *filter_word(t, h, &bit) |= bit;
     slot *s = find(t, pair, h);
-    t->count += s->value == UNUSED;
-    *s = (slot){pair, value};
+    t->count += s->above == 0;
+    *s = (slot){pair, value + 1};
 }
 
 static bv_status grow(bv_pair_table *t) {
@@ -85,7 +82,7 @@ static bv_status grow(bv_pair_table *t) {
         return bv_fail_memory("a table of pairs");
     }
     for (size_t i = 0; i < t->capacity; i++)
-        if (t->slots[i].value != UNUSED) put(&larger, t->slots[i].pair, t->slots[i].value);
+        if (t->slots[i].above) put(&larger, t->slots[i].pair, t->slots[i].above - 1);
     bv_free(t->slots);
     bv_free(t->filter);
     *t = larger;
@@ -93,7 +90,7 @@ static bv_status grow(bv_pair_table *t) {
 }
 
 bv_status bv_pair_table_set(bv_pair_table *table, bv_pair pair, uint32_t value) {
-    BV_ASSERT(value != UNUSED);
+    BV_ASSERT(value < UINT32_MAX);
     if (2 * table->count >= table->capacity) BV_TRY(grow(table));
     put(table, pair, value);
     return BV_OK;

@@ -157,7 +157,7 @@ static json_t *describe(const bv_tokenizer *t) {
     return bv_bpe_describe(t, FORMAT);
 }
 
-static bv_status spell(const bv_tokenizer *t, bv_buffer *out) {
+bv_status bv_tokenizer_text(const bv_tokenizer *t, bv_buffer *out) {
     json_t *value = describe(t);
     if (!value) return bv_fail_memory("a tokenizer");
     bv_error *error = bv_json_text(value, 0, out);
@@ -168,7 +168,7 @@ static bv_status spell(const bv_tokenizer *t, bv_buffer *out) {
 
 bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path) {
     bv_buffer text = {0};
-    bv_error *error = spell(tokenizer, &text);
+    bv_error *error = bv_tokenizer_text(tokenizer, &text);
     if (!error) error = bv_file_write(path, text.data, text.size);
     bv_buffer_free(&text);
     return error;
@@ -176,7 +176,7 @@ bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path) {
 
 bv_status bv_tokenizer_hash(const bv_tokenizer *tokenizer, char sha256[BV_SHA256_TEXT_SIZE]) {
     bv_buffer text = {0};
-    bv_error *error = spell(tokenizer, &text);
+    bv_error *error = bv_tokenizer_text(tokenizer, &text);
     if (!error) error = bv_sha256_bytes(text.data, text.size, sha256);
     bv_buffer_free(&text);
     return error;
@@ -263,6 +263,10 @@ void bv_encoder_destroy(bv_encoder **encoder) {
     bv_free((*encoder)->tokens);
     bv_free(*encoder);
     *encoder = NULL;
+}
+
+void bv_encoder_share(bv_encoder *encoder, bv_shared_pieces *pieces) {
+    if (encoder->bpe) bv_bpe_encoder_share(encoder->bpe, pieces);
 }
 
 static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *text, size_t size,

@@ -63,6 +63,8 @@ void bv_tokenizer_destroy(bv_tokenizer **tokenizer);
 bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out);
 bv_status bv_tokenizer_parse(const json_t *value, const char *origin, bv_tokenizer **out);
 bv_status bv_tokenizer_save(const bv_tokenizer *tokenizer, const char *path);
+/* Appends what bv_tokenizer_save writes. */
+bv_status bv_tokenizer_text(const bv_tokenizer *tokenizer, bv_buffer *out);
 /* SHA-256 of what bv_tokenizer_save writes: the same tokenizer has the same, however its file was
  * written. Not for `scored`, which is not saved. */
 bv_status bv_tokenizer_hash(const bv_tokenizer *tokenizer, char sha256[BV_SHA256_TEXT_SIZE]);

@@ -6,59 +6,48 @@
 
 /* ---- making ---- */
 
-/* The bytes of every token, from its merge. */
-static bv_status spell(const bv_tokenizer *t, bv_buffer *bytes, uint32_t *offsets) {
-    const size_t count = 256 + t->merge_count;
-    for (size_t i = 0; i < count; i++) {
-        const unsigned char byte = (unsigned char)i;
-        if (i < 256) bv_buffer_append(bytes, &byte, 1);
+/* The number of byte i, and of merge i at 256 + i. */
+static uint32_t id_of(const bv_tokenizer *t, size_t i) {
+    return t->ids ? t->ids[i] : (uint32_t)i;
+}
+
+/* How many bytes each token has, behind its place in `offsets`; of all together. */
+static bv_status measure_tokens(bv_tokenizer *t, size_t *all) {
+    uint32_t *sizes = t->offsets + 1;
+    for (size_t i = *all = 0; i < 256 + t->merge_count; i++) {
+        size_t size = 1;
+        if (i >= 256) {
+            const bv_pair *m = &t->merges[i - 256];
+            size = (size_t)sizes[id_of(t, m->left)] + sizes[id_of(t, m->right)];
+        }
+        if ((*all += size) > UINT32_MAX / 2)
+            return bv_fail(BV_CODE_INPUT, "the tokens have too many bytes");
+        sizes[id_of(t, i)] = (uint32_t)size;
+    }
+    return BV_OK;
+}
+
+/* The bytes of every token, from its merge, in the order of the tokens' numbers. */
+static bv_status spell_tokens(bv_tokenizer *t) {
+    size_t all;
+    t->offsets = bv_calloc(t->vocab_size + 1, sizeof *t->offsets);
+    if (!t->offsets) return bv_fail_memory("a tokenizer");
+    BV_TRY(measure_tokens(t, &all));
+    for (size_t id = 0; id < t->vocab_size; id++) t->offsets[id + 1] += t->offsets[id];
+    t->bytes = bv_malloc(all);
+    if (!t->bytes) return bv_fail_memory("a tokenizer");
+    for (size_t i = 0; i < 256 + t->merge_count; i++) {
+        unsigned char *to = t->bytes + t->offsets[id_of(t, i)];
+        if (i < 256) *to = (unsigned char)i;
         for (int side = 0; i >= 256 && side < 2; side++) {
             const bv_pair *m = &t->merges[i - 256];
-            const uint32_t from = side ? m->right : m->left;
-            const size_t size = offsets[from + 1] - offsets[from];
-            if (bytes->size + size > UINT32_MAX / 2)
-                return bv_fail(BV_CODE_INPUT, "the tokens have too many bytes");
-            if (bv_buffer_reserve(bytes, size))
-                bv_buffer_append(bytes, bytes->data + offsets[from], size);
+            const uint32_t from = id_of(t, side ? m->right : m->left);
+            const size_t size = t->offsets[from + 1] - t->offsets[from];
+            memcpy(to, t->bytes + t->offsets[from], size);
+            to += size;
         }
-        BV_TRY(bv_buffer_error(bytes));
-        offsets[i + 1] = (uint32_t)bytes->size;
     }
     return BV_OK;
-}
-
-/* The bytes in the order of the tokens' numbers. */
-static bv_status spell_in_order(bv_tokenizer *t, const bv_buffer *bytes, const uint32_t *offsets) {
-    uint32_t at = 0;
-    uint32_t *by_id = bv_malloc((t->vocab_size + 1) * sizeof *by_id);
-    t->bytes = bv_malloc(bytes->size);
-    if (!by_id || !t->bytes) {
-        bv_free(by_id);
-        return bv_fail_memory("a tokenizer");
-    }
-    memset(by_id, 0xff, (t->vocab_size + 1) * sizeof *by_id);
-    for (uint32_t i = 0; i < 256 + t->merge_count; i++) by_id[t->ids ? t->ids[i] : i] = i;
-    for (size_t id = 0; id < t->vocab_size; id++) {
-        const uint32_t i = by_id[id], size = i == BV_NO_TOKEN ? 0 : offsets[i + 1] - offsets[i];
-        t->offsets[id] = at;
-        if (size) memcpy(t->bytes + at, bytes->data + offsets[i], size);
-        at += size;
-    }
-    t->offsets[t->vocab_size] = at;
-    bv_free(by_id);
-    return BV_OK;
-}
-
-static bv_status spell_tokens(bv_tokenizer *t) {
-    bv_buffer bytes = {0};
-    uint32_t *offsets = bv_calloc(257 + t->merge_count, sizeof *offsets);
-    t->offsets = bv_calloc(t->vocab_size + 1, sizeof *t->offsets);
-    bv_error *error = offsets && t->offsets ? BV_OK : bv_fail_memory("a tokenizer");
-    if (!error) error = spell(t, &bytes, offsets);
-    if (!error) error = spell_in_order(t, &bytes, offsets);
-    bv_free(offsets);
-    bv_buffer_free(&bytes);
-    return error;
 }
 
 static bv_status list_merges(bv_tokenizer *t, const bv_pair *merges, size_t count) {
@@ -248,7 +237,7 @@ bv_status bv_bpe_parse(const json_t *value, const bv_merge_list *merges, bv_toke
 /* ---- the list of merges without a parser of JSON, which takes longer than all the rest ---- */
 
 /* A number as JSON writes it, below 10^9. NULL: there is none. */
-static const char *scan_number(const char *p, uint32_t *out) {
+static inline const char *scan_number(const char *p, uint32_t *out) {
     const char *begin = p;
     uint32_t n = 0;
     for (; *p >= '0' && *p <= '9' && p - begin < 9; p++) n = 10 * n + (uint32_t)(*p - '0');
@@ -257,28 +246,24 @@ static const char *scan_number(const char *p, uint32_t *out) {
     return p == begin || padded || (*p >= '0' && *p <= '9') ? NULL : p;
 }
 
-static const char *scan_text(const char *p, const char *text) {
-    const size_t size = strlen(text);
-    return strncmp(p, text, size) ? NULL : p + size;
+/* "[1, 2]"; NULL: there is none. */
+static inline const char *scan_pair(const char *p, bv_pair *out) {
+    if (*p != '[' || !(p = scan_number(p + 1, &out->left))) return NULL;
+    if (p[0] != ',' || p[1] != ' ' || !(p = scan_number(p + 2, &out->right))) return NULL;
+    return *p == ']' ? p + 1 : NULL;
 }
 
+#define PAIR_TEXT_MIN 8 /* bytes of "[1, 2], " */
+
 /* "[1, 2], [3, 4]" and so on until "]}" and the end of the text. */
-static bool scan_merges(const char *p, bv_merge_list *out) {
-    for (size_t capacity = 0;; out->count++) {
-        if (out->count == capacity) {
-            capacity = capacity ? 2 * capacity : 4096;
-            bv_pair *more = bv_realloc(out->pairs, capacity * sizeof *more);
-            if (!more) return false;
-            out->pairs = more;
-        }
-        bv_pair *pair = &out->pairs[out->count];
-        if (!(p = scan_text(p, "[")) || !(p = scan_number(p, &pair->left))) return false;
-        if (!(p = scan_text(p, ", ")) || !(p = scan_number(p, &pair->right))) return false;
-        if (!(p = scan_text(p, "]"))) return false;
-        if (*p == ']') break;
-        if (!(p = scan_text(p, ", "))) return false;
+static bool scan_merges(const char *p, size_t size, bv_merge_list *out) {
+    out->pairs = bv_malloc((size / PAIR_TEXT_MIN + 1) * sizeof *out->pairs);
+    if (!out->pairs) return false;
+    for (;; p += 2) {
+        if (!(p = scan_pair(p, &out->pairs[out->count]))) return false;
+        out->count++;
+        if (p[0] != ',' || p[1] != ' ') break;
     }
-    out->count++;
     return !strcmp(p, "]}");
 }
 
@@ -288,7 +273,8 @@ bool bv_bpe_cut_merges(bv_buffer *text, bv_merge_list *out) {
     if (!text->data || memchr(text->data, 0, text->size)) return false;
     /* In a string the quotes would stand behind backslashes. */
     char *begin = strstr(text->data, key);
-    if (begin && scan_merges(begin + strlen(key), out)) {
+    const size_t behind = begin ? text->size - (size_t)(begin - text->data) - strlen(key) : 0;
+    if (begin && scan_merges(begin + strlen(key), behind, out)) {
         memcpy(begin + strlen(key), "]}", 3);
         text->size = (size_t)(begin - text->data) + strlen(key) + 2;
         return true;

@@ -32,9 +32,9 @@ static const struct {
      "optimizer=muon lr=5e-3 muon_lr=0.02 beta1=0.8 beta2=0.98 min_lr=0 schedule=wsd decay=0.6 "
      "warmup=30 weight_decay=0.1 dropout=0.1 grad_clip=0 order=random eval_every=200 "
      "eval_windows=200"},
-    {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=4 lr=6e-4 "
+    {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=2 lr=6e-4 "
              "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
-    {"gpt2-medium", "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=4 lr=3e-4 "
+    {"gpt2-medium", "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=2 lr=3e-4 "
                     "min_lr=3e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
     {"gpt2-large", "layers=36 heads=20 width=1280 context=1024 batch=512 micro_batch=2 lr=2.5e-4 "
                    "min_lr=2.5e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},

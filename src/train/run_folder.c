@@ -97,31 +97,60 @@ bool bv_run_folder_exists(const char *run) {
     return exists;
 }
 
-bv_status bv_run_folder_create(const char *run, const bv_run_config *config) {
+bv_status bv_run_folder_check_new(const char *run) {
     if (bv_run_folder_exists(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a run already", run),
                       "--resume, or another --out");
     if (bv_path_taken(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
-    char partial[4096];
+    return bv_path_writable(run);
+}
+
+/* Everything but the lock: left by one that was killed. */
+static bv_status clear(const char *folder) {
+    char **names = NULL;
+    size_t count = 0;
+    bv_error *error = bv_dir_list(folder, &names, &count);
+    for (size_t i = 0; i < count; i++) {
+        char *path = error || !strcmp(names[i], ".lock") ? NULL : bv_path_join(folder, names[i]);
+        if (path) error = bv_dir_remove(path);
+        bv_free(path);
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    return error;
+}
+
+/* The folder under its first name, locked: two that make one run at once meet here, and the lock
+ * moves along with the folder. */
+static bv_status fill(const char *partial, const char *run, const bv_run_config *config) {
+    BV_TRY(bv_run_folder_check_new(run)); /* another may just have made it */
+    BV_TRY(clear(partial));
+    BV_TRY(copy_tokenizer(config->data, partial));
+    BV_TRY(bv_run_folder_save(partial, config));
+    return bv_path_rename(partial, run);
+}
+
+bv_status bv_run_folder_create(const char *run, const bv_run_config *config, bv_lock **lock) {
+    char whole[4096], partial[4096];
     size_t length = strlen(run);
+    *lock = NULL;
+    BV_TRY(bv_run_folder_check_new(run));
     while (length > 1 && run[length - 1] == '/') length--;
+    snprintf(whole, sizeof whole, "%.*s", (int)length, run);
     const int n = snprintf(partial, sizeof partial, "%.*s.partial", (int)length, run);
     if (n >= (int)sizeof partial) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);
-    bv_error *error = bv_dir_remove(partial); /* left by one that was killed */
-    if (!error) error = bv_dir_make(partial);
-    if (!error) error = copy_tokenizer(config->data, partial);
-    if (!error) error = bv_run_folder_save(partial, config);
-    if (!error) {
-        partial[length] = 0;
-        char *whole = bv_strdup(partial);
-        partial[length] = '.';
-        error = whole ? bv_path_rename(partial, whole) : bv_fail_memory("a path");
-        bv_free(whole);
+    bv_error *error = bv_dir_make(partial);
+    if (!error) error = bv_run_folder_lock(partial, lock);
+    if (!error) error = fill(partial, whole, config);
+    if (error && !*lock && bv_run_folder_exists(run)) { /* another was quicker */
+        bv_error_free(&error);
+        error = bv_run_folder_check_new(run);
     }
-    if (error) {
+    if (error && *lock) { /* else it is another's */
         bv_error *second = bv_dir_remove(partial);
         bv_error_free(&second);
+        bv_lock_release(lock);
     }
     return bv_while(error, "making the run %s", run);
 }

@@ -22,8 +22,11 @@ typedef struct bv_run_config {
  * tokenizer is not the one that it was prepared with. */
 bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
 
-/* BV_CODE_USAGE when `run` exists. Copies the data's tokenizer.json. */
-bv_status bv_run_folder_create(const char *run, const bv_run_config *config);
+/* Could it be made here? BV_CODE_USAGE when it, or something else, is there. A look, no promise. */
+bv_status bv_run_folder_check_new(const char *run);
+/* Makes it, locked from the first moment. BV_CODE_USAGE when `run` exists, or when another process
+ * makes it just now. Copies the data's tokenizer.json. */
+bv_status bv_run_folder_create(const char *run, const bv_run_config *config, bv_lock **lock);
 /* Replaces config.json: for a run whose number of steps grows. */
 bv_status bv_run_folder_save(const char *run, const bv_run_config *config);
 /* BV_CODE_USAGE when `run` is no run. */

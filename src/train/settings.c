@@ -46,7 +46,7 @@ static const setting table[] = {
     {"batch", SIZE, AT(batch), 1, 1e6, {0}},
     {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
     {"grains", SIZE, AT(grains), 1, 4096, {0}},
-    {"steps", SIZE, AT(steps), 0, 1e9, {0}},
+    {"steps", SIZE, AT(steps), 1, 1e9, {0}},
     {"seed", SIZE, AT(seed), 0, 1e15, {0}},
     {"dtype", CHOICE, AT(numerics), 0, 0, {"f32", "bf16"}},
     {"optimizer", CHOICE, AT(optimizer), 0, 0, {"adamw", "muon"}},
@@ -223,7 +223,8 @@ bv_status bv_settings_load(bv_settings *settings, const char *path) {
         error = bv_fail(BV_CODE_USAGE, "%s is no JSON object of settings", path);
     /* A run's config.json holds its settings beside other things. */
     const json_t *inner = json_object_get(object, "settings");
-    if (!error) error = set_all(settings, inner ? inner : object, path, text.data ? text.data : "");
+    const bool run = json_is_object(inner) && json_object_get(object, "format");
+    if (!error) error = set_all(settings, run ? inner : object, path, text.data ? text.data : "");
     json_decref(object);
     bv_buffer_free(&text);
     return error;
@@ -304,6 +305,12 @@ bv_status bv_settings_check(bv_settings *s) {
                       "--set batch=%zu", (s->batch / s->grains + 1) * s->grains);
     const size_t grain = s->batch / s->grains;
     if (s->micro_batch == 0 || s->micro_batch > grain) s->micro_batch = grain;
+    if (s->beta1 == 1 || s->beta2 == 1)
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "beta1 %g and beta2 %g must be less than 1: a mean "
+                              "that takes in nothing new",
+                              s->beta1, s->beta2),
+                      "--set beta1=0.9 --set beta2=0.95");
     if (s->numerics == BV_NUMERICS_BF16 && (s->model.context % 2 || s->model.d_head % 2))
         return bv_try(bv_fail(BV_CODE_USAGE,
                               "bf16 sums in pairs: context %zu and d_head %zu must be even",

@@ -45,6 +45,29 @@ static void test_members(void **state) {
     json_decref(o);
 }
 
+static void check_string(const void *bytes, size_t size, const char *wanted) {
+    json_t *value = bv_json_string(bytes, size);
+    assert_non_null(value);
+    assert_string_equal(json_string_value(value), wanted);
+    json_decref(value);
+}
+
+static void test_strings_of_any_bytes(void **state) {
+    (void)state;
+    check_string(NULL, 0, "");
+    check_string("a\xc3\xa9", 3, "a\xc3\xa9");
+    check_string("a\xff\xfe"
+                 "b",
+                 4,
+                 "a\xef\xbf\xbd\xef\xbf\xbd"
+                 "b");
+    check_string("a\xe2\x82", 3, "a\xef\xbf\xbd\xef\xbf\xbd");
+    check_string("\xed\xa0\x80", 3, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    json_t *nul = bv_json_string("a\0b", 3);
+    assert_int_equal(json_string_length(nul), 3);
+    json_decref(nul);
+}
+
 static void assert_text(const char *in, int indent, const char *out) {
     json_t *value = parse(in);
     bv_buffer text = {0};
@@ -117,6 +140,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_name_line_and_column),
         cmocka_unit_test(test_members),
+        cmocka_unit_test(test_strings_of_any_bytes),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_saved_is_loaded),
         cmocka_unit_test(test_sha256),

@@ -13,9 +13,15 @@ expect 0 '"verdict": "ok"' boxed --cpu 1 --wall 1.5s --memory 64MiB --output 10k
 expect 2 '--cpu: "2x" is no quantity' boxed --cpu 2x
 expect 2 "--memory must be more than 0" boxed --memory 0
 expect 2 '--files: "2000T" is too much' boxed --files 2000T
+json 'j["verdict"] == "failed" and j["exit_code"] == 3 and j["output"] == "a\ufffdb\n" and
+    j["error"] == "\u00fc"' \
+    beaver sandbox run --policy $policy --json -- \
+    /bin/sh -c 'printf "a\377b\n"; printf ü >&2; exit 3'
 
 # ---- levels ----
 expect 0 "beaver arena check" beaver arena new "$folder/sum"
+json 'j["path"].endswith("/other")' beaver arena new "$folder/other" --json
+rm -r "$folder/other"
 expect 2 "exists" beaver arena new "$folder/sum"
 expect 1 "is no name of a level" beaver arena new "$folder/Not a name"
 json 'j["good"] and j["levels"][0]["hidden"] == 10 and

@@ -22,17 +22,28 @@ fi
 # Standard output is only for results: an error leaves it empty.
 beaver xyzzy >"$folder/out" 2>/dev/null
 [ ! -s "$folder/out" ] || fail "an error wrote to standard output"
-# Every subcommand explains itself, with an example.
-for name in $(beaver --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
-    expect 0 "usage: beaver $name" beaver "$name" --help
-    expect 0 "example:" beaver "$name" --help
-done
-# What computes takes --threads, and --json where it prints results.
-for name in doctor version train generate eval explain plot "data prepare" "tokenizer train" \
-    "tokenizer import" "tokenizer encode" "tokenizer decode" "tokenizer info" "bench limits" \
-    "bench kernels" "bench train" "bench generate" "bench tokenizer" "arena check" "arena eval"; do
-    expect 0 "--threads N" beaver $name --help
-    expect 0 "example:" beaver $name --help
-    grep -q -- "--json" "$folder/out" || fail "$name has no --json"
-done
+# Every command, however deep in the tables: it explains itself with an example, takes --threads by
+# one rule, and --json unless it runs until it is stopped.
+leaves() {
+    local name names
+    names=$(beaver "$@" --help | sed -n '/^subcommands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+    [ -n "$names" ] || echo "$*"
+    for name in $names; do leaves "$@" "$name"; done
+}
+leaves >"$folder/leaves"
+[ "$(wc -l <"$folder/leaves")" -ge 26 ] || fail "few commands: $(cat "$folder/leaves")"
+while read -r name; do
+    expect 0 "usage: beaver $name" beaver $name --help
+    for text in "example:" "--threads N"; do
+        grep -qF -- "$text" "$folder/out" || fail "beaver $name --help has no $text"
+    done
+    expect 2 'unknown flag --none' beaver $name --threads 1024 --none
+    expect 2 "--threads" beaver $name --threads 1025
+    expect 2 "--threads" beaver $name --threads -1
+    expect 2 '--threads: "two"' beaver $name --threads two
+    case $name in
+        "arena serve" | "arena judge") expect 2 'unknown flag --json' beaver $name --json ;;
+        *) expect 2 'unknown flag --none' beaver $name --json --none ;;
+    esac
+done <"$folder/leaves"
 finish

@@ -16,7 +16,7 @@ static const bv_flag table[] = {
     {.name = "out", .value = "RUN", .type = BV_FLAG_STRING, .required = true, .help = "folder"},
     {.name = "set", .value = "KEY=VALUE", .type = BV_FLAG_LIST, .help = "a setting"},
     {.name = "tied", .value = "BOOL", .type = BV_FLAG_BOOL, .fallback = "true", .help = "tie"},
-    {.name = "json",
+    {.name = "quiet",
      .help = "a long explanation that has to be broken into lines because a terminal is only so "
              "wide and nobody likes to scroll sideways"},
 };
@@ -104,13 +104,14 @@ static void test_refusals(void **state) {
     refused("r --out o --tied perhaps", "--tied: \"perhaps\"");
     refused("r --out o --steps", "--steps needs a value\n  try: --steps=N");
     refused("r --out --json", "--out needs a value");
+    refused("r --out=", "--out RUN is empty");
     refused("r --out o --json=1", "--json takes no value");
     refused("r --out o --steps 3 --steps 4", "--steps is given twice: 3 and 4");
     refused("--out o", "RUN is missing");
     refused("r", "--out RUN is missing");
 }
 
-static const bv_command bare = {.name = "bare", .summary = "Does nothing."};
+static const bv_command bare = {.name = "bare", .summary = "Does nothing.", .no_results = true};
 
 static void test_unexpected_argument(void **state) {
     (void)state;
@@ -119,6 +120,29 @@ static void test_unexpected_argument(void **state) {
     assert_fails(bv_flags_parse(&bare, 2, words, &f), BV_CODE_USAGE, "unexpected argument \"x\"");
     assert_ok(bv_flags_parse(&bare, 1, words, &f));
     bv_flags_free(&f);
+}
+
+/* No table has them, every command does. */
+static void test_rows_of_every_command(void **state) {
+    (void)state;
+    bv_flags *f;
+    bv_buffer text = {0};
+    char *words[] = {"bare", "--threads", "1024"}, *json[] = {"bare", "--json"};
+    assert_ok(bv_flags_parse(&bare, 3, words, &f));
+    assert_int_equal(bv_flags_int(f, "threads"), 1024);
+    bv_flags_free(&f);
+    assert_ok(bv_flags_parse(&bare, 1, words, &f));
+    assert_int_equal(bv_flags_int(f, "threads"), 0);
+    bv_flags_free(&f);
+    words[2] = "1025";
+    assert_fails(bv_flags_parse(&bare, 3, words, &f), BV_CODE_USAGE,
+                 "--threads: 1025 is not between 0 and 1024");
+    assert_fails(bv_flags_parse(&bare, 2, json, &f), BV_CODE_USAGE, "unknown flag --json");
+    bv_flags_help(&bare, &text);
+    assert_non_null(strstr(text.data, "\n  --threads N  taken, as by every command"));
+    assert_null(strstr(text.data, "--json"));
+    bv_buffer_free(&text);
+    refused("r --out o --threads 2 --threads 3", "--threads is given twice: 2 and 3");
 }
 
 static void test_help(void **state) {
@@ -157,8 +181,8 @@ static void test_without_memory(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_and_fallbacks), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_unexpected_argument),  cmocka_unit_test(test_help),
-        cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_unexpected_argument),  cmocka_unit_test(test_rows_of_every_command),
+        cmocka_unit_test(test_help),                 cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -27,9 +27,15 @@ head -c 1000 /dev/zero >binary.bin
 expect 1 "is not text" prepare binary.bin --out x --tokenizer byte
 printf 'fine \377 not' >invalid.txt
 expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
-expect 0 "" prepare invalid.txt --out bytes --tokenizer byte
+expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokenizer byte
+expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
+expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 [ ! -e x ] || fail "a failed prepare left something"
+head -c 100 text.txt >short.txt
+expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
+grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
+expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
 
 # ---- tokenizers ----
 expect 0 '"kind": "bpe"' beaver tokenizer train text.txt --vocab 300 --out tok.json --json
@@ -59,6 +65,13 @@ expect 2 'try: layers' beaver train --data data --out run --config config.json
 printf '{\n  "layers": 2,\n\n  "xyzzy": 3\n}\n' >config.json
 expect 2 "config.json:4" beaver train --data data --out run --config config.json
 expect 2 "try: beaver train --help" beaver train --data data --out run --config config.json
+echo '{"settings": {"layers": 2}}' >config.json
+expect 2 'no setting is named "settings"' beaver train --data data --out run --config config.json
+echo '{"settings": 5}' >config.json
+expect 2 'no setting is named "settings"' beaver train --data data --out run --config config.json
+expect 2 "must be less than 1" beaver train --data data --out run --beta2 1
+expect 2 "--out RUN is empty" beaver train --data data --out ""
+expect 2 "steps: 0 is not between" beaver train --data data --out run --steps 0
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
 expect 1 "1000003 checkpoints of" \
     beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
@@ -121,6 +134,17 @@ cp -r data damaged
 shard=$(find damaged -name '*.bin' | sort | head -1)
 printf '\001' | dd of="$shard" bs=1 seek=2 conv=notrunc status=none
 expect 1 "$shard is damaged" beaver train --data damaged --out y "${tiny[@]}"
+# What is wrong besides is told before all of the data is read.
+expect 2 "is not a multiple" beaver train --data damaged --out y --set width=130 --set heads=4
+expect 1 "a context of 99999 needs" beaver train --data damaged --out y --set context=99999
+expect 2 "is a run already" beaver train --data damaged --out run "${tiny[@]}"
+expect 2 "exists and is no run" beaver train --data damaged --out data "${tiny[@]}"
+mkdir locked
+chmod 755 "$folder" locked
+nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+if [ "$(id -u)" = 0 ] && [ -z "${BEAVER_EMULATOR:-}" ] && nobody test -x "$BEAVER"; then
+    expect 1 "cannot write locked/y" nobody "$BEAVER" train --data damaged --out locked/y
+fi
 [ -e y ] && fail "damaged data left a run"
 
 # ---- what a model says ----

@@ -28,7 +28,7 @@ static bv_status prepare(const char *text, size_t size, const char *separator, d
     bv_tokenizer *tokenizer = NULL;
     bv_error *error = bv_file_write(path, text, size);
     if (!error) error = bv_tokenizer_byte(&tokenizer);
-    if (!error) error = bv_documents_open(paths, 1, separator, &documents);
+    if (!error) error = bv_documents_open(paths, 1, separator, NULL, &documents);
     const bv_prepare_options options = {.out = out, .val_fraction = fraction};
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, result);
     bv_documents_close(&documents);
@@ -70,6 +70,56 @@ static void test_documents_are_not_cut(void **state) {
     assert_int_equal(r.tokens[0], 2 * r.documents[0]);
 }
 
+/* Two documents of `first` and `second` bytes: how many of them are for validation. */
+static uint64_t validation_of(size_t first, size_t second, double fraction) {
+    bv_buffer text = {0};
+    bv_prepare_result r;
+    char *out = bv_path_join(folder, "data");
+    for (size_t i = 0; i < first; i++) bv_buffer_text(&text, "a");
+    bv_buffer_text(&text, "|");
+    for (size_t i = 0; i < second; i++) bv_buffer_text(&text, "b");
+    assert_ok(prepare((const char *)text.data, text.size, "|", fraction, &r));
+    assert_int_equal(r.documents[0] + r.documents[1], 2);
+    assert_int_equal(r.bytes[0] + r.bytes[1], first + second);
+    assert_ok(bv_dir_remove(out));
+    bv_free(out);
+    bv_buffer_free(&text);
+    return r.bytes[1];
+}
+
+/* Whichever comes first, and however they would be drawn. */
+static void test_unequal_documents(void **state) {
+    (void)state;
+    static const double fractions[] = {0.001, 0.01, 0.1, 0.3, 0.49};
+    for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++) {
+        assert_int_equal(validation_of(10, 990, fractions[i]), 10);
+        assert_int_equal(validation_of(990, 10, fractions[i]), 10);
+    }
+    assert_int_equal(validation_of(990, 10, 0.9), 990);
+    assert_int_equal(validation_of(10, 990, 0.9), 990);
+    assert_int_equal(validation_of(500, 500, 0.1), 500);
+    assert_int_equal(validation_of(500, 500, 0), 0);
+}
+
+/* A third of the text is never drawn for a tenth; many of the small ones are. */
+static void test_a_large_document_among_small_ones(void **state) {
+    (void)state;
+    for (int place = 0; place < 100; place++) {
+        bv_buffer text = {0};
+        bv_prepare_result r;
+        char *out = bv_path_join(folder, "data");
+        for (int i = 0; i < 100; i++) {
+            for (int k = 0; k < (i == place ? 500 : 10); k++) bv_buffer_text(&text, "x");
+            bv_buffer_text(&text, "|");
+        }
+        assert_ok(prepare((const char *)text.data, text.size, "|", 0.1, &r));
+        assert_true(r.bytes[1] < 250 && r.documents[1] > 1);
+        assert_ok(bv_dir_remove(out));
+        bv_free(out);
+        bv_buffer_free(&text);
+    }
+}
+
 /* Character by character: where the last part begins. */
 static size_t slow_tail(const bv_buffer *text, double fraction) {
     size_t characters = 0, at = 0;
@@ -89,12 +139,13 @@ static void check_tail(const bv_buffer *text, double fraction, size_t wanted) {
         bv_documents *documents;
         bv_pool *pool = NULL;
         const char *bytes;
-        size_t size, at = 0;
+        const bv_survey *survey;
+        size_t size;
         if (threads) assert_ok(bv_pool_create(threads, &pool));
-        assert_ok(bv_documents_open(paths, 1, NULL, &documents));
+        assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
         assert_ok(bv_documents_next(documents, &bytes, &size));
-        assert_ok(bv_tail_find(pool, documents, bytes, size, fraction, &at));
-        assert_int_equal(at, wanted);
+        assert_ok(bv_documents_survey(documents, bytes, size, &survey));
+        assert_int_equal(bv_tail_find(survey, fraction), wanted);
         bv_documents_close(&documents);
         bv_pool_destroy(&pool);
     }
@@ -110,9 +161,78 @@ static void test_tail_begins_where_a_character_does(void **state) {
         bv_buffer_text(&text, pieces[i >> 30]);
     for (size_t i = 0; i < sizeof fractions / sizeof *fractions; i++)
         check_tail(&text, fractions[i], slow_tail(&text, fractions[i]));
-    bv_buffer_append(&text, "\xe2\x82", 2); /* cut: no UTF-8, so bytes count */
-    check_tail(&text, 0.25, (size_t)(0.75 * (double)text.size));
     bv_buffer_free(&text);
+}
+
+static void count_call(void *context) {
+    ++*(int *)context;
+}
+
+/* The first of several, whoever finds which; also when it was looked for beside something else. */
+static void test_first_nul_is_named(void **state) {
+    (void)state;
+    const size_t size = (3u << 20) + 5;
+    char *path = bv_path_join(folder, "text"), *bytes = malloc(size);
+    const char *paths[] = {path};
+    assert_non_null(bytes);
+    memset(bytes, 'a', size);
+    bytes[1234567] = bytes[1234570] = bytes[2345678] = 0;
+    assert_ok(bv_file_write(path, bytes, size));
+    for (int threads = 0; threads <= 3; threads++) {
+        bv_documents *documents;
+        bv_pool *pool = NULL;
+        const char *text;
+        size_t n;
+        int calls = 0;
+        if (threads) assert_ok(bv_pool_create(threads, &pool));
+        assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
+        for (int round = 0; round < 2; round++) {
+            if (round) bv_documents_begin(documents, count_call, &calls);
+            assert_fails(bv_documents_next(documents, &text, &n), BV_CODE_INPUT,
+                         "byte 1234567 is NUL");
+            bv_documents_rewind(documents);
+        }
+        assert_int_equal(calls, 1);
+        bv_documents_close(&documents);
+        bv_pool_destroy(&pool);
+    }
+    free(bytes);
+    bv_free(path);
+}
+
+/* Of several files the first is looked through ahead; one that is gone is missed where it is used.
+ */
+static void test_files_in_order(void **state) {
+    (void)state;
+    char *a = bv_path_join(folder, "a"), *b = bv_path_join(folder, "b");
+    const char *paths[] = {a, b}, *text;
+    size_t size;
+    int calls = 0;
+    bv_documents *documents;
+    assert_ok(bv_file_write(a, "one|two", 7));
+    assert_ok(bv_file_write(b, "three", 5));
+    assert_ok(bv_documents_open(paths, 2, "|", NULL, &documents));
+    bv_documents_begin(documents, count_call, &calls);
+    static const char *const expected[] = {"one", "two", "three"};
+    for (int round = 0; round < 2; round++, bv_documents_rewind(documents)) {
+        for (int i = 0; i < 3; i++) {
+            const bv_survey *survey;
+            assert_ok(bv_documents_next(documents, &text, &size));
+            assert_int_equal(size, strlen(expected[i]));
+            assert_memory_equal(text, expected[i], size);
+            assert_ok(bv_documents_survey(documents, text, size, &survey));
+            assert_int_equal(survey->characters[0], size);
+        }
+        assert_ok(bv_documents_next(documents, &text, &size));
+        assert_null(text);
+    }
+    assert_ok(bv_dir_remove(a));
+    bv_documents_begin(documents, count_call, &calls);
+    assert_fails(bv_documents_next(documents, &text, &size), BV_CODE_IO, "cannot open");
+    assert_int_equal(calls, 2);
+    bv_documents_close(&documents);
+    bv_free(a);
+    bv_free(b);
 }
 
 static void test_epoch_takes_each_window_once(void **state) {
@@ -144,8 +264,31 @@ static void test_bad_text(void **state) {
     bv_prepare_result r;
     assert_fails(prepare("a\0b", 3, NULL, 0, &r), BV_CODE_INPUT, "byte 1 is NUL");
     assert_fails(prepare("", 0, NULL, 0, &r), BV_CODE_INPUT, "no text");
+    assert_fails(prepare("caf\xe9 noir", 9, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 3");
+    assert_fails(prepare("a\xe2\x82", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
+    assert_fails(prepare("a\xff\0", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
     char *out = bv_path_join(folder, "data");
     assert_false(bv_dir_exists(out));
+    bv_free(out);
+}
+
+/* Characters that lie on every border of what is looked at together, and one byte that is none. */
+static void test_bad_text_far_inside(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    char *out = bv_path_join(folder, "data");
+    for (size_t shift = 0; shift < 4; shift++) {
+        bv_buffer text = {0};
+        for (size_t i = 0; i < shift; i++) bv_buffer_text(&text, "a");
+        while (text.size < (3u << 20)) bv_buffer_text(&text, "\xf0\x9d\x84\x9e");
+        assert_ok(prepare(text.data, text.size, NULL, 0, &r));
+        assert_ok(bv_dir_remove(out));
+        text.data[shift + (2u << 20) + 4] = 'x';
+        char wanted[40];
+        snprintf(wanted, sizeof wanted, "no UTF-8: byte %zu\n", shift + (2u << 20) + 5);
+        assert_fails(prepare(text.data, text.size, NULL, 0, &r), BV_CODE_INPUT, wanted);
+        bv_buffer_free(&text);
+    }
     bv_free(out);
 }
 
@@ -191,9 +334,14 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
         cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unequal_documents, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup, teardown),
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

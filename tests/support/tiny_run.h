@@ -41,7 +41,7 @@ static inline void tiny_prepare(const char *folder, const char *data, size_t noi
     bv_documents *documents;
     bv_tokenizer *tokenizer;
     bv_prepare_result result;
-    assert_ok(bv_documents_open(paths, 1, NULL, &documents));
+    assert_ok(bv_documents_open(paths, 1, NULL, NULL, &documents));
     assert_ok(bv_tokenizer_byte(&tokenizer));
     const bv_prepare_options options = {.out = data, .val_fraction = 0.1};
     assert_ok(bv_data_prepare(documents, tokenizer, &options, &result));
@@ -79,6 +79,13 @@ static inline void tiny_options(tiny_run *t, int threads) {
                                     .version = "test"};
 }
 
+static inline bv_status tiny_make(tiny_run *t) {
+    bv_lock *lock;
+    bv_error *error = bv_run_folder_create(t->run, &t->config, &lock);
+    bv_lock_release(&lock);
+    return error;
+}
+
 static inline void tiny_begin(tiny_run *t, const char *settings, size_t noise, int threads) {
     *t = (tiny_run){.folder = bv_strdup(make_folder())};
     snprintf(t->data, sizeof t->data, "%s/data", t->folder);
@@ -86,7 +93,7 @@ static inline void tiny_begin(tiny_run *t, const char *settings, size_t noise, i
     tiny_prepare(t->folder, t->data, noise);
     tiny_settings(&t->config.settings, settings);
     assert_ok(bv_run_config_set_data(&t->config, t->data));
-    assert_ok(bv_run_folder_create(t->run, &t->config));
+    assert_ok(tiny_make(t));
     tiny_options(t, threads);
 }
 

@@ -26,13 +26,13 @@ static char expected[2 * BV_SHA256_TEXT_SIZE];
 static bool one_fault(void (*fault)(int n), int n, bv_code code) {
     assert_ok(bv_dir_remove(t.run));
     fault(n);
-    bv_error *error = bv_run_folder_create(t.run, &t.config);
+    bv_error *error = tiny_make(&t);
     if (!error) error = bv_train(&t.options);
     const bool struck = faults_off();
     if (error && bv_error_code(error) != code) fail_msg("%d: %s", n, bv_error_text(error));
     if (!struck) assert_ok(error);
     bv_error_free(&error);
-    if (!bv_run_folder_exists(t.run)) assert_ok(bv_run_folder_create(t.run, &t.config));
+    if (!bv_run_folder_exists(t.run)) assert_ok(tiny_make(&t));
     assert_ok(bv_train(&t.options));
     assert_string_equal(tiny_hash(&t).text, expected);
     bv_run_config config;
@@ -109,7 +109,7 @@ static bv_error *prepare(void) {
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
     bv_prepare_result result;
-    bv_error *error = bv_documents_open(paths, 1, "dams", &documents);
+    bv_error *error = bv_documents_open(paths, 1, "dams", t.options.pool, &documents);
     if (!error) error = learn(documents, &tokenizer);
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, &result);
     bv_tokenizer_destroy(&tokenizer);
@@ -146,7 +146,7 @@ static void each_allocation(bv_error *(*work)(void)) {
 static void test_no_memory_elsewhere(void **state) {
     (void)state;
     assert_ok(bv_dir_remove(t.run));
-    assert_ok(bv_run_folder_create(t.run, &t.config));
+    assert_ok(tiny_make(&t));
     assert_ok(bv_train(&t.options));
     each_allocation(use_model);
     each_allocation(prepare);

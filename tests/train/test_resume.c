@@ -240,6 +240,34 @@ static void test_old_ones_go_and_the_best_stays(void **state) {
     tiny_end(&t);
 }
 
+/* Two processes make one run at once: one of them does, the other is told so. */
+static void test_two_make_one_run(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=2", 0, 1);
+    char partial[400];
+    snprintf(partial, sizeof partial, "%s.partial", t.run);
+    for (int round = 0; round < 200; round++) {
+        int status;
+        assert_ok(bv_dir_remove(t.run));
+        const pid_t child = fork();
+        assert_true(child >= 0);
+        bv_error *error = tiny_make(&t);
+        const int code = (int)bv_error_code(error);
+        if (code != BV_CODE_OK && code != BV_CODE_USAGE) print_error("%s\n", bv_error_text(error));
+        bv_error_free(&error);
+        if (!child) _exit(code);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        const int other = WEXITSTATUS(status);
+        assert_true((code == BV_CODE_OK && other == BV_CODE_USAGE) ||
+                    (code == BV_CODE_USAGE && other == BV_CODE_OK));
+        assert_true(bv_run_folder_exists(t.run));
+        assert_false(bv_dir_exists(partial));
+    }
+    tiny_end(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_interrupted_anywhere),
@@ -249,6 +277,7 @@ int main(void) {
         cmocka_unit_test(test_interrupted_at_any_moment),
         cmocka_unit_test(test_damage_is_found),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
+        cmocka_unit_test(test_two_make_one_run),
     };
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0); /* where syncing is free */
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,92 @@
-/* Backward attention of one level (attention_backward.c), for its table (attention.c). */
+/*
+ * What the files of attention share at one level: sizes, types, the first key that a query sees,
+ * words of dropout, the exponential, and the functions behind the table (attention.c).
+ */
 #ifndef BV_KERNEL_LANES_ATTENTION_H
 #define BV_KERNEL_LANES_ATTENTION_H
 
+#include "base/random.h"
+#include "base/status.h"
 #include "kernel/attention.h"
 #include "kernel/lane.h"
+#include "kernel/real.h"
 
+#define TILE BV_ATTENTION_TILE
+#define D_HEAD_MAX 256
+#define UNROLL _Pragma("GCC unroll 8")
+
+BV_INLINE size_t round_up(size_t n, size_t unit) {
+    return (n + unit - 1) / unit * unit;
+}
+
+BV_INLINE size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+/* Whether a run computes in bf16; never at the f64 level. */
+BV_INLINE bool in_pairs(const bv_attention_args *a) {
+    return BV_REAL_TYPE == BV_F32 && a->type == BV_BF16;
+}
+
+BV_INLINE const void *element(const void *base, bv_dtype type, size_t at) {
+    return (const char *)base + at * bv_dtype_size(type);
+}
+
+BV_INLINE size_t word_bytes(bool pairs) {
+    return pairs ? sizeof(uint32_t) : sizeof(real);
+}
+
+BV_INLINE size_t steps(size_t n, bool pairs) {
+    return pairs ? (n + 1) / 2 : n;
+}
+
+/* First visible key of row r of a sequence; a query always sees itself. */
+BV_INLINE size_t first_key(const bv_attention_args *a, const bv_attention_sequence *s, size_t r) {
+    const size_t position = s->position + r;
+    size_t low = a->band && position + 1 > a->band ? position + 1 - a->band : 0;
+    if (a->first_visible && a->first_visible[s->row + r] > low) low = a->first_visible[s->row + r];
+    return smaller(low, position);
+}
+
+/* Words for 16 queries from `query` on and the four keys from `key` on (a multiple of 4). */
+BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t query, size_t key,
+                            uint32_t words[4][BV_LANES]) {
+    for (size_t i = 0; i < BV_LANES; i++) {
+        const bv_random4 r = bv_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
+                                       (uint32_t)((query + i) << 16 | (key / 4 & 0xffffu)));
+        for (size_t k = 0; k < 4; k++) words[k][i] = r.v[k];
+    }
+}
+
+/* exp for the softmax, the bits of v_exp: there is nothing above 0 but, at the end of a chain, a
+ * rounding. */
+BV_INLINE vreal softmax_exp(vreal x) {
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+    x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x)); /* a NaN stays */
+    const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    vreal r = v_fma(n, v_set(-0.693359375f), x);
+    r = v_fma(n, v_set(2.12194440e-4f), r);
+    vreal p = v_set(1.9875691500e-4f);
+    p = v_fma(p, r, v_set(1.3981999507e-3f));
+    p = v_fma(p, r, v_set(8.3334519073e-3f));
+    p = v_fma(p, r, v_set(4.1665795894e-2f));
+    p = v_fma(p, r, v_set(1.6666665459e-1f));
+    p = v_fma(p, r, v_set(5.0000001201e-1f));
+    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
+    return v_scale(p, n);
+#else
+    return v_exp(x);
+#endif
+}
+
+/* attention_queries.c: a tile of up to 64 queries of one head, from `query` on. */
+size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args);
+void BV_NAME(bv_attention_queries)(const bv_attention_args *args, const bv_attention_sequence *s,
+                                   size_t head, size_t query, void *scratch);
+/* attention_row.c: all heads of one KV head of a sequence with one row. */
+void BV_NAME(bv_attention_row)(const bv_attention_args *args, const bv_attention_sequence *s,
+                               size_t kv, void *scratch);
+/* attention_backward.c */
 size_t BV_NAME(bv_attention_backward_bytes)(const bv_attention_args *args);
 void BV_NAME(bv_attention_backward)(const bv_attention_args *args, size_t item, void *scratch);
 

@@ -10,20 +10,7 @@
 #ifndef BV_KERNEL_LANES_ATTENTION_PRODUCT_H
 #define BV_KERNEL_LANES_ATTENTION_PRODUCT_H
 
-#include "kernel/attention.h"
-#include "kernel/bf16_dot.h"
-
-#define TILE BV_ATTENTION_TILE
-#define D_HEAD_MAX 256
-#define UNROLL _Pragma("GCC unroll 8")
-
-BV_INLINE size_t round_up(size_t n, size_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-BV_INLINE size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
+#include "kernel/lanes/attention.h"
 
 typedef struct tile_product {
     size_t m, n, k;       /* n: a multiple of 16; k in steps */
@@ -39,134 +26,14 @@ typedef struct tile_product {
     const void *fetch;  /* with m = 1: what follows B in time, fetched at the pace of B; or NULL */
 } tile_product;
 
-/* All at once would fill the queue of misses, and nothing would be computed meanwhile. */
-BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs, size_t word) {
-    const char *row = (const char *)t->fetch + (k * t->b_row + j) * word;
-    UNROLL for (int v = 0; v < vecs; v++)
-        __builtin_prefetch(row + (size_t)(v * BV_LANES) * word, 0, 2);
-}
-
-#if defined(BV_LEVEL_AVX2)
-#include "kernel/lanes/attention_product_avx2.h"
-#else
-
-/* Vectors and rows of a block of C in registers; the rows divide 16. */
-#if defined(BV_LEVEL_AVX512)
-#define BLOCK_VECS 4
-#define BLOCK_ROWS(vecs) ((vecs) == 4 ? 4 : 8)
-#elif defined(BV_LEVEL_NEON)
-#define BLOCK_VECS 1
-#define BLOCK_ROWS(vecs) 4
-#else
-#define BLOCK_VECS 1
-#define BLOCK_ROWS(vecs) 1
-#endif
-#define BLOCK_ROWS_MAX 8
-
-BV_INLINE void product_start(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
-                             int rows, int vecs, bool pairs) {
-    UNROLL for (int r = 0; r < rows; r++) {
-        const real *c = t->c + (i + (size_t)r) * t->c_row + j;
-        UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
-            t->add ? v_load(c + v * BV_LANES) : v_zero();
-        if (!t->factor) continue;
-        const vreal factor = v_set(t->factor[i + (size_t)r]);
-        UNROLL for (int v = 0; v < vecs; v++) {
-            acc[r][v] = v_mul(acc[r][v], factor);
-            if (pairs) acc[r][v] = v_flush(acc[r][v]);
-        }
-    }
-}
-
-BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[][BLOCK_VECS],
-                           int rows, int vecs) {
-    const vreal scale = v_set(t->add ? 1 : t->scale);
-    UNROLL for (int r = 0; r < rows; r++) UNROLL for (int v = 0; v < vecs; v++)
-        v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
-}
-
-BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
-                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const real *b = (const real *)t->b + j;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
-        vreal column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(real));
-        UNROLL for (int r = 0; r < rows; r++) {
-            real x;
-            memcpy(&x, a[r] + at, sizeof x);
-            const vreal word = v_set(x);
-            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] = v_fma(word, column[v], acc[r][v]);
-        }
-    }
-}
-
-BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
-                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const uint32_t *b = (const uint32_t *)t->b + j;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
-        vpair column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(uint32_t));
-        UNROLL for (int r = 0; r < rows; r++) {
-            uint32_t x;
-            memcpy(&x, a[r] + at, sizeof x);
-            const vpair word = v_pair_set(x);
-            UNROLL for (int v = 0; v < vecs; v++) acc[r][v] =
-                v_dot_bf16(acc[r][v], word, column[v]);
-        }
-    }
-}
-
-/* Rows beyond m repeat the last one of A. */
-BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
-                             bool pairs) {
-    vreal acc[BLOCK_ROWS_MAX][BLOCK_VECS];
-    const char *a[BLOCK_ROWS_MAX];
-    UNROLL for (int r = 0; r < rows; r++) a[r] =
-        (const char *)t->a + smaller(i + (size_t)r, t->m - 1) * t->a_row;
-    product_start(t, i, j, acc, rows, vecs, pairs);
-    if (pairs)
-        pair_steps(t, a, j, acc, rows, vecs);
-    else
-        real_steps(t, a, j, acc, rows, vecs);
-    product_end(t, i, j, acc, rows, vecs);
-}
-
-BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
-    if (t->m == 1) {
-        product_block(t, 0, j, 1, vecs, pairs);
-        return;
-    }
-    for (size_t i = 0; i < t->m; i += BLOCK_ROWS(vecs))
-        product_block(t, i, j, BLOCK_ROWS(vecs), vecs, pairs);
-}
-
-BV_INLINE void product_typed(const tile_product *t, bool pairs) {
-    size_t j = 0;
-#if BLOCK_VECS == 4
-    for (; j + 4 * BV_LANES <= t->n; j += 4 * BV_LANES) product_columns(t, j, 4, pairs);
-    if (j + 3 * BV_LANES == t->n) product_columns(t, j, 3, pairs), j = t->n;
-    if (j + 2 * BV_LANES == t->n) product_columns(t, j, 2, pairs), j = t->n;
-#endif
-    for (; j < t->n; j += BV_LANES) product_columns(t, j, 1, pairs);
-}
-
-static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
-    product_typed(t, false);
-}
-
-static __attribute__((noinline)) void product_of_pairs(const tile_product *t) {
-    product_typed(t, true);
-}
-
-#endif
+void BV_NAME(bv_attention_product_real)(const tile_product *t);
+void BV_NAME(bv_attention_product_bf16)(const tile_product *t);
 
 BV_INLINE void product(const tile_product *t, bool pairs) {
     if (pairs)
-        product_of_pairs(t);
+        BV_NAME(bv_attention_product_bf16)(t);
     else
-        product_of_reals(t);
+        BV_NAME(bv_attention_product_real)(t);
 }
 
 #endif

@@ -11,6 +11,7 @@
 #ifndef BV_KERNEL_LANES_ATTENTION_PRODUCT_AVX2_H
 #define BV_KERNEL_LANES_ATTENTION_PRODUCT_AVX2_H
 
+#include "kernel/bf16_dot.h"
 #include "kernel/lanes/attention_product.h"
 
 #if defined(BV_LEVEL_AVX2)
@@ -88,7 +89,7 @@ BV_INLINE void real_row(const tile_product *t, size_t j) {
     UNROLL for (int v = 0; v < WIDE; v++) v_store(t->c + j + v * BV_LANES, v_mul(acc[v], scale));
 }
 
-static __attribute__((noinline)) void product_of_reals(const tile_product *t) {
+void BV_NAME(bv_attention_product_real)(const tile_product *t) {
     size_t j = 0;
     for (; t->m == 1 && j + WIDE * BV_LANES <= t->n; j += WIDE * BV_LANES) real_row(t, j);
 #define REAL_BLOCK(i, j, rows) real_block(t, i, j, rows)
@@ -216,7 +217,7 @@ static void multiply_rows(const tile_product *t, const real *factor) {
         }
 }
 
-static __attribute__((noinline)) void product_of_pairs(const tile_product *t) {
+void BV_NAME(bv_attention_product_bf16)(const tile_product *t) {
     split_rows s;
     if (t->factor) multiply_rows(t, t->factor);
     for (size_t i = 0; i < t->m; i += SPLIT_ROWS) {

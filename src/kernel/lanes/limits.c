@@ -2,7 +2,6 @@
 #include "kernel/limits.h"
 
 #include "kernel/bf16_dot.h"
-#include "kernel/int8_dot.h"
 #include "kernel/lanes/tables.h"
 
 /* Enough chains to hide the latency of a multiply-add on two ports, few enough for the registers.
@@ -33,7 +32,7 @@ static double multiply_add(size_t rounds, float *sink) {
     return (double)rounds * CHAINS * BV_LANES * 2;
 }
 
-#if defined(BV_LEVEL_AVX512) && defined(__AVX512BF16__)
+#if defined(BV_LEVEL_AVX512)
 static double dot_bf16(size_t rounds, float *sink) {
     vreal c[CHAINS];
     const vpair a = v_pair_set(0x3f003f00u), b = v_pair_set(0x3a003a00u);
@@ -49,22 +48,5 @@ static double dot_bf16(size_t rounds, float *sink) {
 #define DOT_BF16 multiply_add /* what the emulation is made of */
 #endif
 
-static double dot_int8(size_t rounds, float *sink) {
-    static const int8_t bytes[BV_LANES * DOT_GROUP];
-    static const int32_t zeros[BV_LANES];
-    vsums c[CHAINS];
-    vreal sums[CHAINS];
-    vcolumns b = v_columns(bytes);
-    const vword a = v_word(bytes);
-    UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_sums_load(zeros);
-    for (size_t r = 0; r < rounds; r++) {
-        __asm__("" : "+m"(b)); /* or all rounds would share their products */
-        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_dot(c[i], a, b);
-    }
-    UNROLL for (int i = 0; i < CHAINS; i++) sums[i] = v_sums_real(c[i]);
-    keep(sink, sums);
-    return (double)rounds * CHAINS * BV_LANES * DOT_GROUP * 2;
-}
-
 const bv_limits_kernels BV_NAME(bv_limits_table) = {
-    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = dot_int8};
+    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = BV_INT8_NAME(bv_dot_int8)};

@@ -1,29 +1,25 @@
 /*
- * Micro-kernels of the product of bytes, and the quantization of its rows.
+ * Micro-kernels of the product of bytes, the quantization of its rows, and its peak.
  *
- * As in matmul.c, a tile of ROWS x VECS vectors of sums stays in registers while k runs, here all
- * of it: a panel of bytes is short enough to come from the second-level cache tile after tile.
- * (Blocks of k that the first-level cache holds, and at AVX2 panels that are widened to 16 bits
- * before they are used again, gained nothing.)
+ * As in matmul_real.c, a tile of ROWS rows of sums stays in registers while k runs, here all of it:
+ * a panel of bytes is short enough to come from the second-level cache tile after tile. (Blocks of
+ * k that the first-level cache holds, and at AVX2 panels that are widened to 16 bits before they
+ * are used again, gained nothing.) AVX-512 has no kernels of its own, see tables.h.
  */
+#if !defined(BV_LEVEL_AVX512)
+
 #include "kernel/int8_dot.h"
 #include "kernel/lanes/tables.h"
 
-#if defined(BV_LEVEL_AVX512)
-#define ROWS 8
-#define VECS 3
-#elif defined(BV_LEVEL_AVX2)
+#if defined(BV_LEVEL_AVX2)
 #define ROWS 6
-#define VECS 1
 #elif defined(BV_LEVEL_NEON)
 #define ROWS 4
-#define VECS 1
 #else
 #define ROWS 1
-#define VECS 1
 #endif
-#define COLS (VECS * BV_LANES)
-#define DEPTH 4 /* steps between two looks at the end of a chain; k is a multiple of it */
+#define DEPTH 4    /* steps between two looks at the end of a chain; k is a multiple of it */
+#define AHEAD 2048 /* bytes that a panel of few rows is fetched before it is used */
 
 /* Complete unrolling, so that sums are registers. */
 #define UNROLL _Pragma("GCC unroll 8")
@@ -35,98 +31,84 @@
 #define HALF ((ROWS + 1) / 2)
 
 BV_INLINE void dot_step(const char *const at[2], size_t row_bytes, size_t offset,
-                        const int8_t *step, vsums acc[ROWS][VECS], int rows, int vecs) {
-    vcolumns columns[VECS];
-    UNROLL for (int j = 0; j < vecs; j++) columns[j] = v_columns(step + j * BV_LANES * DOT_GROUP);
+                        const int8_t *step, vsums acc[ROWS], int rows) {
+    const vcolumns columns = v_columns(step);
     UNROLL for (int i = 0; i < rows; i++) {
         const vword word = v_word(at[i / HALF] + (size_t)(i % HALF) * row_bytes + offset);
-        UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot(acc[i][j], word, columns[j]);
+        acc[i] = v_dot(acc[i], word, columns);
     }
 }
 
-BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][COLS], int rows,
-                    int vecs) {
+/* A panel that is used once or twice is a stream from memory: the next ones lie right behind it. */
+BV_INLINE void fetch_ahead(const int8_t *step) {
+    for (size_t i = 0; i < DEPTH * BV_LANES * DOT_GROUP; i += 64)
+        __builtin_prefetch(step + AHEAD + i, 0, 3);
+}
+
+BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][BV_LANES],
+                    int rows, bool streams) {
     const size_t row_bytes = p->row_bytes, word = DOT_GROUP * sizeof(row_element);
-    const size_t step_bytes = (size_t)vecs * BV_LANES * DOT_GROUP;
+    const size_t step_bytes = BV_LANES * DOT_GROUP;
     const char *first = (const char *)p->rows + row * row_bytes;
     const char *at[2] = {first, first + HALF * row_bytes};
     const int8_t *step = p->panel;
-    vsums acc[ROWS][VECS];
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
-        acc[i][j] = v_sums_load(p->starts + j * BV_LANES);
-    }
+    vsums acc[ROWS];
+    UNROLL for (int i = 0; i < rows; i++) acc[i] = v_sums_zero();
     for (size_t left = (p->k + 15) / 16 * 16 / DOT_GROUP; left > 0; left -= DEPTH) {
         UNROLL for (size_t d = 0; d < DEPTH; d++)
-            dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows, vecs);
+            dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows);
+        if (streams) fetch_ahead(step);
         at[0] += DEPTH * word;
         at[1] += DEPTH * word;
         step += DEPTH * step_bytes;
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
-        v_sums_store(sums[i] + j * BV_LANES, acc[i][j]);
-    }
+    UNROLL for (int i = 0; i < rows; i++) v_sums_store(sums[i], acc[i]);
 }
 
-typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][COLS]);
+typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][BV_LANES]);
 
-#define TILE(rows, vecs)                                                                           \
-    static void tile_##rows##_##vecs(const bv_matmul_int8_panel *p, size_t row,                    \
-                                     int32_t sums[ROWS][COLS]) {                                   \
-        tile(p, row, sums, rows, vecs);                                                            \
+#define TILE(kind, rows, streams)                                                                  \
+    static void kind##_##rows(const bv_matmul_int8_panel *p, size_t row,                           \
+                              int32_t sums[ROWS][BV_LANES]) {                                      \
+        tile(p, row, sums, rows, streams);                                                         \
     }
-#if ROWS == 8
-#define TILES(vecs)                                                                                \
-    TILE(1, vecs)                                                                                  \
-    TILE(2, vecs)                                                                                  \
-    TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs) TILE(7, vecs) TILE(8, vecs)
-#define LIST(vecs)                                                                                 \
-    {                                                                                              \
-        tile_1_##vecs, tile_2_##vecs, tile_3_##vecs, tile_4_##vecs, tile_5_##vecs, tile_6_##vecs,  \
-            tile_7_##vecs, tile_8_##vecs                                                           \
-    }
-#elif ROWS == 6
-#define TILES(vecs)                                                                                \
-    TILE(1, vecs) TILE(2, vecs) TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs)
-#define LIST(vecs)                                                                                 \
-    { tile_1_##vecs, tile_2_##vecs, tile_3_##vecs, tile_4_##vecs, tile_5_##vecs, tile_6_##vecs }
+#if ROWS == 6
+#define TILES(kind, streams)                                                                       \
+    TILE(kind, 1, streams)                                                                         \
+    TILE(kind, 2, streams)                                                                         \
+    TILE(kind, 3, streams) TILE(kind, 4, streams) TILE(kind, 5, streams) TILE(kind, 6, streams)
+#define LIST(kind)                                                                                 \
+    { kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6 }
 #elif ROWS == 4
-#define TILES(vecs) TILE(1, vecs) TILE(2, vecs) TILE(3, vecs) TILE(4, vecs)
-#define LIST(vecs)                                                                                 \
-    { tile_1_##vecs, tile_2_##vecs, tile_3_##vecs, tile_4_##vecs }
+#define TILES(kind, streams)                                                                       \
+    TILE(kind, 1, streams) TILE(kind, 2, streams) TILE(kind, 3, streams) TILE(kind, 4, streams)
+#define LIST(kind)                                                                                 \
+    { kind##_1, kind##_2, kind##_3, kind##_4 }
 #else
-#define TILES(vecs) TILE(1, vecs)
-#define LIST(vecs)                                                                                 \
-    { tile_1_##vecs }
+#define TILES(kind, streams) TILE(kind, 1, streams)
+#define LIST(kind)                                                                                 \
+    { kind##_1 }
 #endif
-
-TILES(1)
-#if VECS == 3
-TILES(2)
-TILES(3)
-static tile_function *const tiles[VECS][ROWS] = {LIST(1), LIST(2), LIST(3)};
-#else
-static tile_function *const tiles[VECS][ROWS] = {LIST(1)};
-#endif
+TILES(stream, true)
+TILES(resident, false)
+static tile_function *const stream_tiles[ROWS] = LIST(stream);
+static tile_function *const resident_tiles[ROWS] = LIST(resident);
 
 /* C = (sum * scale of the column) * scale of the row (+ bias). */
 BV_INLINE void scale_row(const bv_matmul_int8_panel *p, size_t row, const int32_t *sums,
                          bv_dtype type) {
     const vreal row_scale = v_set(((const real *)p->row_scales)[row]);
-    for (size_t col = 0; col < p->n; col += BV_LANES) {
-        const size_t left = BV_LANES_LEFT(col, p->n), at = row * p->out_stride + col;
-        const vreal scale = v_load((const real *)p->col_scales + col);
-        vreal x = v_mul(v_mul(v_sums_real(v_sums_load(sums + col)), scale), row_scale);
-        if (p->bias) x = v_add(x, v_load_first((const real *)p->bias + col, left));
-        v_put_first(p->out, type, at, x, left);
-    }
+    vreal x = v_mul(v_mul(v_sums_real(sums), v_load(p->col_scales)), row_scale);
+    if (p->bias) x = v_add(x, v_load_first(p->bias, p->n));
+    v_put_first(p->out, type, row * p->out_stride, x, p->n);
 }
 
 static void panel(const bv_matmul_int8_panel *p) {
-    tile_function *const *by_rows = tiles[(p->n - 1) / BV_LANES];
-    _Alignas(64) int32_t sums[ROWS][COLS];
+    tile_function *const *tiles = p->m <= 2 * ROWS ? stream_tiles : resident_tiles;
+    _Alignas(64) int32_t sums[ROWS][BV_LANES];
     for (size_t row = 0; row < p->m; row += ROWS) {
         const size_t rows = p->m - row < ROWS ? p->m - row : ROWS;
-        by_rows[rows - 1](p, row, sums);
+        tiles[rows - 1](p, row, sums);
         for (size_t i = 0; i < rows; i++)
             if (p->out_type == BV_BF16)
                 scale_row(p, row + i, sums[i], BV_BF16);
@@ -152,7 +134,7 @@ BV_INLINE real largest_size(const void *x, bv_dtype type, size_t at, size_t k) {
 BV_INLINE real quantize_row(const void *x, bv_dtype type, size_t at, size_t k, row_element *row) {
     const real most = largest_size(x, type, at, k);
     if (!(most >= (real)0x1p-119)) {
-        for (size_t p = 0; p < (k + 15) / 16 * 16; p++) row[p] = DOT_OFFSET;
+        for (size_t p = 0; p < (k + 15) / 16 * 16; p++) row[p] = 0;
         return most * 0;
     }
     const vreal factor = v_set(127 / most);
@@ -170,10 +152,29 @@ static void quantize(const void *a, bv_dtype type, size_t lda, size_t m, size_t 
     }
 }
 
+/* ---- the peak ---- */
+
+double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
+    static const int8_t bytes[BV_LANES * DOT_GROUP];
+    vsums acc[ROWS];
+    vcolumns columns = v_columns(bytes);
+    const vword word = v_word(bytes);
+    UNROLL for (int i = 0; i < ROWS; i++) acc[i] = v_sums_zero();
+    for (size_t r = 0; r < rounds; r++) {
+        __asm__("" : "+m"(columns)); /* or all rounds would share their products */
+        UNROLL for (int i = 0; i < ROWS; i++) acc[i] = v_dot(acc[i], word, columns);
+    }
+    int32_t sums[ROWS][BV_LANES];
+    UNROLL for (int i = 0; i < ROWS; i++) v_sums_store(sums[i], acc[i]);
+    *sink = 0;
+    for (int i = 0; i < ROWS; i++) *sink += (float)sums[i][0];
+    return (double)rounds * ROWS * BV_LANES * DOT_GROUP * 2;
+}
+
 const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table) = {.rows = ROWS,
-                                                              .cols = COLS,
                                                               .group = DOT_GROUP,
                                                               .element_bytes = sizeof(row_element),
-                                                              .offset = DOT_OFFSET,
                                                               .panel = panel,
                                                               .quantize = quantize};
+
+#endif

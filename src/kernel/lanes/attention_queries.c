@@ -1,0 +1,152 @@
+/*
+ * Forward attention of a tile of 64 queries of one head: queries are in lanes for the softmax.
+ */
+#include "kernel/lanes/attention_forward.h"
+#include "kernel/lanes/attention_tile.h"
+
+size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args) {
+    static char nowhere[64];
+    return place(args, nowhere).bytes;
+}
+
+BV_INLINE vreal largest_score(const view *w, real *column, size_t b, vreal m) {
+    for (size_t g = 0; g < w->groups; g++) {
+        if (w->state[g][b] == SEEN_NONE) continue;
+        const size_t end = smaller((g + 1) * BV_LANES, w->keys);
+        if (w->state[g][b] == SEEN_SOME)
+            for (size_t j = g * BV_LANES; j < end; j++)
+                v_store(column + j * TILE,
+                        where_seen(w->sight, b * BV_LANES, w->base + j, v_load(column + j * TILE),
+                                   v_set(-(real)HUGE_VALF)));
+        for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
+    }
+    return m;
+}
+
+/* Law 2 for one block of queries: scores become probabilities, rows without a score 0. */
+BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_state *state) {
+    const vreal before = v_load(state->m + b * BV_LANES);
+    const vreal m = largest_score(w, column, b, before), from = reference(m);
+    vreal lane[BV_LANES];
+    for (size_t i = 0; i < BV_LANES; i++) {
+        vreal sum = v_zero();
+        for (size_t g = 0; g < w->groups; g++) {
+            real *at = column + (g * BV_LANES + i) * TILE;
+            if (w->state[g][b] == SEEN_NONE || g * BV_LANES + i >= w->keys) {
+                v_store(at, v_zero());
+                continue;
+            }
+            const vreal p = softmax_exp(v_sub(v_load(at), from));
+            v_store(at, p);
+            sum = v_add(sum, p);
+        }
+        lane[i] = sum;
+    }
+    for (size_t half = BV_LANES / 2; half > 0; half /= 2)
+        for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
+    const vreal alpha = softmax_exp(v_sub(before, from));
+    v_store(state->alpha + b * BV_LANES, alpha);
+    v_store(state->l + b * BV_LANES, v_fma(v_load(state->l + b * BV_LANES), alpha, lane[0]));
+    v_store(state->m + b * BV_LANES, m);
+}
+
+static void softmax_tile(const view *w, real *s, softmax_state *state) {
+    for (size_t b = 0; b < w->sight->blocks; b++) softmax_block(w, s + b * BV_LANES, b, state);
+}
+
+static void round_tile(const view *w, const real *s, uint32_t *words) {
+    for (size_t j = 0; j < w->keys; j += 2)
+        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES)
+            store_pair(words + j / 2 * TILE + i, v_load(s + j * TILE + i),
+                       v_load(s + (j + 1) * TILE + i));
+}
+
+/* o = alpha o + p v. */
+static void add_values(const view *w, const forward_scratch *f, const void *v,
+                       const softmax_state *state, bool first, bool finite, bool pairs) {
+    for (size_t b = 0; b < w->sight->blocks; b++) {
+        const size_t i = b * BV_LANES, begin = w->first_key[b], parts = pairs ? 2 : 1;
+        const tile_product t = {.m = BV_LANES,
+                                .n = f->width,
+                                .k = steps(w->end_key[b] - begin, pairs),
+                                .a = pairs ? (void *)(f->p + begin / 2 * TILE + i)
+                                           : (void *)(f->s + begin * TILE + i),
+                                .a_row = pairs ? 4 : sizeof(real),
+                                .a_step = TILE * (pairs ? 4 : sizeof(real)),
+                                .b = (const char *)v + begin / parts * f->width * word_bytes(pairs),
+                                .b_row = f->width,
+                                .c = f->o + i * f->width,
+                                .c_row = f->width,
+                                .scale = 1,
+                                .add = !first,
+                                .factor = first ? NULL : state->alpha + i};
+        if (finite || (w->whole && w->keys % 2 == 0))
+            product(&t, pairs);
+        else
+            product_seen(&t, w, true, i, begin, pairs);
+    }
+}
+
+/* Keys of a tile as rows of words. */
+static word_rows key_rows(const bv_attention_args *a, const forward_scratch *f, const void *keys,
+                          size_t count) {
+    const bool pairs = in_pairs(a);
+    if (a->paged) return (word_rows){keys, word_bytes(pairs), TILE * word_bytes(pairs)};
+    return read_words(f->rows, keys, a->kv_stride, count, a->d_head, pairs);
+}
+
+/* Are all of `count` words finite? A multiple of 16. */
+static bool all_finite(const void *words, size_t count, bool pairs) {
+    vreal probe = v_zero();
+    uint32_t bad = 0;
+    for (size_t i = 0; !pairs && i < count; i += BV_LANES)
+        probe = v_fma(v_load((const real *)words + i), v_zero(), probe);
+    for (size_t i = 0; pairs && i < count; i++) {
+        const uint32_t word = ((const uint32_t *)words)[i];
+        bad |= (uint32_t)((word & 0x7f80u) == 0x7f80u) |
+               (uint32_t)((word & 0x7f800000u) == 0x7f800000u);
+    }
+    const real sum = v_sum(probe);
+    return sum == sum && bad == 0;
+}
+
+/* Values of a tile as packed rows; finite: are they, as far as it matters? Behind an odd last key
+ * a page may hold a later one. */
+static const void *value_rows(const bv_attention_args *a, const forward_scratch *f, const view *w,
+                              const void *values, bool *finite) {
+    const bool pairs = in_pairs(a);
+    if (!a->paged) {
+        *finite = pack_rows(f->v, values, a->kv_stride, 0, w->keys, a->d_head, pairs);
+        return f->v;
+    }
+    const bool all = w->whole && w->keys % 2 == 0;
+    *finite = all || all_finite(values, steps(w->keys, pairs) * f->width, pairs);
+    return values;
+}
+
+void BV_NAME(bv_attention_queries)(const bv_attention_args *a, const bv_attention_sequence *s,
+                                   size_t head, size_t query, void *scratch) {
+    const bool pairs = in_pairs(a);
+    const size_t q_at = (s->row + query) * a->q_stride + head * a->d_head;
+    const size_t kv = head / (a->heads / a->kv_heads);
+    const forward_scratch f = place(a, scratch);
+    sight seen;
+    softmax_state state;
+    look(a, s, query, &seen);
+    begin_state(&state);
+    pack_columns(f.columns, element(a->q, a->type, q_at), a->q_stride * bv_dtype_size(a->type),
+                 seen.queries, a->d_head, pairs);
+    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++) {
+        view w;
+        make_view(&seen, tile, &w);
+        const word_rows k = key_rows(a, &f, head_keys(a, s->k_tiles[tile], kv), w.keys);
+        score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs);
+        softmax_tile(&w, f.s, &state);
+        if (a->dropout > 0) drop_tile(a, s, head, query, &w, f.s);
+        if (pairs) round_tile(&w, f.s, f.p);
+        bool finite;
+        const void *v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
+        add_values(&w, &f, v, &state, tile == seen.lowest / TILE, finite, pairs);
+    }
+    write_output(a, &f, s->row + query, 1, head, 0, seen.queries, &state);
+}

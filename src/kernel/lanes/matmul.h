@@ -1,0 +1,45 @@
+/*
+ * What the files of the matrix product share at one level: the size of a tile, and the functions
+ * that stand in its table (matmul.c). See kernel/matmul.h for what they do.
+ */
+#ifndef BV_KERNEL_LANES_MATMUL_H
+#define BV_KERNEL_LANES_MATMUL_H
+
+#include "kernel/lane.h"
+#include "kernel/matmul.h"
+
+#if defined(BV_LEVEL_AVX512)
+#define ROWS 8
+#define VECS 3
+#elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
+#define ROWS 6
+#define VECS 1
+#else
+#define ROWS 1
+#define VECS 1
+#endif
+#define COLS (VECS * BV_LANES)
+
+/* Complete unrolling, so that accumulators are registers. */
+#define UNROLL _Pragma("GCC unroll 8")
+
+/* Steps that packing fetches ahead: rows that are read a piece at a time lie too far apart for the
+ * CPU to foresee them. */
+#define AHEAD 16
+
+/* matmul_real.c */
+void BV_NAME(bv_matmul_real)(const bv_matmul_block *block);
+/* matmul_bf16.c */
+void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block);
+/* matmul_panel.c */
+void BV_NAME(bv_matmul_panel)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                              size_t col_begin, size_t col_end, void *panel);
+void BV_NAME(bv_matmul_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                                   size_t col_begin, size_t col_end, void *panel);
+/* matmul_rows.c */
+void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                             size_t tile_bytes);
+void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                                  void *packed, size_t tile_bytes);
+
+#endif

@@ -1,0 +1,153 @@
+/*
+ * Products at bf16: the tiles of matmul_tile.h, a pair of elements a step (kernel/bf16_dot.h). A
+ * level without an instruction for pairs takes two multiply-adds of reals under a control register
+ * that flushes (AVX2), or emulates the instruction row after row.
+ */
+#include "kernel/bf16_dot.h"
+#include "kernel/lanes/matmul_tile.h"
+
+/* ---- chains over k ---- */
+
+#if defined(BV_LEVEL_AVX2)
+/* Under a control register that flushes, plain multiply-adds are a step: of all odd elements first,
+ * then of the even ones, since registers are few. Rows come as reals (splits_pairs), so that only
+ * the panel has to be taken apart. */
+#define PAIR_STEP (2 * ROWS * sizeof(float))
+
+BV_INLINE void pair_step(const char *a, const uint32_t *b, vreal acc[ROWS][VECS], int rows) {
+    const size_t word = sizeof(float), plane = ROWS * word;
+    __m256 half[2];
+    odd_halves(b, half);
+    v_add_rows(acc[0], a, a + HALF * word, word, half, rows);
+    even_halves(b, half);
+    v_add_rows(acc[0], a + plane, a + plane + HALF * word, word, half, rows);
+}
+
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                           int rows) {
+    const char *a = tile_rows(t, row);
+    const uint32_t *b = t->panel;
+    size_t left = (t->k + 1) / 2;
+    for (; left >= CHAIN_DEPTH;
+         left -= CHAIN_DEPTH, a += CHAIN_DEPTH * PAIR_STEP, b += CHAIN_DEPTH * BV_LANES) {
+        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++)
+            pair_step(a + d * PAIR_STEP, b + d * BV_LANES, acc, rows);
+        fetch_steps(&next, CHAIN_DEPTH);
+    }
+    for (; left > 0; left--, a += PAIR_STEP, b += BV_LANES) pair_step(a, b, acc, rows);
+}
+#else
+BV_INLINE uint32_t word_at(const char *a) {
+    uint32_t word;
+    memcpy(&word, a, 4);
+    return word;
+}
+
+/* One step at bf16. */
+BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b,
+                         vreal acc[ROWS][VECS], int rows, int vecs) {
+    vpair panel[VECS];
+    UNROLL for (int j = 0; j < vecs; j++) panel[j] = v_pair_load(b + j * BV_LANES);
+    UNROLL for (int i = 0; i < rows; i++) {
+        const vpair word = v_pair_set(word_at(row_at(a, a_row, i)));
+        UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot_bf16(acc[i][j], word, panel[j]);
+    }
+}
+
+BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
+                           int rows, int vecs) {
+    const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
+    const size_t a_row = t->a_row, a_step = t->a_step;
+    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + HALF * a_row};
+    const uint32_t *b = t->panel;
+    for (size_t step = 0; step < whole; step++) {
+        pair_step(a, a_row, b, acc, rows, vecs);
+        fetch_steps(&next, 1);
+        a[0] += a_step;
+        a[1] += a_step;
+        b += vecs * BV_LANES;
+    }
+    if (t->k % 2 == 0 || t->a_padded) return;
+    char words[8][4] = {{0}};
+    UNROLL for (int i = 0; i < rows; i++) {
+        uint16_t last;
+        memcpy(&last, row_at(a, a_row, i), sizeof last);
+        const uint32_t word = last;
+        memcpy(words[i], &word, sizeof word);
+    }
+    const char *const padded[2] = {words[0], words[HALF]};
+    pair_step(padded, 4, b, acc, rows, vecs);
+}
+#endif
+
+/* ---- tiles ---- */
+
+#if defined(BV_LEVEL_AVX2)
+
+/* Sums of C before and after the chain, and the bias, follow the rules of f32: only the chain runs
+ * under a flushing control register, out of line so that nothing moves into or out of it. */
+typedef real pair_tile[ROWS][BV_LANES];
+
+BV_INLINE void flushed_chain(const bv_matmul_block *t, size_t row, fetch next, pair_tile tile,
+                             int rows) {
+    vreal acc[ROWS][VECS];
+    UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
+    chain_pairs(t, row, next, acc, rows);
+    UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
+}
+
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs,
+                          void (*chain)(const bv_matmul_block *, size_t, fetch, pair_tile)) {
+    vreal acc[ROWS][VECS];
+    pair_tile tile;
+    tile_start(t, row, acc, rows, vecs);
+    UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
+    const unsigned saved = flushing_begin();
+    chain(t, row, next, tile);
+    flushing_end(saved);
+    UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#define PAIRS(rows, vecs)                                                                          \
+    static __attribute__((noinline)) void chain_##rows(const bv_matmul_block *t, size_t row,       \
+                                                       fetch next, pair_tile tile) {               \
+        flushed_chain(t, row, next, tile, rows);                                                   \
+    }                                                                                              \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
+        tile_pairs(t, row, next, rows, vecs, chain_##rows);                                        \
+    }
+
+#else
+
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs) {
+    vreal acc[ROWS][VECS];
+    tile_start(t, row, acc, rows, vecs);
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        acc[i][j] = v_flush(acc[i][j]);
+    }
+    chain_pairs(t, row, next, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs);
+}
+
+#define PAIRS(rows, vecs)                                                                          \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
+        tile_pairs(t, row, next, rows, vecs);                                                      \
+    }
+
+#endif
+
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+TILES(PAIRS)
+static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(pairs);
+
+void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
+    run_tiles(block, (block->k + 1) / 2, tiles);
+}
+#else
+PAIRS(1, 1)
+
+void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
+    for (size_t row = 0; row < block->m; row++) pairs_1_1(block, row, (fetch){block->panel, 0});
+}
+#endif

@@ -1,0 +1,117 @@
+/*
+ * Packing rows of A into tiles, at one level: of a transposed A, and where pairs are split (AVX2,
+ * see matmul_bf16.c) of any A at bf16.
+ */
+#include "kernel/lanes/matmul.h"
+
+void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
+                             size_t tile_bytes) {
+    for (size_t p = 0; p < k; p++) {
+        const real *from = (const real *)a + p * lda;
+        char *to = (char *)packed + p * ROWS * sizeof *from;
+        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+            if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
+            if (m - i >= ROWS)
+                memcpy(to, from + i, ROWS * sizeof *from);
+            else
+                memcpy(to, from + i, (m - i) * sizeof *from);
+        }
+    }
+}
+
+#if defined(BV_LEVEL_AVX2)
+
+/* Eight steps of up to six rows; the two lanes too many of a step lie where the next one begins, at
+ * the end of a tile in the cache line between tiles. */
+BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to) {
+    const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
+    __m256 x[8];
+    UNROLL for (int i = 0; i < 8; i++) x[i] = v8_load_words(words[i]);
+    v8_transpose(x);
+    for (size_t s = 0; s < steps; s++, to += 2 * ROWS) {
+        _mm256_storeu_ps(to, _mm256_and_ps(x[s], upper));
+        _mm256_storeu_ps(to + ROWS,
+                         _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
+    }
+}
+
+/* A tile of m <= ROWS rows that lie along k. */
+static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float *to) {
+    for (size_t p = 0; p < k; p += 16, to += 16 * ROWS) {
+        const size_t count = k - p < 16 ? k - p : 16;
+        uint32_t words[8][8];
+        if (count < 16) memset(words, 0, sizeof words);
+        for (size_t i = 0; i < m; i++) memcpy(words[i], a + i * lda + p, 2 * count);
+        for (size_t i = m; i < 8; i++) memset(words[i], 0, sizeof words[i]);
+        split_square(words, (count + 1) / 2, to);
+    }
+}
+
+/* Two rows of a transposed A: a step of all tiles. */
+static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
+                          size_t tile_bytes) {
+    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+        const size_t count = m - i < ROWS ? m - i : ROWS;
+        uint16_t halves[2][8] = {{0}};
+        if (odd) memcpy(halves[0], odd + i, 2 * count);
+        memcpy(halves[1], even + i, 2 * count);
+        for (int h = 0; h < 2; h++) {
+            const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
+            _mm256_storeu_ps((float *)(void *)to + h * ROWS,
+                             _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
+        }
+    }
+}
+
+void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                                  void *packed, size_t tile_bytes) {
+    const uint16_t *from = a;
+    char *to = packed;
+    if (transposed) {
+        for (size_t p = 0; p < k; p += 2, from += 2 * lda, to += 2 * ROWS * sizeof(float)) {
+            for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
+                __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
+                __builtin_prefetch(from + (AHEAD + 1) * lda + i, 0, 3);
+            }
+            split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
+        }
+        return;
+    }
+    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes)
+        split_rows(from + i * lda, lda, m - i < ROWS ? m - i : ROWS, k, (float *)(void *)to);
+}
+
+#else
+
+/* n <= ROWS pairs; a constant n makes the copies single instructions. */
+BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, void *to) {
+    uint16_t halves[2][ROWS];
+    uint32_t words[ROWS];
+    memcpy(halves[0], even, 2 * n);
+    memcpy(halves[1], odd, 2 * n);
+    for (size_t i = 0; i < n; i++) words[i] = halves[0][i] | (uint32_t)halves[1][i] << 16;
+    memcpy(to, words, 4 * n);
+}
+
+void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                                  void *packed, size_t tile_bytes) {
+    BV_ASSERT(transposed);
+    static const uint16_t zeros[ROWS];
+    for (size_t p = 0; p < k; p += 2) {
+        const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
+        char *to = (char *)packed + p / 2 * ROWS * 4;
+        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+            if (p + AHEAD + 1 < k) {
+                __builtin_prefetch(even + AHEAD * lda + i, 0, 3);
+                __builtin_prefetch(odd + AHEAD * lda + i, 0, 3);
+            }
+            const uint16_t *second = p + 1 < k ? odd + i : zeros;
+            if (m - i >= ROWS)
+                interleave(even + i, second, ROWS, to);
+            else
+                interleave(even + i, second, m - i, to);
+        }
+    }
+}
+
+#endif

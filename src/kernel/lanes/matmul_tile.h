@@ -1,0 +1,147 @@
+/*
+ * A tile of C, for products of reals (matmul_real.c) and of pairs (matmul_bf16.c).
+ *
+ * ROWS x VECS vectors stay in registers while k runs: a word of A is broadcast to all lanes, a row
+ * of the panel of B is loaded, every accumulator takes one fused multiply-add (at bf16 one pair
+ * step) a step. Columns beyond n are zeros of the panel and never stored; rows beyond m are never
+ * read, a tile with fewer rows has code of its own.
+ */
+#ifndef BV_KERNEL_LANES_MATMUL_TILE_H
+#define BV_KERNEL_LANES_MATMUL_TILE_H
+
+#include "kernel/lanes/matmul.h"
+
+/* ---- beginning and end of a tile ---- */
+
+BV_INLINE void tile_start(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                          int vecs) {
+    const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+    const real *start = t->start ? (const real *)t->start + row * t->start_stride : NULL;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        const real *p = start ? start + (size_t)i * t->start_stride + j * BV_LANES : NULL;
+        acc[i][j] = !p                                 ? v_zero()
+                    : j < vecs - 1 || last == BV_LANES ? v_load(p)
+                                                       : v_load_first(p, last);
+    }
+}
+
+BV_INLINE void tile_store(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                          int vecs, bv_dtype type) {
+    const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        const size_t at = (row + (size_t)i) * t->out_stride + (size_t)j * BV_LANES;
+        if (j < vecs - 1 || last == BV_LANES)
+            v_put(t->out, type, at, acc[i][j]);
+        else
+            v_put_first(t->out, type, at, acc[i][j], last);
+    }
+}
+
+BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                           int vecs) {
+    if (t->bias) {
+        const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+        UNROLL for (int j = 0; j < vecs; j++) {
+            const real *p = (const real *)t->bias + j * BV_LANES;
+            const vreal bias = j < vecs - 1 || last == BV_LANES ? v_load(p) : v_load_first(p, last);
+            UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_add(acc[i][j], bias);
+        }
+    }
+    if (t->out_type == BV_BF16)
+        tile_store(t, row, acc, rows, vecs, BV_BF16);
+    else
+        tile_store(t, row, acc, rows, vecs, BV_REAL_TYPE);
+}
+
+/* While a panel is used tile after tile, each tile fetches its share of the next one, `stride`
+ * bytes a step: the fewer tiles, the more. (A panel for one tile is a stream that the hardware
+ * fetches better alone.) */
+typedef struct fetch {
+    const char *at;
+    size_t stride;
+} fetch;
+
+BV_INLINE fetch first_fetch(const bv_matmul_block *t) {
+    if (!t->next) return (fetch){t->panel, 0};
+    const size_t tiles = (t->m + ROWS - 1) / ROWS;
+    return (fetch){t->next, tiles * 16 >= COLS * 4 ? 16 : (COLS * 4 + tiles - 1) / tiles};
+}
+
+/* The next tile's; what lies behind the panel is not fetched. */
+BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
+    f.at += steps * f.stride;
+    if (f.at >= (const char *)t->next + steps * COLS * 4) return (fetch){t->panel, 0};
+    return f;
+}
+
+/* What `steps` of the chain fetch. */
+BV_INLINE void fetch_steps(fetch *f, size_t steps) {
+    const char *at = f->at;
+    __builtin_prefetch(at, 0, 2);
+    f->at += steps * f->stride;
+    for (at += 64; __builtin_expect(at < f->at, 0); at += 64) __builtin_prefetch(at, 0, 2);
+}
+
+BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
+    return (const char *)t->a + row / ROWS * t->a_tile + row % ROWS * t->a_row;
+}
+
+/* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
+ * registers for the rest. */
+#define HALF ((ROWS + 1) / 2)
+
+BV_INLINE const char *row_at(const char *const a[2], size_t a_row, int i) {
+    return a[i / HALF] + (size_t)(i % HALF) * a_row;
+}
+
+/* ---- code for every size of a tile ---- */
+
+typedef void tile_function(const bv_matmul_block *t, size_t row, fetch next);
+
+/* TILES(TILE): TILE(rows, vecs) for every size. TILE_TABLE(kind): functions kind_ROWS_VECS. */
+#if ROWS == 8
+#define BY_ROWS(TILE, vecs)                                                                        \
+    TILE(1, vecs)                                                                                  \
+    TILE(2, vecs)                                                                                  \
+    TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs) TILE(7, vecs) TILE(8, vecs)
+#define LIST(kind, vecs)                                                                           \
+    {                                                                                              \
+        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
+            kind##_6_##vecs, kind##_7_##vecs, kind##_8_##vecs                                      \
+    }
+#elif ROWS == 6
+#define BY_ROWS(TILE, vecs)                                                                        \
+    TILE(1, vecs) TILE(2, vecs) TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs)
+#define LIST(kind, vecs)                                                                           \
+    {                                                                                              \
+        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
+            kind##_6_##vecs                                                                        \
+    }
+#else
+#define BY_ROWS(TILE, vecs) TILE(1, vecs)
+#define LIST(kind, vecs)                                                                           \
+    { kind##_1_##vecs }
+#endif
+
+#if VECS == 3
+#define TILES(TILE) BY_ROWS(TILE, 1) BY_ROWS(TILE, 2) BY_ROWS(TILE, 3)
+#define TILE_TABLE(kind)                                                                           \
+    { LIST(kind, 1), LIST(kind, 2), LIST(kind, 3) }
+#else
+#define TILES(TILE) BY_ROWS(TILE, 1)
+#define TILE_TABLE(kind)                                                                           \
+    { LIST(kind, 1) }
+#endif
+
+/* steps: of k. */
+BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
+                         tile_function *const tiles[VECS][ROWS]) {
+    tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
+    fetch next = first_fetch(t);
+    size_t row = 0;
+    for (; row + ROWS <= t->m; row += ROWS, next = next_fetch(t, next, steps))
+        by_rows[ROWS - 1](t, row, next);
+    if (row < t->m) by_rows[t->m - row - 1](t, row, next);
+}
+
+#endif
