@@ -202,17 +202,17 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
     const bv_settings *s = &b->settings;
     const double median = bv_median(b->seconds, b->steps),
                  tokens = (double)(s->batch * s->model.context);
-    bv_limits limits;
-    BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS / 3, &limits));
     const bool half = s->numerics == BV_NUMERICS_BF16;
-    const double peak = 1e9 * (half ? limits.bf16_gflops : limits.f32_gflops);
-    const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / peak;
+    const double peak = bv_limits_peak_gflops(b->use.kernels, b->use.pool, half ? BV_BF16 : BV_F32,
+                                              LIMITS_SECONDS / 3);
+    const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / (1e9 * peak);
+    const int64_t memory = (int64_t)bv_machine_peak_memory();
     const char *preset = bv_flags_string(flags, "preset");
     bv_cli_say("%s: %zu x %zu tokens in %.1f ms (median of %zu; %.1f to %.1f): %.0f tokens/s, %s "
-               "of the limit\n",
+               "of the limit, %s of memory\n",
                preset ? preset : "defaults", s->batch, s->model.context, median * 1e3, b->steps,
                b->seconds[0] * 1e3, b->seconds[b->steps - 1] * 1e3, tokens / median,
-               bv_human_share(mfu).text);
+               bv_human_share(mfu).text, bv_human_bytes((double)memory).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(
         "{ss ss sI sI sI si ss sI sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
@@ -220,7 +220,7 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
         (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
         bv_pool_threads(b->use.pool), "level", b->use.kernels->level, "steps", (json_int_t)b->steps,
         "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "share_of_limit", mfu,
-        "peak_gflops", peak / 1e9, "peak_memory_bytes", (json_int_t)bv_machine_peak_memory()));
+        "peak_gflops", peak, "peak_memory_bytes", (json_int_t)memory));
 }
 
 static bv_status run_train(int argc, char **argv) {

@@ -9,6 +9,7 @@
 #include "report/limits_cache.h"
 #include "report/units.h"
 #include "tensor/weights.h"
+#include "train/presets.h"
 #include "train/run_folder.h"
 
 #include <stdio.h>
@@ -24,7 +25,8 @@ static const bv_flag flag_table[] = {
         .type = BV_FLAG_INT,
         .min = 1,
         .max = 1e7,
-        .help = "tokens of the vocabulary where the settings leave it open (default: 50257)"},
+        .help = "tokens of the vocabulary where the settings leave it open (default: 50257; of "
+                "presets for characters 65)"},
     {.name = "time",
      .help = "run a few training steps on a scratch copy, and show where their time goes"},
     {.name = "trace",
@@ -81,7 +83,9 @@ static bv_status find_settings(const bv_flags *flags, bv_settings *s) {
     }
     BV_TRY(bv_settings_from_flags(flags, s));
     const int64_t vocab = bv_flags_int(flags, "vocab");
-    if (s->model.vocab_size == 0) s->model.vocab_size = vocab ? (size_t)vocab : 50257;
+    const char *preset = bv_flags_string(flags, "preset");
+    if (s->model.vocab_size == 0)
+        s->model.vocab_size = vocab ? (size_t)vocab : bv_preset_vocab(preset ? preset : what);
     return bv_settings_check(s);
 }
 

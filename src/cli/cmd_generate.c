@@ -339,24 +339,44 @@ static bv_status write_texts(generation *g, const char *prompt) {
     }
 }
 
+/* The next line, of any length, without its end; false where there is none. */
+static bool read_line(bv_buffer *line) {
+    char part[4096];
+    bv_buffer_clear(line);
+    while (fgets(part, sizeof part, stdin)) {
+        bv_buffer_text(line, part);
+        if (line->failed || line->data[line->size - 1] == '\n') break;
+    }
+    if (line->failed || line->size == 0) return false;
+    line->size = strcspn(line->data, "\r\n");
+    return true;
+}
+
+/* What one line did wrong is no reason to end. */
+static bv_status answer(generation *g, const char *prompt) {
+    bv_error *error = write_texts(g, prompt);
+    clear_samples(g);
+    if (bv_error_code(error) != BV_CODE_INPUT) BV_TRY(error);
+    if (error) bv_cli_say("%s\n", bv_error_text(error));
+    bv_error_free(&error);
+    return shows_text(g) && !isatty(STDOUT_FILENO) ? bv_cli_print("\n", 1) : BV_OK;
+}
+
 static bv_status converse(generation *g) {
     const bool terminal = isatty(STDIN_FILENO);
-    const char *suffix = bv_flags_string(g->flags, "suffix");
-    char line[4096], prompt[8192];
+    bv_buffer line = {0};
+    bv_error *error = BV_OK;
     for (;;) {
         if (terminal) bv_cli_say("> ");
-        if (!fgets(line, sizeof line, stdin)) break;
-        line[strcspn(line, "\r\n")] = 0;
-        if (!*line) continue;
-        snprintf(prompt, sizeof prompt, "%s%s", line, suffix);
-        bv_error *error = write_texts(g, prompt);
-        clear_samples(g);
-        /* What one line did wrong is no reason to end. */
-        if (bv_error_code(error) != BV_CODE_INPUT) BV_TRY(error);
-        if (error) bv_cli_say("%s\n", bv_error_text(error));
-        bv_error_free(&error);
-        if (!isatty(STDOUT_FILENO)) BV_TRY(bv_cli_print("\n", 1));
+        if (error || !read_line(&line)) break;
+        if (!line.size) continue;
+        bv_buffer_text(&line, bv_flags_string(g->flags, "suffix"));
+        error = bv_buffer_error(&line);
+        if (!error) error = answer(g, line.data);
     }
+    if (!error) error = bv_buffer_error(&line);
+    bv_buffer_free(&line);
+    if (error) return error;
     if (terminal) bv_cli_say("\n");
     return *g->signal ? bv_fail_interrupted(*g->signal, "interrupted") : BV_OK;
 }
@@ -369,6 +389,12 @@ static bv_status generate(generation *g) {
     const char *const *stop = bv_flags_list(flags, "stop", &stops);
     for (size_t i = 0; i < stops; i++)
         if (!*stop[i]) return bv_fail(BV_CODE_USAGE, "--stop needs a text that is not empty");
+    const bool asks = bv_flags_bool(flags, "interactive");
+    if (asks && bv_flags_given(flags, "prompt"))
+        return bv_fail(BV_CODE_USAGE, "--interactive and --prompt exclude each other");
+    if (!asks && bv_flags_given(flags, "suffix"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--suffix needs lines to come after"),
+                      "--interactive");
     g->samples = bv_calloc(g->n, sizeof *g->samples);
     g->live = bv_calloc(g->n, sizeof *g->live);
     g->next = bv_calloc(g->n, sizeof *g->next);
@@ -378,7 +404,7 @@ static bv_status generate(generation *g) {
                                g->use.kernels, g->use.pool, &g->model));
     BV_TRY(create_engine(g));
     g->signal = bv_interrupt_catch();
-    if (bv_flags_bool(flags, "interactive")) return converse(g);
+    if (asks) return converse(g);
     return write_texts(g, bv_flags_string(flags, "prompt"));
 }
 

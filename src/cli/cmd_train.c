@@ -218,7 +218,7 @@ static bv_status continue_run(training *t) {
     BV_TRY(compare_flags(t, done));
     BV_TRY(compare_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
-    BV_TRY(check_room(t));
+    if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
     BV_TRY(bv_dataset_open(t->config.data, &t->data));
     BV_TRY(verify_data(t));
     if (t->config.settings.steps != steps) return bv_run_folder_save(t->out, &t->config);

@@ -95,13 +95,15 @@ BV_INLINE vreal v_dot_bf16(vreal c, vpair a, vpair b) {
 }
 #endif
 
-/* Steps between two looks at the end of a chain. With 16 registers a step is twenty instructions,
- * and counting would be eight more, which a busy neighbour on the core's other thread makes dear.
- */
+/* Steps between two looks at the end of a chain of reals, and of pairs. With 16 registers a step is
+ * twenty instructions, and counting and fetching would be ten more, which a busy neighbour on the
+ * core's other thread makes dear. */
 #if defined(BV_LEVEL_AVX2)
-#define CHAIN_DEPTH 4
+#define REAL_DEPTH 8
+#define PAIR_DEPTH 4
 #else
-#define CHAIN_DEPTH 1
+#define REAL_DEPTH 1
+#define PAIR_DEPTH 1
 #endif
 
 #if defined(BV_LEVEL_AVX2)
@@ -144,17 +146,31 @@ BV_INLINE void v_add_products(vreal sums[3], const void *x, const void *y, const
               [low] "x"(half[0]), [high] "x"(half[1]));
 }
 
-/* sums[r] += x half for row r of A; three lie `row` bytes apart from low on, the others from high.
- * (If gcc saw where these come from, it would hold each sum of a step and a row in a register of
- * its own.) */
-BV_INLINE void v_add_rows(vreal *sums, const char *low, const char *high, size_t row,
-                          const __m256 half[2], int rows) {
+/* sums[r] += x half for row r of A, whose element is at a[r] + at. */
+BV_INLINE void v_add_rows(vreal *sums, const char *const *a, size_t at, const __m256 half[2],
+                          int rows) {
     int r = 0;
-    if (!__builtin_constant_p(row)) __asm__("" : "+r"(low), "+r"(high));
-    if (rows >= 3) v_add_products(sums, low, low + row, low + 2 * row, half), r = 3;
-    if (rows == 6) v_add_products(sums + 3, high, high + row, high + 2 * row, half), r = 6;
-    _Pragma("GCC unroll 6") for (; r < rows; r++)
-        v_add_product(&sums[r], (r < 3 ? low : high) + (size_t)(r % 3) * row, half);
+    _Pragma("GCC unroll 2") for (; r + 3 <= rows; r += 3)
+        v_add_products(sums + r, a[r] + at, a[r + 1] + at, a[r + 2] + at, half);
+    _Pragma("GCC unroll 2") for (; r < rows; r++) v_add_product(&sums[r], a[r] + at, half);
+}
+
+/* A register for the address of each row: if gcc saw how far apart they are, it would make some of
+ * them anew for each step. */
+BV_INLINE void hold_rows(const char **a, int rows) {
+    _Pragma("GCC unroll 6") for (int r = 0; r < rows; r++) __asm__("" : "+r"(a[r]));
+}
+
+/* Sixteen bf16 as reals: elements 0-3 and 8-11, then 4-7 and 12-15. Written out so that each of the
+ * two reads memory itself: one instruction less than a load for both. */
+BV_INLINE void v_widen(const uint16_t *x, __m256 out[2]) {
+    const __m256i zero = _mm256_setzero_si256();
+    __asm__("vpunpcklwd %1, %2, %0"
+            : "=x"(out[0])
+            : "m"(*(const __m256i *)(const void *)x), "x"(zero));
+    __asm__("vpunpckhwd %1, %2, %0"
+            : "=x"(out[1])
+            : "m"(*(const __m256i *)(const void *)x), "x"(zero));
 }
 
 /* The odd and the even elements of 16 words, as reals. */

@@ -191,7 +191,6 @@ static void locate_rows(const place *p, bv_matmul_block *block) {
         block->a = (const char *)args->a + (p->row * args->lda + p->k) * size;
         block->a_row = args->lda * size;
         block->a_step = word;
-        block->a_tile = kernels->rows * block->a_row;
     }
 }
 

@@ -58,11 +58,12 @@ void bv_matmul_run(const struct bv_kernels *kernels, bv_pool *pool, const bv_mat
  * or column: a real, at bf16 32 bits. */
 typedef struct bv_matmul_block {
     size_t m, n, k;
-    const void *a;                /* the first word of row 0 */
-    size_t a_row, a_step, a_tile; /* bytes to the next row of a tile, step, tile of `rows` rows */
-    bool a_padded;                /* bf16: an odd k is followed by a zero (packed rows) */
-    const void *panel;            /* [steps, width] words */
-    const void *start;            /* [m, start_stride] real: what C begins with; NULL: zeros */
+    const void *a;        /* the first word of row 0 */
+    size_t a_row, a_step; /* bytes to the next row of a tile, and to the next step */
+    size_t a_tile;     /* bytes from tile to tile of packed rows; 0: tiles are rows of A in place */
+    bool a_padded;     /* bf16: an odd k is followed by a zero (packed rows) */
+    const void *panel; /* [steps, width] words */
+    const void *start; /* [m, start_stride] real: what C begins with; NULL: zeros */
     size_t start_stride;
     void *out; /* [m, out_stride] of out_type */
     size_t out_stride;
@@ -75,7 +76,8 @@ typedef struct bv_matmul_block {
 typedef struct bv_matmul_kernels {
     size_t rows, cols; /* of a tile */
     /* A level without an instruction for pairs may split them: block_bf16 then takes packed rows
-     * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals. */
+     * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals; 16 words
+     * of a panel are 16 odd elements and 16 even ones, in an order of the level's own. */
     bool splits_pairs;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);

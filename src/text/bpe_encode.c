@@ -7,15 +7,14 @@
 #include "text/word.h"
 
 #define BATCH 128                         /* pieces between looking up and asking for memory */
-#define BUCKETS ((size_t)1 << 16)         /* of two slots, a cache line */
+#define BUCKETS ((size_t)1 << 14)         /* of the cache: of two slots, a cache line */
 #define RING ((uint64_t)1 << 17)          /* words */
-#define KEY_BYTES BV_PIECE_KEY_BYTES      /* of a piece that stands in its key */
 #define CACHED_BYTES 255                  /* of a piece in the ring */
 #define INLINE_TOKENS 3                   /* in a slot; more stand in the ring */
 #define WORTH_A_CACHE ((uint64_t)1 << 12) /* bytes of text so far; a prompt goes without */
 
-/* A piece of up to 15 bytes is its own key: its bytes, zeros, its length. A longer one has a hash
- * and 0xff there, and its bytes in the ring, before its tokens. A key of zeros is an empty slot. */
+/* A piece that is longer than BV_PIECE_BYTES has a hash and 0xff for its key, and its bytes in the
+ * ring, before its tokens. A key of zeros is an empty slot. */
 typedef bv_piece_key key;
 
 /* The tokens, or where they stand in the ring: the low and the high half of a number. */
@@ -26,7 +25,7 @@ typedef struct slot {
 
 typedef struct probe {
     key key;
-    slot *bucket;
+    const bv_piece_slot *bucket; /* NULL for a piece that is too long for the table */
 } probe;
 
 /* The ring has the last RING words of all that was ever written to it. */
@@ -34,11 +33,11 @@ struct bv_bpe_encoder {
     const bv_tokenizer *tokenizer;
     bv_splitter *splitter;
     bv_merger *merger;
+    bv_piece_table *table, *own; /* the same, or a shared one and NULL */
     slot *slots;
     uint32_t *ring;
     uint64_t written;
-    uint64_t encoded;         /* bytes of text */
-    bv_shared_pieces *shared; /* of several encoders, or NULL */
+    uint64_t encoded; /* bytes of text */
 };
 
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out) {
@@ -55,14 +54,16 @@ void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder) {
     if (!*encoder) return;
     bv_splitter_destroy(&(*encoder)->splitter);
     bv_merger_destroy(&(*encoder)->merger);
+    bv_piece_table_destroy(&(*encoder)->own);
     bv_free_aligned((*encoder)->slots);
     bv_free((*encoder)->ring);
     bv_free(*encoder);
     *encoder = NULL;
 }
 
-void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_shared_pieces *pieces) {
-    encoder->shared = pieces;
+void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_piece_table *table) {
+    bv_piece_table_destroy(&encoder->own);
+    encoder->table = table;
 }
 
 /* ---- keys ---- */
@@ -71,7 +72,7 @@ static inline key short_key(const unsigned char *piece, size_t size, size_t read
 #define BELOW(bytes) ((bytes) >= 8 ? ~(uint64_t)0 : ((uint64_t)1 << 8 * ((bytes)&7)) - 1)
 #define MASK(n)                                                                                    \
     { BELOW(n), (n) > 8 ? BELOW((n)-8) : 0 }
-    static const uint64_t masks[KEY_BYTES + 1][2] = {
+    static const uint64_t masks[BV_PIECE_BYTES + 1][2] = {
         MASK(0), MASK(1), MASK(2),  MASK(3),  MASK(4),  MASK(5),  MASK(6),  MASK(7),
         MASK(8), MASK(9), MASK(10), MASK(11), MASK(12), MASK(13), MASK(14), MASK(15)};
     unsigned char copy[16] = {0};
@@ -91,10 +92,6 @@ static key long_key(const unsigned char *piece, size_t size) {
     return (key){h ^ h >> 29, 0xff00000000000000u | size};
 }
 
-static inline size_t bucket_of(key k) {
-    return (size_t)bv_piece_key_hash(k) & (BUCKETS - 1);
-}
-
 /* ---- the cache ---- */
 
 static bool open_cache(bv_bpe_encoder *e) {
@@ -103,8 +100,12 @@ static bool open_cache(bv_bpe_encoder *e) {
     return e->slots && e->ring;
 }
 
+static slot *bucket_of(const bv_bpe_encoder *e, key k) {
+    return e->slots + 2 * (bv_piece_hash(k) >> 32 & (BUCKETS - 1)); /* not the table's bits */
+}
+
 static size_t words_of_bytes(size_t size) {
-    return size > KEY_BYTES ? (size + 3) / 4 : 0;
+    return size > BV_PIECE_BYTES ? (size + 3) / 4 : 0;
 }
 
 /* Where the tokens stand that do not fit into the slot; NULL when the ring has lost them, or when
@@ -114,14 +115,14 @@ static const uint32_t *in_ring(const bv_bpe_encoder *e, const slot *s, const uns
     const uint64_t at = s->tokens[0] | (uint64_t)s->tokens[1] << 32;
     if (e->written - at > RING) return NULL;
     const uint32_t *words = e->ring + at % RING;
-    if (size > KEY_BYTES && memcmp(words, piece, size)) return NULL;
+    if (size > BV_PIECE_BYTES && memcmp(words, piece, size)) return NULL;
     return words + words_of_bytes(size);
 }
 
 static void keep(bv_bpe_encoder *e, slot *s, key k, const unsigned char *piece, size_t size,
                  const uint32_t *tokens, size_t count) {
     *s = (slot){.key = k, .count = (uint32_t)count};
-    if (size <= KEY_BYTES && count <= INLINE_TOKENS) {
+    if (size <= BV_PIECE_BYTES && count <= INLINE_TOKENS) {
         memcpy(s->tokens, tokens, count * sizeof *tokens);
         return;
     }
@@ -149,25 +150,15 @@ static bool merge(bv_bpe_encoder *e, const unsigned char *piece, size_t size, ui
     return true;
 }
 
-/* A piece that this encoder does not know, from another one's merges or by its own. */
-static bool learn(bv_bpe_encoder *e, key k, const unsigned char *piece, size_t size,
-                  uint32_t *tokens, size_t *count) {
-    const bool shared = e->shared && size <= KEY_BYTES;
-    if (shared && (*count = bv_shared_pieces_get(e->shared, k, tokens)) > 0) return true;
-    if (!merge(e, piece, size, tokens, count)) return false;
-    if (shared && *count <= BV_SHARED_TOKENS_MAX)
-        bv_shared_pieces_put(e->shared, k, tokens, *count);
-    return true;
-}
-
+/* A piece that does not stand in the table. */
 static bool take(bv_bpe_encoder *e, const probe *p, const unsigned char *piece, size_t size,
                  uint32_t *tokens, size_t *count) {
-    slot *s = p->bucket;
-    if (!s) return merge(e, piece, size, tokens, count);
+    if (!e->slots || size > CACHED_BYTES) return merge(e, piece, size, tokens, count);
+    slot *s = bucket_of(e, p->key);
     const uint32_t *found = NULL;
     for (int i = 0; i < 2 && !found; i++) {
         if (s[i].key.low != p->key.low || s[i].key.high != p->key.high) continue;
-        const bool inside = s[i].count <= INLINE_TOKENS && size <= KEY_BYTES;
+        const bool inside = s[i].count <= INLINE_TOKENS && size <= BV_PIECE_BYTES;
         found = inside ? s[i].tokens : in_ring(e, &s[i], piece, size);
         *count = s[i].count;
         if (found) memcpy(tokens, found, *count * sizeof *tokens);
@@ -178,8 +169,10 @@ static bool take(bv_bpe_encoder *e, const probe *p, const unsigned char *piece, 
         }
     }
     if (found) return true;
-    if (!learn(e, p->key, piece, size, tokens, count)) return false;
-    keep(e, &s[s[0].key.high != 0], p->key, piece, size, tokens, *count);
+    if (!merge(e, piece, size, tokens, count)) return false;
+    if (!p->bucket || *count > BV_PIECE_TOKENS ||
+        !bv_piece_table_put(e->table, p->key, tokens, *count))
+        keep(e, &s[s[0].key.high != 0], p->key, piece, size, tokens, *count);
     return true;
 }
 
@@ -191,10 +184,28 @@ static void ask(bv_bpe_encoder *e, const unsigned char *text, size_t size, size_
         probe *p = &probes[i];
         p->bucket = NULL;
         if (!e->slots || n > CACHED_BYTES) continue;
-        p->key = n <= KEY_BYTES ? short_key(text + at, n, size - at) : long_key(text + at, n);
-        p->bucket = e->slots + 2 * bucket_of(p->key);
-        __builtin_prefetch(p->bucket, 1);
+        if (n <= BV_PIECE_BYTES) {
+            p->key = short_key(text + at, n, size - at);
+            p->bucket = bv_piece_bucket(e->table, p->key);
+            __builtin_prefetch(p->bucket);
+        } else {
+            p->key = long_key(text + at, n);
+            __builtin_prefetch(bucket_of(e, p->key), 1);
+        }
     }
+}
+
+/* A table first: who has a cache has both. */
+static bool get_ready(bv_bpe_encoder *e, size_t size) {
+    e->encoded += size;
+    if (e->own) bv_piece_table_renew(e->own);
+    if (e->encoded < WORTH_A_CACHE) return true;
+    if (!e->table) {
+        bv_error *error = bv_piece_table_create(&e->own);
+        bv_error_free(&error);
+        e->table = e->own;
+    }
+    return e->table && open_cache(e);
 }
 
 bv_status bv_bpe_encode(bv_bpe_encoder *e, const void *text, size_t size, uint32_t *tokens,
@@ -203,16 +214,14 @@ bv_status bv_bpe_encode(bv_bpe_encoder *e, const void *text, size_t size, uint32
     size_t ends[BATCH], at = 0, n;
     probe probes[BATCH];
     *count = 0;
-    e->encoded += size;
-    if (e->encoded >= WORTH_A_CACHE && !open_cache(e)) return bv_fail_memory("an encoder");
+    if (!get_ready(e, size)) return bv_fail_memory("an encoder");
     bv_splitter_text(e->splitter, text, size);
     while ((n = bv_splitter_ends(e->splitter, ends, BATCH))) {
         ask(e, bytes, size, at, ends, n, probes);
         for (size_t i = 0; i < n; at = ends[i++]) {
             const probe *p = &probes[i];
-            const slot *s = p->bucket;
-            if (s && s->key.low == p->key.low && s->key.high == p->key.high &&
-                s->count <= INLINE_TOKENS && ends[i] - at <= KEY_BYTES) {
+            const bv_piece_slot *s = p->bucket;
+            if (s && (bv_piece_is(s, p->key) || bv_piece_is(++s, p->key))) {
                 memcpy(tokens + *count, s->tokens, sizeof s->tokens);
                 *count += s->count;
                 continue;

@@ -1,18 +1,19 @@
 /*
- * Byte-pair encoding of texts. The tokens of the pieces met before stand in a cache of constant
- * size: most pieces of a text are words that came often. What is cached changes the time only.
+ * Byte-pair encoding of texts. The tokens of the pieces met before stand in a table
+ * (piece_table.h), and what does not fit there in a cache of constant size: most pieces of a text
+ * are words that came often. What is known changes the time only.
  */
 #ifndef BV_TEXT_BPE_ENCODE_H
 #define BV_TEXT_BPE_ENCODE_H
 
-#include "text/shared_pieces.h"
+#include "text/piece_table.h"
 #include "text/tokenizer.h"
 
 typedef struct bv_bpe_encoder bv_bpe_encoder; /* of one thread */
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out);
 void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder);
-/* Borrowed, of encoders of one tokenizer; NULL for none. */
-void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_shared_pieces *pieces);
+/* Instead of a table of its own: borrowed, of encoders of the same tokenizer. */
+void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_piece_table *table);
 
 /* Tokens of a text: room for size + BV_ENCODE_SLACK of them. */
 bv_status bv_bpe_encode(bv_bpe_encoder *encoder, const void *text, size_t size, uint32_t *tokens,

@@ -5,7 +5,7 @@
 #include "text/tokenizer_struct.h"
 
 #define PART_BYTES ((size_t)32 << 10)
-#define WORTH_SHARING ((size_t)1 << 20) /* bytes of text at once */
+#define WORTH_SHARING (2 * PART_BYTES) /* of text at once */
 
 typedef struct part {
     const unsigned char *bytes;
@@ -17,8 +17,8 @@ typedef struct part {
 struct bv_parallel_encoder {
     const bv_tokenizer *tokenizer;
     bv_pool *pool;
-    bv_encoder **encoders;    /* one a thread */
-    bv_shared_pieces *shared; /* NULL: by one thread, or for little text */
+    bv_encoder **encoders;  /* one a thread */
+    bv_piece_table *shared; /* NULL: by one thread, or for little text */
     part *parts;
     size_t part_count, part_capacity;
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
@@ -54,7 +54,7 @@ void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
     for (int i = 0; e->encoders && i < bv_pool_threads(e->pool); i++)
         bv_encoder_destroy(&e->encoders[i]);
     bv_free(e->encoders);
-    bv_shared_pieces_destroy(&e->shared);
+    bv_piece_table_destroy(&e->shared);
     bv_free(e->parts);
     bv_free(e->turns);
     bv_free(e);
@@ -136,8 +136,8 @@ static void take_turns(void *context, int thread, int threads) {
     }
 }
 
-static bv_status share_pieces(bv_parallel_encoder *e) {
-    BV_TRY(bv_shared_pieces_create(&e->shared));
+static bv_status share_table(bv_parallel_encoder *e) {
+    BV_TRY(bv_piece_table_create(&e->shared));
     for (int i = 0; i < bv_pool_threads(e->pool); i++) bv_encoder_share(e->encoders[i], e->shared);
     return BV_OK;
 }
@@ -153,7 +153,8 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
         e->part_count = e->turn_count = 0;
     }
     if (!first && room >= WORTH_SHARING && !e->shared && bv_pool_threads(e->pool) > 1)
-        first = share_pieces(e);
+        first = share_table(e);
+    if (e->shared) bv_piece_table_renew(e->shared);
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
     for (size_t i = 0; i < e->part_count; i++) {

@@ -265,8 +265,8 @@ void bv_encoder_destroy(bv_encoder **encoder) {
     *encoder = NULL;
 }
 
-void bv_encoder_share(bv_encoder *encoder, bv_shared_pieces *pieces) {
-    if (encoder->bpe) bv_bpe_encoder_share(encoder->bpe, pieces);
+void bv_encoder_share(bv_encoder *encoder, bv_piece_table *table) {
+    if (encoder->bpe) bv_bpe_encoder_share(encoder->bpe, table);
 }
 
 static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *text, size_t size,

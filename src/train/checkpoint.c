@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define PATH_SIZE 4096
@@ -118,13 +119,16 @@ static bv_status write_files(const char *run, const char *name,
     return error;
 }
 
-/* Points `latest` at a step: a new link, renamed over the old one. */
+/* Points `latest` at a step: a new link, renamed over the old one. A folder of that name is what a
+ * copy made that followed links. */
 static bv_status point_latest(const char *run, const char *name) {
     char link[PATH_SIZE], fresh[PATH_SIZE];
     BV_TRY(path_of(link, run, "latest", ""));
     BV_TRY(path_of(fresh, run, ".latest", ""));
     if (unlink(fresh) != 0 && errno != ENOENT) return bv_fail_errno("cannot remove %s", fresh);
     if (symlink(name, fresh) != 0) return bv_fail_errno("cannot make the link %s", fresh);
+    struct stat status;
+    if (lstat(link, &status) == 0 && S_ISDIR(status.st_mode)) BV_TRY(bv_dir_remove(link));
     return bv_path_rename(fresh, link);
 }
 
@@ -282,10 +286,27 @@ static bv_status read_all(const char *run, const char *name, const bv_checkpoint
     return BV_OK;
 }
 
+/* Are all its files there? */
+static bool is_whole(const char *run, const char *name) {
+    static const char *const files[] = {"manifest.json", "model.safetensors",
+                                        "optimizer.safetensors"};
+    char path[PATH_SIZE];
+    bool whole = true;
+    for (size_t i = 0; whole && i < 3; i++) {
+        bv_error *error = path_of(path, run, name, files[i]);
+        whole = error || bv_file_exists(path) || bv_path_hidden(path);
+        bv_error_free(&error);
+    }
+    return whole;
+}
+
+/* What is damaged may go; what just now cannot be read may not. */
 static bv_status while_loading(bv_error *error, const char *run, const char *name) {
     if (!error) return BV_OK;
-    return bv_try(bv_while(error, "loading the checkpoint of step %s", name),
-                  "remove %s/checkpoints/%s: the one before it is used then", run, name);
+    const bool damaged = bv_error_code(error) == BV_CODE_INPUT || !is_whole(run, name);
+    error = bv_while(error, "loading the checkpoint of step %s", name);
+    if (!damaged) return error;
+    return bv_try(error, "move %s/checkpoints/%s away: the one before it is used then", run, name);
 }
 
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,

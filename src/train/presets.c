@@ -65,6 +65,10 @@ const char *bv_preset_text(const char *name) {
     return NULL;
 }
 
+size_t bv_preset_vocab(const char *name) {
+    return name && strstr(name, "char") ? 65 : 50257;
+}
+
 const char *const *bv_settings_presets(size_t *count) {
     static const char *names[COUNT];
     for (size_t i = 0; i < COUNT; i++) names[i] = presets[i].name;

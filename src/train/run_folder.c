@@ -222,11 +222,12 @@ static bv_status load_tokenizer(const char *own, const bv_run_config *config, co
     bool same;
     if (!given && !*config->tokenizer_sha256) return bv_tokenizer_load(own, out);
     BV_TRY(know_tokenizer(own, config, hash));
-    BV_TRY(bv_tokenizer_load_known(given ? given : own, hash, out, &same));
-    if (same) return BV_OK;
-    bv_error *error =
-        bv_fail(BV_CODE_USAGE, "%s is not the tokenizer that the model was trained with",
-                given ? given : own);
+    bv_error *error = bv_tokenizer_load_known(given ? given : own, hash, out, &same);
+    if (error && !given && !bv_file_exists(own))
+        return bv_try(error, "cp %s/tokenizer.json %s", config->data, own);
+    if (error || same) return error;
+    error = bv_fail(BV_CODE_USAGE, "%s is not the tokenizer that the model was trained with",
+                    given ? given : own);
     if (given) return bv_try(error, "without --tokenizer: the run has its own");
     return bv_try(error, "cp %s/tokenizer.json %s", config->data, own);
 }

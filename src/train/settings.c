@@ -191,6 +191,7 @@ static size_t line_of(const char *text, const char *key) {
 
 static bv_status set_json(bv_settings *settings, const char *key, const json_t *value) {
     char text[64];
+    if (!find(key)) return unknown(key);
     if (json_is_string(value)) return bv_settings_set(settings, key, json_string_value(value));
     if (json_is_boolean(value))
         return bv_settings_set(settings, key, json_is_true(value) ? "true" : "false");

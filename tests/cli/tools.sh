@@ -70,6 +70,8 @@ json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.w
 json 'j["parameter_count"] > 174e9 and j["train_flops_per_token"] > 1e12' \
     beaver explain gpt3-175b --json
 expect 0 "[8192, 2048]" beaver explain gpt3-xl
+expect 0 "[65, 128]" beaver explain nanogpt-char-cpu # as many as its text has characters
+expect 0 "[65, 128]" beaver explain --preset nanogpt-char-cpu
 echo '{"layers": 3, "width": 48, "heads": 4}' >"$folder/c.json"
 json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 70' \
     beaver explain "$folder/c.json" --vocab 70 --json

@@ -147,6 +147,19 @@ if [ "$(id -u)" = 0 ] && [ -z "${BEAVER_EMULATOR:-}" ] && nobody test -x "$BEAVE
 fi
 [ -e y ] && fail "damaged data left a run"
 
+# What cannot be read just now is nothing to throw away; what is lost is told where it is.
+cp -r run unreadable
+chmod -R a+rX "$folder"
+chmod 600 unreadable/checkpoints/20/model.safetensors
+if [ "$(id -u)" = 0 ] && [ -z "${BEAVER_EMULATOR:-}" ] && nobody test -x "$BEAVER"; then
+    expect 1 "Permission denied" nobody "$BEAVER" generate unreadable --prompt x
+    grep -q "away" err && fail "advice to remove a checkpoint that is whole"
+fi
+rm unreadable/checkpoints/20/model.safetensors
+expect 1 "move unreadable/checkpoints/20 away" beaver generate unreadable --prompt x
+rm unreadable/tokenizer.json
+expect 1 "/data/tokenizer.json unreadable/tokenizer.json" beaver generate unreadable --prompt x
+
 # ---- what a model says ----
 expect 0 "the old" beaver generate run --prompt "the old" --tokens 5
 one=$(beaver generate run --prompt "the old" --tokens 9 --seed 4 --threads 1)
@@ -183,6 +196,14 @@ expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
 printf 'the\nold\n' >lines
 beaver generate run --interactive --tokens 3 <lines >out 2>err || fail "--interactive"
 [ "$(wc -l <out)" -ge 2 ] || fail "--interactive answered fewer than two lines"
+{ tr '\n' ' ' <text.txt && echo && echo the; } >lines # the first is too long for the model
+beaver generate run --interactive --tokens 3 --json --suffix ' old' <lines >out 2>err ||
+    fail "--interactive --json"
+[ "$(wc -l <out)" = 1 ] || fail "--interactive --json: not one line a text: $(cat out)"
+[ "$(grep -c "do not fit" err)" = 1 ] || fail "--interactive: a long line is not one prompt"
+grep -q '"prompt": "the old"' out || fail "--interactive: no suffix"
+expect 2 "exclude each other" beaver generate run --interactive --prompt x
+expect 2 "try: --interactive" beaver generate run --suffix x
 
 # ---- traces ----
 expect 0 "trace " beaver train --data chars --out tr "${tiny[@]}" --steps 3 --trace tr.json

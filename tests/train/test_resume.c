@@ -210,7 +210,7 @@ static void test_damage_is_found(void **state) {
     assert_ok(bv_file_write(path, bytes.data, bytes.size));
     assert_fails(bv_train(&t.options), BV_CODE_INPUT, "damaged");
     assert_ok(bv_file_write(path, bytes.data, bytes.size / 3));
-    assert_fails(bv_train(&t.options), BV_CODE_INPUT, "remove");
+    assert_fails(bv_train(&t.options), BV_CODE_INPUT, "/checkpoints/8 away");
     /* The remedy helps: the one before it is used. */
     snprintf(path, sizeof path, "%s/checkpoints/8", t.run);
     assert_ok(bv_dir_remove(path));
@@ -219,6 +219,25 @@ static void test_damage_is_found(void **state) {
     assert_int_equal(step, 4);
     assert_ok(bv_train(&t.options));
     bv_buffer_free(&bytes);
+    tiny_end(&t);
+}
+
+/* A copy of a run that followed links has a folder in place of the link. */
+static void test_latest_is_a_folder(void **state) {
+    (void)state;
+    tiny_run t;
+    char link[400];
+    int64_t step;
+    tiny_begin(&t, "steps=2 checkpoint_every=1 schedule=constant", 0, 1);
+    assert_ok(bv_train(&t.options));
+    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
+    assert_int_equal(unlink(link), 0);
+    snprintf(link, sizeof link, "%s/checkpoints/latest/inner", t.run);
+    assert_ok(bv_dir_make(link));
+    t.config.settings.steps = 3;
+    assert_ok(bv_train(&t.options));
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, 3);
     tiny_end(&t);
 }
 
@@ -276,6 +295,7 @@ int main(void) {
         cmocka_unit_test(test_metrics_are_cut),
         cmocka_unit_test(test_interrupted_at_any_moment),
         cmocka_unit_test(test_damage_is_found),
+        cmocka_unit_test(test_latest_is_a_folder),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
         cmocka_unit_test(test_two_make_one_run),
     };

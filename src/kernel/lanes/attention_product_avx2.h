@@ -28,28 +28,32 @@
 
 /* ---- reals ---- */
 
-BV_INLINE void real_step(const tile_product *t, const char *low, const char *high, const real *b,
-                         vreal acc[6], int rows) {
+BV_INLINE void real_step(const char *const *a, size_t at, const real *b, vreal acc[6], int rows) {
     const __m256 columns[2] = {_mm256_loadu_ps(b), _mm256_loadu_ps(b + 8)};
-    v_add_rows(acc, low, high, t->a_row, columns, rows);
+    v_add_rows(acc, a, at, columns, rows);
 }
 
 /* `step` is a constant where this is used. */
 BV_INLINE void real_chain(const tile_product *t, size_t i, size_t j, vreal acc[6], int rows,
                           size_t step) {
-    const char *low = (const char *)t->a + i * t->a_row, *high = low + 3 * t->a_row;
+    const char *a[6];
+    UNROLL for (int r = 0; r < rows; r++) a[r] = (const char *)t->a + (i + (size_t)r) * t->a_row;
     const real *b = (const real *)t->b + j;
     const size_t b_row = t->b_row;
     size_t left = t->k;
-    for (; left >= CHAIN_DEPTH;
-         left -= CHAIN_DEPTH, low += CHAIN_DEPTH * step, high += CHAIN_DEPTH * step) {
-        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++, b += b_row) {
+    for (; left >= REAL_DEPTH; left -= REAL_DEPTH) {
+        hold_rows(a, rows);
+        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++, b += b_row) {
             if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(real));
-            real_step(t, low + d * step, high + d * step, b, acc, rows);
+            real_step(a, d * step, b, acc, rows);
         }
+        UNROLL for (int r = 0; r < rows; r++) a[r] += REAL_DEPTH * step;
     }
-    for (; left > 0; left--, low += step, high += step, b += b_row)
-        real_step(t, low, high, b, acc, rows);
+    for (; left > 0; left--, b += b_row) {
+        hold_rows(a, rows);
+        real_step(a, 0, b, acc, rows);
+        UNROLL for (int r = 0; r < rows; r++) a[r] += step;
+    }
 }
 
 BV_INLINE void real_block(const tile_product *t, size_t i, size_t j, int rows) {
@@ -137,33 +141,38 @@ static void split(const tile_product *t, size_t first, split_rows *out) {
             split_words(a + 4 * r, out->planes[0] + k * SPLIT_ROWS + r);
 }
 
-BV_INLINE void split_step(const float *low, const float *high, size_t row, const uint32_t *b,
-                          vreal acc[6], int rows) {
-    const char *odd[2] = {(const char *)low, (const char *)high};
-    const size_t plane = SPLIT_PLANE * sizeof(float);
+/* at: in elements. */
+BV_INLINE void split_step(const char *const *a, size_t at, const uint32_t *b, vreal acc[6],
+                          int rows) {
     __m256 half[2];
     odd_halves(b, half);
-    v_add_rows(acc, odd[0], odd[1], row * sizeof(float), half, rows);
+    v_add_rows(acc, a, at * sizeof(float), half, rows);
     even_halves(b, half);
-    v_add_rows(acc, odd[0] + plane, odd[1] + plane, row * sizeof(float), half, rows);
+    v_add_rows(acc, a, (SPLIT_PLANE + at) * sizeof(float), half, rows);
 }
 
 /* `step` is a constant where this is used. */
 BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i, size_t j,
                            vreal acc[6], int rows, size_t step) {
-    const size_t row = s->row, b_row = t->b_row;
-    const float *low = s->planes[0] + i * row, *high = low + 3 * row;
+    const size_t b_row = t->b_row;
+    const char *a[6];
+    UNROLL for (int r = 0; r < rows; r++) a[r] =
+        (const char *)(s->planes[0] + (i + (size_t)r) * s->row);
     const uint32_t *b = (const uint32_t *)t->b + j;
     size_t left = t->k;
-    for (; left >= CHAIN_DEPTH;
-         left -= CHAIN_DEPTH, low += CHAIN_DEPTH * step, high += CHAIN_DEPTH * step) {
-        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++, b += b_row) {
+    for (; left >= PAIR_DEPTH; left -= PAIR_DEPTH) {
+        hold_rows(a, rows);
+        UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++, b += b_row) {
             if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(uint32_t));
-            split_step(low + d * step, high + d * step, row, b, acc, rows);
+            split_step(a, d * step, b, acc, rows);
         }
+        UNROLL for (int r = 0; r < rows; r++) a[r] += PAIR_DEPTH * step * sizeof(float);
     }
-    for (; left > 0; left--, low += step, high += step, b += b_row)
-        split_step(low, high, row, b, acc, rows);
+    for (; left > 0; left--, b += b_row) {
+        hold_rows(a, rows);
+        split_step(a, 0, b, acc, rows);
+        UNROLL for (int r = 0; r < rows; r++) a[r] += step * sizeof(float);
+    }
 }
 
 BV_INLINE void split_block(const tile_product *t, const split_rows *s, real *c, size_t i, size_t j,

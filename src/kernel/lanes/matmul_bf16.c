@@ -10,31 +10,34 @@
 
 #if defined(BV_LEVEL_AVX2)
 /* Under a control register that flushes, plain multiply-adds are a step: of all odd elements first,
- * then of the even ones, since registers are few. Rows come as reals (splits_pairs), so that only
- * the panel has to be taken apart. */
+ * then of the even ones, since registers are few. Rows come as reals (splits_pairs); a step of the
+ * panel is 16 odd elements, then 16 even ones, in the order in which v_widen takes them. */
 #define PAIR_STEP (2 * ROWS * sizeof(float))
 
-BV_INLINE void pair_step(const char *a, const uint32_t *b, vreal acc[ROWS][VECS], int rows) {
-    const size_t word = sizeof(float), plane = ROWS * word;
+BV_INLINE void pair_step(const char *a, const uint16_t *b, vreal acc[ROWS][VECS], int rows) {
+    const char *odd[ROWS], *even[ROWS];
     __m256 half[2];
-    odd_halves(b, half);
-    v_add_rows(acc[0], a, a + HALF * word, word, half, rows);
-    even_halves(b, half);
-    v_add_rows(acc[0], a + plane, a + plane + HALF * word, word, half, rows);
+    UNROLL for (int i = 0; i < rows; i++) {
+        odd[i] = a + (size_t)i * sizeof(float);
+        even[i] = odd[i] + ROWS * sizeof(float);
+    }
+    v_widen(b, half);
+    v_add_rows(acc[0], odd, 0, half, rows);
+    v_widen(b + BV_LANES, half);
+    v_add_rows(acc[0], even, 0, half, rows);
 }
 
-BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
-                           int rows) {
-    const char *a = tile_rows(t, row);
-    const uint32_t *b = t->panel;
+BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *a, fetch next,
+                           vreal acc[ROWS][VECS], int rows) {
+    const uint16_t *b = t->panel;
     size_t left = (t->k + 1) / 2;
-    for (; left >= CHAIN_DEPTH;
-         left -= CHAIN_DEPTH, a += CHAIN_DEPTH * PAIR_STEP, b += CHAIN_DEPTH * BV_LANES) {
-        UNROLL for (size_t d = 0; d < CHAIN_DEPTH; d++)
-            pair_step(a + d * PAIR_STEP, b + d * BV_LANES, acc, rows);
-        fetch_steps(&next, CHAIN_DEPTH);
+    for (; left >= PAIR_DEPTH;
+         left -= PAIR_DEPTH, a += PAIR_DEPTH * PAIR_STEP, b += PAIR_DEPTH * 2 * BV_LANES) {
+        UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++)
+            pair_step(a + d * PAIR_STEP, b + d * 2 * BV_LANES, acc, rows);
+        fetch_steps(&next, PAIR_DEPTH);
     }
-    for (; left > 0; left--, a += PAIR_STEP, b += BV_LANES) pair_step(a, b, acc, rows);
+    for (; left > 0; left--, a += PAIR_STEP, b += 2 * BV_LANES) pair_step(a, b, acc, rows);
 }
 #else
 BV_INLINE uint32_t word_at(const char *a) {
@@ -54,11 +57,11 @@ BV_INLINE void pair_step(const char *const a[2], size_t a_row, const uint32_t *b
     }
 }
 
-BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vreal acc[ROWS][VECS],
-                           int rows, int vecs) {
+BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *first, fetch next,
+                           vreal acc[ROWS][VECS], int rows, int vecs) {
     const size_t whole = t->a_padded ? (t->k + 1) / 2 : t->k / 2;
     const size_t a_row = t->a_row, a_step = t->a_step;
-    const char *a[2] = {tile_rows(t, row), tile_rows(t, row) + HALF * a_row};
+    const char *a[2] = {first, first + HALF * a_row};
     const uint32_t *b = t->panel;
     for (size_t step = 0; step < whole; step++) {
         pair_step(a, a_row, b, acc, rows, vecs);
@@ -88,51 +91,55 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, size_t row, fetch next, vre
  * under a flushing control register, out of line so that nothing moves into or out of it. */
 typedef real pair_tile[ROWS][BV_LANES];
 
-BV_INLINE void flushed_chain(const bv_matmul_block *t, size_t row, fetch next, pair_tile tile,
+BV_INLINE void flushed_chain(const bv_matmul_block *t, const char *a, fetch next, pair_tile tile,
                              int rows) {
     vreal acc[ROWS][VECS];
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
-    chain_pairs(t, row, next, acc, rows);
+    chain_pairs(t, a, next, acc, rows);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
 }
 
-BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs,
-                          void (*chain)(const bv_matmul_block *, size_t, fetch, pair_tile)) {
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, fetch next, int rows,
+                          int vecs,
+                          void (*chain)(const bv_matmul_block *, const char *, fetch, pair_tile)) {
     vreal acc[ROWS][VECS];
     pair_tile tile;
     tile_start(t, row, acc, rows, vecs);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
     const unsigned saved = flushing_begin();
-    chain(t, row, next, tile);
+    chain(t, a, next, tile);
     flushing_end(saved);
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
     tile_finish(t, row, acc, rows, vecs);
 }
 
 #define PAIRS(rows, vecs)                                                                          \
-    static __attribute__((noinline)) void chain_##rows(const bv_matmul_block *t, size_t row,       \
+    static __attribute__((noinline)) void chain_##rows(const bv_matmul_block *t, const char *a,    \
                                                        fetch next, pair_tile tile) {               \
-        flushed_chain(t, row, next, tile, rows);                                                   \
+        flushed_chain(t, a, next, tile, rows);                                                     \
     }                                                                                              \
-    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
-        tile_pairs(t, row, next, rows, vecs, chain_##rows);                                        \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, const char *a,         \
+                                      fetch next) {                                                \
+        tile_pairs(t, row, a, next, rows, vecs, chain_##rows);                                     \
     }
 
 #else
 
-BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, fetch next, int rows, int vecs) {
+BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, fetch next, int rows,
+                          int vecs) {
     vreal acc[ROWS][VECS];
     tile_start(t, row, acc, rows, vecs);
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
         acc[i][j] = v_flush(acc[i][j]);
     }
-    chain_pairs(t, row, next, acc, rows, vecs);
+    chain_pairs(t, a, next, acc, rows, vecs);
     tile_finish(t, row, acc, rows, vecs);
 }
 
 #define PAIRS(rows, vecs)                                                                          \
-    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, fetch next) {          \
-        tile_pairs(t, row, next, rows, vecs);                                                      \
+    static void pairs_##rows##_##vecs(const bv_matmul_block *t, size_t row, const char *a,         \
+                                      fetch next) {                                                \
+        tile_pairs(t, row, a, next, rows, vecs);                                                   \
     }
 
 #endif
@@ -148,6 +155,11 @@ void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
 PAIRS(1, 1)
 
 void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
-    for (size_t row = 0; row < block->m; row++) pairs_1_1(block, row, (fetch){block->panel, 0});
+    const char *a = block->a;
+    for (tile_rows r = first_rows(block->m); r.begin < block->m; r = next_rows(r)) {
+        for (size_t i = 0; i < r.count; i++)
+            pairs_1_1(block, r.begin + i, a + i * block->a_row, (fetch){block->panel, 0});
+        a += tile_bytes(block, r.count);
+    }
 }
 #endif

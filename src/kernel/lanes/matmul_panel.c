@@ -43,6 +43,19 @@ BV_INLINE void get_halves(const bv_matmul_source *s, size_t at, size_t n, uint16
     v_store_bf16(halves, get_reals(s, at, n));
 }
 
+/* A step of 16 columns at bf16: words of pairs, or what matmul_bf16.c takes instead. */
+BV_INLINE void put_step(uint32_t *panel, const uint16_t even[BV_LANES],
+                        const uint16_t odd[BV_LANES]) {
+#if defined(BV_LEVEL_AVX2)
+    for (int h = 0; h < 2; h++) {
+        const __m256i x = _mm256_loadu_si256((const void *)(h ? even : odd));
+        _mm256_storeu_si256((__m256i *)(void *)panel + h, _mm256_permute4x64_epi64(x, 0xd8));
+    }
+#else
+    for (int i = 0; i < BV_LANES; i++) panel[i] = even[i] | (uint32_t)odd[i] << 16;
+#endif
+}
+
 BV_INLINE void fetch_source(const bv_matmul_source *s, size_t p, size_t k_end, size_t col) {
     if (p + AHEAD >= k_end) return;
     const size_t at = (p + AHEAD) * s->row_stride + col;
@@ -76,7 +89,7 @@ static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_
             fetch_source(s, p + 1, k_end, col_begin + j);
             get_halves(s, at, left, even);
             if (p + 1 < k_end) get_halves(s, at + s->row_stride, left, odd);
-            for (int i = 0; i < BV_LANES; i++) panel[i] = even[i] | (uint32_t)odd[i] << 16;
+            put_step(panel, even, odd);
         }
 }
 
@@ -152,6 +165,23 @@ static void pack_tall(const bv_matmul_source *source, size_t k_begin, size_t k_e
         }
 }
 
+/* Steps of 16 words, as put_step would have written them. */
+BV_INLINE void order_steps(uint32_t *panel, size_t stride, size_t steps) {
+#if defined(BV_LEVEL_AVX2)
+    const __m256i low = _mm256_set1_epi32(0xffff);
+    for (size_t i = 0; i < steps; i++, panel += stride) {
+        __m256i *const at = (__m256i *)(void *)panel;
+        const __m256i x = _mm256_loadu_si256(at), y = _mm256_loadu_si256(at + 1);
+        _mm256_storeu_si256(
+            at, _mm256_packus_epi32(_mm256_srli_epi32(x, 16), _mm256_srli_epi32(y, 16)));
+        _mm256_storeu_si256(
+            at + 1, _mm256_packus_epi32(_mm256_and_si256(x, low), _mm256_and_si256(y, low)));
+    }
+#else
+    (void)panel, (void)stride, (void)steps;
+#endif
+}
+
 static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                            size_t col_begin, size_t n, uint32_t *panel) {
     const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
@@ -169,6 +199,7 @@ static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_
             uint32_t words[BV_LANES][BV_LANES];
             memcpy(words, halves, sizeof words);
             transpose_words(words, panel + j, width, (left + 1) / 2);
+            order_steps(panel + j, width, (left + 1) / 2);
         }
 }
 
@@ -202,10 +233,12 @@ void BV_NAME(bv_matmul_panel_bf16)(const bv_matmul_source *s, size_t k_begin, si
     }
     uint32_t *out = panel;
     for (size_t p = k_begin; p < k_end; p += 2)
-        for (size_t j = 0; j < width; j++) {
-            const uint32_t even = j < n ? source_half(s, source_at(s, p, col_begin + j)) : 0;
-            const uint32_t odd =
-                j < n && p + 1 < k_end ? source_half(s, source_at(s, p + 1, col_begin + j)) : 0;
-            *out++ = even | odd << 16;
+        for (size_t j = 0; j < width; j += BV_LANES, out += BV_LANES) {
+            uint16_t even[BV_LANES] = {0}, odd[BV_LANES] = {0};
+            for (size_t i = 0; i < BV_LANES && j + i < n; i++) {
+                even[i] = source_half(s, source_at(s, p, col_begin + j + i));
+                if (p + 1 < k_end) odd[i] = source_half(s, source_at(s, p + 1, col_begin + j + i));
+            }
+            put_step(out, even, odd);
         }
 }

@@ -9,12 +9,12 @@ void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void
     for (size_t p = 0; p < k; p++) {
         const real *from = (const real *)a + p * lda;
         char *to = (char *)packed + p * ROWS * sizeof *from;
-        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
-            if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
-            if (m - i >= ROWS)
-                memcpy(to, from + i, ROWS * sizeof *from);
+        for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
+            if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + r.begin, 0, 3);
+            if (r.count == ROWS)
+                memcpy(to, from + r.begin, ROWS * sizeof *from);
             else
-                memcpy(to, from + i, (m - i) * sizeof *from);
+                memcpy(to, from + r.begin, r.count * sizeof *from);
         }
     }
 }
@@ -50,11 +50,10 @@ static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float 
 /* Two rows of a transposed A: a step of all tiles. */
 static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
                           size_t tile_bytes) {
-    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
-        const size_t count = m - i < ROWS ? m - i : ROWS;
+    for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
         uint16_t halves[2][8] = {{0}};
-        if (odd) memcpy(halves[0], odd + i, 2 * count);
-        memcpy(halves[1], even + i, 2 * count);
+        if (odd) memcpy(halves[0], odd + r.begin, 2 * r.count);
+        memcpy(halves[1], even + r.begin, 2 * r.count);
         for (int h = 0; h < 2; h++) {
             const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
             _mm256_storeu_ps((float *)(void *)to + h * ROWS,
@@ -77,8 +76,8 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
         }
         return;
     }
-    for (size_t i = 0; i < m; i += ROWS, to += tile_bytes)
-        split_rows(from + i * lda, lda, m - i < ROWS ? m - i : ROWS, k, (float *)(void *)to);
+    for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes)
+        split_rows(from + r.begin * lda, lda, r.count, k, (float *)(void *)to);
 }
 
 #else
@@ -100,16 +99,16 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     for (size_t p = 0; p < k; p += 2) {
         const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
         char *to = (char *)packed + p / 2 * ROWS * 4;
-        for (size_t i = 0; i < m; i += ROWS, to += tile_bytes) {
+        for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
             if (p + AHEAD + 1 < k) {
-                __builtin_prefetch(even + AHEAD * lda + i, 0, 3);
-                __builtin_prefetch(odd + AHEAD * lda + i, 0, 3);
+                __builtin_prefetch(even + AHEAD * lda + r.begin, 0, 3);
+                __builtin_prefetch(odd + AHEAD * lda + r.begin, 0, 3);
             }
-            const uint16_t *second = p + 1 < k ? odd + i : zeros;
-            if (m - i >= ROWS)
-                interleave(even + i, second, ROWS, to);
+            const uint16_t *second = p + 1 < k ? odd + r.begin : zeros;
+            if (r.count == ROWS)
+                interleave(even + r.begin, second, ROWS, to);
             else
-                interleave(even + i, second, m - i, to);
+                interleave(even + r.begin, second, r.count, to);
         }
     }
 }

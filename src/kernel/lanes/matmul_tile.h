@@ -53,6 +53,13 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
         tile_store(t, row, acc, rows, vecs, BV_REAL_TYPE);
 }
 
+/* Bytes a step; at AVX2 a line of the cache for eight steps of a chain of reals. */
+#if defined(BV_LEVEL_AVX2)
+#define LEAST_FETCH 8
+#else
+#define LEAST_FETCH 16
+#endif
+
 /* While a panel is used tile after tile, each tile fetches its share of the next one, `stride`
  * bytes a step: the fewer tiles, the more. (A panel for one tile is a stream that the hardware
  * fetches better alone.) */
@@ -64,7 +71,8 @@ typedef struct fetch {
 BV_INLINE fetch first_fetch(const bv_matmul_block *t) {
     if (!t->next) return (fetch){t->panel, 0};
     const size_t tiles = (t->m + ROWS - 1) / ROWS;
-    return (fetch){t->next, tiles * 16 >= COLS * 4 ? 16 : (COLS * 4 + tiles - 1) / tiles};
+    const size_t share = (COLS * 4 + tiles - 1) / tiles;
+    return (fetch){t->next, share > LEAST_FETCH ? share : LEAST_FETCH};
 }
 
 /* The next tile's; what lies behind the panel is not fetched. */
@@ -82,10 +90,6 @@ BV_INLINE void fetch_steps(fetch *f, size_t steps) {
     for (at += 64; __builtin_expect(at < f->at, 0); at += 64) __builtin_prefetch(at, 0, 2);
 }
 
-BV_INLINE const char *tile_rows(const bv_matmul_block *t, size_t row) {
-    return (const char *)t->a + row / ROWS * t->a_tile + row % ROWS * t->a_row;
-}
-
 /* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
  * registers for the rest. */
 #define HALF ((ROWS + 1) / 2)
@@ -94,9 +98,15 @@ BV_INLINE const char *row_at(const char *const a[2], size_t a_row, int i) {
     return a[i / HALF] + (size_t)(i % HALF) * a_row;
 }
 
+/* From a tile of A to the next one. */
+BV_INLINE size_t tile_bytes(const bv_matmul_block *t, size_t rows) {
+    return t->a_tile ? t->a_tile : rows * t->a_row;
+}
+
 /* ---- code for every size of a tile ---- */
 
-typedef void tile_function(const bv_matmul_block *t, size_t row, fetch next);
+/* a: the tile's first row of A. */
+typedef void tile_function(const bv_matmul_block *t, size_t row, const char *a, fetch next);
 
 /* TILES(TILE): TILE(rows, vecs) for every size. TILE_TABLE(kind): functions kind_ROWS_VECS. */
 #if ROWS == 8
@@ -137,11 +147,13 @@ typedef void tile_function(const bv_matmul_block *t, size_t row, fetch next);
 BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
                          tile_function *const tiles[VECS][ROWS]) {
     tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
+    const char *a = t->a;
     fetch next = first_fetch(t);
-    size_t row = 0;
-    for (; row + ROWS <= t->m; row += ROWS, next = next_fetch(t, next, steps))
-        by_rows[ROWS - 1](t, row, next);
-    if (row < t->m) by_rows[t->m - row - 1](t, row, next);
+    for (tile_rows r = first_rows(t->m); r.begin < t->m; r = next_rows(r)) {
+        by_rows[r.count - 1](t, r.begin, a, next);
+        next = next_fetch(t, next, steps);
+        a += tile_bytes(t, r.count);
+    }
 }
 
 #endif
