@@ -54,8 +54,8 @@ def matmul(rows):
                     r["threads"], number(r["limit_gflops"]) + " (" + r["limit"] + ")",
                     f"{with_spread(peer[1])}, {peer[0]}" if peer else "",
                     with_spread(r["beaver"]) + mark(r), share(r["share_of_limit"]), ratio])
-    return table(["product", "m × n × k", "type", "threads", "limit, GFLOP/s (int8: GOP/s)", "best peer",
-                  "Beaver", "of the limit", "Beaver / peer"], out)
+    return table(["product", "m × n × k", "type", "threads", "limit, GFLOP/s (int8: GOP/s)",
+                  "best peer", "Beaver", "of the limit", "Beaver / peer"], out)
 
 
 def training(rows):
