@@ -167,7 +167,8 @@ double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
     int32_t sums[ROWS][BV_LANES];
     UNROLL for (int i = 0; i < ROWS; i++) v_sums_store(sums[i], acc[i]);
     *sink = 0;
-    for (int i = 0; i < ROWS; i++) *sink += (float)sums[i][0];
+    for (int i = 0; i < ROWS; i++) /* every lane, or some would not be computed */
+        for (int j = 0; j < BV_LANES; j++) *sink += (float)sums[i][j];
     return (double)rounds * ROWS * BV_LANES * DOT_GROUP * 2;
 }
 
