@@ -54,8 +54,8 @@ def matmul(rows):
                     r["threads"], number(r["limit_gflops"]) + " (" + r["limit"] + ")",
                     f"{with_spread(peer[1])}, {peer[0]}" if peer else "",
                     with_spread(r["beaver"]) + mark(r), share(r["share_of_limit"]), ratio])
-    return table(["product", "m × n × k", "type", "threads", "limit, GFLOP/s", "best peer",
-                  "Beaver", "of the limit", "Beaver / peer"], out)
+    return table(["product", "m × n × k", "type", "threads", "limit, GFLOP/s (int8: GOP/s)",
+                  "best peer", "Beaver", "of the limit", "Beaver / peer"], out)
 
 
 def training(rows):
@@ -199,7 +199,8 @@ def short_rows(parts):
     for r in rows.get("matmul", []):
         if r["name"] == "matmul square" and r["m"] == 1024 and r["threads"] > 1:
             peer = best_peer(r)
-            yield [f"matmul 1024³, {r['dtype']}, {r['threads']} threads, GFLOP/s",
+            unit = "GOP/s" if r["dtype"] == "int8" else "GFLOP/s"
+            yield [f"matmul 1024³, {r['dtype']}, {r['threads']} threads, {unit}",
                    number(r["limit_gflops"]),
                    f"{number(peer[1]['median'])} ({peer[0]})" if peer else "",
                    number(r["beaver"]["median"]), share(r["share_of_limit"]),

@@ -57,6 +57,7 @@ typedef struct job {
     size_t scratch_bytes; /* of a thread */
     union {
         bv_matmul_args matmul;
+        bv_matmul_int8_args int8;
         bv_attention_args attention;
         bv_norm_args norm;
         bv_activation_args activation;
@@ -127,11 +128,17 @@ static void shape_text(const job *j, char text[64]) {
 }
 
 static const char *dtype_of(const job *j) {
-    return j->type == BV_BF16 ? "bf16" : "f32";
+    return j->type == BV_INT8 ? "int8" : j->type == BV_BF16 ? "bf16" : "f32";
+}
+
+static double *peak_of(suite *s, bv_dtype type) {
+    return type == BV_INT8   ? &s->limits.int8_gops
+           : type == BV_BF16 ? &s->limits.bf16_gflops
+                             : &s->limits.f32_gflops;
 }
 
 static void record(suite *s, const job *j, double seconds, bool steady) {
-    const double peak = j->type == BV_BF16 ? s->limits.bf16_gflops : s->limits.f32_gflops;
+    const double peak = *peak_of(s, j->type);
     const double compute = j->flops * 1e-9 / peak, memory = j->bytes * 1e-9 / s->limits.read_gbps;
     const char *limit = compute > memory ? "compute" : "memory";
     const double share = (compute > memory ? compute : memory) / seconds;
@@ -140,7 +147,10 @@ static void record(suite *s, const job *j, double seconds, bool steady) {
     shape_text(j, shape);
     bv_cli_say("%-18s %-5s %-18s %-4s %9.3f ms  %7.1f %s  %4s of %s\n", j->kernel, j->model->name,
                shape, dtype_of(j), 1e3 * seconds, j->flops > 0 ? gflops : gbps,
-               j->flops > 0 ? "GFLOP/s" : "GB/s   ", bv_human_share(share).text, limit);
+               j->type == BV_INT8 ? "GOP/s  "
+               : j->flops > 0     ? "GFLOP/s"
+                                  : "GB/s   ",
+               bv_human_share(share).text, limit);
     json_t *dims = json_array();
     for (size_t i = 0; i < j->rank; i++)
         json_array_append_new(dims, json_integer((json_int_t)j->shape[i]));
@@ -175,11 +185,12 @@ static double repeat(suite *s, job *j, void (*run)(job *)) {
 }
 
 /* Whether the peak is there now. A better one than any before is the limit from now on. */
-static bool peak_holds(suite *s) {
+static bool peak_holds(suite *s, bv_dtype type) {
     if (bv_pool_threads(s->use->pool) == 1) return true;
-    const double now = bv_limits_peak_gflops(s->use->kernels, s->use->pool, BV_F32, PEAK_SECONDS);
-    if (now > s->limits.f32_gflops) s->limits.f32_gflops = now;
-    return now >= PEAK_HELD * s->limits.f32_gflops;
+    double *best = peak_of(s, type);
+    const double now = bv_limits_peak_gflops(s->use->kernels, s->use->pool, type, PEAK_SECONDS);
+    if (now > *best) *best = now;
+    return now >= PEAK_HELD * *best;
 }
 
 /* Runs what was made, records it, frees its operands. */
@@ -191,9 +202,9 @@ static bv_status finish(suite *s, job *j, void (*run)(job *)) {
         double seconds = 0;
         bool steady = false;
         for (int i = 0; i < ATTEMPTS && !steady; i++) {
-            const bool before = peak_holds(s);
+            const bool before = peak_holds(s, j->type);
             seconds = repeat(s, j, run);
-            steady = before && peak_holds(s);
+            steady = before && peak_holds(s, j->type);
         }
         bv_float_leave(saved);
         record(s, j, seconds, steady);
@@ -229,9 +240,54 @@ static void take_matmul_scratch(job *j) {
                                                  &j->args.matmul));
 }
 
+/* With few rows weights are those that no cache holds: copies of them take turns, as layers do. A
+ * job runs every copy once. */
+#define DECODE_ROWS 16
+#define COLD_BYTES ((size_t)256 << 20)
+
+static void run_int8(job *j) {
+    bv_matmul_int8_args args = j->args.int8;
+    for (size_t i = 0; i < j->copies; i++) {
+        args.b = (const char *)j->args.int8.b + i * j->copy_bytes;
+        bv_matmul_int8_run(j->use->kernels, j->use->pool, &args, j->scratch);
+    }
+}
+
+/* y [m, n] = x [m, k], quantized on the way, times packed bytes; with few rows as bench_decode. */
+static bv_status bench_int8(suite *s, const shapes *model, const char *kernel, size_t m, size_t n,
+                            size_t k) {
+    const bv_kernels *kernels = s->use->kernels;
+    job j = start(s, model, kernel, BV_INT8);
+    cost_matmul(&j, m, n, k, sizeof(float));
+    j.bytes += (double)(m * k * (sizeof(float) - 1));
+    if (!wanted(s, &j)) return BV_OK;
+    j.copy_bytes = (bv_matmul_int8_packed_bytes(kernels, k, n) + 63) / 64 * 64;
+    j.copies = m <= DECODE_ROWS ? COLD_BYTES / j.copy_bytes + 1 : 1;
+    j.args.int8 = (bv_matmul_int8_args){.m = m,
+                                        .n = n,
+                                        .k = k,
+                                        .a = take_filled(&j, BV_F32, m * k),
+                                        .a_type = BV_F32,
+                                        .lda = k,
+                                        .c = take(&j, m * n * sizeof(float)),
+                                        .c_type = BV_F32,
+                                        .ldc = n};
+    j.scratch = take(
+        &j, bv_matmul_int8_scratch_bytes(kernels, bv_pool_threads(s->use->pool), &j.args.int8));
+    const bv_matmul_source source = {take_filled(&j, BV_F32, n * k), BV_F32, 1, k, k, n};
+    char *packed = take(&j, j.copies * j.copy_bytes);
+    j.args.int8.b = packed;
+    if (!j.failed) /* no k here is too long */
+        BV_ASSERT(!bv_matmul_int8_pack(kernels, s->use->pool, &source, packed));
+    for (size_t i = 1; !j.failed && i < j.copies; i++)
+        memcpy(packed + i * j.copy_bytes, packed, j.copy_bytes);
+    return finish(s, &j, run_int8);
+}
+
 /* y [m, n] = x [m, k] times packed weights. */
 static bv_status bench_linear(suite *s, const shapes *model, bv_dtype type, const char *kernel,
                               size_t m, size_t n, size_t k) {
+    if (type == BV_INT8) return bench_int8(s, model, kernel, m, n, k);
     job j = start(s, model, kernel, type);
     cost_matmul(&j, m, n, k, bv_dtype_size(type));
     if (!wanted(s, &j)) return BV_OK;
@@ -253,10 +309,6 @@ static bv_status bench_linear(suite *s, const shapes *model, bv_dtype type, cons
     return finish(s, &j, run_matmul);
 }
 
-/* The same with few rows and weights that no cache holds: copies of them take turns, as layers do.
- * A job runs every copy once. */
-#define COLD_BYTES ((size_t)256 << 20)
-
 static void run_cold(job *j) {
     bv_matmul_args args = j->args.matmul;
     for (size_t i = 0; i < j->copies; i++) {
@@ -267,6 +319,7 @@ static void run_cold(job *j) {
 
 static bv_status bench_decode(suite *s, const shapes *model, bv_dtype type, size_t m) {
     const size_t k = model->width, n = 4 * k;
+    if (type == BV_INT8) return bench_int8(s, model, "matmul decode", m, n, k);
     job j = start(s, model, "matmul decode", type);
     cost_matmul(&j, m, n, k, bv_dtype_size(type));
     if (!wanted(s, &j)) return BV_OK;
@@ -316,7 +369,9 @@ static bv_status bench_matmuls(suite *s, const shapes *model, bv_dtype type) {
     BV_TRY(bench_linear(s, model, type, "matmul up", rows, 4 * w, w));
     BV_TRY(bench_linear(s, model, type, "matmul down", rows, w, 4 * w));
     BV_TRY(bench_linear(s, model, type, "matmul head", 256, model->vocab, w));
-    for (size_t few = 1; few <= 16 && w > 512; few *= 2) BV_TRY(bench_decode(s, model, type, few));
+    for (size_t few = 1; few <= DECODE_ROWS && w > 512; few *= 2)
+        BV_TRY(bench_decode(s, model, type, few));
+    if (type == BV_INT8) return BV_OK;
     BV_TRY(bench_weight_gradient(s, model, type, rows, 4 * w, w));
     return bench_weight_gradient(s, model, type, rows, w, 4 * w);
 }
@@ -686,6 +741,7 @@ static bv_status bench_optimizers(suite *s, const shapes *model) {
 
 static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
     BV_TRY(bench_matmuls(s, model, type));
+    if (type == BV_INT8) return BV_OK;
     BV_TRY(bench_attention(s, model, type, false));
     BV_TRY(bench_attention(s, model, type, true));
     BV_TRY(bench_norm(s, model, type, false));
@@ -707,15 +763,15 @@ static bv_status bench_model(suite *s, const shapes *model, bv_dtype type) {
 
 bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_options *options,
                            json_t *rows) {
-    static const bv_dtype types[] = {BV_F32, BV_BF16};
+    static const bv_dtype types[] = {BV_F32, BV_BF16, BV_INT8};
     suite s = {.use = use, .options = options, .rows = rows};
     BV_TRY(bv_limits_measure(use->kernels, use->pool, 1, &s.limits));
     s.times = bv_calloc(RUNS_MAX, sizeof *s.times);
     bv_error *error = s.times ? BV_OK : bv_fail_memory("a benchmark");
-    for (size_t t = 0; t < 2; t++)
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         if (!error) error = bench_squares(&s, types[t]);
     for (size_t m = 0; m < sizeof models / sizeof *models; m++)
-        for (size_t t = 0; t < 2; t++)
+        for (size_t t = 0; t < sizeof types / sizeof *types; t++)
             if (!error) error = bench_model(&s, &models[m], types[t]);
     bv_free(s.times);
     return error;

@@ -57,11 +57,12 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     /* For explain and for training; without a folder to keep them they are only printed. */
     if (!brief) error = bv_limits_remember(threads, kernels->level, &l);
     bv_error_free(&error);
-    bv_cli_say("%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  memory %.1f GB/s\n", threads,
-               threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.read_gbps);
-    json_array_append_new(list,
-                          json_pack("{si sf sf sf}", "threads", threads, "f32_gflops", l.f32_gflops,
-                                    "bf16_gflops", l.bf16_gflops, "read_gbps", l.read_gbps));
+    bv_cli_say(
+        "%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  int8 %.0f GOP/s  memory %.1f GB/s\n",
+        threads, threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.int8_gops, l.read_gbps);
+    json_array_append_new(list, json_pack("{si sf sf sf sf}", "threads", threads, "f32_gflops",
+                                          l.f32_gflops, "bf16_gflops", l.bf16_gflops, "int8_gops",
+                                          l.int8_gops, "read_gbps", l.read_gbps));
     return BV_OK;
 }
 

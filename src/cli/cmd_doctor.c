@@ -70,8 +70,9 @@ static void say_kernels(const bv_machine_use *use) {
 }
 
 static void say_limits(const bv_limits *limits) {
-    bv_cli_say("limits     f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, memory reads %.1f GB/s\n",
-               limits->f32_gflops, limits->bf16_gflops, limits->read_gbps);
+    bv_cli_say("limits     f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, int8 %.0f GOP/s, memory reads "
+               "%.1f GB/s\n",
+               limits->f32_gflops, limits->bf16_gflops, limits->int8_gops, limits->read_gbps);
 }
 
 static void say_advice(const bv_advice_list *advice) {
@@ -123,14 +124,15 @@ static json_t *advice_json(const bv_advice_list *advice) {
 static json_t *report_json(const bv_machine *m, const bv_machine_use *use, const bv_limits *limits,
                            const bv_advice_list *advice) {
     return json_pack(
-        "{ssssss ss so sisisf so sIsI ss sb si so s{sfsfsf} so}", "version", BV_VERSION, "revision",
-        BV_REVISION, "cpu", m->cpu, "architecture", m->architecture, "features", features_json(m),
-        "cores_online", m->cores_online, "cores_usable", m->cores_usable, "cores_quota",
-        m->cores_quota, "caches", caches_json(m), "memory_total", (json_int_t)m->memory_total,
-        "memory_available", (json_int_t)m->memory_available, "level", use->kernels->level, "forced",
-        (int)forced(), "threads", bv_pool_threads(use->pool), "levels", levels_json(), "limits",
-        "f32_gflops", limits->f32_gflops, "bf16_gflops", limits->bf16_gflops, "read_gbps",
-        limits->read_gbps, "warnings", advice_json(advice));
+        "{ssssss ss so sisisf so sIsI ss sb si so s{sfsfsfsf} so}", "version", BV_VERSION,
+        "revision", BV_REVISION, "cpu", m->cpu, "architecture", m->architecture, "features",
+        features_json(m), "cores_online", m->cores_online, "cores_usable", m->cores_usable,
+        "cores_quota", m->cores_quota, "caches", caches_json(m), "memory_total",
+        (json_int_t)m->memory_total, "memory_available", (json_int_t)m->memory_available, "level",
+        use->kernels->level, "forced", (int)forced(), "threads", bv_pool_threads(use->pool),
+        "levels", levels_json(), "limits", "f32_gflops", limits->f32_gflops, "bf16_gflops",
+        limits->bf16_gflops, "int8_gops", limits->int8_gops, "read_gbps", limits->read_gbps,
+        "warnings", advice_json(advice));
 }
 
 static bv_status examine(const bv_machine_use *use, bool as_json) {

@@ -15,6 +15,7 @@
 #include "kernel/limits.h"
 #include "kernel/loss.h"
 #include "kernel/matmul.h"
+#include "kernel/matmul_int8.h"
 #include "kernel/norm.h"
 #include "kernel/optimizer.h"
 
@@ -30,6 +31,7 @@ typedef struct bv_kernels {
     const bv_optimizer_kernels *optimizer;
     const bv_attention_kernels *attention;
     const bv_matmul_kernels *matmul;
+    const bv_matmul_int8_kernels *matmul_int8;
     const bv_limits_kernels *limits;
 } bv_kernels;
 

@@ -22,8 +22,9 @@ static void peak_part(void *context, int part, int parts) {
 
 double bv_limits_peak_gflops(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                              double seconds) {
-    peak_task task = {.loop = type == BV_BF16 ? kernels->limits->dot_bf16
-                                              : kernels->limits->multiply_add,
+    peak_task task = {.loop = type == BV_BF16   ? kernels->limits->dot_bf16
+                              : type == BV_INT8 ? kernels->limits->dot_int8
+                                                : kernels->limits->multiply_add,
                       .rounds = 20000};
     double best = 0;
     const double end = bv_clock_seconds() + seconds;

@@ -14,12 +14,14 @@
 struct bv_kernels;
 
 typedef struct bv_limits_kernels {
-    /* Runs `rounds` of independent chains; returns the floating-point operations done. */
+    /* Runs `rounds` of independent chains; returns the operations done. */
     double (*multiply_add)(size_t rounds, float *sink);
     double (*dot_bf16)(size_t rounds, float *sink);
+    double (*dot_int8)(size_t rounds, float *sink);
 } bv_limits_kernels;
 
-/* GFLOP/s of all threads of the pool together, best of rounds filling about `seconds`. */
+/* GFLOP/s (of BV_INT8 GOP/s) of all threads of the pool together, best of rounds filling about
+ * `seconds`. */
 double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                              double seconds);
 /* GB/s of all threads reading a buffer much larger than the caches. */

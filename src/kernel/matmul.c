@@ -1,5 +1,6 @@
 #include "kernel/matmul.h"
 
+#include "kernel/blocks.h"
 #include "kernel/kernel.h"
 #include <stdint.h>
 
@@ -24,20 +25,6 @@
 #define ROWS_MAX 96                    /* of a block of sums */
 #define COLS_MAX 816                   /* of a block of sums, of B that is packed on the way */
 #define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
-
-static size_t up(size_t n, size_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-static size_t least(size_t a, size_t b) {
-    return a < b ? a : b;
-}
-
-/* Equal pieces of n, each at most `most`, multiples of unit; most is a multiple of unit. */
-static size_t piece(size_t n, size_t most, size_t unit) {
-    const size_t pieces = (n + most - 1) / most;
-    return up((n + pieces - 1) / pieces, unit);
-}
 
 /* ---- the layout of packed operands ---- */
 
@@ -127,42 +114,24 @@ void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
 /* ---- who computes what, in which blocks ---- */
 
 typedef struct blocking {
-    size_t parts_m, parts_n; /* C is divided into parts_m x parts_n rectangles */
+    division parts;
     size_t kc, mc, nc;
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
 } blocking;
 
-static size_t share(size_t n, size_t unit, size_t parts) {
-    const size_t units = (n + unit - 1) / unit;
-    return least(n, (units + parts - 1) / parts * unit);
-}
-
-/* The division whose largest rectangle costs least: its products, and its operands once. What has
- * to be packed costs about as much as that many multiply-adds an element. */
-static void divide(const bv_matmul_kernels *kernels, const bv_matmul_args *args, size_t threads,
-                   blocking *b) {
-    const double row_cost = packs_rows(kernels, args) ? 32 : 4, col_cost = args->b ? 4 : 32;
-    double best = 0;
-    for (size_t parts = 1; parts <= threads; parts++) {
-        if (threads % parts) continue;
-        const size_t across = threads / parts;
-        const double m = (double)up(share(args->m, kernels->rows, parts), kernels->rows);
-        const double n = (double)up(share(args->n, kernels->cols, across), 16);
-        const double cost = m * n + row_cost * m + col_cost * n;
-        if (best > 0 && cost >= best) continue;
-        best = cost;
-        b->parts_m = parts;
-        b->parts_n = across;
-    }
+/* What has to be packed costs more. */
+static division divide_product(const bv_matmul_kernels *kernels, const bv_matmul_args *args,
+                               size_t threads) {
+    if (args->m * args->n * args->k < ALONE) threads = 1;
+    return divide(args->m, args->n, kernels->rows, kernels->cols,
+                  packs_rows(kernels, args) ? 32 : 4, args->b ? 4 : 32, threads);
 }
 
 static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
     const bv_matmul_kernels *kernels = k->matmul;
-    blocking b = {.parts_m = 1, .parts_n = 1};
-    if (args->m * args->n * args->k < ALONE) threads = 1;
-    divide(kernels, args, threads, &b);
-    const size_t m = share(args->m, kernels->rows, b.parts_m);
-    const size_t n = share(args->n, kernels->cols, b.parts_n);
+    blocking b = {.parts = divide_product(kernels, args, threads)};
+    const size_t m = share(args->m, kernels->rows, b.parts.m);
+    const size_t n = share(args->n, kernels->cols, b.parts.n);
     b.kc = k_block(args->type, args->k);
     const bool many = b.kc < args->k;
     const size_t bytes = packs_rows(kernels, args)
@@ -183,7 +152,7 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
 
 size_t bv_matmul_scratch_bytes(const bv_kernels *kernels, int threads, const bv_matmul_args *args) {
     const blocking b = plan_blocks(kernels, args, (size_t)threads);
-    return b.parts_m * b.parts_n * (b.sums + b.rows + b.panels);
+    return b.parts.m * b.parts.n * (b.sums + b.rows + b.panels);
 }
 
 /* ---- the loops ---- */
@@ -316,12 +285,12 @@ static void run_part(void *context, int part, int parts) {
     const matmul_task *task = context;
     const bv_matmul_args *args = task->args;
     const blocking *b = &task->blocking;
-    if ((size_t)part >= b->parts_m * b->parts_n) return;
+    if ((size_t)part >= b->parts.m * b->parts.n) return;
     const bv_matmul_kernels *kernels = task->kernels->matmul;
     size_t row_begin, row_end, col_begin, col_end;
-    bv_pool_range(args->m, kernels->rows, part / (int)b->parts_n, (int)b->parts_m, &row_begin,
+    bv_pool_range(args->m, kernels->rows, part / (int)b->parts.n, (int)b->parts.m, &row_begin,
                   &row_end);
-    bv_pool_range(args->n, kernels->cols, part % (int)b->parts_n, (int)b->parts_n, &col_begin,
+    bv_pool_range(args->n, kernels->cols, part % (int)b->parts.n, (int)b->parts.n, &col_begin,
                   &col_end);
     if (row_begin == row_end) return;
     char *scratch = task->scratch + (size_t)part * (b->sums + b->rows + b->panels);
@@ -342,6 +311,6 @@ void bv_matmul_run(const bv_kernels *kernels, bv_pool *pool, const bv_matmul_arg
                    void *scratch) {
     matmul_task task = {.kernels = kernels, .args = args, .scratch = scratch};
     task.blocking = plan_blocks(kernels, args, (size_t)bv_pool_threads(pool));
-    const bool alone = task.blocking.parts_m * task.blocking.parts_n == 1;
+    const bool alone = task.blocking.parts.m * task.blocking.parts.n == 1;
     bv_pool_run(alone ? NULL : pool, run_part, &task);
 }

@@ -12,9 +12,10 @@
 
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out) {
-    out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 3);
-    out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 3);
-    return bv_limits_read_gbps(pool, seconds / 3, &out->read_gbps);
+    out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 4);
+    out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 4);
+    out->int8_gops = bv_limits_peak_gflops(kernels, pool, BV_INT8, seconds / 4);
+    return bv_limits_read_gbps(pool, seconds / 4, &out->read_gbps);
 }
 
 char *bv_limits_path(void) {
@@ -54,6 +55,7 @@ bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
     bv_limits found;
     const bool known = get(entry, "f32_gflops", &found.f32_gflops) &&
                        get(entry, "bf16_gflops", &found.bf16_gflops) &&
+                       get(entry, "int8_gops", &found.int8_gops) &&
                        get(entry, "read_gbps", &found.read_gbps);
     if (known) *out = found;
     json_decref(root);
@@ -79,8 +81,9 @@ bv_status bv_limits_remember(int threads, const char *level, const bv_limits *li
                       "set HOME or XDG_CACHE_HOME");
     make_key(threads, level, key, sizeof key);
     json_t *root = load(path);
-    json_t *entry = json_pack("{sfsfsf}", "f32_gflops", limits->f32_gflops, "bf16_gflops",
-                              limits->bf16_gflops, "read_gbps", limits->read_gbps);
+    json_t *entry = json_pack("{sfsfsfsf}", "f32_gflops", limits->f32_gflops, "bf16_gflops",
+                              limits->bf16_gflops, "int8_gops", limits->int8_gops, "read_gbps",
+                              limits->read_gbps);
     bv_error *error = NULL;
     if (!root || json_object_set_new(root, key, entry) != 0)
         error = bv_fail_memory("the cache of measured limits");

@@ -13,11 +13,12 @@
 #include <stdbool.h>
 
 typedef struct bv_limits {
-    double f32_gflops, bf16_gflops; /* multiply-adds from registers alone, all threads together */
-    double read_gbps;               /* reads of a buffer larger than the caches */
+    /* Multiply-adds from registers alone, all threads together; each counts as two. */
+    double f32_gflops, bf16_gflops, int8_gops;
+    double read_gbps; /* reads of a buffer larger than the caches */
 } bv_limits;
 
-/* Takes about `seconds`, a third for each figure. */
+/* Takes about `seconds`, a quarter for each figure. */
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out);
 

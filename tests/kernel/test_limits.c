@@ -18,6 +18,7 @@ static void test_loops(void **state) {
         if (!bv_kernels_usable(all[i])) continue;
         check_loop(all[i]->limits->multiply_add);
         check_loop(all[i]->limits->dot_bf16);
+        check_loop(all[i]->limits->dot_int8);
     }
 }
 
@@ -29,6 +30,7 @@ static void test_rates(void **state) {
     assert_ok(bv_pool_create(2, &pool));
     assert_true(bv_limits_peak_gflops(all[0], pool, BV_F32, 0.001) > 0);
     assert_true(bv_limits_peak_gflops(all[0], pool, BV_BF16, 0.001) > 0);
+    assert_true(bv_limits_peak_gflops(all[0], pool, BV_INT8, 0.001) > 0);
     double gbps = 0;
     assert_ok(bv_limits_read_gbps(pool, 0.001, &gbps));
     assert_true(gbps > 0);

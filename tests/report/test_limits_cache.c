@@ -20,11 +20,12 @@ static int tear_down(void **state) {
     return 0;
 }
 
-static const bv_limits some = {123.5, 456.25, 78.125};
+static const bv_limits some = {123.5, 456.25, 911.5, 78.125};
 
 static void assert_some(const bv_limits *limits) {
     assert_true(limits->f32_gflops == some.f32_gflops);
     assert_true(limits->bf16_gflops == some.bf16_gflops);
+    assert_true(limits->int8_gops == some.int8_gops);
     assert_true(limits->read_gbps == some.read_gbps);
 }
 
@@ -52,15 +53,15 @@ static void test_path(void **state) {
 
 static void test_remember(void **state) {
     (void)state;
-    bv_limits limits = {1, 2, 3};
+    bv_limits limits = {1, 2, 3, 4};
     assert_false(bv_limits_cached(2, "avx2", &limits));
-    assert_true(limits.read_gbps == 3); /* untouched */
+    assert_true(limits.read_gbps == 4); /* untouched */
     assert_ok(bv_limits_remember(2, "avx2", &some));
     assert_true(bv_limits_cached(2, "avx2", &limits));
     assert_some(&limits);
     assert_false(bv_limits_cached(3, "avx2", &limits));
     assert_false(bv_limits_cached(2, "c", &limits));
-    const bv_limits other = {1, 1, 1};
+    const bv_limits other = {1, 1, 1, 1};
     assert_ok(bv_limits_remember(2, "c", &other));
     assert_true(bv_limits_cached(2, "avx2", &limits)); /* both are kept */
     assert_some(&limits);
@@ -112,7 +113,7 @@ static void test_bad_entry(void **state) {
 static void test_full_disk(void **state) {
     (void)state;
     assert_ok(bv_limits_remember(1, "c", &some));
-    const bv_limits other = {9, 9, 9};
+    const bv_limits other = {9, 9, 9, 9};
     for (int n = 0;; n++) {
         faults_system_call(n, ENOSPC);
         bv_error *error = bv_limits_remember(1, "c", &other);
@@ -134,7 +135,8 @@ static void test_measure(void **state) {
     assert_ok(bv_kernels_pick(&kernels));
     bv_limits limits = {0};
     assert_ok(bv_limits_measure(kernels, NULL, 0.03, &limits));
-    assert_true(limits.f32_gflops > 0 && limits.bf16_gflops > 0 && limits.read_gbps > 0);
+    assert_true(limits.f32_gflops > 0 && limits.bf16_gflops > 0);
+    assert_true(limits.int8_gops > 0 && limits.read_gbps > 0);
 }
 
 int main(void) {

@@ -13,6 +13,7 @@
 #else
 #define CHAINS 1
 #endif
+#define UNROLL _Pragma("GCC unroll 12")
 
 static void keep(float *sink, const vreal *c) {
     vreal sum = c[0];
@@ -25,8 +26,7 @@ static double multiply_add(size_t rounds, float *sink) {
     const vreal a = v_set((real)0.999), b = v_set((real)0.001);
     for (int i = 0; i < CHAINS; i++) c[i] = v_set((real)i);
     for (size_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) c[i] = v_fma(c[i], a, b);
+        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_fma(c[i], a, b);
     }
     keep(sink, c);
     return (double)rounds * CHAINS * BV_LANES * 2;
@@ -38,8 +38,7 @@ static double dot_bf16(size_t rounds, float *sink) {
     const vpair a = v_pair_set(0x3f003f00u), b = v_pair_set(0x3a003a00u);
     for (int i = 0; i < CHAINS; i++) c[i] = v_set((real)i);
     for (size_t r = 0; r < rounds; r++) {
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++) c[i] = v_dot_bf16(c[i], a, b);
+        UNROLL for (int i = 0; i < CHAINS; i++) c[i] = v_dot_bf16(c[i], a, b);
     }
     keep(sink, c);
     return (double)rounds * CHAINS * BV_LANES * 4;
@@ -49,5 +48,5 @@ static double dot_bf16(size_t rounds, float *sink) {
 #define DOT_BF16 multiply_add /* what the emulation is made of */
 #endif
 
-const bv_limits_kernels BV_NAME(bv_limits_table) = {.multiply_add = multiply_add,
-                                                    .dot_bf16 = DOT_BF16};
+const bv_limits_kernels BV_NAME(bv_limits_table) = {
+    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = BV_INT8_NAME(bv_dot_int8)};
