@@ -180,9 +180,12 @@ static void test_without_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values_and_fallbacks), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_unexpected_argument),  cmocka_unit_test(test_rows_of_every_command),
-        cmocka_unit_test(test_help),                 cmocka_unit_test(test_without_memory),
+        cmocka_unit_test(test_values_and_fallbacks),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_unexpected_argument),
+        cmocka_unit_test(test_rows_of_every_command),
+        cmocka_unit_test(test_help),
+        cmocka_unit_test(test_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

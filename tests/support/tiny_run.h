@@ -19,13 +19,14 @@ typedef struct tiny_run {
     bv_train_options options;
 } tiny_run;
 
-/* Text of short sentences, then `noise` bytes of nonsense, then sentences again. */
+/* Short sentences, then `noise` bytes of nonsense (characters of two), then sentences again. */
 static inline void tiny_text(const char *path, size_t noise) {
     bv_buffer text = {0};
     for (int i = 0; i < 120; i++)
         bv_buffer_printf(&text, "the %s beaver builds %d dams. ", i % 3 ? "old" : "young", i % 7);
     for (size_t i = 0; i < noise; i++) {
-        const char c = (char)(1 + bv_random(1, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0).v[0] % 255);
+        const uint32_t word = bv_random(1, BV_RANDOM_TEST, 0, 0, (uint32_t)i, 0).v[0];
+        const char c = (char)(i % 2 ? 0x80 + word % 64 : 0xc2 + word % 30);
         bv_buffer_append(&text, &c, 1);
     }
     for (int i = 0; i < 60; i++) bv_buffer_printf(&text, "a %d old beaver sleeps. ", i % 5);
