@@ -21,12 +21,8 @@ BV_INLINE vreal v_tanh(vreal x) {
 
 #else
 
-BV_INLINE vreal v_exp(vreal x) {
-    /* Below -104 the result is 0, above 89 infinite; a NaN passes both. */
-    x = v_if_less(x, v_set(-104.0f), v_set(-104.0f), x);
-    x = v_if_less(v_set(89.0f), x, v_set(89.0f), x);
-    vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
-    n = v_if_less(v_abs(n), v_set(1000.0f), n, v_zero()); /* NaN: any n will do */
+/* exp(x) / 2^n for the n nearest to x / ln 2. */
+BV_INLINE vreal v_exp_rest(vreal x, vreal n) {
     vreal r = v_fma(n, v_set(-0.693359375f), x);
     r = v_fma(n, v_set(2.12194440e-4f), r);
     vreal p = v_set(1.9875691500e-4f);
@@ -35,7 +31,16 @@ BV_INLINE vreal v_exp(vreal x) {
     p = v_fma(p, r, v_set(4.1665795894e-2f));
     p = v_fma(p, r, v_set(1.6666665459e-1f));
     p = v_fma(p, r, v_set(5.0000001201e-1f));
-    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
+    return v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
+}
+
+BV_INLINE vreal v_exp(vreal x) {
+    /* Below -104 the result is 0, above 89 infinite; a NaN passes both. */
+    x = v_if_less(x, v_set(-104.0f), v_set(-104.0f), x);
+    x = v_if_less(v_set(89.0f), x, v_set(89.0f), x);
+    vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    n = v_if_less(v_abs(n), v_set(1000.0f), n, v_zero()); /* NaN: any n will do */
+    const vreal p = v_exp_rest(x, n);
     /* Two factors, so that results may be denormal or infinite. */
     const vreal half = v_round(v_mul(n, v_set(0.5f)));
     return v_mul(v_mul(p, v_pow2(half)), v_pow2(v_sub(n, half)));

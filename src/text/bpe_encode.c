@@ -9,14 +9,16 @@
 #define BATCH 128                         /* pieces between looking up and asking for memory */
 #define BUCKETS ((size_t)1 << 16)         /* of two slots, a cache line */
 #define RING ((uint64_t)1 << 17)          /* words */
-#define KEY_BYTES BV_PIECE_KEY_BYTES      /* of a piece that stands in its key */
+#define KEY_BYTES 15                      /* of a piece that stands in its key */
 #define CACHED_BYTES 255                  /* of a piece in the ring */
 #define INLINE_TOKENS 3                   /* in a slot; more stand in the ring */
 #define WORTH_A_CACHE ((uint64_t)1 << 12) /* bytes of text so far; a prompt goes without */
 
 /* A piece of up to 15 bytes is its own key: its bytes, zeros, its length. A longer one has a hash
  * and 0xff there, and its bytes in the ring, before its tokens. A key of zeros is an empty slot. */
-typedef bv_piece_key key;
+typedef struct key {
+    uint64_t low, high;
+} key;
 
 /* The tokens, or where they stand in the ring: the low and the high half of a number. */
 typedef struct slot {
@@ -37,8 +39,7 @@ struct bv_bpe_encoder {
     slot *slots;
     uint32_t *ring;
     uint64_t written;
-    uint64_t encoded;         /* bytes of text */
-    bv_shared_pieces *shared; /* of several encoders, or NULL */
+    uint64_t encoded; /* bytes of text */
 };
 
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out) {
@@ -59,10 +60,6 @@ void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder) {
     bv_free((*encoder)->ring);
     bv_free(*encoder);
     *encoder = NULL;
-}
-
-void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_shared_pieces *pieces) {
-    encoder->shared = pieces;
 }
 
 /* ---- keys ---- */
@@ -92,7 +89,9 @@ static key long_key(const unsigned char *piece, size_t size) {
 }
 
 static inline size_t bucket_of(key k) {
-    return (size_t)bv_piece_key_hash(k) & (BUCKETS - 1);
+    const unsigned __int128 product =
+        (unsigned __int128)(k.low ^ 0x9E3779B97F4A7C15u) * (k.high ^ 0xD6E8FEB86659FD93u);
+    return (size_t)((uint64_t)product ^ (uint64_t)(product >> 64)) & (BUCKETS - 1);
 }
 
 /* ---- the cache ---- */
@@ -149,17 +148,6 @@ static bool merge(bv_bpe_encoder *e, const unsigned char *piece, size_t size, ui
     return true;
 }
 
-/* A piece that this encoder does not know, from another one's merges or by its own. */
-static bool learn(bv_bpe_encoder *e, key k, const unsigned char *piece, size_t size,
-                  uint32_t *tokens, size_t *count) {
-    const bool shared = e->shared && size <= KEY_BYTES;
-    if (shared && (*count = bv_shared_pieces_get(e->shared, k, tokens)) > 0) return true;
-    if (!merge(e, piece, size, tokens, count)) return false;
-    if (shared && *count <= BV_SHARED_TOKENS_MAX)
-        bv_shared_pieces_put(e->shared, k, tokens, *count);
-    return true;
-}
-
 static bool take(bv_bpe_encoder *e, const probe *p, const unsigned char *piece, size_t size,
                  uint32_t *tokens, size_t *count) {
     slot *s = p->bucket;
@@ -178,7 +166,7 @@ static bool take(bv_bpe_encoder *e, const probe *p, const unsigned char *piece, 
         }
     }
     if (found) return true;
-    if (!learn(e, p->key, piece, size, tokens, count)) return false;
+    if (!merge(e, piece, size, tokens, count)) return false;
     keep(e, &s[s[0].key.high != 0], p->key, piece, size, tokens, *count);
     return true;
 }

@@ -5,14 +5,11 @@
 #ifndef BV_TEXT_BPE_ENCODE_H
 #define BV_TEXT_BPE_ENCODE_H
 
-#include "text/shared_pieces.h"
 #include "text/tokenizer.h"
 
 typedef struct bv_bpe_encoder bv_bpe_encoder; /* of one thread */
 bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out);
 void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder);
-/* Borrowed, of encoders of one tokenizer; NULL for none. */
-void bv_bpe_encoder_share(bv_bpe_encoder *encoder, bv_shared_pieces *pieces);
 
 /* Tokens of a text: room for size + BV_ENCODE_SLACK of them. */
 bv_status bv_bpe_encode(bv_bpe_encoder *encoder, const void *text, size_t size, uint32_t *tokens,

@@ -5,7 +5,6 @@
 #include "text/tokenizer_struct.h"
 
 #define PART_BYTES ((size_t)32 << 10)
-#define WORTH_SHARING ((size_t)1 << 20) /* bytes of text at once */
 
 typedef struct part {
     const unsigned char *bytes;
@@ -17,8 +16,7 @@ typedef struct part {
 struct bv_parallel_encoder {
     const bv_tokenizer *tokenizer;
     bv_pool *pool;
-    bv_encoder **encoders;    /* one a thread */
-    bv_shared_pieces *shared; /* NULL: by one thread, or for little text */
+    bv_encoder **encoders; /* one a thread */
     part *parts;
     size_t part_count, part_capacity;
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
@@ -54,7 +52,6 @@ void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
     for (int i = 0; e->encoders && i < bv_pool_threads(e->pool); i++)
         bv_encoder_destroy(&e->encoders[i]);
     bv_free(e->encoders);
-    bv_shared_pieces_destroy(&e->shared);
     bv_free(e->parts);
     bv_free(e->turns);
     bv_free(e);
@@ -136,12 +133,6 @@ static void take_turns(void *context, int thread, int threads) {
     }
 }
 
-static bv_status share_pieces(bv_parallel_encoder *e) {
-    BV_TRY(bv_shared_pieces_create(&e->shared));
-    for (int i = 0; i < bv_pool_threads(e->pool); i++) bv_encoder_share(e->encoders[i], e->shared);
-    return BV_OK;
-}
-
 bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_t count,
                              const bv_side_work *side, bv_encoded *out) {
     size_t room;
@@ -152,8 +143,6 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
         first = bv_fail_memory("tokens");
         e->part_count = e->turn_count = 0;
     }
-    if (!first && room >= WORTH_SHARING && !e->shared && bv_pool_threads(e->pool) > 1)
-        first = share_pieces(e);
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
     for (size_t i = 0; i < e->part_count; i++) {

@@ -265,10 +265,6 @@ void bv_encoder_destroy(bv_encoder **encoder) {
     *encoder = NULL;
 }
 
-void bv_encoder_share(bv_encoder *encoder, bv_shared_pieces *pieces) {
-    if (encoder->bpe) bv_bpe_encoder_share(encoder->bpe, pieces);
-}
-
 static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *text, size_t size,
                                    uint32_t *tokens, size_t *count) {
     const size_t valid = bv_utf8_valid_prefix(text, size);

@@ -3,7 +3,6 @@
 #define BV_TEXT_TOKENIZER_STRUCT_H
 
 #include "text/pair_table.h"
-#include "text/shared_pieces.h"
 #include "text/tokenizer.h"
 
 struct bv_tokenizer {
@@ -27,9 +26,6 @@ struct bv_tokenizer {
     /* scored */
     float *scores; /* by token */
 };
-
-/* For parallel_encode.c: see bv_bpe_encoder_share. Other kinds of tokenizers have no use for it. */
-void bv_encoder_share(bv_encoder *encoder, bv_shared_pieces *pieces);
 
 /* For tokenizer.c: the members of tokenizer.json that belong to bpe (tokenizer_bpe.c). merges:
  * NULL, or those that bv_bpe_cut_merges took. */

@@ -8,24 +8,14 @@
 #define BV_TESTS_KERNEL_ATTENTION_PROBLEM_H
 
 #include "base/memory.h"
-#include "base/random.h"
 #include "kernel/kernel.h"
+#include "kernel/random_words.h"
 #include "support/check.h"
 #include "support/guarded.h"
 #include <math.h>
 
 #define SEED 20261124u
 #define SEQUENCES_MAX 4
-
-static uint32_t counter;
-
-static inline uint32_t random_word(void) {
-    return bv_random(SEED, BV_RANDOM_TEST, 2, counter++, 0, 0).v[0];
-}
-
-static inline size_t random_size(size_t low, size_t high) {
-    return low + random_word() % (high - low + 1);
-}
 
 /* ---- a problem and its values ---- */
 

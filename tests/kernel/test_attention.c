@@ -270,6 +270,7 @@ static void test_largest_head(void **state) {
 }
 
 int main(void) {
+    random_begin(SEED, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forward),
         cmocka_unit_test(test_backward),

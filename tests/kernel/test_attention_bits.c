@@ -111,6 +111,7 @@ static void test_unseen_values_do_not_leak(void **state) {
 }
 
 int main(void) {
+    random_begin(SEED, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alone_in_chunks_and_whole),
         cmocka_unit_test(test_unseen_values_do_not_leak),

@@ -50,6 +50,7 @@ static void test_gradients_are_slopes(void **state) {
 }
 
 int main(void) {
+    random_begin(SEED, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gradients_are_slopes),
     };

@@ -4,23 +4,13 @@
  * failing case prints what it was.
  */
 #include "base/memory.h"
-#include "base/random.h"
 #include "kernel/kernel.h"
+#include "kernel/random_words.h"
 #include "support/check.h"
 #include "support/guarded.h"
 #include <math.h>
 
 #define SEED 20261123u
-
-static uint32_t counter;
-
-static uint32_t random_word(void) {
-    return bv_random(SEED, BV_RANDOM_TEST, 1, counter++, 0, 0).v[0];
-}
-
-static size_t random_size(size_t low, size_t high) {
-    return low + random_word() % (high - low + 1);
-}
 
 /* ---- values ---- */
 
@@ -434,6 +424,7 @@ static void test_real_keeps_denormals(void **state) {
 }
 
 int main(void) {
+    random_begin(SEED, 1);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_real_around_tiles),  cmocka_unit_test(test_bf16_around_tiles),
         cmocka_unit_test(test_around_blocks),      cmocka_unit_test(test_shaped_values),

@@ -4,23 +4,13 @@
  * around the borders of tiles and blocks; a failing case prints what it was.
  */
 #include "base/memory.h"
-#include "base/random.h"
 #include "kernel/kernel.h"
+#include "kernel/random_words.h"
 #include "support/check.h"
 #include "support/guarded.h"
 #include <math.h>
 
 #define SEED 20261127u
-
-static uint32_t counter;
-
-static uint32_t random_word(void) {
-    return bv_random(SEED, BV_RANDOM_TEST, 2, counter++, 0, 0).v[0];
-}
-
-static size_t random_size(size_t low, size_t high) {
-    return low + random_word() % (high - low + 1);
-}
 
 static float as_float(uint32_t bits) {
     float x;
@@ -399,6 +389,7 @@ static void test_not_finite(void **state) {
 }
 
 int main(void) {
+    random_begin(SEED, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_around_tiles),  cmocka_unit_test(test_around_blocks),
         cmocka_unit_test(test_shaped_values), cmocka_unit_test(test_longest_sums),

@@ -64,16 +64,7 @@ BV_INLINE vreal softmax_exp(vreal x) {
 #if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
     x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x)); /* a NaN stays */
     const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
-    vreal r = v_fma(n, v_set(-0.693359375f), x);
-    r = v_fma(n, v_set(2.12194440e-4f), r);
-    vreal p = v_set(1.9875691500e-4f);
-    p = v_fma(p, r, v_set(1.3981999507e-3f));
-    p = v_fma(p, r, v_set(8.3334519073e-3f));
-    p = v_fma(p, r, v_set(4.1665795894e-2f));
-    p = v_fma(p, r, v_set(1.6666665459e-1f));
-    p = v_fma(p, r, v_set(5.0000001201e-1f));
-    p = v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
-    return v_scale(p, n);
+    return v_scale(v_exp_rest(x, n), n);
 #else
     return v_exp(x);
 #endif
