@@ -148,6 +148,7 @@ static bv_status begin(sampling *s) {
                                       .kernels = o->kernels,
                                       .pool = o->threads,
                                       .weights = s->model.weights,
+                                      .kneser_ney = s->model.kneser_ney,
                                       .rows_max = n > 128 ? n : 128,
                                       .sequences_max = n};
     const bv_sampler_options sampler = {.temperature = o->settings.temperature,

@@ -76,6 +76,7 @@ static bv_status create_scorer(const bv_saved_model *m, const bv_machine_use *us
                                            .kernels = use->kernels,
                                            .pool = use->pool,
                                            .weights = m->weights,
+                                           .kneser_ney = m->kneser_ney,
                                            .sequences_max = windows,
                                            .context = m->config.context};
     return bv_gpt_scorer_create(&options, out);

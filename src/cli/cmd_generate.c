@@ -131,6 +131,7 @@ static bv_status create_engine(generation *g) {
                                        .kernels = g->use.kernels,
                                        .pool = g->use.pool,
                                        .weights = g->model.weights,
+                                       .kneser_ney = g->model.kneser_ney,
                                        .rows_max = g->n > 128 ? g->n : 128,
                                        .sequences_max = g->n};
     const bv_sampler_options sampling = {.temperature = bv_flags_double(flags, "temperature"),

@@ -1,6 +1,6 @@
 #include "engine/engine.h"
 
-#include "model/ngram.h"
+#include "model/gpt_inputs.h"
 #include <string.h>
 
 typedef struct live {
@@ -17,26 +17,24 @@ struct bv_engine {
     live *sequences;
     size_t pages_max, page_bytes;
     /* of one step */
-    uint32_t *tokens, *positions, *ngrams, *output_rows;
+    bv_gpt_inputs inputs;
+    uint32_t *tokens, *output_rows;
     bv_sequence *layout;
-    float *logits; /* [sequences_max, vocab_size] */
+    float *logits; /* [sequences_max, head rows] */
 };
 
 static bv_status allocate(bv_engine *e) {
     const bv_engine_options *o = &e->options;
-    const size_t vocab = o->config.vocab_size;
+    const size_t columns = bv_gpt_head_rows(&o->config);
     e->pages_max = (o->config.context + BV_PAGE_POSITIONS - 1) / BV_PAGE_POSITIONS;
     e->page_bytes =
         bv_page_bytes(o->numerics, o->config.layers, o->config.kv_heads, o->config.d_head);
     e->sequences = bv_calloc(o->sequences_max, sizeof *e->sequences);
     e->tokens = bv_calloc(o->rows_max, sizeof *e->tokens);
-    e->positions = bv_calloc(o->rows_max, sizeof *e->positions);
-    e->ngrams = bv_calloc(o->rows_max * BV_NGRAM_MAX, sizeof *e->ngrams);
     e->output_rows = bv_calloc(o->sequences_max, sizeof *e->output_rows);
     e->layout = bv_calloc(o->sequences_max, sizeof *e->layout);
-    e->logits = bv_malloc_aligned(o->sequences_max * vocab * sizeof *e->logits);
-    if (!e->sequences || !e->tokens || !e->positions || !e->ngrams || !e->output_rows ||
-        !e->layout || !e->logits)
+    e->logits = bv_malloc_aligned(o->sequences_max * columns * sizeof *e->logits);
+    if (!e->sequences || !e->tokens || !e->output_rows || !e->layout || !e->logits)
         return bv_fail_memory("an engine");
     for (size_t i = 0; i < o->sequences_max; i++)
         if (!(e->sequences[i].pages = bv_calloc(e->pages_max, sizeof(void *))))
@@ -52,6 +50,9 @@ bv_status bv_engine_create(const bv_engine_options *options, bv_engine **out) {
     e->options = *options;
     bv_error *error = allocate(e);
     if (!error) error = bv_gpt_create(&options->config, BV_GPT_LOGITS, false, &e->gpt);
+    if (!error)
+        error = bv_gpt_inputs_create(&e->gpt, options->kneser_ney, options->pool, options->rows_max,
+                                     options->kernels->real, &e->inputs);
     const bv_plan_options plan = {.kernels = options->kernels,
                                   .pool = options->pool,
                                   .weights = options->weights,
@@ -80,8 +81,7 @@ void bv_engine_destroy(bv_engine **engine) {
     bv_gpt_destroy(&e->gpt);
     bv_free(e->sequences);
     bv_free(e->tokens);
-    bv_free(e->positions);
-    bv_free(e->ngrams);
+    bv_gpt_inputs_destroy(&e->inputs);
     bv_free(e->output_rows);
     bv_free(e->layout);
     bv_free_aligned(e->logits);
@@ -122,42 +122,44 @@ bv_status bv_engine_copy(bv_engine *e, size_t from, size_t to) {
     return BV_OK;
 }
 
-/* The loss of one row of logits, which come through the soft cap in place (0: none). */
-static float cross_entropy(const bv_engine *e, size_t i, uint32_t target, double soft_cap) {
+/* The loss of one row of logits, which come through the soft cap (0: none) and have the prior (or
+ * NULL) added in place. */
+static float cross_entropy(const bv_engine *e, size_t i, uint32_t target, double soft_cap,
+                           const float *prior) {
     float loss = 0;
-    const size_t vocab = e->options.config.vocab_size;
-    const bv_loss_args args = {.classes = vocab,
-                               .stride = vocab,
-                               .logits = e->logits + i * vocab,
+    const size_t columns = bv_gpt_head_rows(&e->options.config);
+    const bv_loss_args args = {.classes = e->options.config.vocab_size,
+                               .stride = columns,
+                               .logits = e->logits + i * columns,
                                .soft_cap = soft_cap,
+                               .prior = prior,
                                .targets = &target,
                                .losses = &loss};
     e->options.kernels->loss->cross_entropy(&args, 0, 1);
     return loss;
 }
 
-/* Runs what the layout lists and brings logits through the soft cap. */
+/* From what the head gives to what softmax is taken of. */
+static void finish_logits(bv_engine *e, size_t outputs) {
+    const bv_gpt_config *c = &e->options.config;
+    const float *priors = e->inputs.prior;
+    for (size_t i = 0; i < outputs; i++) {
+        const float *prior = c->kneser_ney ? priors + e->output_rows[i] * c->vocab_size : NULL;
+        if (prior || c->logit_soft_cap > 0)
+            cross_entropy(e, i, UINT32_MAX, c->logit_soft_cap, prior);
+    }
+}
+
+/* Runs what the layout lists. */
 static void run(bv_engine *e, size_t sequences, size_t rows, size_t outputs) {
     const bv_layout layout = {e->layout, sequences, NULL};
     bv_plan_bind(e->plan, e->gpt.tokens, e->tokens);
-    bv_plan_bind(e->plan, e->gpt.positions, e->positions);
-    bv_gpt_bind_ngrams(&e->gpt, e->plan, e->ngrams, e->options.rows_max);
+    bv_gpt_inputs_bind(&e->inputs, e->plan);
     bv_plan_bind(e->plan, e->gpt.output_rows, e->output_rows);
     bv_plan_run(e->plan, &(bv_run_options){.rows = rows, .outputs = outputs, .layout = &layout});
-    const size_t vocab = e->options.config.vocab_size;
-    memcpy(e->logits, bv_plan_values(e->plan, e->gpt.logits), outputs * vocab * sizeof(float));
-    const double soft_cap = e->options.config.logit_soft_cap;
-    for (size_t i = 0; soft_cap > 0 && i < outputs; i++) cross_entropy(e, i, UINT32_MAX, soft_cap);
-}
-
-/* The n-grams that end with the token of a row, the next of its sequence. */
-static void place_ngrams(bv_engine *e, live *s, size_t row, size_t known) {
-    const bv_gpt_config *c = &e->options.config;
-    memmove(s->last, s->last + 1, sizeof s->last - sizeof *s->last);
-    s->last[BV_NGRAM_MAX - 1] = e->tokens[row];
-    for (size_t n = 2; n <= c->ngram; n++)
-        e->ngrams[(n - 2) * e->options.rows_max + row] =
-            bv_ngram_row(c, n, &s->last[BV_NGRAM_MAX - 1], known);
+    const size_t columns = bv_gpt_head_rows(&e->options.config);
+    memcpy(e->logits, bv_plan_values(e->plan, e->gpt.logits), outputs * columns * sizeof(float));
+    finish_logits(e, outputs);
 }
 
 /* Puts `count` tokens of a sequence at rows row .. of this step. */
@@ -168,8 +170,10 @@ static void place(bv_engine *e, size_t slot, size_t sequence, size_t row, const 
         (bv_sequence){.row = row, .rows = count, .position = s->position, .pages = s->pages};
     for (size_t i = 0; i < count; i++) {
         e->tokens[row + i] = tokens[i];
-        e->positions[row + i] = (uint32_t)(s->position + i);
-        place_ngrams(e, s, row + i, s->position + i);
+        memmove(s->last, s->last + 1, sizeof s->last - sizeof *s->last);
+        s->last[BV_NGRAM_MAX - 1] = tokens[i];
+        bv_gpt_inputs_place(&e->inputs, row + i, &s->last[BV_NGRAM_MAX - 1], s->position + i,
+                            s->position + i, BV_NO_TARGET);
     }
     s->position += count;
 }
@@ -201,9 +205,9 @@ bv_status bv_engine_step(bv_engine *e, const size_t *sequences, const uint32_t *
 }
 
 const float *bv_engine_logits(const bv_engine *e, size_t i) {
-    return e->logits + i * e->options.config.vocab_size;
+    return e->logits + i * bv_gpt_head_rows(&e->options.config);
 }
 
 float bv_engine_logprob(const bv_engine *e, size_t i, uint32_t token) {
-    return -cross_entropy(e, i, token, 0);
+    return -cross_entropy(e, i, token, 0, NULL);
 }

@@ -7,6 +7,7 @@
 #define BV_ENGINE_ENGINE_H
 
 #include "model/gpt.h"
+#include "model/kneser_ney.h"
 #include "tensor/plan.h"
 
 typedef struct bv_engine_options {
@@ -15,6 +16,7 @@ typedef struct bv_engine_options {
     const bv_kernels *kernels;
     bv_pool *pool;
     bv_weights *weights;  /* borrowed */
+    const bv_kneser_ney *kneser_ney; /* borrowed; NULL: none */
     size_t rows_max;      /* tokens of one step: longer prompts are cut */
     size_t sequences_max; /* live at once */
 } bv_engine_options;
@@ -37,7 +39,7 @@ bv_status bv_engine_feed(bv_engine *engine, size_t sequence, const uint32_t *tok
 bv_status bv_engine_step(bv_engine *engine, const size_t *sequences, const uint32_t *tokens,
                          size_t count);
 
-/* [vocab_size] after the soft cap, of the i-th sequence of the last call. */
+/* [vocab_size] after soft cap and prior, of the i-th sequence of the last call. */
 const float *bv_engine_logits(const bv_engine *engine, size_t i);
 /* log p(token) of those logits, with the bits of training's loss. */
 float bv_engine_logprob(const bv_engine *engine, size_t i, uint32_t token);

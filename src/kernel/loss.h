@@ -1,6 +1,7 @@
 /*
- * Cross-entropy of rows of logits, with its gradient, and the optional soft cap of logits
- * (cap * tanh(x / cap), Gemma 2). All reductions over a row use 16 virtual lanes and the fixed
+ * Cross-entropy of rows of logits, with its gradient, the optional soft cap of logits
+ * (cap * tanh(x / cap), Gemma 2), and the optional prior, log-probabilities of another model that
+ * logits correct: x + (1 + gate) prior (Li et al. 2022, with a weight for each row). All reductions over a row use 16 virtual lanes and the fixed
  * tree.
  */
 #ifndef BV_KERNEL_LOSS_H
@@ -11,9 +12,12 @@
 
 typedef struct bv_loss_args {
     size_t classes;          /* real classes: columns beyond are padding (their gradient is 0) */
-    size_t stride;           /* columns of a row in memory >= classes, of logits and dlogits */
-    void *logits;            /* [rows, stride] real, before the soft cap; overwritten with capped */
+    size_t stride;           /* columns of a row in memory, of logits and dlogits: at least
+                                classes, and one more with a prior */
+    void *logits;            /* [rows, stride] real; overwritten with what softmax is taken of */
     double soft_cap;         /* 0: none */
+    const void *prior;       /* [rows, classes] real, or NULL: none; not with a soft cap. Column
+                                `classes` of the logits is then its gate */
     const uint32_t *targets; /* [rows]; a target >= classes means: no loss, no gradient */
     void *losses;            /* [rows] real: -log p(target), 0 where there is no target */
     const void *weights;     /* [rows] real weight of each row in the gradient, or NULL: 1 */

@@ -11,6 +11,7 @@
 #include "kernel/activation.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define BV_NGRAM_MAX 8 /* tokens */
 
@@ -32,6 +33,8 @@ typedef struct bv_gpt_config {
     bool tied;             /* head = token embedding */
     size_t ngram;          /* longest n-gram with an embedding (ngram.h); 0 or 1: tokens only */
     size_t ngram_rows;     /* rows of each table of n-grams at most */
+    size_t kneser_ney;     /* longest n-gram of the counted model that the logits correct
+                              (kneser_ney.h); 0: none */
     double logit_soft_cap; /* 0: none */
     size_t band;           /* 0: all layers dense; else every second layer (1, 3, ...) sees only
                               the last `band` positions (GPT-3) */
@@ -44,5 +47,11 @@ typedef struct bv_gpt_config {
 bv_status bv_gpt_config_check(bv_gpt_config *config);
 
 size_t bv_gpt_parameter_count(const bv_gpt_config *config);
+/* Rows of the head: one a token, and behind them one that weighs the n-gram model. */
+size_t bv_gpt_head_rows(const bv_gpt_config *config);
+/* The table of what an n-gram model expects: a row for each token and each eighth of its
+ * probability p. */
+size_t bv_gpt_expected_rows(const bv_gpt_config *config);
+uint32_t bv_gpt_expected_row(uint32_t token, double p);
 
 #endif

@@ -53,6 +53,13 @@ static bv_tensor *table(const context *x, const char *name, size_t entries) {
                              BV_INIT_NORMAL, INIT_STD);
 }
 
+/* A model that corrects n-grams begins as they are: without a word of its own. */
+static bv_tensor *own_head(const context *x) {
+    return bv_parameter_make(x->g, "lm_head.weight", bv_gpt_head_rows(x->c), x->c->width,
+                             BV_PARAMETER_EMBEDDING,
+                             x->c->kneser_ney ? BV_INIT_ZERO : BV_INIT_NORMAL, INIT_STD);
+}
+
 static bv_tensor *dropout(const context *x, bv_tensor *h) {
     return x->training ? bv_dropout(x->g, h, x->gpt->row_ids, x->c->dropout) : h;
 }
@@ -102,6 +109,16 @@ static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
     return h;
 }
 
+/* What the n-gram model expects next: nothing until it is learnt. */
+static bv_tensor *expected(const context *x, bv_gpt *gpt, bv_tensor *h) {
+    if (!x->c->kneser_ney) return h;
+    gpt->expected = bv_input(x->g, "expected", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
+    bv_tensor *rows =
+        bv_parameter_make(x->g, "kneser_ney.weight", bv_gpt_expected_rows(x->c), x->c->width,
+                          BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
+    return bv_add(x->g, h, bv_embed(x->g, gpt->expected, rows));
+}
+
 static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     bv_graph *g = gpt->graph;
     const bv_gpt_config *c = &gpt->config;
@@ -112,16 +129,18 @@ static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     gpt->row_ids = bv_input(g, "row_ids", BV_ROLE_INDEX, rows, 1);
 
     bv_tensor *wte = table(&x, "wte.weight", c->vocab_size);
-    bv_tensor *h = ngrams(&x, gpt, bv_embed(g, gpt->tokens, wte));
+    bv_tensor *h = expected(&x, gpt, ngrams(&x, gpt, bv_embed(g, gpt->tokens, wte)));
     if (c->position == BV_POSITION_LEARNED)
         h = bv_add(g, h, bv_embed(g, gpt->positions, table(&x, "wpe.weight", c->context)));
     h = dropout(&x, h);
     for (size_t layer = 0; layer < c->layers; layer++) h = block(&x, (int)layer, h);
     h = norm(&x, h, "ln_f");
-    bv_tensor *head_weight = c->tied ? wte : table(&x, "lm_head.weight", c->vocab_size);
+    bv_tensor *head_weight = c->tied ? wte : own_head(&x);
     if (head == BV_GPT_LOSS) {
         gpt->targets = bv_input(g, "targets", BV_ROLE_INDEX, rows, 1);
-        gpt->losses = bv_head_loss(g, h, head_weight, gpt->targets, c->logit_soft_cap);
+        if (c->kneser_ney) gpt->prior = bv_input(g, "prior", BV_ROLE_STREAM, rows, c->vocab_size);
+        gpt->losses =
+            bv_head_loss(g, h, head_weight, gpt->targets, gpt->prior, c->logit_soft_cap);
     } else {
         gpt->output_rows = bv_input(g, "output_rows", BV_ROLE_INDEX, outputs, 1);
         gpt->logits = bv_logits(g, bv_select(g, h, gpt->output_rows), head_weight);
@@ -135,11 +154,6 @@ bv_status bv_gpt_create(const bv_gpt_config *config, bv_gpt_head head, bool trai
     bv_error *error = bv_graph_error(out->graph);
     if (error) bv_gpt_destroy(out);
     return error;
-}
-
-void bv_gpt_bind_ngrams(const bv_gpt *gpt, bv_plan *plan, const uint32_t *ids, size_t stride) {
-    for (size_t n = 2; n <= gpt->config.ngram; n++)
-        bv_plan_bind(plan, gpt->ngrams[n - 2], ids + (n - 2) * stride);
 }
 
 void bv_gpt_destroy(bv_gpt *gpt) {
@@ -159,5 +173,5 @@ double bv_gpt_forward_flops(const bv_gpt_config *c) {
         const double keys = band < context ? band : context / 2;
         attention += 4 * keys * heads;
     }
-    return 2 * ((double)c->layers * matrices + (double)c->vocab_size * width) + attention;
+    return 2 * ((double)c->layers * matrices + (double)bv_gpt_head_rows(c) * width) + attention;
 }

@@ -1,7 +1,7 @@
 #include "model/gpt_probe.h"
 
 #include "base/memory.h"
-#include "model/ngram.h"
+#include "model/gpt_inputs.h"
 #include <math.h>
 
 typedef struct probe {
@@ -10,7 +10,7 @@ typedef struct probe {
     bv_plan *plan;
     bv_tensor **outputs; /* what leaves each block, then the losses */
     size_t output_count;
-    uint32_t *positions, *ngrams;
+    bv_gpt_inputs inputs;
     bv_sequence sequence;
 } probe;
 
@@ -18,10 +18,9 @@ static bv_status prepare(probe *p) {
     const bv_gpt_scorer_options *o = p->options;
     BV_TRY(bv_gpt_create(&o->config, BV_GPT_LOSS, false, &p->gpt));
     p->outputs = bv_calloc(o->config.layers + 1, sizeof *p->outputs);
-    p->positions = bv_calloc(o->context, sizeof *p->positions);
-    p->ngrams = bv_calloc(o->context * BV_NGRAM_MAX, sizeof *p->ngrams);
-    if (!p->outputs || !p->positions || !p->ngrams) return bv_fail_memory("looking at a bad step");
-    for (size_t i = 0; i < o->context; i++) p->positions[i] = (uint32_t)i;
+    if (!p->outputs) return bv_fail_memory("looking at a bad step");
+    BV_TRY(bv_gpt_inputs_create(&p->gpt, o->kneser_ney, o->pool, o->context, o->kernels->real,
+                                &p->inputs));
     for (size_t i = 0; i < p->gpt.graph->tensor_count; i++) {
         bv_tensor *t = p->gpt.graph->tensors[i];
         if (t->op && !t->parameter && t->keep && t->layer >= 0) p->outputs[p->output_count++] = t;
@@ -57,9 +56,8 @@ static void look(probe *p, const uint32_t *inputs, const uint32_t *targets,
     const bv_layout layout = {&p->sequence, 1, first_visible};
     bv_plan_bind(p->plan, p->gpt.tokens, inputs);
     bv_plan_bind(p->plan, p->gpt.targets, targets);
-    bv_plan_bind(p->plan, p->gpt.positions, p->positions);
-    bv_ngram_rows(&p->options->config, inputs, 1, rows, first_visible, p->ngrams);
-    bv_gpt_bind_ngrams(&p->gpt, p->plan, p->ngrams, rows);
+    bv_gpt_inputs_lay_out(&p->inputs, inputs, targets, 1, rows, first_visible);
+    bv_gpt_inputs_bind(&p->inputs, p->plan);
     bv_plan_run(p->plan, &(bv_run_options){.rows = rows, .layout = &layout});
     for (size_t i = 0; i < p->output_count; i++) {
         const double here =
@@ -86,9 +84,8 @@ bv_status bv_gpt_probe(const bv_gpt_scorer_options *options, const uint32_t *inp
              largest);
     }
     bv_plan_destroy(&p.plan);
+    bv_gpt_inputs_destroy(&p.inputs);
     bv_gpt_destroy(&p.gpt);
     bv_free(p.outputs);
-    bv_free(p.positions);
-    bv_free(p.ngrams);
     return error;
 }

@@ -1,6 +1,6 @@
 #include "model/gpt_score.h"
 
-#include "model/ngram.h"
+#include "model/gpt_inputs.h"
 
 #include <string.h>
 
@@ -8,7 +8,7 @@ struct bv_gpt_scorer {
     bv_gpt_scorer_options options;
     bv_gpt gpt;
     bv_plan *plan;
-    uint32_t *positions, *ngrams;
+    bv_gpt_inputs inputs;
     bv_sequence *sequences;
 };
 
@@ -18,11 +18,12 @@ bv_status bv_gpt_scorer_create(const bv_gpt_scorer_options *options, bv_gpt_scor
     if (!s) return bv_fail_memory("scoring");
     s->options = *options;
     const size_t rows = options->sequences_max * options->context;
-    s->positions = bv_calloc(rows, sizeof *s->positions);
-    s->ngrams = bv_calloc(rows * BV_NGRAM_MAX, sizeof *s->ngrams);
     s->sequences = bv_calloc(options->sequences_max, sizeof *s->sequences);
-    bv_error *error = s->positions && s->ngrams && s->sequences ? BV_OK : bv_fail_memory("scoring");
+    bv_error *error = s->sequences ? BV_OK : bv_fail_memory("scoring");
     if (!error) error = bv_gpt_create(&options->config, BV_GPT_LOSS, false, &s->gpt);
+    if (!error)
+        error = bv_gpt_inputs_create(&s->gpt, options->kneser_ney, options->pool, rows,
+                                     options->kernels->real, &s->inputs);
     const bv_plan_options plan = {.kernels = options->kernels,
                                   .pool = options->pool,
                                   .weights = options->weights,
@@ -44,8 +45,7 @@ void bv_gpt_scorer_destroy(bv_gpt_scorer **scorer) {
     if (!s) return;
     bv_plan_destroy(&s->plan);
     bv_gpt_destroy(&s->gpt);
-    bv_free(s->positions);
-    bv_free(s->ngrams);
+    bv_gpt_inputs_destroy(&s->inputs);
     bv_free(s->sequences);
     bv_free(s);
     *scorer = NULL;
@@ -61,13 +61,11 @@ void bv_gpt_scorer_losses(bv_gpt_scorer *s, const uint32_t *inputs, const uint32
         const size_t n = left < s->options.sequences_max ? left : s->options.sequences_max;
         for (size_t k = 0; k < n; k++)
             s->sequences[k] = (bv_sequence){.row = k * length, .rows = length};
-        for (size_t r = 0; r < n * length; r++) s->positions[r] = (uint32_t)(r % length);
         const bv_layout layout = {s->sequences, n, first_visible ? first_visible + row : NULL};
         bv_plan_bind(s->plan, s->gpt.tokens, inputs + row);
         bv_plan_bind(s->plan, s->gpt.targets, targets + row);
-        bv_plan_bind(s->plan, s->gpt.positions, s->positions);
-        bv_ngram_rows(&s->options.config, inputs + row, n, length, layout.first_visible, s->ngrams);
-        bv_gpt_bind_ngrams(&s->gpt, s->plan, s->ngrams, n * length);
+        bv_gpt_inputs_lay_out(&s->inputs, inputs + row, NULL, n, length, layout.first_visible);
+        bv_gpt_inputs_bind(&s->inputs, s->plan);
         bv_plan_run(s->plan, &(bv_run_options){.rows = n * length, .layout = &layout});
         memcpy((char *)losses + row * element, bv_plan_values(s->plan, s->gpt.losses),
                n * length * element);

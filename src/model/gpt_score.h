@@ -6,6 +6,7 @@
 #define BV_MODEL_GPT_SCORE_H
 
 #include "model/gpt.h"
+#include "model/kneser_ney.h"
 #include "tensor/plan.h"
 
 typedef struct bv_gpt_scorer_options {
@@ -13,7 +14,8 @@ typedef struct bv_gpt_scorer_options {
     bv_numerics numerics;
     const bv_kernels *kernels;
     bv_pool *pool;
-    bv_weights *weights;  /* of this configuration */
+    bv_weights *weights;             /* of this configuration */
+    const bv_kneser_ney *kneser_ney; /* borrowed; NULL: none  */
     size_t sequences_max; /* of one run            */
     size_t context;       /* longest sequence      */
     bool unfused;

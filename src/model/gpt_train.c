@@ -1,6 +1,6 @@
 #include "model/gpt_train.h"
 
-#include "model/ngram.h"
+#include "model/gpt_inputs.h"
 
 #include "tensor/autograd.h"
 #include <math.h>
@@ -18,7 +18,8 @@ struct bv_gpt_trainer {
     bv_named_tensor *parameters, *state;
     size_t parameter_count, state_count;
     /* of one micro-batch */
-    uint32_t *positions, *row_ids, *ngrams;
+    bv_gpt_inputs inputs;
+    uint32_t *row_ids;
     bv_sequence *sequences;
     /* of the step */
     char *losses; /* [batch_max * context] real */
@@ -57,6 +58,7 @@ static bv_status create_plans(bv_gpt_trainer *t) {
                                          .kernels = o->kernels,
                                          .pool = o->pool,
                                          .weights = t->weights,
+                                         .kneser_ney = o->kneser_ney,
                                          .sequences_max = o->micro_batch,
                                          .context = o->context,
                                          .unfused = o->unfused};
@@ -81,16 +83,13 @@ static bv_status list_tensors(bv_gpt_trainer *t) {
 static bv_status create_rows(bv_gpt_trainer *t) {
     const bv_gpt_trainer_options *o = &t->options;
     const size_t rows = o->micro_batch * o->context, batch_rows = o->batch_max * o->context;
-    t->positions = bv_calloc(rows, sizeof *t->positions);
     t->row_ids = bv_calloc(rows, sizeof *t->row_ids);
-    t->ngrams = bv_calloc(rows * BV_NGRAM_MAX, sizeof *t->ngrams);
     t->sequences = bv_calloc(o->micro_batch, sizeof *t->sequences);
     t->losses = bv_calloc(batch_rows, bv_dtype_size(o->kernels->real));
     t->sums = bv_calloc(batch_rows / BV_SUM_CHUNK + 1, sizeof *t->sums);
-    if (!t->positions || !t->row_ids || !t->ngrams || !t->sequences || !t->losses || !t->sums)
-        return bv_fail_memory("a trainer");
-    for (size_t r = 0; r < rows; r++) t->positions[r] = (uint32_t)(r % o->context);
-    return BV_OK;
+    if (!t->row_ids || !t->sequences || !t->losses || !t->sums) return bv_fail_memory("a trainer");
+    return bv_gpt_inputs_create(&t->learn, o->kneser_ney, o->pool, rows, o->kernels->real,
+                                &t->inputs);
 }
 
 static bv_status define_spans(bv_gpt_trainer *t) {
@@ -135,9 +134,8 @@ void bv_gpt_trainer_destroy(bv_gpt_trainer **trainer) {
     bv_gpt_destroy(&t->learn);
     bv_free(t->parameters);
     bv_free(t->state);
-    bv_free(t->positions);
+    bv_gpt_inputs_destroy(&t->inputs);
     bv_free(t->row_ids);
-    bv_free(t->ngrams);
     bv_free(t->sequences);
     bv_free(t->losses);
     bv_free(t->sums);
@@ -215,11 +213,10 @@ void bv_gpt_trainer_micro(bv_gpt_trainer *t, const uint32_t *inputs, const uint3
     BV_ASSERT(t->rows + rows <= t->options.batch_max * t->options.context);
     bv_plan_bind(t->learn_plan, t->learn.tokens, inputs);
     bv_plan_bind(t->learn_plan, t->learn.targets, targets);
-    bv_plan_bind(t->learn_plan, t->learn.positions, t->positions);
     bv_plan_bind(t->learn_plan, t->learn.row_ids, t->row_ids);
-    bv_ngram_rows(&t->options.config, inputs, sequences, t->options.context, first_visible,
-                  t->ngrams);
-    bv_gpt_bind_ngrams(&t->learn, t->learn_plan, t->ngrams, rows);
+    bv_gpt_inputs_lay_out(&t->inputs, inputs, targets, sequences, t->options.context,
+                          first_visible);
+    bv_gpt_inputs_bind(&t->inputs, t->learn_plan);
     const bv_run_options run = {.rows = rows,
                                 .layout = &layout,
                                 .gradients = bv_gradients_accumulators(t->gradients),

@@ -26,6 +26,7 @@ typedef struct bv_gpt_trainer_options {
     bool scratch; /* begins with weights of any values: for measuring */
     uint64_t seed;
     bv_optimizer_kind optimizer;
+    const bv_kneser_ney *kneser_ney; /* counted of the text that is learnt; NULL: none */
     bv_trace *trace; /* of the pool; outlives the trainer. NULL: none */
 } bv_gpt_trainer_options;
 

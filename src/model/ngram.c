@@ -26,12 +26,3 @@ uint32_t bv_ngram_row(const bv_gpt_config *c, size_t n, const uint32_t *last, si
     sum = (sum ^ sum >> 32) * base; /* the high bits depend on all tokens */
     return (uint32_t)((sum >> 32) * c->ngram_rows >> 32);
 }
-
-void bv_ngram_rows(const bv_gpt_config *c, const uint32_t *tokens, size_t sequences, size_t length,
-                   const uint32_t *first_visible, uint32_t *ids) {
-    for (size_t n = 2; n <= c->ngram; n++)
-        for (size_t r = 0; r < sequences * length; r++) {
-            const size_t first = first_visible ? first_visible[r] : 0;
-            *ids++ = bv_ngram_row(c, n, tokens + r, r % length - first);
-        }
-}

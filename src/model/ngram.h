@@ -20,9 +20,4 @@ size_t bv_ngram_table_rows(const bv_gpt_config *config, size_t n);
 /* The row of the n-gram that ends at *last; `known` tokens before it may be read. */
 uint32_t bv_ngram_row(const bv_gpt_config *config, size_t n, const uint32_t *last, size_t known);
 
-/* Rows of whole sequences, tokens [sequences, length], into ids [config->ngram - 1][sequences *
- * length]. first_visible: by token, the first position of its sequence that it sees; NULL: 0. */
-void bv_ngram_rows(const bv_gpt_config *config, const uint32_t *tokens, size_t sequences,
-                   size_t length, const uint32_t *first_visible, uint32_t *ids);
-
 #endif

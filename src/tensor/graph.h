@@ -164,12 +164,14 @@ bv_tensor *bv_heads_at(bv_graph *g, bv_tensor *qkv, bv_tensor *positions, bv_hea
 /* Causal attention over the sequences of the run. band 0: dense. -> operand [rows, heads d_head] */
 bv_tensor *bv_attention_at(bv_graph *g, bv_tensor *qkv, bv_heads_shape shape, size_t band,
                            double dropout, int layer_of_cache, const char *file, int line);
-/* x W^T in real numbers, before any soft cap: [rows, classes] stream. No gradient: for sampling. */
+/* x W^T in real numbers, before any soft cap or prior: [rows, rows of W] stream. No gradient: for
+ * sampling. */
 bv_tensor *bv_logits_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, const char *file, int line);
 /* Head and cross-entropy in one: -log p(target) of each row, [rows, 1] stream; logits exist only
- * for a block of rows. targets: [rows, 1] index, >= classes: none. */
+ * for a block of rows. targets: [rows, 1] index, >= classes: none. prior: [rows, classes] stream
+ * that logits are added to, weighed by one row more of the weight (loss.h), or NULL. */
 bv_tensor *bv_head_loss_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *targets,
-                           double soft_cap, const char *file, int line);
+                           bv_tensor *prior, double soft_cap, const char *file, int line);
 
 #define bv_embed(...) bv_embed_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_add(...) bv_add_at(__VA_ARGS__, __FILE__, __LINE__)

@@ -10,6 +10,14 @@ typedef struct head_attributes {
     double soft_cap;
 } head_attributes;
 
+/* prior: or NULL. */
+static bv_status check_prior(const bv_tensor *t, const bv_tensor *prior) {
+    const size_t rows = t->inputs[1]->rows.factor;
+    if (!prior || prior->cols + 1 == rows) return BV_OK;
+    return bv_shape_error(t, "the prior has %zu classes, \"%s\" %zu rows instead of one more",
+                          prior->cols, t->inputs[1]->name, rows);
+}
+
 static bv_status check_head(const bv_tensor *t) {
     const bv_tensor *x = t->inputs[0], *w = t->inputs[1];
     if (!w->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", w->name);
@@ -27,7 +35,7 @@ static size_t align64(size_t bytes) {
 
 /* The block's place in scratch. */
 typedef struct head_block {
-    size_t classes, stride, block_rows;
+    size_t classes, stride, block_rows; /* classes: rows of W */
     bv_dtype type, real;
     char *logits, *dlogits, *matmul;
     size_t logits_bytes, dlogits_bytes;
@@ -135,11 +143,13 @@ static void loss_part(void *context, int part, int parts) {
 static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_block *b, size_t row,
                           size_t rows, void *losses, bool gradient) {
     const size_t real = bv_dtype_size(b->real);
+    const bv_tensor *prior = t->inputs[3];
     loss_task task = {.kernels = run->kernels,
                       .rows = rows,
-                      .args = {.classes = b->classes,
+                      .args = {.classes = prior ? prior->cols : b->classes,
                                .stride = b->stride,
                                .logits = b->logits,
+                               .prior = prior ? rows_at(run, prior, row) : NULL,
                                .soft_cap = ((const head_attributes *)t->attributes)->soft_cap,
                                .targets = (const uint32_t *)bv_memory(run, t->inputs[2]) + row,
                                .losses = (char *)losses + row * real,
@@ -191,11 +201,12 @@ bv_tensor *bv_logits_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, const char
     return bv_tensor_make(g, &bv_op_logits, inputs, 2, NULL, 0, file, line);
 }
 
-/* ---- head_loss: inputs x, W, targets -> losses ---- */
+/* ---- head_loss: inputs x, W, targets, prior -> losses ---- */
 
 static bv_status loss_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
     BV_TRY(check_head(t));
+    BV_TRY(check_prior(t, t->inputs[3]));
     t->rows = t->inputs[0]->rows;
     t->cols = 1;
     t->role = BV_ROLE_STREAM;
@@ -216,8 +227,8 @@ static void loss_run(const bv_tensor *t, const bv_run *run) {
  * not needed and is dropped by the plan. dy is 1: the loss is the root. */
 static bv_status loss_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
     (void)dy;
-    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], y->inputs[2]};
-    bv_tensor *t = bv_tensor_make(g, &bv_op_head_loss_gradient, inputs, 3, y->attributes,
+    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], y->inputs[2], y->inputs[3]};
+    bv_tensor *t = bv_tensor_make(g, &bv_op_head_loss_gradient, inputs, 4, y->attributes,
                                   sizeof(head_attributes), y->file, y->line);
     t->use = y->use;
     dx[0] = t;
@@ -232,7 +243,7 @@ const bv_op bv_op_head_loss = {.name = "head_loss",
                                .run = loss_run,
                                .forms = 1u << BV_FORM_FORWARD};
 
-/* ---- head_loss_gradient: inputs x, W, targets -> dx; extra: losses ---- */
+/* ---- head_loss_gradient: inputs x, W, targets, prior -> dx; extra: losses ---- */
 
 static bv_status gradient_shape(bv_graph *g, bv_tensor *t) {
     BV_TRY(check_head(t));
@@ -281,8 +292,8 @@ const bv_op bv_op_head_loss_gradient = {.name = "head_loss_gradient",
                                         .effect = true};
 
 bv_tensor *bv_head_loss_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *targets,
-                           double soft_cap, const char *file, int line) {
-    bv_tensor *inputs[] = {x, weight, targets};
+                           bv_tensor *prior, double soft_cap, const char *file, int line) {
+    bv_tensor *inputs[] = {x, weight, targets, prior};
     const head_attributes a = {soft_cap};
-    return bv_tensor_make(g, &bv_op_head_loss, inputs, 3, &a, sizeof a, file, line);
+    return bv_tensor_make(g, &bv_op_head_loss, inputs, 4, &a, sizeof a, file, line);
 }

@@ -45,6 +45,7 @@ static bv_status explain_range(bv_session *s, char text[160]) {
                                            .kernels = s->options->kernels,
                                            .pool = s->options->pool,
                                            .weights = bv_gpt_trainer_weights(s->trainer),
+                                           .kneser_ney = s->kneser_ney,
                                            .context = s->settings->model.context};
     int layer;
     double largest;

@@ -1,6 +1,7 @@
 #include "train/run_folder.h"
 
 #include "base/memory.h"
+#include "train/counted_text.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,11 +14,10 @@ static bv_status hash_data(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
     return bv_try(error, "beaver data prepare TEXT --out %s", data);
 }
 
-/* "" where it is not said: data and runs made before it was. */
-static bv_status read_tokenizer_hash(const json_t *value, char out[BV_SHA256_TEXT_SIZE]) {
+/* "" where it is not said. */
+static bv_status read_hash(const json_t *value, const char *name, char out[BV_SHA256_TEXT_SIZE]) {
     const char *hash = "";
-    if (json_object_get(value, "tokenizer_sha256"))
-        BV_TRY(bv_json_get_string(value, "tokenizer_sha256", &hash));
+    if (json_object_get(value, name)) BV_TRY(bv_json_get_string(value, name, &hash));
     snprintf(out, BV_SHA256_TEXT_SIZE, "%s", hash);
     return BV_OK;
 }
@@ -29,7 +29,7 @@ static bv_status hash_data_tokenizer(const char *data, char hash[BV_SHA256_TEXT_
     json_t *manifest = NULL;
     bool same = true;
     bv_error *error = path && from ? bv_json_load(from, &manifest) : bv_fail_memory("a path");
-    if (!error) error = read_tokenizer_hash(manifest, hash);
+    if (!error) error = read_hash(manifest, "tokenizer_sha256", hash);
     if (!error && *hash) {
         error = bv_tokenizer_load_known(path, hash, &tokenizer, &same);
     } else if (!error) {
@@ -84,6 +84,8 @@ bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
                               c->data, "sha256", c->data_sha256);
     if (value && *c->tokenizer_sha256)
         json_object_set_new(value, "tokenizer_sha256", json_string(c->tokenizer_sha256));
+    if (value && *c->counted_sha256)
+        json_object_set_new(value, "counted_sha256", json_string(c->counted_sha256));
     bv_error *error = bv_json_save(path, value);
     json_decref(value);
     bv_free(path);
@@ -123,15 +125,17 @@ static bv_status clear(const char *folder) {
 
 /* The folder under its first name, locked: two that make one run at once meet here, and the lock
  * moves along with the folder. */
-static bv_status fill(const char *partial, const char *run, const bv_run_config *config) {
+static bv_status fill(const char *partial, const char *run, bv_run_config *config) {
     BV_TRY(bv_run_folder_check_new(run)); /* another may just have made it */
     BV_TRY(clear(partial));
     BV_TRY(copy_tokenizer(config->data, partial));
+    BV_TRY(bv_counted_text_save(partial, config->data, &config->settings.model,
+                                config->counted_sha256));
     BV_TRY(bv_run_folder_save(partial, config));
     return bv_path_rename(partial, run);
 }
 
-bv_status bv_run_folder_create(const char *run, const bv_run_config *config, bv_lock **lock) {
+bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock) {
     char whole[4096], partial[4096];
     size_t length = strlen(run);
     *lock = NULL;
@@ -166,7 +170,8 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     BV_TRY(bv_json_get_string(where, "path", &data));
     BV_TRY(bv_json_get_string(where, "sha256", &hash));
     BV_TRY(bv_json_get_double(value, "minutes", &c->minutes));
-    BV_TRY(read_tokenizer_hash(value, c->tokenizer_sha256));
+    BV_TRY(read_hash(value, "tokenizer_sha256", c->tokenizer_sha256));
+    BV_TRY(read_hash(value, "counted_sha256", c->counted_sha256));
     snprintf(c->data, sizeof c->data, "%s", data);
     snprintf(c->data_sha256, sizeof c->data_sha256, "%s", hash);
     BV_TRY(bv_settings_load(&c->settings, path));

@@ -1,5 +1,6 @@
 /*
- * RUN, the folder of a run: config.json (settings, data, planned minutes), tokenizer.json,
+ * RUN, the folder of a run: config.json (settings, data, planned minutes), tokenizer.json, for some
+ * models counted.bin (counted_text.h),
  * metrics.jsonl, checkpoints/ (checkpoint.h). Made whole or not at all; locked while it is trained.
  */
 #ifndef BV_TRAIN_RUN_FOLDER_H
@@ -16,6 +17,7 @@ typedef struct bv_run_config {
     char data[4096]; /* absolute: PATH_MAX */
     char data_sha256[BV_SHA256_TEXT_SIZE];      /* of the data's manifest */
     char tokenizer_sha256[BV_SHA256_TEXT_SIZE]; /* bv_tokenizer_hash; "" in runs of old */
+    char counted_sha256[BV_SHA256_TEXT_SIZE];   /* of counted.bin; "": there is none */
 } bv_run_config;
 
 /* data: a folder made by `beaver data prepare`; its path is made absolute. BV_CODE_USAGE when its
@@ -25,8 +27,9 @@ bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
 /* Could it be made here? BV_CODE_USAGE when it, or something else, is there. A look, no promise. */
 bv_status bv_run_folder_check_new(const char *run);
 /* Makes it, locked from the first moment. BV_CODE_USAGE when `run` exists, or when another process
- * makes it just now. Copies the data's tokenizer.json. */
-bv_status bv_run_folder_create(const char *run, const bv_run_config *config, bv_lock **lock);
+ * makes it just now. Copies the data's tokenizer.json and, sets config's hash of it, the text that
+ * the model counts. */
+bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock);
 /* Replaces config.json: for a run whose number of steps grows. */
 bv_status bv_run_folder_save(const char *run, const bv_run_config *config);
 /* BV_CODE_USAGE when `run` is no run. */

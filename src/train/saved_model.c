@@ -6,6 +6,7 @@
 #include "model/named_tensor.h"
 #include "text/scored.h"
 #include "train/checkpoint.h"
+#include "train/counted_text.h"
 #include "train/run_folder.h"
 
 #include <pthread.h>
@@ -110,6 +111,8 @@ static bv_status open_run(const char *run, const char *tokenizer, const bv_kerne
         m->numerics = config->settings.numerics;
     }
     if (!error) error = bv_run_folder_tokenizer(run, config, tokenizer, &m->tokenizer);
+    if (!error)
+        error = bv_counted_text_load(run, config->counted_sha256, &m->config, &m->kneser_ney);
     bv_free(config);
     if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
     return error ? error : load_weights(run, kernels, pool, m);
@@ -138,6 +141,7 @@ bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_
 
 void bv_saved_model_close(bv_saved_model *m) {
     bv_weights_destroy(&m->weights);
+    bv_kneser_ney_destroy(&m->kneser_ney);
     bv_tokenizer_destroy(&m->tokenizer);
     close_file(&m->file);
 }

@@ -1,6 +1,6 @@
 /*
  * A trained model as generation and evaluation open it: configuration, weights, tokenizer. From a
- * RUN (its latest checkpoint) or a file in llama2.c's format. Weights and tokenizer are owned.
+ * RUN (its latest checkpoint) or a file in llama2.c's format. What it names is owned.
  *
  * A run's weights stay in the mapped file, and opening does not read them: names and shapes are
  * checked, their SHA-256 is not, because that takes longer than the first token. Who opens has it
@@ -17,6 +17,7 @@ typedef struct bv_saved_model {
     bv_gpt_config config;
     bv_numerics numerics;
     bv_weights *weights;
+    bv_kneser_ney *kneser_ney; /* NULL: none */
     bv_tokenizer *tokenizer;
     uint32_t start_token; /* before every text; BV_NO_TOKEN: nothing              */
     uint32_t end_token;   /* after which a text is complete; BV_NO_TOKEN: never   */

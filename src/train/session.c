@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "train/counted_text.h"
 #include "train/evaluate.h"
 #include "train/metrics.h"
 #include <math.h>
@@ -24,6 +25,7 @@ static bv_status create_trainer(bv_session *s) {
                                             .scratch = s->options->scratch,
                                             .seed = o->seed,
                                             .optimizer = o->optimizer,
+                                            .kneser_ney = s->kneser_ney,
                                             .trace = s->options->trace};
     return bv_gpt_trainer_create(&options, &s->trainer);
 }
@@ -56,7 +58,10 @@ bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
     s->visible = bv_calloc(rows, sizeof *s->visible);
     s->sequences = bv_calloc(s->settings->batch, sizeof *s->sequences);
     const bool fine = s->inputs && s->targets && s->visible && s->sequences;
-    bv_error *error = fine ? create_trainer(s) : bv_fail_memory("a batch");
+    bv_error *error = fine ? BV_OK : bv_fail_memory("a batch");
+    if (!error && options->data)
+        error = bv_counted_text_count(options->data, &s->settings->model, &s->kneser_ney);
+    if (!error) error = create_trainer(s);
     if (!error) error = define_spans(s);
     if (!error && !options->data) make_tokens(s);
     if (error) bv_session_destroy(s);
@@ -67,6 +72,7 @@ void bv_session_destroy(bv_session *s) {
     bv_error *error = bv_append_close(&s->metrics); /* nothing depends on the sync any more */
     bv_error_free(&error);
     bv_gpt_trainer_destroy(&s->trainer);
+    bv_kneser_ney_destroy(&s->kneser_ney);
     bv_free(s->inputs);
     bv_free(s->targets);
     bv_free(s->visible);

@@ -9,6 +9,7 @@
 typedef struct bv_session {
     const bv_train_options *options;
     const bv_settings *settings;
+    bv_kneser_ney *kneser_ney; /* of the training text; NULL: none */
     bv_gpt_trainer *trainer;
     bv_progress_of_run progress;
     bv_append *metrics;

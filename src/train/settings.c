@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "kernel/real_host.h"
+#include "model/kneser_ney.h"
 #include "train/presets.h"
 #include <stddef.h>
 #include <stdio.h>
@@ -39,6 +40,7 @@ static const setting table[] = {
     {"tied", BOOL, AT(model.tied), 0, 0, {0}},
     {"ngram", SIZE, AT(model.ngram), 0, BV_NGRAM_MAX, {0}},
     {"ngram_rows", SIZE, AT(model.ngram_rows), 1, 1e9, {0}},
+    {"kneser_ney", SIZE, AT(model.kneser_ney), 0, BV_KNESER_NEY_ORDER_MAX, {0}},
     {"logit_soft_cap", DOUBLE, AT(model.logit_soft_cap), 0, 1e6, {0}},
     {"band", SIZE, AT(model.band), 0, 1e6, {0}},
     {"dropout", DOUBLE, AT(model.dropout), 0, 0.99, {0}},

@@ -54,6 +54,7 @@ typedef struct bv_settings {
     X(tied, "BOOL", "the head is the token embedding")                                             \
     X(ngram, "N", "embeddings of the last 2 to N tokens beside the token's; 0: none")              \
     X(ngram_rows, "N", "rows of each of their tables; more n-grams share rows by a hash")          \
+    X(kneser_ney, "N", "counts n-grams of the text up to so long, which logits correct; 0: none")  \
     X(logit_soft_cap, "X", "logits become cap tanh(logits / cap); 0: none")                        \
     X(band, "N", "every second layer sees only the last N positions (GPT-3); 0: all are dense")    \
     X(dropout, "P", "after embedding, attention weights, attention and MLP")                       \

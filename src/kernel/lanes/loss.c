@@ -14,6 +14,15 @@ BV_INLINE void soften(real *row, size_t classes, real cap) {
     }
 }
 
+BV_INLINE void add_prior(real *row, const real *prior, size_t classes) {
+    const vreal weight = v_set(1 + row[classes]);
+    for (size_t i = 0; i < classes; i += BV_LANES) {
+        const size_t n = classes - i < BV_LANES ? classes - i : BV_LANES;
+        const vreal p = v_mul(weight, v_load_first(prior + i, n));
+        v_store_first(row + i, v_add(v_load_first(row + i, n), p), n);
+    }
+}
+
 BV_INLINE real row_largest(const real *row, size_t classes) {
     vreal m = v_set(-(real)HUGE_VALF);
     for (size_t i = 0; i < classes; i += BV_LANES) {
@@ -42,6 +51,8 @@ BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool cou
     const real weight = a->weights ? ((const real *)a->weights)[r] : 1;
     const real scale = counted ? weight * (real)a->scale : 0;
     const size_t target = counted ? a->targets[r] : a->classes;
+    const real *prior = a->prior ? (const real *)a->prior + r * a->classes : NULL;
+    vreal gate = v_zero();
     for (size_t i = 0; i < a->stride; i += BV_LANES) {
         const size_t n = a->stride - i < BV_LANES ? a->stride - i : BV_LANES;
         const size_t real_n = i >= a->classes ? 0 : a->classes - i < n ? a->classes - i : n;
@@ -60,13 +71,17 @@ BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool cou
         }
         if (real_n < BV_LANES) d = v_first(real_n, d, v_zero());
         v_put_first(a->dlogits, type, at + i, d, n);
+        if (prior && real_n > 0)
+            gate = v_add(gate, v_mul(d, v_load_first(prior + i, real_n)));
     }
+    if (prior) v_put_first(a->dlogits, type, at + a->classes, v_set(v_sum(gate)), 1);
 }
 
 static void cross_entropy(const bv_loss_args *a, size_t row_begin, size_t row_end) {
     for (size_t r = row_begin; r < row_end; r++) {
         real *row = (real *)a->logits + r * a->stride;
         if (a->soft_cap > 0) soften(row, a->classes, (real)a->soft_cap);
+        if (a->prior) add_prior(row, (const real *)a->prior + r * a->classes, a->classes);
         const real largest = row_largest(row, a->classes);
         const real sum = row_exp_sum(row, a->classes, largest);
         const real lse = largest + (real)bv_log((double)sum);
