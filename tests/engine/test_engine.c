@@ -14,11 +14,26 @@ typedef struct world {
     const bv_kernels *kernels;
     bv_numerics numerics;
     bv_pool *pool;
+    bv_kneser_ney *counts;
     bv_gpt_trainer *trainer;
     uint32_t inputs[CONTEXT], targets[CONTEXT];
-    float trained[CONTEXT]; /* -log p of each target in training's forward pass */
+    float trained[CONTEXT]; /* -log p of each target in training's forward pass; with counts, which
+                               training looks at otherwise, by the trainer's scorer */
     char what[80];
 } world;
+
+/* A step, so that the network has a word to say; then what it says. */
+static void correct_counts(world *w) {
+    double loss, norm;
+    bv_gpt_trainer_gradient(w->trainer, &loss, &norm);
+    bv_gpt_trainer_apply(w->trainer, &(bv_optimizer_step){.lr = 0.1,
+                                                          .beta1 = 0.9,
+                                                          .beta2 = 0.95,
+                                                          .eps = 1e-8,
+                                                          .gradient_scale = 1,
+                                                          .step = 1});
+    bv_gpt_trainer_losses(w->trainer, w->inputs, w->targets, NULL, 1, w->trained);
+}
 
 static void begin(world *w, bv_gpt_config config, const bv_kernels *kernels, bv_numerics numerics,
                   int threads) {
@@ -26,7 +41,9 @@ static void begin(world *w, bv_gpt_config config, const bv_kernels *kernels, bv_
     w->config.context = CONTEXT;
     assert_ok(bv_gpt_config_check(&w->config));
     assert_ok(bv_pool_create(threads, &w->pool));
+    w->counts = tiny_counts(&w->config);
     const bv_gpt_trainer_options options = {.config = w->config,
+                                            .kneser_ney = w->counts,
                                             .numerics = numerics,
                                             .kernels = kernels,
                                             .pool = w->pool,
@@ -47,12 +64,14 @@ static void begin(world *w, bv_gpt_config config, const bv_kernels *kernels, bv_
     bv_gpt_trainer_micro(w->trainer, w->inputs, w->targets, NULL, 1, 0);
     bv_gpt_trainer_grain_end(w->trainer);
     memcpy(w->trained, bv_gpt_trainer_row_losses(w->trainer), sizeof w->trained);
+    if (w->counts) correct_counts(w);
     snprintf(w->what, sizeof w->what, "%s, %s, %d threads, %zu KV heads", kernels->level,
              bv_numerics_name(numerics), threads, w->config.kv_heads);
 }
 
 static void end(world *w) {
     bv_gpt_trainer_destroy(&w->trainer);
+    bv_kneser_ney_destroy(&w->counts);
     bv_pool_destroy(&w->pool);
 }
 
@@ -70,6 +89,7 @@ static void check_scorer(world *w) {
                                            .kernels = w->kernels,
                                            .pool = w->pool,
                                            .weights = bv_gpt_trainer_weights(w->trainer),
+                                           .kneser_ney = w->counts,
                                            .sequences_max = 2,
                                            .context = CONTEXT};
     assert_ok(bv_gpt_scorer_create(&options, &scorer));
@@ -87,6 +107,7 @@ static void check_engine(world *w) {
                                        .kernels = w->kernels,
                                        .pool = w->pool,
                                        .weights = bv_gpt_trainer_weights(w->trainer),
+                                       .kneser_ney = w->counts,
                                        .rows_max = 40,
                                        .sequences_max = 3};
     assert_ok(bv_engine_create(&options, &e));
@@ -121,11 +142,12 @@ static void test_one_probability(void **state) {
     size_t count;
     const bv_kernels *const *levels = bv_kernels_all(&count);
     for (size_t l = 0; l < count; l++)
-        for (int n = 0; n < 6; n++) {
+        for (int n = 0; n < 8; n++) {
             if (!bv_kernels_usable(levels[l])) continue;
             world w;
-            const bv_gpt_config configs[] = {tiny_gpt2(), tiny_modern(), tiny_ngram()};
-            begin(&w, configs[n % 3], levels[l], n / 3 ? BV_NUMERICS_BF16 : BV_NUMERICS_F32,
+            const bv_gpt_config configs[] = {tiny_gpt2(), tiny_modern(), tiny_ngram(),
+                                             tiny_counted()};
+            begin(&w, configs[n % 4], levels[l], n / 4 ? BV_NUMERICS_BF16 : BV_NUMERICS_F32,
                   1 + (n + (int)l) % 3);
             check_scorer(&w);
             check_engine(&w);

@@ -168,11 +168,13 @@ static void heads(const bv_kernels *k, const arrays *a) {
     k->heads->backward(&args, 0, a->s.rows);
 }
 
-static void loss(const bv_kernels *k, const arrays *a, double soft_cap) {
-    const bv_loss_args args = {.classes = a->s.cols,
+static void loss(const bv_kernels *k, const arrays *a, size_t classes, double soft_cap,
+                 const void *prior) {
+    const bv_loss_args args = {.classes = classes,
                                .stride = a->s.cols,
                                .logits = a->at[0],
                                .soft_cap = soft_cap,
+                               .prior = prior,
                                .targets = a->at[1],
                                .losses = a->at[2],
                                .scale = 0.25,
@@ -182,10 +184,14 @@ static void loss(const bv_kernels *k, const arrays *a, double soft_cap) {
 }
 
 static void cross_entropy(const bv_kernels *k, const arrays *a) {
-    loss(k, a, 0);
+    loss(k, a, a->s.cols, 0, NULL);
 }
 static void cross_entropy_capped(const bv_kernels *k, const arrays *a) {
-    loss(k, a, 1.5);
+    loss(k, a, a->s.cols, 1.5, NULL);
+}
+/* The last column weighs the prior; a target that would be it has no loss. */
+static void cross_entropy_with_prior(const bv_kernels *k, const arrays *a) {
+    if (a->s.cols > 1) loss(k, a, a->s.cols - 1, 0, a->at[4]);
 }
 
 static void adamw(const bv_kernels *k, const arrays *a) {
@@ -249,6 +255,9 @@ static const struct {
     {"embedding", embed, {{IDS, ROWS}, {REAL, TABLE}, R2, R2, {REAL, TABLE}}},
     {"heads", heads, {O2, O2, O2, O2, {IDS, ROWS}, {REAL, TABLE}, {REAL, TABLE}}},
     {"cross-entropy", cross_entropy, {R2, {TARGETS, ROWS}, {REAL, ROWS}, O2}},
+    {"cross-entropy with a prior",
+     cross_entropy_with_prior,
+     {R2, {TARGETS, ROWS}, {REAL, ROWS}, O2, R2}},
     {"cross-entropy, soft cap", cross_entropy_capped, {R2, {TARGETS, ROWS}, {REAL, ROWS}, O2}},
     {"adamw", adamw, {R2, R2, R2, R2}},
     {"Muon's momentum and descent", muon_steps, {R2, R2, R2, R2}},

@@ -29,7 +29,9 @@ static void train(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind 
     assert_null(bv_gpt_config_check(&config));
     bv_pool *pool;
     assert_null(bv_pool_create(v.threads, &pool));
+    bv_kneser_ney *counts = tiny_counts(&config);
     const bv_gpt_trainer_options options = {.config = config,
+                                            .kneser_ney = counts,
                                             .numerics = numerics,
                                             .kernels = v.kernels,
                                             .pool = pool,
@@ -68,6 +70,7 @@ static void train(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind 
     hash_list(hash, list, count);
     bv_sha256_end(&hash, text);
     bv_gpt_trainer_destroy(&t);
+    bv_kneser_ney_destroy(&counts);
     bv_pool_destroy(&pool);
 }
 
@@ -116,6 +119,7 @@ static void test_f32(void **state) {
     compare(with_dropout(tiny_gpt2()), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW, best(), "dropout");
     compare(tiny_modern(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "modern, Muon");
     compare(tiny_ngram(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "n-grams");
+    compare(tiny_counted(), BV_NUMERICS_F32, BV_OPTIMIZER_MUON, best(), "counts");
 }
 
 static void test_bf16(void **state) {
@@ -123,6 +127,7 @@ static void test_bf16(void **state) {
     compare(tiny_gpt2(), BV_NUMERICS_BF16, BV_OPTIMIZER_ADAMW, best(), "GPT-2 bf16");
     compare(tiny_modern(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "modern bf16");
     compare(tiny_ngram(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "n-grams bf16");
+    compare(tiny_counted(), BV_NUMERICS_BF16, BV_OPTIMIZER_MUON, best(), "counts bf16");
 }
 
 static void test_grains(void **state) {

@@ -1,5 +1,6 @@
 /* Rows of n-grams: one each while they fit, shared evenly beyond, and the same in whole sequences
  * as token by token. That they mean what PyTorch's model means: test_golden.c. */
+#include "model/gpt_inputs.h"
 #include "model/ngram.h"
 #include "support/check.h"
 
@@ -49,17 +50,22 @@ static void test_missing_tokens(void **state) {
 /* Two sequences; in the second a document begins at position 2. */
 static void test_sequences(void **state) {
     (void)state;
-    const bv_gpt_config c = config_of(3, 500);
+    const bv_gpt gpt = {.config = config_of(3, 500)};
     const uint32_t tokens[] = {4, 5, 6, 7, 4, 5, 6, 7}, visible[] = {0, 0, 0, 0, 0, 0, 2, 2};
-    uint32_t ids[16];
-    bv_ngram_rows(&c, tokens, 2, 4, visible, ids);
-    for (size_t n = 2; n <= 3; n++)
-        for (size_t r = 0; r < 8; r++)
-            assert_int_equal(ids[(n - 2) * 8 + r],
-                             bv_ngram_row(&c, n, &tokens[r], r % 4 - visible[r]));
-    assert_int_equal(ids[3], ids[7]);          /* the pair 6 7 */
-    assert_int_not_equal(ids[11], ids[15]);    /* 5 6 7, and 6 7 that begin a document */
-    assert_int_not_equal(ids[8 + 2], ids[14]); /* 4 5 6, and 6 */
+    bv_gpt_inputs in;
+    assert_ok(bv_gpt_inputs_create(&gpt, NULL, NULL, 10, BV_F32, &in));
+    bv_gpt_inputs_lay_out(&in, tokens, NULL, 2, 4, visible);
+    const uint32_t *pairs = in.ngrams, *triples = in.ngrams + 10;
+    for (size_t r = 0; r < 8; r++) {
+        const size_t known = r % 4 - visible[r];
+        assert_int_equal(in.positions[r], r % 4);
+        assert_int_equal(pairs[r], bv_ngram_row(&gpt.config, 2, &tokens[r], known));
+        assert_int_equal(triples[r], bv_ngram_row(&gpt.config, 3, &tokens[r], known));
+    }
+    assert_int_equal(pairs[3], pairs[7]);         /* 6 7 */
+    assert_int_not_equal(triples[3], triples[7]); /* 5 6 7, and 6 7 that begin a document */
+    assert_int_not_equal(pairs[2], pairs[6]);     /* 5 6, and 6 */
+    bv_gpt_inputs_destroy(&in);
 }
 
 int main(void) {

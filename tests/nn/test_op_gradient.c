@@ -101,21 +101,24 @@ static const struct {
     const char *name;
     builder *build;
     double soft_cap;
+    bool prior;
 } cases[] = {
-    {"nothing", nothing, 0},
-    {"soft cap", nothing, 2},
-    {"sums", sums, 0},
-    {"casts", casts, 0},
-    {"dropout", drops, 0},
-    {"layer norm", layer_norm, 0},
-    {"RMS norm", rms_norm, 0},
-    {"linears", linears, 0},
-    {"activations", activations, 0},
-    {"attention", dense, 0},
-    {"heads and bands", turned_and_banded, 0},
-    {"attention with dropout", dropped_attention, 0},
+    {"nothing", nothing, 0, false},
+    {"soft cap", nothing, 2, false},
+    {"prior", nothing, 0, true},
+    {"sums", sums, 0, false},
+    {"casts", casts, 0, false},
+    {"dropout", drops, 0, false},
+    {"layer norm", layer_norm, 0, false},
+    {"RMS norm", rms_norm, 0, false},
+    {"linears", linears, 0, false},
+    {"activations", activations, 0, false},
+    {"attention", dense, 0, false},
+    {"heads and bands", turned_and_banded, 0, false},
+    {"attention with dropout", dropped_attention, 0, false},
 };
 #define CASES (sizeof cases / sizeof *cases)
+#define LOGITS_CASE 8 /* linears */
 
 /* ---- one graph ---- */
 
@@ -123,11 +126,12 @@ typedef struct world {
     bv_pool *pool;
     bv_graph *graph;
     inputs in;
-    bv_tensor *losses, *logits;
+    bv_tensor *losses, *logits, *prior;
     bv_weights *weights;
     bv_gradients *gradients;
     bv_plan *plan;
     uint32_t tokens[ROWS], positions[ROWS], row_ids[ROWS], targets[ROWS], rows[ROWS];
+    double log_p[ROWS * VOCAB]; /* of the prior */
 } world;
 
 static bv_tensor *input(bv_graph *g, const char *name) {
@@ -143,8 +147,10 @@ static void create(world *w, size_t index, bool learn) {
                      input(g, "targets"), input(g, "rows")};
     bv_tensor *h = bv_embed(g, w->in.tokens, matrix(g, "embedding", VOCAB, WIDTH));
     h = cases[index].build(g, &w->in, h);
-    bv_tensor *head = matrix(g, "head", VOCAB, WIDTH);
-    w->losses = bv_head_loss(g, h, head, w->in.targets, cases[index].soft_cap);
+    const bool prior = cases[index].prior;
+    if (prior) w->prior = bv_input(g, "prior", BV_ROLE_STREAM, (bv_dim){1, BV_FREE_ROWS}, VOCAB);
+    bv_tensor *head = matrix(g, "head", VOCAB + prior, WIDTH);
+    w->losses = bv_head_loss(g, h, head, w->in.targets, w->prior, cases[index].soft_cap);
     if (learn)
         assert_ok(bv_graph_differentiate(g, w->losses, false, &w->losses));
     else
@@ -171,6 +177,10 @@ static void create(world *w, size_t index, bool learn) {
         w->targets[i] = i == 3 ? VOCAB : r.v[1] % VOCAB; /* one row has no target */
         w->positions[i] = i % CONTEXT;
         w->row_ids[i] = w->rows[i] = i;
+        for (uint32_t v = 0; v < VOCAB; v++) {
+            const bv_random4 p = bv_random(9, BV_RANDOM_TEST, 1, v, i, 0);
+            w->log_p[i * VOCAB + v] = -5 * bv_uniform_f64(p.v[0], p.v[1]);
+        }
     }
 }
 
@@ -196,6 +206,7 @@ static double run(world *w) {
     bv_plan_bind(w->plan, w->in.row_ids, w->row_ids);
     bv_plan_bind(w->plan, w->in.targets, w->targets);
     bv_plan_bind(w->plan, w->in.rows, w->rows);
+    if (w->prior) bv_plan_bind(w->plan, w->prior, w->log_p);
     bv_plan_run(w->plan, &(bv_run_options){.rows = ROWS,
                                            .layout = &layout,
                                            .gradients = bv_gradients_accumulators(w->gradients),
@@ -250,7 +261,7 @@ static void test_gradients(void **state) {
 static void test_logits(void **state) {
     (void)state;
     world w;
-    create(&w, 7, false);
+    create(&w, LOGITS_CASE, false);
     run(&w);
     const double *logits = bv_plan_values(w.plan, w.logits);
     const double *losses = bv_plan_values(w.plan, w.losses);

@@ -49,6 +49,26 @@ static inline bv_gpt_config tiny_ngram(void) {
     return config;
 }
 
+/* Corrects n-grams of a text. */
+static inline bv_gpt_config tiny_counted(void) {
+    bv_gpt_config config = tiny_modern();
+    config.logit_soft_cap = 0;
+    config.kneser_ney = 3;
+    return config;
+}
+
+/* The counts for such a model, of 2,000 random tokens; NULL for others. */
+static inline bv_kneser_ney *tiny_counts(const bv_gpt_config *config) {
+    uint8_t tokens[2000];
+    bv_kneser_ney *counts = NULL;
+    for (uint32_t i = 0; i < sizeof tokens; i++)
+        tokens[i] = bv_random(8, BV_RANDOM_TEST, 0, 0, i, 0).v[0] % TINY_VOCAB;
+    if (config->kneser_ney)
+        assert_null(bv_kneser_ney_create(tokens, sizeof tokens, TINY_VOCAB, config->kneser_ney,
+                                         &counts));
+    return counts;
+}
+
 static inline void tiny_batch(uint64_t seed, uint32_t *inputs, uint32_t *targets) {
     for (uint32_t i = 0; i < TINY_ROWS; i++) {
         inputs[i] = bv_random(seed, BV_RANDOM_TEST, 0, 0, i, 0).v[0] % TINY_VOCAB;
