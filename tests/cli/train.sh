@@ -130,7 +130,7 @@ code=$?
 [ $code = 130 ] || fail "SIGINT: exit $code instead of 130"
 grep -q "train --out late --resume" err || fail "SIGINT: not said how to go on"
 [ -s late/checkpoints/latest/model.safetensors ] || fail "SIGINT: no checkpoint"
-BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --threads 3 2>err
+BEAVER_CPU=c beaver train --data data --out uncounted "${tiny[@]}" --steps 20 --threads 3 2>err
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
@@ -216,6 +216,31 @@ beaver generate run --interactive --tokens 3 --json --suffix ' old' <lines >out 
 grep -q '"prompt": "the old"' out || fail "--interactive: no suffix"
 expect 2 "exclude each other" beaver generate run --interactive --prompt x
 expect 2 "try: --interactive" beaver generate run --suffix x
+
+# ---- counted n-grams: a run keeps their text, and is nothing without it ----
+counts=("${tiny[@]}" --kneser-ney 5 --tied false --steps 12)
+expect 2 "needs a head of its own" beaver train --data chars --out cn "${tiny[@]}" --kneser-ney 5
+expect 2 "at most 256 different tokens, not 300" beaver train --data data --out cn "${counts[@]}"
+expect 2 "exclude each other" beaver train --data chars --out cn "${counts[@]}" --logit-soft-cap 5
+expect 2 "kneser_ney" beaver train --data chars --out cn "${counts[@]}" --kneser-ney 9
+[ ! -e cn ] || fail "a refused model left a run"
+expect 0 "" beaver train --data chars --out uncounted "${tiny[@]}" --tied false --steps 12
+expect 0 "" beaver train --data chars --out cn "${counts[@]}"
+mv chars elsewhere
+expect 0 "the old" beaver generate cn --prompt "the o" --temperature 0 --tokens 40
+beaver eval cn text.txt --json >counted.json && beaver eval uncounted text.txt --json >uncounted.json ||
+    fail "eval of counted n-grams"
+python3 - <<'P' || fail "counts do not help"
+import json
+assert json.load(open("counted.json"))["loss"] < 0.5 * json.load(open("uncounted.json"))["loss"]
+P
+mv elsewhere chars
+cp -r cn broken
+printf x | dd of=broken/counted.bin bs=1 conv=notrunc status=none
+expect 1 "counted.bin is not what the run was made with" beaver generate broken --tokens 3
+rm broken/counted.bin
+expect 1 "No such file" beaver eval broken text.txt
+expect 0 "kneser_ney.weight" beaver explain cn
 
 # ---- traces ----
 expect 0 "trace " beaver train --data chars --out tr "${tiny[@]}" --steps 3 --trace tr.json
