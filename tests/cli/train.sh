@@ -130,7 +130,7 @@ code=$?
 [ $code = 130 ] || fail "SIGINT: exit $code instead of 130"
 grep -q "train --out late --resume" err || fail "SIGINT: not said how to go on"
 [ -s late/checkpoints/latest/model.safetensors ] || fail "SIGINT: no checkpoint"
-BEAVER_CPU=c beaver train --data data --out uncounted "${tiny[@]}" --steps 20 --threads 3 2>err
+BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --threads 3 2>err
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01

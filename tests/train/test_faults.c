@@ -17,7 +17,8 @@
 #else
 #define STRIDE 1
 #endif
-#define SETTINGS "steps=2 eval_every=2 checkpoint_every=1 keep=1 micro_batch=2"
+#define SETTINGS                                                                                   \
+    "steps=2 eval_every=2 checkpoint_every=1 keep=1 micro_batch=2 kneser_ney=3 tied=false"
 
 static tiny_run t;
 static char expected[2 * BV_SHA256_TEXT_SIZE];
@@ -72,6 +73,7 @@ static bv_error *use_model(void) {
                                        .kernels = t.options.kernels,
                                        .pool = t.options.pool,
                                        .weights = m.weights,
+                                       .kneser_ney = m.kneser_ney,
                                        .rows_max = 4,
                                        .sequences_max = 2};
     if (!error) error = bv_encoder_create(m.tokenizer, &encoder);
