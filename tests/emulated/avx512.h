@@ -68,6 +68,12 @@ BV_EMULATED __m512 emulated_mm512_mask_blend_ps(__mmask16 k, __m512 x, __m512 y)
     return simde_mm512_mask_blend_ps(k, x, y);
 }
 
+#undef _mm512_dpbusd_epi32
+#define _mm512_dpbusd_epi32(sums, x, y) emulated_mm512_dpbusd_epi32(sums, x, y)
+BV_EMULATED __m512i emulated_mm512_dpbusd_epi32(__m512i sums, __m512i x, __m512i y) {
+    return simde_mm512_dpbusd_epi32(sums, x, y);
+}
+
 /* ---- masked loads and stores: elements whose bit is 0 are neither read nor written ---- */
 
 #undef _mm512_maskz_loadu_ps
@@ -136,6 +142,25 @@ BV_EMULATED __m512i emulated_mm512_cvtps_epi32(__m512 x) {
     const emulated512 r = {
         .half_si = {_mm256_cvtps_epi32(from.half[0]), _mm256_cvtps_epi32(from.half[1])}};
     return r.si;
+}
+
+#undef _mm512_cvtepi32_ps
+#define _mm512_cvtepi32_ps(x) emulated_mm512_cvtepi32_ps(x)
+BV_EMULATED __m512 emulated_mm512_cvtepi32_ps(__m512i x) {
+    const emulated512 from = {.si = x};
+    const emulated512 r = {
+        .half = {_mm256_cvtepi32_ps(from.half_si[0]), _mm256_cvtepi32_ps(from.half_si[1])}};
+    return r.ps;
+}
+
+/* VPMOVDB: the lowest byte of each. */
+#undef _mm512_cvtepi32_epi8
+#define _mm512_cvtepi32_epi8(x) emulated_mm512_cvtepi32_epi8(x)
+BV_EMULATED __m128i emulated_mm512_cvtepi32_epi8(__m512i x) {
+    const emulated512 from = {.si = x};
+    uint8_t bytes[16];
+    for (int i = 0; i < 16; i++) bytes[i] = (uint8_t)from.u[i];
+    return _mm_loadu_si128((const __m128i *)(const void *)bytes);
 }
 
 #undef _mm512_cmpeq_epi16_mask
