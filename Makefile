@@ -1,7 +1,7 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 vm soak repeats bench edit-loop format \
-        format-check tidy clang-tidy clean
+.PHONY: help build test run debug asan tsan coverage arm64 avx512 vm soak repeats bench edit-loop \
+        format format-check tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
@@ -51,6 +51,12 @@ arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=
 	@scripts/install build test arm64
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
 	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
+
+avx512: ## run the tests of kernels and models with AVX-512 made of AVX2's instructions
+	@scripts/install build test avx512
+	@cmake --preset avx512-emulated
+	@cmake --build --preset avx512-emulated -j $(JOBS) --target tests_kernel tests_model tests_engine
+	@ctest --preset avx512-emulated -L '^(kernel|model|engine)$$'
 
 vm: ## run the sandbox's tests on other kernels, with control groups of version 2 (20 minutes)
 	@tests/vm/run

@@ -16,6 +16,14 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         -mfma -mf16c -mprefer-vector-width=512)
     # What is linked in, for the dispatcher; whether the CPU has it is asked when the program runs.
     set(BV_HAVE BV_HAVE_AVX2=1 BV_HAVE_AVX512=1)
+    # AVX-512 made of AVX2's instructions, for tests. More optimization would take minutes.
+    option(BV_EMULATE_AVX512 "Compile the kernels of AVX-512 for CPUs with AVX2" OFF)
+    if(BV_EMULATE_AVX512)
+        list(APPEND BV_HAVE BV_EMULATE_AVX512=1)
+        set(BV_LEVEL_FLAGS_avx512
+            -DBV_LEVEL_AVX512=1 -mavx2 -mfma -mf16c -O1 -ftree-vectorize -Wno-psabi
+            -include ${CMAKE_SOURCE_DIR}/tests/emulated/avx512.h)
+    endif()
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
     list(APPEND BV_LEVELS neon)
     set(BV_LEVEL_FLAGS_neon -DBV_LEVEL_NEON=1)

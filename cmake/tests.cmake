@@ -1,5 +1,6 @@
 # tests/ROOM/test_NAME.c becomes the program test_ROOM_NAME and the CTest test ROOM/NAME, labelled
 # with its room; a name that ends in _slow is labelled slow too (left out under sanitizers).
+# The target tests_ROOM builds the tests of a room.
 # tests/cli/*.sh are run by bash with BEAVER (the program) and BEAVER_SOURCE (this folder) set.
 
 function(bv_test_labels name room extra)
@@ -26,7 +27,9 @@ if(CMOCKA_FOUND)
             target_compile_definitions(${program} PRIVATE BV_SOURCE="${CMAKE_SOURCE_DIR}")
             add_test(NAME ${room}/${name} COMMAND ${program})
             bv_test_labels(${room}/${name} ${room} "")
+            list(APPEND programs_of_${room} ${program})
         endforeach()
+        add_custom_target(tests_${room} DEPENDS ${programs_of_${room}})
     endforeach()
     if(TEST arena/attacks)
         # Hundreds of attacks, some of which use all of a machine until they are stopped.

@@ -3,16 +3,53 @@
  * each: a word of a row (that many quantized elements, the same for all columns) times a vector of
  * a panel, [16][DOT_GROUP] bytes. Sums are exact as long as they fit, so that instructions may
  * differ: AVX2 multiplies words of 16 bits, because its product of unsigned and signed bytes
- * saturates, and repairing that takes as many instructions.
+ * saturates, and repairing that takes as many instructions. That of AVX-512 (vpdpbusd) does not: a
+ * row is kept as unsigned bytes, 128 more than its elements, and sums begin with -128 times the sum
+ * of their column, modulo 2^32. ROW_ZERO is what a 0 is in a row.
  */
 #ifndef BV_KERNEL_INT8_DOT_H
 #define BV_KERNEL_INT8_DOT_H
 
 #include "kernel/lane.h"
 
-#if defined(BV_LEVEL_AVX2)
+#if defined(BV_LEVEL_AVX512)
+
+#define DOT_GROUP 4
+#define ROW_ZERO 128
+typedef uint8_t row_element;
+typedef __m512i vsums;
+typedef __m512i vcolumns;
+typedef __m512i vword;
+BV_INLINE vsums v_sums_load(const int32_t *p) {
+    return _mm512_loadu_si512(p);
+}
+BV_INLINE void v_sums_store(int32_t *p, vsums x) {
+    _mm512_storeu_si512(p, x);
+}
+/* Sixteen sums as reals. */
+BV_INLINE vreal v_sums_real(const int32_t *p) {
+    return _mm512_cvtepi32_ps(v_sums_load(p));
+}
+BV_INLINE vcolumns v_columns(const int8_t *p) {
+    return _mm512_loadu_si512(p);
+}
+BV_INLINE vword v_word(const void *p) {
+    int32_t word;
+    memcpy(&word, p, sizeof word);
+    return _mm512_set1_epi32(word);
+}
+BV_INLINE vsums v_dot(vsums sums, vword word, vcolumns columns) {
+    return _mm512_dpbusd_epi32(sums, word, columns);
+}
+BV_INLINE void v_row_store(row_element *p, vreal x) {
+    const __m128i q = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
+    _mm_storeu_si128((__m128i *)(void *)p, _mm_xor_si128(q, _mm_set1_epi8((char)ROW_ZERO)));
+}
+
+#elif defined(BV_LEVEL_AVX2)
 
 #define DOT_GROUP 2
+#define ROW_ZERO 0
 typedef int16_t row_element;
 typedef struct vsums {
     __m256i v[2];
@@ -24,14 +61,13 @@ typedef __m256i vword;
 BV_INLINE __m256i v8_load(const void *p) {
     return _mm256_loadu_si256((const __m256i *)p);
 }
-BV_INLINE vsums v_sums_zero(void) {
-    return (vsums){{_mm256_setzero_si256(), _mm256_setzero_si256()}};
+BV_INLINE vsums v_sums_load(const int32_t *p) {
+    return (vsums){{v8_load(p), v8_load(p + 8)}};
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     _mm256_storeu_si256((__m256i *)(void *)p, x.v[0]);
     _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.v[1]);
 }
-/* Sixteen sums as reals. */
 BV_INLINE vreal v_sums_real(const int32_t *p) {
     return (vreal){{_mm256_cvtepi32_ps(v8_load(p)), _mm256_cvtepi32_ps(v8_load(p + 8))}};
 }
@@ -67,6 +103,7 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #elif defined(BV_LEVEL_NEON)
 
 #define DOT_GROUP 4
+#define ROW_ZERO 0
 typedef int8_t row_element;
 typedef struct vsums {
     int32x4_t v[4];
@@ -75,8 +112,8 @@ typedef struct vcolumns {
     int8x16_t v[4];
 } vcolumns;
 typedef int8x16_t vword;
-BV_INLINE vsums v_sums_zero(void) {
-    return (vsums){{vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)}};
+BV_INLINE vsums v_sums_load(const int32_t *p) {
+    return (vsums){{vld1q_s32(p), vld1q_s32(p + 4), vld1q_s32(p + 8), vld1q_s32(p + 12)}};
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, x.v[i]);
@@ -117,6 +154,7 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #else /* plain C, and f64 */
 
 #define DOT_GROUP 4
+#define ROW_ZERO 0
 typedef int8_t row_element;
 typedef struct vsums {
     int32_t v[BV_LANES];
@@ -127,8 +165,10 @@ typedef struct vcolumns {
 typedef struct vword {
     int8_t v[DOT_GROUP];
 } vword;
-BV_INLINE vsums v_sums_zero(void) {
-    return (vsums){{0}};
+BV_INLINE vsums v_sums_load(const int32_t *p) {
+    vsums x;
+    memcpy(x.v, p, sizeof x.v);
+    return x;
 }
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     memcpy(p, x.v, sizeof x.v);

@@ -42,28 +42,31 @@ const bv_kernels *bv_kernels_reference(void) {
 }
 
 #if defined(__x86_64__)
-/* Two features that not every compiler's run-time check knows by name. */
-static bool has_f16c(void) {
+/* The compiler's run-time check asks cpuid and, by xgetbv, whether the system saves the registers.
+ * Two features are not known to every compiler's check by name. */
+static bool has_avx2(void) {
     unsigned a, b, c, d;
-    return __get_cpuid(1, &a, &b, &c, &d) && c & 1u << 29;
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __get_cpuid(1, &a, &b, &c, &d) && c & 1u << 29; /* F16C */
 }
 
-static bool has_avx512_bf16(void) {
+static bool has_avx512(void) {
+#ifdef BV_EMULATE_AVX512 /* a build for tests: tests/emulated/avx512.h */
+    return has_avx2();
+#else
     unsigned a, b, c, d;
-    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && a & 1u << 5;
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512vnni") && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+           a & 1u << 5; /* AVX512_BF16 */
+#endif
 }
 #endif
 
-/* The compiler's run-time check asks cpuid and, by xgetbv, whether the system saves the registers.
- */
 bool bv_kernels_usable(const bv_kernels *kernels) {
 #if defined(__x86_64__)
-    if (!strcmp(kernels->level, "avx2"))
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
-    if (!strcmp(kernels->level, "avx512"))
-        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-               __builtin_cpu_supports("avx512vnni") && has_avx512_bf16();
+    if (!strcmp(kernels->level, "avx2")) return has_avx2();
+    if (!strcmp(kernels->level, "avx512")) return has_avx512();
 #else
     (void)kernels;
 #endif

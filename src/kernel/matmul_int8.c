@@ -9,7 +9,7 @@
 /*
  * A thread owns a rectangle of C and takes its rows in blocks: it quantizes them, all of k, into
  * what its second-level cache holds, and multiplies them with one panel of B after another, each a
- * single stream. Packed B: scales of all columns, panels.
+ * single stream. Packed B: scales of all columns, what their sums begin with, panels.
  */
 
 #define ROWS_BYTES ((size_t)256 << 10) /* of quantized rows, in the second-level cache */
@@ -18,18 +18,21 @@
 /* ---- packing B ---- */
 
 typedef struct packed {
-    char *scales; /* [n up to 16] real */
+    char *scales;    /* [n up to 16] real */
+    int32_t *starts; /* [n up to 16] */
     int8_t *panels;
 } packed;
 
 static packed locate(const bv_kernels *kernels, size_t n, void *at) {
+    const size_t cols = up(n, BV_INT8_COLS);
     packed p = {.scales = at};
-    p.panels = (int8_t *)p.scales + up(n, BV_INT8_COLS) * bv_dtype_size(kernels->real);
+    p.starts = (int32_t *)(void *)(p.scales + cols * bv_dtype_size(kernels->real));
+    p.panels = (int8_t *)(p.starts + cols);
     return p;
 }
 
 size_t bv_matmul_int8_packed_bytes(const bv_kernels *kernels, size_t k, size_t n) {
-    return up(n, BV_INT8_COLS) * (bv_dtype_size(kernels->real) + up(k, 16));
+    return up(n, BV_INT8_COLS) * (bv_dtype_size(kernels->real) + sizeof(int32_t) + up(k, 16));
 }
 
 typedef struct pack_task {
@@ -59,24 +62,32 @@ static double largest_size(const bv_matmul_source *s, size_t column) {
     return most;
 }
 
-/* bytes: where the column begins in its panel. */
-static void pack_column(const pack_task *task, size_t column, double factor, int8_t *bytes) {
+/* bytes: where the column begins in its panel, step: bytes from group to group. Returns the sum. */
+static int32_t pack_column(const pack_task *task, size_t column, double factor, int8_t *bytes,
+                           size_t step) {
     const bv_matmul_source *s = task->source;
-    const size_t group = task->kernels->matmul_int8->group, step = BV_INT8_COLS * group;
-    for (size_t p = 0; p < s->k; p++)
-        bytes[p / group * step + p % group] = (int8_t)rint(source_value(s, p, column) * factor);
+    const size_t group = task->kernels->matmul_int8->group;
+    int32_t sum = 0;
+    for (size_t p = 0; p < s->k; p++) {
+        const int8_t q = (int8_t)rint(source_value(s, p, column) * factor);
+        bytes[p / group * step + p % group] = q;
+        sum += q;
+    }
+    return sum;
 }
 
-static void pack_panel(const pack_task *task, size_t begin) {
+static void pack_panel(const pack_task *task, size_t begin, size_t width) {
     const bv_kernels *kernels = task->kernels;
-    const size_t k = up(task->source->k, 16);
+    const size_t k = up(task->source->k, 16), group = kernels->matmul_int8->group;
     int8_t *panel = task->packed.panels + begin * k;
-    memset(panel, 0, BV_INT8_COLS * k);
-    for (size_t j = 0; j < BV_INT8_COLS; j++) {
+    memset(panel, 0, width * k);
+    for (size_t j = 0; j < width; j++) {
         const size_t column = begin + j;
         const double most = column < task->source->n ? largest_size(task->source, column) : 0;
-        if (most > 0)
-            pack_column(task, column, 127 / most, panel + j * kernels->matmul_int8->group);
+        int32_t sum = 0;
+        if (most > 0) sum = pack_column(task, column, 127 / most, panel + j * group, width * group);
+        const uint32_t start = 0u - kernels->matmul_int8->row_zero * (uint32_t)sum;
+        memcpy(task->packed.starts + column, &start, sizeof start);
         if (kernels->real == BV_F64)
             ((double *)(void *)task->packed.scales)[column] = most / 127;
         else
@@ -86,9 +97,11 @@ static void pack_panel(const pack_task *task, size_t begin) {
 
 static void pack_part(void *context, int part, int parts) {
     const pack_task *task = context;
+    const size_t cols = task->kernels->matmul_int8->cols;
     size_t begin, end;
-    bv_pool_range(task->source->n, BV_INT8_COLS, part, parts, &begin, &end);
-    for (; begin < end; begin += BV_INT8_COLS) pack_panel(task, begin);
+    bv_pool_range(task->source->n, cols, part, parts, &begin, &end);
+    for (; begin < end; begin += cols)
+        pack_panel(task, begin, least(cols, up(end - begin, BV_INT8_COLS)));
 }
 
 bv_status bv_matmul_int8_pack(const bv_kernels *kernels, bv_pool *pool,
@@ -116,7 +129,7 @@ static blocking plan_blocks(const bv_kernels *kernels, const bv_matmul_int8_args
                             size_t threads) {
     const bv_matmul_int8_kernels *k = kernels->matmul_int8;
     if (args->m * args->n * args->k < ALONE) threads = 1;
-    blocking b = {.parts = divide(args->m, args->n, k->rows, BV_INT8_COLS, 32, 4, threads)};
+    blocking b = {.parts = divide(args->m, args->n, k->rows, k->cols, 32, 4, threads)};
     /* A cache line more than needed: rows are read together, and a power of two between them would
      * put them into the same few places of the cache. */
     b.row_bytes = up(up(args->k, 16) * k->element_bytes, 64) + 64;
@@ -155,9 +168,11 @@ static void run_panels(const matmul_task *task, size_t row, size_t rows, const c
                                   .row_scales = scratch,
                                   .out_stride = args->ldc,
                                   .out_type = args->c_type};
-    for (size_t col = begin; col < end; col += BV_INT8_COLS) {
-        panel.n = least(BV_INT8_COLS, end - col);
+    const size_t cols = task->kernels->matmul_int8->cols;
+    for (size_t col = begin; col < end; col += cols) {
+        panel.n = least(cols, end - col);
         panel.panel = task->packed.panels + col * k;
+        panel.starts = task->packed.starts + col;
         panel.col_scales = task->packed.scales + col * real;
         panel.bias = args->bias ? (const char *)args->bias + col * real : NULL;
         panel.out = (char *)args->c + (row * args->ldc + col) * bv_dtype_size(args->c_type);
@@ -175,7 +190,7 @@ static void run_part(void *context, int part, int parts) {
     if (part >= down * across) return;
     size_t row, row_end, begin, end;
     bv_pool_range(args->m, kernels->rows, part / across, down, &row, &row_end);
-    bv_pool_range(args->n, BV_INT8_COLS, part % across, across, &begin, &end);
+    bv_pool_range(args->n, kernels->cols, part % across, across, &begin, &end);
     char *scratch = task->scratch + (size_t)part * b->scratch_bytes;
     for (; row < row_end && begin < end; row += b->rows) {
         const size_t rows = least(b->rows, row_end - row);

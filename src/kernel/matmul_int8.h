@@ -49,17 +49,19 @@ size_t bv_matmul_int8_scratch_bytes(const struct bv_kernels *kernels, int thread
 void bv_matmul_int8_run(const struct bv_kernels *kernels, bv_pool *pool,
                         const bv_matmul_int8_args *args, void *scratch);
 
-#define BV_INT8_COLS 16 /* of a panel */
+#define BV_INT8_COLS 16 /* the columns of a panel are a multiple of it */
 
-/* A panel of C: m rows and n <= 16 columns. A panel of B is [k / group][16][group] bytes; columns
- * beyond n and elements beyond k, up to a multiple of 16, are zeros. */
+/* A panel of C: m rows and n columns, up to the level's. A panel of B is [k / group][width][group]
+ * bytes, width being n up to a multiple of 16; columns beyond n and elements beyond k, up to a
+ * multiple of 16, are zeros. */
 typedef struct bv_matmul_int8_panel {
     size_t m, n, k;
     const void *rows; /* quantized, row_bytes apart */
     size_t row_bytes;
     const void *row_scales; /* [m] real */
     const int8_t *panel;
-    const void *col_scales; /* [16] real */
+    const void *col_scales; /* [width] real */
+    const int32_t *starts;  /* [width]: what sums begin with, - row_zero times the column's sum */
     const void *bias;       /* [n] real, or NULL */
     void *out;              /* [m, out_stride] of out_type */
     size_t out_stride;
@@ -68,11 +70,12 @@ typedef struct bv_matmul_int8_panel {
 
 /* What a level supplies; the loops around it are written once. */
 typedef struct bv_matmul_int8_kernels {
-    size_t rows;          /* of a tile */
+    size_t rows, cols;    /* of a tile; cols: of a panel */
     size_t group;         /* elements of k that one step of a sum takes: 2 or 4 */
     size_t element_bytes; /* of a quantized row */
+    uint32_t row_zero;    /* what is added to the elements of a quantized row: 0, or 128 */
     void (*panel)(const bv_matmul_int8_panel *panel);
-    /* m rows of k elements; a row is padded with zeros to a multiple of 16. */
+    /* m rows of k elements; a row is padded with quantized zeros to a multiple of 16. */
     void (*quantize)(const void *a, bv_dtype type, size_t lda, size_t m, size_t k, void *rows,
                      size_t row_bytes, void *row_scales);
 } bv_matmul_int8_kernels;

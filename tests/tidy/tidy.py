@@ -196,6 +196,11 @@ def rule_rooms(tree):
                 yield s.path, line, f"{s.room} includes {path}: a room below it"
 
 
+def recipes(tree):
+    return "".join(s.text for s in tree.sources
+                   if s.path.endswith((".cmake", "CMakeLists.txt", ".sh")))
+
+
 def rule_dead(tree):
     used = set()
     for s in tree.sources:
@@ -206,13 +211,13 @@ def rule_dead(tree):
                        r"tests/(" + "|".join(ROOMS) + r")/test_[^/]+\.c|"
                        r"tests/arena/attacks/[^/]+\.c|"
                        r"(bench/arena/)?levels/[^/]+/(reference|wrong)/[^/]+\.c")
-    recipes = "".join(s.text for s in tree.sources
-                      if s.path.endswith((".cmake", "CMakeLists.txt", ".sh")))
+    named = recipes(tree)
     for s in tree.sources:
+        if s.path in named or s.path in used:
+            continue
         if s.path.endswith(".c") and not built.fullmatch(s.path):
-            if s.path not in recipes and s.path not in used:
-                yield s.path, 1, "dead: nothing builds it"
-        if s.path.endswith(".h") and not s.path.startswith("include/") and s.path not in used:
+            yield s.path, 1, "dead: nothing builds it"
+        if s.path.endswith(".h") and not s.path.startswith("include/"):
             yield s.path, 1, "dead: nothing includes it"
 
 
@@ -227,7 +232,8 @@ def rule_guards(tree):
 
 
 def rule_headers(tree):
-    headers = [s.path for s in tree.sources if s.path.endswith(".h")]
+    named = recipes(tree)  # with flags of its own, and compiled there
+    headers = [s.path for s in tree.sources if s.path.endswith(".h") and s.path not in named]
 
     def compile_alone(path):
         command = [os.environ.get("CC", "cc"), "-std=c17", "-D_GNU_SOURCE", "-DBV_LEVEL=c", "-Wall",

@@ -49,4 +49,4 @@ static double dot_bf16(size_t rounds, float *sink) {
 #endif
 
 const bv_limits_kernels BV_NAME(bv_limits_table) = {
-    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = BV_INT8_NAME(bv_dot_int8)};
+    .multiply_add = multiply_add, .dot_bf16 = DOT_BF16, .dot_int8 = BV_NAME(bv_dot_int8)};

@@ -19,26 +19,7 @@
 #define VECS 1
 #endif
 #define COLS (VECS * BV_LANES)
-
-/* The rows of a tile. As many tiles as needed are nearly equal, so that none has so few rows that
- * its chains wait for each other. */
-typedef struct tile_rows {
-    size_t begin, count;
-    size_t least, higher; /* rows of every tile, and tiles left that have one more */
-} tile_rows;
-
-BV_INLINE tile_rows first_rows(size_t m) {
-    const size_t tiles = (m + ROWS - 1) / ROWS, least = m / tiles, higher = m % tiles;
-    return (tile_rows){0, least + (higher > 0), least, higher};
-}
-
-BV_INLINE tile_rows next_rows(tile_rows r) {
-    const size_t higher = r.higher > 0 ? r.higher - 1 : 0;
-    return (tile_rows){r.begin + r.count, r.least + (higher > 0), r.least, higher};
-}
-
-/* Complete unrolling, so that accumulators are registers. */
-#define UNROLL _Pragma("GCC unroll 8")
+#include "kernel/lanes/tile_sizes.h"
 
 /* Steps that packing fetches ahead: rows that are read a piece at a time lie too far apart for the
  * CPU to foresee them. */

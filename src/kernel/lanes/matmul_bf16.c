@@ -156,7 +156,7 @@ PAIRS(1, 1)
 
 void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
     const char *a = block->a;
-    for (tile_rows r = first_rows(block->m); r.begin < block->m; r = next_rows(r)) {
+    for (tile_rows r = first_rows(block->m, ROWS); r.begin < block->m; r = next_rows(r)) {
         for (size_t i = 0; i < r.count; i++)
             pairs_1_1(block, r.begin + i, a + i * block->a_row, (fetch){block->panel, 0});
         a += tile_bytes(block, r.count);

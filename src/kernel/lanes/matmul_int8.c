@@ -1,28 +1,33 @@
 /*
  * Micro-kernels of the product of bytes, the quantization of its rows, and its peak.
  *
- * As in matmul_real.c, a tile of ROWS rows of sums stays in registers while k runs, here all of it:
- * a panel of bytes is short enough to come from the second-level cache tile after tile. (Blocks of
- * k that the first-level cache holds, and at AVX2 panels that are widened to 16 bits before they
- * are used again, gained nothing.) AVX-512 has no kernels of its own, see tables.h.
+ * As in matmul_real.c, a tile of ROWS x VECS vectors of sums stays in registers while k runs, here
+ * all of it: a panel of bytes is short enough to come from the second-level cache tile after tile.
+ * (Blocks of k that the first-level cache holds, and at AVX2 panels that are widened to 16 bits
+ * before they are used again, gained nothing.) At AVX-512 eight rows of three vectors take 11 loads
+ * for 24 dots, so that two dots a cycle want less than one load, and 16 bytes of the panel.
  */
-#if !defined(BV_LEVEL_AVX512)
-
 #include "kernel/int8_dot.h"
 #include "kernel/lanes/tables.h"
 
-#if defined(BV_LEVEL_AVX2)
+#if defined(BV_LEVEL_AVX512)
+#define ROWS 8
+#define VECS 3
+#elif defined(BV_LEVEL_AVX2)
 #define ROWS 6
+#define VECS 1
 #elif defined(BV_LEVEL_NEON)
 #define ROWS 4
+#define VECS 1
 #else
 #define ROWS 1
+#define VECS 1
 #endif
+#define COLS (VECS * BV_LANES)
+#include "kernel/lanes/tile_sizes.h"
+
 #define DEPTH 4    /* steps between two looks at the end of a chain; k is a multiple of it */
 #define AHEAD 2048 /* bytes that a panel of few rows is fetched before it is used */
-
-/* Complete unrolling, so that sums are registers. */
-#define UNROLL _Pragma("GCC unroll 8")
 
 /* ---- tiles ---- */
 
@@ -31,89 +36,80 @@
 #define HALF ((ROWS + 1) / 2)
 
 BV_INLINE void dot_step(const char *const at[2], size_t row_bytes, size_t offset,
-                        const int8_t *step, vsums acc[ROWS], int rows) {
-    const vcolumns columns = v_columns(step);
+                        const int8_t *step, vsums acc[ROWS][VECS], int rows, int vecs) {
+    vcolumns columns[VECS];
+    UNROLL for (int j = 0; j < vecs; j++) columns[j] = v_columns(step + j * BV_LANES * DOT_GROUP);
     UNROLL for (int i = 0; i < rows; i++) {
         const vword word = v_word(at[i / HALF] + (size_t)(i % HALF) * row_bytes + offset);
-        acc[i] = v_dot(acc[i], word, columns);
+        UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot(acc[i][j], word, columns[j]);
     }
 }
 
 /* A panel that is used once or twice is a stream from memory: the next ones lie right behind it. */
-BV_INLINE void fetch_ahead(const int8_t *step) {
-    for (size_t i = 0; i < DEPTH * BV_LANES * DOT_GROUP; i += 64)
-        __builtin_prefetch(step + AHEAD + i, 0, 3);
+BV_INLINE void fetch_ahead(const int8_t *step, size_t bytes) {
+    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(step + AHEAD + i, 0, 3);
 }
 
-BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][BV_LANES],
-                    int rows, bool streams) {
+typedef int32_t tile_sums[ROWS][COLS];
+
+BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, bool streams,
+                    int rows, int vecs) {
     const size_t row_bytes = p->row_bytes, word = DOT_GROUP * sizeof(row_element);
-    const size_t step_bytes = BV_LANES * DOT_GROUP;
+    const size_t step_bytes = (size_t)vecs * BV_LANES * DOT_GROUP;
     const char *first = (const char *)p->rows + row * row_bytes;
     const char *at[2] = {first, first + HALF * row_bytes};
     const int8_t *step = p->panel;
-    vsums acc[ROWS];
-    UNROLL for (int i = 0; i < rows; i++) acc[i] = v_sums_zero();
+    vsums acc[ROWS][VECS];
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        acc[i][j] = v_sums_load(p->starts + j * BV_LANES);
+    }
     for (size_t left = (p->k + 15) / 16 * 16 / DOT_GROUP; left > 0; left -= DEPTH) {
         UNROLL for (size_t d = 0; d < DEPTH; d++)
-            dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows);
-        if (streams) fetch_ahead(step);
+            dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows, vecs);
+        if (streams) fetch_ahead(step, DEPTH * step_bytes);
         at[0] += DEPTH * word;
         at[1] += DEPTH * word;
         step += DEPTH * step_bytes;
     }
-    UNROLL for (int i = 0; i < rows; i++) v_sums_store(sums[i], acc[i]);
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        v_sums_store(sums[i] + j * BV_LANES, acc[i][j]);
+    }
 }
 
-typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, int32_t sums[ROWS][BV_LANES]);
+typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, bool streams);
 
-#define TILE(kind, rows, streams)                                                                  \
-    static void kind##_##rows(const bv_matmul_int8_panel *p, size_t row,                           \
-                              int32_t sums[ROWS][BV_LANES]) {                                      \
-        tile(p, row, sums, rows, streams);                                                         \
+#define DOTS(rows, vecs)                                                                           \
+    static void dots_##rows##_##vecs(const bv_matmul_int8_panel *p, size_t row, tile_sums sums,    \
+                                     bool streams) {                                               \
+        tile(p, row, sums, streams, rows, vecs);                                                   \
     }
-#if ROWS == 6
-#define TILES(kind, streams)                                                                       \
-    TILE(kind, 1, streams)                                                                         \
-    TILE(kind, 2, streams)                                                                         \
-    TILE(kind, 3, streams) TILE(kind, 4, streams) TILE(kind, 5, streams) TILE(kind, 6, streams)
-#define LIST(kind)                                                                                 \
-    { kind##_1, kind##_2, kind##_3, kind##_4, kind##_5, kind##_6 }
-#elif ROWS == 4
-#define TILES(kind, streams)                                                                       \
-    TILE(kind, 1, streams) TILE(kind, 2, streams) TILE(kind, 3, streams) TILE(kind, 4, streams)
-#define LIST(kind)                                                                                 \
-    { kind##_1, kind##_2, kind##_3, kind##_4 }
-#else
-#define TILES(kind, streams) TILE(kind, 1, streams)
-#define LIST(kind)                                                                                 \
-    { kind##_1 }
-#endif
-TILES(stream, true)
-TILES(resident, false)
-static tile_function *const stream_tiles[ROWS] = LIST(stream);
-static tile_function *const resident_tiles[ROWS] = LIST(resident);
+TILES(DOTS)
+static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(dots);
 
 /* C = (sum * scale of the column) * scale of the row (+ bias). */
 BV_INLINE void scale_row(const bv_matmul_int8_panel *p, size_t row, const int32_t *sums,
                          bv_dtype type) {
     const vreal row_scale = v_set(((const real *)p->row_scales)[row]);
-    vreal x = v_mul(v_mul(v_sums_real(sums), v_load(p->col_scales)), row_scale);
-    if (p->bias) x = v_add(x, v_load_first(p->bias, p->n));
-    v_put_first(p->out, type, row * p->out_stride, x, p->n);
+    for (size_t j = 0; j < p->n; j += BV_LANES) {
+        const size_t n = BV_LANES_LEFT(j, p->n);
+        const vreal col_scales = v_load((const real *)p->col_scales + j);
+        vreal x = v_mul(v_mul(v_sums_real(sums + j), col_scales), row_scale);
+        if (p->bias) x = v_add(x, v_load_first((const real *)p->bias + j, n));
+        v_put_first(p->out, type, row * p->out_stride + j, x, n);
+    }
 }
 
 static void panel(const bv_matmul_int8_panel *p) {
-    tile_function *const *tiles = p->m <= 2 * ROWS ? stream_tiles : resident_tiles;
-    _Alignas(64) int32_t sums[ROWS][BV_LANES];
-    for (size_t row = 0; row < p->m; row += ROWS) {
-        const size_t rows = p->m - row < ROWS ? p->m - row : ROWS;
-        tiles[rows - 1](p, row, sums);
-        for (size_t i = 0; i < rows; i++)
+    tile_function *const *by_rows = tiles[(p->n - 1) / BV_LANES];
+    const bool streams = p->m <= 2 * ROWS;
+    _Alignas(64) tile_sums sums;
+    for (tile_rows r = first_rows(p->m, ROWS); r.begin < p->m; r = next_rows(r)) {
+        by_rows[r.count - 1](p, r.begin, sums, streams);
+        for (size_t i = 0; i < r.count; i++)
             if (p->out_type == BV_BF16)
-                scale_row(p, row + i, sums[i], BV_BF16);
+                scale_row(p, r.begin + i, sums[i], BV_BF16);
             else
-                scale_row(p, row + i, sums[i], BV_REAL_TYPE);
+                scale_row(p, r.begin + i, sums[i], BV_REAL_TYPE);
     }
 }
 
@@ -134,7 +130,7 @@ BV_INLINE real largest_size(const void *x, bv_dtype type, size_t at, size_t k) {
 BV_INLINE real quantize_row(const void *x, bv_dtype type, size_t at, size_t k, row_element *row) {
     const real most = largest_size(x, type, at, k);
     if (!(most >= (real)0x1p-119)) {
-        for (size_t p = 0; p < (k + 15) / 16 * 16; p++) row[p] = 0;
+        for (size_t p = 0; p < (k + 15) / 16 * 16; p++) row[p] = ROW_ZERO;
         return most * 0;
     }
     const vreal factor = v_set(127 / most);
@@ -156,26 +152,34 @@ static void quantize(const void *a, bv_dtype type, size_t lda, size_t m, size_t 
 
 double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
     static const int8_t bytes[BV_LANES * DOT_GROUP];
-    vsums acc[ROWS];
+    tile_sums sums;
+    vsums acc[ROWS][VECS];
     vcolumns columns = v_columns(bytes);
     const vword word = v_word(bytes);
-    UNROLL for (int i = 0; i < ROWS; i++) acc[i] = v_sums_zero();
+    for (int i = 0; i < ROWS; i++) /* all different, or some chains would be one */
+        for (int j = 0; j < COLS; j++) sums[i][j] = i * COLS + j;
+    UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECS; j++) {
+        acc[i][j] = v_sums_load(sums[i] + j * BV_LANES);
+    }
     for (size_t r = 0; r < rounds; r++) {
         __asm__("" : "+m"(columns)); /* or all rounds would share their products */
-        UNROLL for (int i = 0; i < ROWS; i++) acc[i] = v_dot(acc[i], word, columns);
+        UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECS; j++) {
+            acc[i][j] = v_dot(acc[i][j], word, columns);
+        }
     }
-    int32_t sums[ROWS][BV_LANES];
-    UNROLL for (int i = 0; i < ROWS; i++) v_sums_store(sums[i], acc[i]);
+    UNROLL for (int i = 0; i < ROWS; i++) UNROLL for (int j = 0; j < VECS; j++) {
+        v_sums_store(sums[i] + j * BV_LANES, acc[i][j]);
+    }
     *sink = 0;
     for (int i = 0; i < ROWS; i++) /* every lane, or some would not be computed */
-        for (int j = 0; j < BV_LANES; j++) *sink += (float)sums[i][j];
-    return (double)rounds * ROWS * BV_LANES * DOT_GROUP * 2;
+        for (int j = 0; j < COLS; j++) *sink += (float)sums[i][j];
+    return (double)rounds * ROWS * COLS * DOT_GROUP * 2;
 }
 
 const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table) = {.rows = ROWS,
+                                                              .cols = COLS,
                                                               .group = DOT_GROUP,
                                                               .element_bytes = sizeof(row_element),
+                                                              .row_zero = ROW_ZERO,
                                                               .panel = panel,
                                                               .quantize = quantize};
-
-#endif

@@ -9,7 +9,7 @@ void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void
     for (size_t p = 0; p < k; p++) {
         const real *from = (const real *)a + p * lda;
         char *to = (char *)packed + p * ROWS * sizeof *from;
-        for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
+        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
             if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + r.begin, 0, 3);
             if (r.count == ROWS)
                 memcpy(to, from + r.begin, ROWS * sizeof *from);
@@ -50,7 +50,7 @@ static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float 
 /* Two rows of a transposed A: a step of all tiles. */
 static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
                           size_t tile_bytes) {
-    for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
+    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
         uint16_t halves[2][8] = {{0}};
         if (odd) memcpy(halves[0], odd + r.begin, 2 * r.count);
         memcpy(halves[1], even + r.begin, 2 * r.count);
@@ -76,7 +76,7 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
         }
         return;
     }
-    for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes)
+    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes)
         split_rows(from + r.begin * lda, lda, r.count, k, (float *)(void *)to);
 }
 
@@ -99,7 +99,7 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     for (size_t p = 0; p < k; p += 2) {
         const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
         char *to = (char *)packed + p / 2 * ROWS * 4;
-        for (tile_rows r = first_rows(m); r.begin < m; r = next_rows(r), to += tile_bytes) {
+        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
             if (p + AHEAD + 1 < k) {
                 __builtin_prefetch(even + AHEAD * lda + r.begin, 0, 3);
                 __builtin_prefetch(odd + AHEAD * lda + r.begin, 0, 3);

@@ -108,48 +108,13 @@ BV_INLINE size_t tile_bytes(const bv_matmul_block *t, size_t rows) {
 /* a: the tile's first row of A. */
 typedef void tile_function(const bv_matmul_block *t, size_t row, const char *a, fetch next);
 
-/* TILES(TILE): TILE(rows, vecs) for every size. TILE_TABLE(kind): functions kind_ROWS_VECS. */
-#if ROWS == 8
-#define BY_ROWS(TILE, vecs)                                                                        \
-    TILE(1, vecs)                                                                                  \
-    TILE(2, vecs)                                                                                  \
-    TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs) TILE(7, vecs) TILE(8, vecs)
-#define LIST(kind, vecs)                                                                           \
-    {                                                                                              \
-        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
-            kind##_6_##vecs, kind##_7_##vecs, kind##_8_##vecs                                      \
-    }
-#elif ROWS == 6
-#define BY_ROWS(TILE, vecs)                                                                        \
-    TILE(1, vecs) TILE(2, vecs) TILE(3, vecs) TILE(4, vecs) TILE(5, vecs) TILE(6, vecs)
-#define LIST(kind, vecs)                                                                           \
-    {                                                                                              \
-        kind##_1_##vecs, kind##_2_##vecs, kind##_3_##vecs, kind##_4_##vecs, kind##_5_##vecs,       \
-            kind##_6_##vecs                                                                        \
-    }
-#else
-#define BY_ROWS(TILE, vecs) TILE(1, vecs)
-#define LIST(kind, vecs)                                                                           \
-    { kind##_1_##vecs }
-#endif
-
-#if VECS == 3
-#define TILES(TILE) BY_ROWS(TILE, 1) BY_ROWS(TILE, 2) BY_ROWS(TILE, 3)
-#define TILE_TABLE(kind)                                                                           \
-    { LIST(kind, 1), LIST(kind, 2), LIST(kind, 3) }
-#else
-#define TILES(TILE) BY_ROWS(TILE, 1)
-#define TILE_TABLE(kind)                                                                           \
-    { LIST(kind, 1) }
-#endif
-
 /* steps: of k. */
 BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
                          tile_function *const tiles[VECS][ROWS]) {
     tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
     const char *a = t->a;
     fetch next = first_fetch(t);
-    for (tile_rows r = first_rows(t->m); r.begin < t->m; r = next_rows(r)) {
+    for (tile_rows r = first_rows(t->m, ROWS); r.begin < t->m; r = next_rows(r)) {
         by_rows[r.count - 1](t, r.begin, a, next);
         next = next_fetch(t, next, steps);
         a += tile_bytes(t, r.count);

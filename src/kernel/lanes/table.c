@@ -16,5 +16,5 @@ const bv_kernels BV_NAME(bv_kernels) = {.level = TEXT(BV_LEVEL),
                                         .optimizer = &BV_NAME(bv_optimizer_table),
                                         .attention = &BV_NAME(bv_attention_table),
                                         .matmul = &BV_NAME(bv_matmul_table),
-                                        .matmul_int8 = &BV_INT8_NAME(bv_matmul_int8_table),
+                                        .matmul_int8 = &BV_NAME(bv_matmul_int8_table),
                                         .limits = &BV_NAME(bv_limits_table)};

@@ -15,15 +15,7 @@ extern const bv_optimizer_kernels BV_NAME(bv_optimizer_table);
 extern const bv_attention_kernels BV_NAME(bv_attention_table);
 extern const bv_matmul_kernels BV_NAME(bv_matmul_table);
 extern const bv_limits_kernels BV_NAME(bv_limits_table);
-
-/* AVX-512's products of bytes, and their peak, are AVX2's, which every CPU of that level has: there
- * was none to try kernels of vpdpbusd on. */
-#if defined(BV_LEVEL_AVX512)
-#define BV_INT8_NAME(name) BV_JOIN(name, avx2)
-#else
-#define BV_INT8_NAME(name) BV_NAME(name)
-#endif
-extern const bv_matmul_int8_kernels BV_INT8_NAME(bv_matmul_int8_table);
-double BV_INT8_NAME(bv_dot_int8)(size_t rounds, float *sink); /* as in bv_limits_kernels */
+extern const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table);
+double BV_NAME(bv_dot_int8)(size_t rounds, float *sink); /* as in bv_limits_kernels */
 
 #endif
