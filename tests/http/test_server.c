@@ -186,12 +186,16 @@ static void test_answers(void **state) {
     expect("OPTIONS * HTTP/1.1\r\n" H "\r\n", "204", "Allow: ");
     expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "Retry-After: 2\r\n");
     expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "\"server_error\"");
+    /* whole messages, also about bytes that are no text */
+    expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "the store \xef\xbf\xbd is \\\"gone");
+    expect("GET /hello HTTP/1.1\r\n" H "\r\n", "200", " 200 OK\r\n");
+    expect("GET /no HTTP/1.1\r\n" H "\r\n", "404", " 404 Not Found\r\n");
     bv_buffer out = {0};
     ask("HEAD /hello HTTP/1.1\r\n" H "\r\n", &out);
     assert_non_null(strstr(out.data, "Content-Length: 5\r\n\r\n"));
     assert_null(strstr(out.data, "hello"));
     bv_buffer_free(&out);
-    wait_count(&s.logged, 12);
+    wait_count(&s.logged, 15);
     end();
 }
 
