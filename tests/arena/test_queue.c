@@ -76,10 +76,39 @@ static void test_accounts(void **state) {
         key[10] ^= 1;
         assert_ok(bv_account_find(s, key, &same, &found));
         assert_false(found);
-        assert_fails(bv_account_create(s, "ADA \xc3\x84", false, &same, key), BV_CODE_USAGE,
-                     "is taken");
+        /* One name: other cases, and letters that only look like the Latin ones. */
+        static const char *const same_names[] = {"ADA Ä", "ada ä", "Аdа Ä", "Αda Ä"};
+        for (size_t i = 0; i < sizeof same_names / sizeof *same_names; i++)
+            assert_fails(bv_account_create(s, same_names[i], false, &same, key), BV_CODE_USAGE,
+                         "is taken");
+        static const char *const others[] = {"Ada A", "Ada",  "Вова",      "नील",
+                                             "李 明", "Żółw", "O'Neil <b>"};
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            assert_ok(bv_account_create(s, others[i], false, &same, key));
+        assert_fails(bv_account_create(s, "ВОВА", false, &same, key), BV_CODE_USAGE, "is taken");
         static const char *const bad[] = {
-            "", " a", "a ", "a  b", "a\nb", "\xff", "12345678901234567890123456789012345678901"};
+            "",
+            " a",
+            "a ",
+            "a  b",
+            "a\nb",
+            "\xff",
+            "12345678901234567890123456789012345678901",
+            "Ada A\xcc\x88", /* the mark of the letter apart from it */
+            "Ad\xe2\x80\x8b"
+            "a", /* a blank without width */
+            "\xe2\x80\xae"
+            "adA", /* from right to left */
+            "Ada\xc2\xa0"
+            "B", /* another blank */
+            "A\xc2\x85"
+            "b", /* a control character of two bytes */
+            "\xef\xbc\xa1"
+            "da", /* a wide A */
+            "\xf0\x9d\x90\x80"
+            "da",                 /* a bold A of mathematics */
+            "\xe3\x85\xa4",       /* a letter that is empty */
+            "a\xf3\xa0\x80\xa0"}; /* a tag */
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
             assert_fails(bv_account_create(s, bad[i], false, &same, key), BV_CODE_USAGE, "name");
         /* The key itself is nowhere in the store. */
