@@ -184,6 +184,7 @@ static bv_status start_judges(arena_run *run, int threads) {
     snprintf(name, sizeof name, "%s:%d", host, (int)getpid());
     const bv_judges_options options = {.store = bv_flags_string(run->flags, "store"),
                                        .name = name,
+                                       .levels = run->set.names.data,
                                        .threads = threads,
                                        .judge = judge,
                                        .context = run,

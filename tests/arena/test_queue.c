@@ -49,7 +49,7 @@ static int64_t submit(bv_store *s, int64_t user) {
 
 static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
     bool found;
-    assert_ok(bv_queue_take(s, "test", lease_ms, lease, &found));
+    assert_ok(bv_queue_take(s, "test", NULL, lease_ms, lease, &found));
     return found;
 }
 
@@ -208,6 +208,29 @@ static void test_leases(void **state) {
     }
 }
 
+/* A judge takes what it has the level of; the rest waits, whoever has died over it. */
+static void test_levels(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        bv_lease lease;
+        bool found;
+        submit(s, make_user(s)); /* to "echo" */
+        static const char *const others[] = {",ech,echoes,", ",sum,", ","};
+        for (size_t i = 0; i < 3; i++) {
+            assert_ok(bv_queue_take(s, "other", others[i], 60000, &lease, &found));
+            assert_false(found);
+        }
+        assert_ok(bv_queue_take(s, "its", ",sum,echo,", 0, &lease, &found));
+        assert_true(found && lease.fence == 1);
+        bv_lease_free(&lease);
+        nanosleep(&(struct timespec){0, 5000000}, NULL); /* the lease has run out */
+        assert_ok(bv_queue_take(s, "other", ",sum,", 60000, &lease, &found));
+        assert_false(found);
+        assert_ok(bv_queue_take(s, "its", ",echo,", 60000, &lease, &found));
+        assert_true(found && record(s, &lease, "accepted", 10));
+    }
+}
+
 static void test_scores(void **state) {
     (void)state;
     EACH_STORE(s) {
@@ -257,7 +280,7 @@ static void *race(void *context) {
     r->error = bv_store_open(r->url, false, &s);
     while (!r->error && found) {
         bv_lease lease;
-        r->error = bv_queue_take(s, "race", 60000, &lease, &found);
+        r->error = bv_queue_take(s, "race", NULL, 60000, &lease, &found);
         if (r->error || !found) break;
         r->error = bv_queue_record(s, &lease, "race", &v, &held);
         r->taken += held;
@@ -295,7 +318,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
-        cmocka_unit_test(test_scores),     cmocka_unit_test(test_race),
+        cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }
