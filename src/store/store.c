@@ -58,6 +58,9 @@ bv_status bv_store_open(const char *url, bool durable, bv_store **out) {
         return bv_try(
             bv_fail(BV_CODE_USAGE, "\"%.*s\" is no kind of store", (int)(scheme - url), url),
             "postgres://user@host/database, or a file");
+    /* SQLite would make a database of its own for each connection, which goes with it. */
+    if (!*url || !strcmp(url, ":memory:"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "\"%s\" is no name of a store", url), "arena.db");
     bv_store *s = bv_calloc(1, sizeof *s);
     if (!s) return bv_fail_memory("a store");
     s->calls = is_postgres_url(url) ? &bv_backend_postgres : &bv_backend_sqlite;
