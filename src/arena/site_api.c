@@ -1,6 +1,7 @@
 /*
  * The API: each handler checks what it was given, takes a connection, and answers once. Trouble of
- * the store is 503 with Retry-After when waiting may help.
+ * the store is 503 with Retry-After when waiting may help. Levels need no store, and no worker that
+ * may be waiting for it.
  */
 #include "arena/accounts.h"
 #include "arena/queue.h"
@@ -299,8 +300,8 @@ const bv_http_route bv_site_routes[] = {
     {"GET", "/", bv_site_get_page, false, 0},
     {"GET", "/arena.js", bv_site_get_script, false, 0},
     {"GET", "/arena.css", bv_site_get_style, false, 0},
-    {"GET", "/api/levels", get_levels, true, 0},
-    {"GET", "/api/levels/:level", get_level, true, 0},
+    {"GET", "/api/levels", get_levels, false, 0},
+    {"GET", "/api/levels/:level", get_level, false, 0},
     {"POST", "/api/levels/:level/submissions", handle_submit, true, BODY_BYTES_MAX},
     {"POST", "/api/users", handle_sign_up, true, 4096},
     {"GET", "/api/me", handle_me, true, 0},

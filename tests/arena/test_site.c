@@ -9,6 +9,7 @@
 #include "arena/site.h"
 #include "base/clock.h"
 #include "http/client.h"
+#include "support/wire.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -333,6 +334,43 @@ static void test_store_away(void **state) {
     end_site();
 }
 
+/* While the store is locked and all workers wait for it, levels can be read. */
+static void test_store_locked(void **state) {
+    (void)state;
+    enum { WRITERS = 8 };
+    static const char text[] = "POST /api/users HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                               "Content-Length: 15\r\n\r\n{\"name\": \"Bob\"}";
+    int fds[WRITERS];
+    bv_store *s;
+    user ada;
+    begin_site(BV_SUBMISSION_LIMITS_DEFAULT, 0);
+    sign_up(&ada, "Ada", "person");
+    assert_ok(bv_store_open(store, false, &s));
+    assert_ok(bv_store_exec(s, "BEGIN IMMEDIATE", BV_NO_VALUES, NULL));
+    for (int i = 0; i < WRITERS; i++) {
+        fds[i] = wire_open(bv_site_port(site));
+        assert_true(wire_text(fds[i], text));
+    }
+    sleep_ms(200);
+    const double began = bv_clock_seconds();
+    assert_int_equal(call(&ada, "/api/levels", NULL, NULL), 200);
+    assert_int_equal(call(&ada, "/api/levels/echo", NULL, NULL), 200);
+    assert_true(bv_clock_seconds() - began < 2);
+    assert_ok(bv_store_exec(s, "ROLLBACK", BV_NO_VALUES, NULL));
+    bv_store_close(&s);
+    int made = 0;
+    for (int i = 0; i < WRITERS; i++) {
+        bv_buffer out = {0};
+        assert_true(wire_drain(fds[i], &out, 20000));
+        made += !strncmp(out.data, "HTTP/1.1 201", 12);
+        bv_buffer_free(&out);
+        close(fds[i]);
+    }
+    assert_int_equal(made, 1); /* the name is one user's */
+    bv_http_client_destroy(&ada.client);
+    end_site();
+}
+
 static _Atomic bool flooding;
 
 static void *flood(void *context) {
@@ -403,9 +441,9 @@ static void test_flood(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_story),    cmocka_unit_test(test_told),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_story),        cmocka_unit_test(test_told),
+        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_store_locked), cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
