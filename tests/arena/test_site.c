@@ -19,6 +19,7 @@ static bv_site *site;
 static bv_judges *judges;
 static pthread_t thread;
 static json_t *examples;
+static bool proxied;
 
 static const char *const languages[] = {"c", "python"};
 static bv_site_level levels[] = {
@@ -84,6 +85,7 @@ static void begin(bv_submission_limits limits, int signups, bool told) {
                                      .level_count = 2,
                                      .limits = limits,
                                      .signups_per_hour = signups,
+                                     .proxied = proxied,
                                      .feed_period_ms = told ? HOUR_MS : 0,
                                      .submitted = told ? on_submission : NULL};
     assert_ok(bv_site_create(&options, &site));
@@ -315,6 +317,40 @@ static void test_refusals(void **state) {
     end_site();
 }
 
+/* One sign-up an hour, of whoever the proxy names; what the client itself says stands before it. */
+static void test_proxy(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        int status, status_without; /* when it is not believed */
+    } rows[] = {
+        {"X-Forwarded-For: 1.2.3.4\r\n", 201, 201},
+        {"X-Forwarded-For: 1.2.3.5\r\n", 201, 429},
+        {"X-Forwarded-For: 9.9.9.9, 1.2.3.5\r\n", 429, 429},
+        {"X-Forwarded-For: 9.9.9.8\r\nX-Forwarded-For: 1.2.3.5\r\n", 429, 429},
+        {"X-Forwarded-For: 2001:db8:0:1::1\r\n", 201, 429},
+        {"X-Forwarded-For: 2001:db8:0:1:2:3:4:5\r\n", 429, 429},
+        {"X-Forwarded-For: 2001:db8:0:2::1\r\n", 201, 429},
+        {"", 201, 429},
+    };
+    for (int round = 0; round < 2; round++) {
+        proxied = round;
+        begin_site(BV_SUBMISSION_LIMITS_DEFAULT, 1);
+        user u = {0};
+        assert_ok(bv_http_client_create(url, &u.client));
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "user %zu", i);
+            snprintf(u.headers, sizeof u.headers, "%s", rows[i].header);
+            assert_int_equal(call(&u, "/api/users", json_pack("{ss}", "name", name), NULL),
+                             proxied ? rows[i].status : rows[i].status_without);
+        }
+        bv_http_client_destroy(&u.client);
+        end_site();
+    }
+    proxied = false;
+}
+
 /* A store that cannot be reached is 503, and the site is well again afterwards. */
 static void test_store_away(void **state) {
     (void)state;
@@ -441,9 +477,10 @@ static void test_flood(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_story),        cmocka_unit_test(test_told),
-        cmocka_unit_test(test_refusals),     cmocka_unit_test(test_store_away),
-        cmocka_unit_test(test_store_locked), cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_story),      cmocka_unit_test(test_told),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_store_away), cmocka_unit_test(test_store_locked),
+        cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
