@@ -1,29 +1,9 @@
 #include "arena/accounts.h"
 
-#include "base/clock.h"
 #include "base/hash.h"
-#include "base/text.h"
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-
-static bv_error *refuse(const char *why) {
-    return bv_fail(BV_CODE_USAGE, "the name %s", why);
-}
-
-/* One spelling, so that nobody can look like another by blanks or control characters. */
-static bv_status check_name(const char *name) {
-    const size_t size = strlen(name);
-    if (bv_utf8_valid_prefix(name, size) != size) return refuse("is not UTF-8");
-    if (size == 0 || bv_utf8_characters(name, size) > BV_ACCOUNT_NAME_MAX)
-        return bv_fail(BV_CODE_USAGE, "the name must have 1 to %d characters", BV_ACCOUNT_NAME_MAX);
-    if (name[0] == ' ' || name[size - 1] == ' ' || strstr(name, "  "))
-        return refuse("has blanks at an end, or two in a row");
-    for (const char *c = name; *c; c++)
-        if ((unsigned char)*c < 32 || *c == 127) return refuse("has a control character");
-    return BV_OK;
-}
 
 static bv_status make_key(char key[BV_ACCOUNT_KEY_SIZE]) {
     unsigned char bytes[32];
@@ -34,25 +14,34 @@ static bv_status make_key(char key[BV_ACCOUNT_KEY_SIZE]) {
     return BV_OK;
 }
 
+static bv_status insert(bv_store *s, const char *hash, bv_account *account) {
+    bv_buffer name_key = {0};
+    bool found = false;
+    bv_error *error = bv_account_name_key(account->name, &name_key);
+    if (!error)
+        error = bv_store_query_int(
+            s,
+            "INSERT INTO arena_users (name, name_key, kind, key_hash, created_ms) "
+            "VALUES ($1, $2, $3, $4, {now_ms}) ON CONFLICT (name_key) DO NOTHING RETURNING id",
+            BV_VALUES(bv_text(account->name), bv_text(name_key.data),
+                      bv_text(account->is_model ? "model" : "person"), bv_text(hash)),
+            &account->id, &found);
+    bv_buffer_free(&name_key);
+    if (error || found) return error;
+    return bv_try(bv_fail(BV_CODE_USAGE, "the name \"%s\", or one that looks like it, is taken",
+                          account->name),
+                  "another");
+}
+
 bv_status bv_account_create(bv_store *s, const char *name, bool is_model, bv_account *account,
                             char key[BV_ACCOUNT_KEY_SIZE]) {
-    char hash[BV_SHA256_TEXT_SIZE], name_key[sizeof account->name];
-    bool found;
-    BV_TRY(check_name(name));
+    char hash[BV_SHA256_TEXT_SIZE];
+    BV_TRY(bv_account_name_check(name));
     BV_TRY(make_key(key));
     BV_TRY(bv_sha256_bytes(key, strlen(key), hash));
     *account = (bv_account){.is_model = is_model};
     snprintf(account->name, sizeof account->name, "%s", name);
-    for (size_t i = 0; i <= strlen(name); i++) name_key[i] = (char)tolower((unsigned char)name[i]);
-    BV_TRY(bv_store_query_int(
-        s,
-        "INSERT INTO arena_users (name, name_key, kind, key_hash, created_ms) "
-        "VALUES ($1, $2, $3, $4, {now_ms}) ON CONFLICT (name_key) DO NOTHING RETURNING id",
-        BV_VALUES(bv_text(name), bv_text(name_key), bv_text(is_model ? "model" : "person"),
-                  bv_text(hash)),
-        &account->id, &found));
-    if (!found) return bv_try(bv_fail(BV_CODE_USAGE, "the name \"%s\" is taken", name), "another");
-    return BV_OK;
+    return insert(s, hash, account);
 }
 
 typedef struct lookup {

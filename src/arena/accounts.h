@@ -5,10 +5,10 @@
 #ifndef BV_ARENA_ACCOUNTS_H
 #define BV_ARENA_ACCOUNTS_H
 
+#include "arena/account_name.h"
 #include "store/store.h"
 #include <stdbool.h>
 
-#define BV_ACCOUNT_NAME_MAX 40 /* characters */
 #define BV_ACCOUNT_KEY_SIZE 72 /* "bv-", 64 hexadecimal digits, a NUL, and room */
 
 typedef struct bv_account {
@@ -17,8 +17,8 @@ typedef struct bv_account {
     bool is_model;
 } bv_account;
 
-/* A new account with a new key. BV_CODE_USAGE for a name that is no name or is taken (upper and
- * lower case of a-z are the same), with the remedy. */
+/* A new account with a new key. BV_CODE_USAGE for a name that is no name (account_name.h) or is
+ * taken, with the remedy. */
 bv_status bv_account_create(bv_store *store, const char *name, bool is_model, bv_account *account,
                             char key[BV_ACCOUNT_KEY_SIZE]);
 

@@ -29,6 +29,14 @@ bv_status bv_author_program_create(bv_sandbox_pool *pool, const bv_level_program
     return error;
 }
 
+/* Exit code 1 is an answer, and also how Python ends with an exception that nobody caught: then a
+ * line says where. */
+static bool is_exception(const bv_buffer *log) {
+    static const char line[] = "  File \"";
+    const char *at = log->size ? memmem(log->data, log->size, line, sizeof line - 1) : NULL;
+    return at && (at == log->data || at[-1] == '\n');
+}
+
 bv_status bv_author_program_run(bv_sandbox_pool *pool, const bv_level_program *source,
                                 const bv_program *program, const bv_program_run *run,
                                 bv_sandbox_result *result) {
@@ -36,7 +44,9 @@ bv_status bv_author_program_run(bv_sandbox_pool *pool, const bv_level_program *s
     author_limits(&mine.limits);
     BV_TRY(bv_while(bv_program_execute(pool, program, &mine, result), "running %s", source->name));
     if (result->verdict == BV_VERDICT_OK) return BV_OK;
-    if (result->verdict == BV_VERDICT_FAILED && result->exit_code == 1) return BV_OK;
+    if (result->verdict == BV_VERDICT_FAILED && result->exit_code == 1 &&
+        !is_exception(&result->error))
+        return BV_OK;
     bv_error *error =
         bv_fail(BV_CODE_FAULT, "%s ended with the verdict %s, exit code %d, signal %d: %s",
                 source->name, bv_sandbox_verdict_name(result->verdict), result->exit_code,

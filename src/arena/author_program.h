@@ -14,7 +14,7 @@ bv_status bv_author_program_create(bv_sandbox_pool *pool, const bv_level_program
                                    bv_program **out);
 
 /* Runs it with limits for authors (run->limits is not read). An end other than the exit codes 0 and
- * 1 is BV_CODE_FAULT. *result as in program.h. */
+ * 1, and an exception of Python that nobody caught, are BV_CODE_FAULT. *result as in program.h. */
 bv_status bv_author_program_run(bv_sandbox_pool *pool, const bv_level_program *source,
                                 const bv_program *program, const bv_program_run *run,
                                 bv_sandbox_result *result);

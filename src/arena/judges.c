@@ -11,7 +11,8 @@
 
 #define LEASE_MS 15000
 #define POLL_MS 25     /* between looks at an empty queue, and of the heart at who is busy */
-#define TROUBLE_MS 500 /* before the store is tried again */
+#define TROUBLE_MS 500 /* before the store is tried again, and after a judging that failed */
+#define FAILURES_MAX 6 /* in a row that double that pause: 16 s */
 
 typedef struct seat {
     bv_judges *judges;
@@ -84,7 +85,8 @@ static void postpone(bv_judges *j, const bv_lease *lease) {
     if (error) tell(j, error); /* then the lease runs out by itself */
 }
 
-static void judge(bv_judges *j, const bv_lease *lease) {
+/* False: it could not be judged. */
+static bool judge(bv_judges *j, const bv_lease *lease) {
     bv_judged judged = {0};
     bv_error *error = BV_OK;
     if (lease->fence > BV_QUEUE_TRIES_MAX)
@@ -92,13 +94,15 @@ static void judge(bv_judges *j, const bv_lease *lease) {
     else
         error = j->options.judge(j->options.context, lease, &judged);
     if (!error) error = bv_buffer_error(&judged.detail);
-    if (error) {
+    const bool done = !error;
+    if (done) {
+        record(j, lease, &judged);
+    } else {
         tell(j, bv_while(error, "judging submission %lld", (long long)lease->submission_id));
         postpone(j, lease);
-    } else {
-        record(j, lease, &judged);
     }
     bv_buffer_free(&judged.detail);
+    return done;
 }
 
 /* ---- threads ---- */
@@ -107,7 +111,8 @@ static bool take(bv_judges *j, bv_lease *lease) {
     bv_store *s = NULL;
     bool found = false;
     bv_error *error = bv_store_pool_take(j->stores, &s);
-    if (!error) error = bv_queue_take(s, j->name, j->options.lease_ms, lease, &found);
+    if (!error)
+        error = bv_queue_take(s, j->name, j->options.levels, j->options.lease_ms, lease, &found);
     if (s) bv_store_pool_give(j->stores, s);
     if (error) {
         tell(j, error);
@@ -123,9 +128,16 @@ static void set_busy(seat *t, const bv_lease *lease) {
     pthread_mutex_unlock(&t->judges->lock);
 }
 
+static void pause_after(const bv_judges *j, int failures) {
+    const int doublings = failures < FAILURES_MAX ? failures : FAILURES_MAX;
+    for (int ms = failures ? TROUBLE_MS << (doublings - 1) : 0; ms > 0 && !j->stopping; ms -= 100)
+        bv_sleep_ms(100);
+}
+
 static void *run_seat(void *context) {
     seat *t = context;
     bv_judges *j = t->judges;
+    int failures = 0; /* in a row */
     while (!j->stopping) {
         bv_lease lease;
         const uint64_t heard = bv_bell_count(&j->work);
@@ -137,9 +149,10 @@ static void *run_seat(void *context) {
         }
         set_busy(t, &lease);
         note_change(j, &lease);
-        judge(j, &lease);
+        failures = judge(j, &lease) ? 0 : failures + 1;
         set_busy(t, NULL);
         bv_lease_free(&lease);
+        pause_after(j, failures);
     }
     return NULL;
 }

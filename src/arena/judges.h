@@ -9,6 +9,8 @@
  *                        └──▶ postpone, for another try, by whoever comes
  *
  * A submission over which BV_QUEUE_TRIES_MAX judges failed or died gets the verdict "not-judged".
+ * A judge that fails pauses, longer each time until it judges something, and leaves the queue to
+ * others: a machine on which nothing works would otherwise take, and fail over, everything.
  * While the store cannot be reached, judges wait and try again.
  */
 #ifndef BV_ARENA_JUDGES_H
@@ -30,8 +32,9 @@ typedef bv_status bv_judge_call(void *context, const bv_lease *lease, bv_judged 
 #define BV_JUDGES_MAX 60 /* threads */
 
 typedef struct bv_judges_options {
-    const char *store; /* as for bv_store_open */
-    const char *name;  /* of this process, for people: "host:pid" */
+    const char *store;  /* as for bv_store_open */
+    const char *name;   /* of this process, for people: "host:pid" */
+    const char *levels; /* as in bv_queue_take; borrowed */
     int threads;
     int64_t lease_ms; /* a judge that is silent for so long has lost its submission; 0: 15 s */
     int64_t poll_ms;  /* between looks at an empty queue, unless bv_judges_wake calls; 0: 25 ms */

@@ -3,24 +3,32 @@
 #include "arena/level_read.h"
 #include "base/file.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define NAME_MAX_BYTES 64
 
-/* The last part of the path is the level's name. */
-static bv_status take_name(bv_level *level, const char *folder) {
+bv_status bv_level_name(bv_arena *arena, const char *folder, char **out) {
+    char real[PATH_MAX];
     size_t end = strlen(folder);
     while (end > 0 && folder[end - 1] == '/') end--;
     size_t begin = end;
     while (begin > 0 && folder[begin - 1] != '/') begin--;
+    const bool is_dots = end > begin && strspn(folder + begin, ".") >= end - begin;
+    if (is_dots && realpath(folder, real)) {
+        begin = (size_t)(strrchr(real, '/') + 1 - real);
+        end = strlen(real);
+        folder = real;
+    }
     const size_t size = end - begin;
-    level->name = bv_arena_printf(level->arena, "%.*s", (int)size, folder + begin);
-    if (!level->name) return bv_fail_memory("a level");
-    if (size > 0 && size <= NAME_MAX_BYTES && level->name[0] != '-' &&
-        strspn(level->name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size)
+    char *name = *out = bv_arena_printf(arena, "%.*s", (int)size, folder + begin);
+    if (!name) return bv_fail_memory("a level");
+    if (size > 0 && size <= NAME_MAX_BYTES && name[0] != '-' &&
+        strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == size)
         return BV_OK;
-    return bv_try(bv_fail(BV_CODE_INPUT, "\"%.80s\" is no name of a level", level->name),
+    return bv_try(bv_fail(BV_CODE_INPUT, "\"%.80s\" is no name of a level", name),
                   "a folder of small letters, digits and hyphens, as 03-brackets");
 }
 
@@ -59,10 +67,10 @@ static bv_status take_hash(bv_level *level, const bv_buffer *json) {
 static bv_status load(bv_level *level, const char *folder, bv_buffer *json) {
     char path[4096];
     bv_level_config config;
-    BV_TRY(take_name(level, folder));
+    BV_TRY(bv_level_name(level->arena, folder, &level->name));
     if (!bv_dir_exists(folder)) return bv_fail(BV_CODE_INPUT, "there is no such folder");
     snprintf(path, sizeof path, "%s/level.json", folder);
-    BV_TRY(bv_file_read(path, json));
+    BV_TRY(bv_level_read_file(folder, "level.json", BV_LEVEL_JSON_BYTES_MAX, json));
     BV_TRY(bv_level_read_config(level, json->data ? json->data : "", json->size, path, &config));
     BV_TRY(bv_level_read_files(level, folder, &config));
     return take_hash(level, json);

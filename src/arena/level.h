@@ -29,6 +29,7 @@
 #define BV_LEVEL_TEST_BYTES_MAX (16u << 20) /* of an input, of an answer */
 #define BV_SOURCE_BYTES_MAX (1u << 20)      /* of a solution, generator or checker */
 #define BV_STATEMENT_BYTES_MAX (1u << 20)
+#define BV_LEVEL_JSON_BYTES_MAX (1u << 20)
 
 /* How points follow from tests. */
 typedef enum bv_level_scoring {
@@ -82,6 +83,10 @@ typedef struct bv_level {
 /* Reads and validates a folder. BV_CODE_INPUT names the file, the member and a remedy. */
 bv_status bv_level_load(const char *folder, bv_level **out);
 void bv_level_free(bv_level **level); /* NULL is legal */
+
+/* The level's name: the last part of the folder's path, whether there is such a folder or not; of
+ * "." and ".." what they stand for. Text of the arena. */
+bv_status bv_level_name(bv_arena *arena, const char *folder, char **out);
 
 /* Whether this language is accepted here. */
 bool bv_level_accepts(const bv_level *level, const char *language);

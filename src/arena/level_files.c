@@ -1,23 +1,37 @@
 /*
- * The files beside level.json: tests, the author's programs, solutions. Regular files only: a link
- * in a level's folder could show any file of the judge to whoever reads the statement.
+ * The files of a level: tests, the author's programs, solutions. Regular files only: a link in a
+ * level's folder could show any file of the judge to whoever reads the statement.
  */
 #include "arena/language.h"
 #include "arena/level_read.h"
 #include "base/file.h"
 #include "base/text.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
-/* Reads a file of at most size_max bytes. */
-static bv_status read_file(const char *folder, const char *name, size_t size_max, bv_buffer *out) {
-    char path[4096];
-    struct stat s;
-    if ((size_t)snprintf(path, sizeof path, "%s/%s", folder, name) >= sizeof path)
+/* The path of what stands under this name; nothing on the way there may be a link. */
+static bv_status find(const char *folder, const char *name, char path[PATH_MAX], struct stat *s) {
+    if (snprintf(path, PATH_MAX, "%s/%s", folder, name) >= PATH_MAX)
         return bv_fail(BV_CODE_INPUT, "the path %s/%s is too long", folder, name);
-    if (lstat(path, &s) != 0) return bv_fail_errno("cannot read %s", path);
+    for (char *slash = path + strlen(folder); slash;) {
+        slash = strchr(slash + 1, '/');
+        if (slash) *slash = 0;
+        if (lstat(path, s) != 0) return bv_fail_errno("cannot read %s", path);
+        if (S_ISLNK(s->st_mode))
+            return bv_try(bv_fail(BV_CODE_INPUT, "%s is a link", path), "a copy of what it names");
+        if (slash) *slash = '/';
+    }
+    return BV_OK;
+}
+
+bv_status bv_level_read_file(const char *folder, const char *name, size_t size_max,
+                             bv_buffer *out) {
+    char path[PATH_MAX];
+    struct stat s;
+    BV_TRY(find(folder, name, path, &s));
     if (!S_ISREG(s.st_mode)) return bv_fail(BV_CODE_INPUT, "%s is not a regular file", path);
     if ((uint64_t)s.st_size > size_max)
         return bv_fail(BV_CODE_INPUT, "%s has %lld bytes, %zu are allowed", path,
@@ -27,11 +41,14 @@ static bv_status read_file(const char *folder, const char *name, size_t size_max
 }
 
 static bv_status list_folder(const char *folder, const char *name, char ***names, size_t *count) {
-    char path[4096];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
+    char path[PATH_MAX];
+    struct stat s;
     *names = NULL;
     *count = 0;
-    return bv_dir_exists(path) ? bv_dir_list(path, names, count) : BV_OK;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    if (!bv_dir_exists(path)) return BV_OK;
+    BV_TRY(find(folder, name, path, &s));
+    return bv_dir_list(path, names, count);
 }
 
 static void free_names(char **names, size_t count) {
@@ -60,7 +77,7 @@ static bv_status read_program(bv_level *level, const char *folder, const char *n
         return bv_try(bv_fail(BV_CODE_INPUT, "%s is in no language of the arena", name),
                       "a name that ends as in solution.py or solution.c");
     if (!(p->name = bv_arena_strdup(level->arena, name))) return bv_fail_memory("a level");
-    return read_file(folder, name, BV_SOURCE_BYTES_MAX, &p->source);
+    return bv_level_read_file(folder, name, BV_SOURCE_BYTES_MAX, &p->source);
 }
 
 static bv_status read_single(bv_level *level, const char *folder, const char *key, const char *name,
@@ -119,10 +136,10 @@ static bv_status read_pair(bv_level *level, const char *folder, const char *whic
     test->name = bv_arena_printf(level->arena, "%s/%.*s", which, stem, name);
     if (!test->name) return bv_fail_memory("a level");
     snprintf(file, sizeof file, "tests/%s/%s", which, name);
-    BV_TRY(read_file(folder, file, BV_LEVEL_TEST_BYTES_MAX, &test->input));
+    BV_TRY(bv_level_read_file(folder, file, BV_LEVEL_TEST_BYTES_MAX, &test->input));
     if (!has_answer) return BV_OK;
     snprintf(file, sizeof file, "tests/%s/%.*s.out", which, stem, name);
-    return read_file(folder, file, BV_LEVEL_TEST_BYTES_MAX, &test->answer);
+    return bv_level_read_file(folder, file, BV_LEVEL_TEST_BYTES_MAX, &test->answer);
 }
 
 /* The pairs of a folder, at most `declared`. */
@@ -198,7 +215,7 @@ static bv_status read_tests(bv_level *level, const char *folder, const bv_level_
 
 static bv_status read_statement(bv_level *level, const char *folder) {
     bv_buffer text = {0};
-    bv_error *error = read_file(folder, "statement.md", BV_STATEMENT_BYTES_MAX, &text);
+    bv_error *error = bv_level_read_file(folder, "statement.md", BV_STATEMENT_BYTES_MAX, &text);
     const size_t valid = bv_utf8_valid_prefix(text.data ? text.data : "", text.size);
     if (!error && text.size == 0) error = bv_fail(BV_CODE_INPUT, "statement.md is empty");
     if (!error && (valid < text.size || memchr(text.data, 0, text.size)))

@@ -17,6 +17,9 @@ bv_status bv_level_read_config(bv_level *level, const char *json, size_t size, c
                                bv_level_config *config);
 bv_status bv_level_read_files(bv_level *level, const char *folder, const bv_level_config *config);
 
+/* Reads folder/name: a regular file of at most size_max bytes, to which no link leads. */
+bv_status bv_level_read_file(const char *folder, const char *name, size_t size_max, bv_buffer *out);
+
 /* "2026-12-31T23:59:59Z" as milliseconds since 1970 (RFC 3339 in UTC; no fractions, no leap
  * second). */
 bool bv_level_parse_deadline(const char *text, int64_t *ms);

@@ -46,15 +46,22 @@ static bv_status write_part(const char *folder, const part *p) {
     return bv_file_write(path, p->text, strlen(p->text));
 }
 
+static bv_status check_name(const char *folder) {
+    char *name;
+    bv_arena *arena = bv_arena_create();
+    if (!arena) return bv_fail_memory("a name");
+    bv_error *error = bv_level_name(arena, folder, &name);
+    bv_arena_destroy(&arena);
+    return error;
+}
+
 bv_status bv_level_scaffold(const char *folder) {
     if (bv_dir_exists(folder) || bv_file_exists(folder))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", folder), "another name");
+    BV_TRY(check_name(folder));
     bv_error *error = BV_OK;
     for (size_t i = 0; !error && i < sizeof parts / sizeof *parts; i++)
         error = write_part(folder, &parts[i]);
-    bv_level *level = NULL;
-    if (!error) error = bv_level_load(folder, &level); /* the name may be none for a level */
-    bv_level_free(&level);
     if (error) {
         bv_error *more = bv_dir_remove(folder);
         bv_error_free(&more);

@@ -54,8 +54,10 @@ static bv_status load_one(const char *path, const bv_level_maker *maker, bv_leve
     bv_level **level = &set->levels[set->count];
     BV_TRY(bv_level_load(path, level));
     bv_site_level *site_level = &set->site_levels[set->count++];
+    bv_buffer_printf(&set->names, "%s%s,", set->count == 1 ? "," : "", (*level)->name);
     if (maker) BV_TRY(bv_level_complete(*level, maker));
     set->recalled += (*level)->recalled;
+    BV_TRY(bv_buffer_error(&set->names));
     return show(*level, site_level);
 }
 
@@ -100,6 +102,7 @@ void bv_level_set_free(bv_level_set *set) {
     }
     bv_free(set->levels);
     bv_free(set->site_levels);
+    bv_buffer_free(&set->names);
     bv_program_cache_destroy(&set->tools.programs);
     *set = (bv_level_set){0};
 }

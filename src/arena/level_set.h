@@ -14,6 +14,7 @@ typedef struct bv_level_set {
     bv_level **levels;          /* by the folders' names */
     size_t count, recalled;     /* of recalled ones the tests were known before */
     bv_site_level *site_levels; /* what a site shows of them, in the same order */
+    bv_buffer names;            /* as bv_queue_take wants them: ",echo,sum," */
     bv_judge_tools tools;       /* the pool is borrowed; NULL: not to judge with */
 } bv_level_set;
 

@@ -47,20 +47,23 @@ static bv_status take(void *context, const bv_row *row) {
     " LIMIT 1 {skip_locked}) RETURNING id, user_id, level, language, fence, source, "              \
     "{now_ms} - created_ms"
 
+#define KNOWN " AND ($3 = '' OR $3 LIKE '%,' || level || ',%') "
+
 /* What a judge left behind goes first: it has waited longest. */
 static const char *const take_sql[] = {
-    TAKE "WHERE state = 1 AND lease_until_ms < {now_ms} ORDER BY lease_until_ms" RETURNING,
-    TAKE "WHERE state = 0 ORDER BY turn, id" RETURNING,
+    TAKE "WHERE state = 1 AND lease_until_ms < {now_ms}" KNOWN "ORDER BY lease_until_ms" RETURNING,
+    TAKE "WHERE state = 0" KNOWN "ORDER BY turn, id" RETURNING,
 };
 
-bv_status bv_queue_take(bv_store *s, const char *judge, int64_t lease_ms, bv_lease *lease,
-                        bool *found) {
+bv_status bv_queue_take(bv_store *s, const char *judge, const char *levels, int64_t lease_ms,
+                        bv_lease *lease, bool *found) {
     taking t = {.lease = lease};
     *lease = (bv_lease){0};
     bv_error *error = BV_OK;
     for (int i = 0; !error && !t.found && i < 2; i++)
-        error =
-            bv_store_query(s, take_sql[i], BV_VALUES(bv_text(judge), bv_int(lease_ms)), take, &t);
+        error = bv_store_query(
+            s, take_sql[i],
+            BV_VALUES(bv_text(judge), bv_int(lease_ms), bv_text(levels ? levels : "")), take, &t);
     *found = t.found && !error;
     if (error) bv_lease_free(lease);
     return error;

@@ -33,9 +33,10 @@ typedef struct bv_lease {
 } bv_lease;
 
 /* Takes the next submission, or one whose lease ran out; *found is false when none waits. `judge`
- * names the taker, for people. */
-bv_status bv_queue_take(bv_store *store, const char *judge, int64_t lease_ms, bv_lease *lease,
-                        bool *found);
+ * names the taker, for people. Only those to the levels that stand between commas in `levels`, as
+ * ",echo,sum,": others wait for a judge that has their level. NULL: any. */
+bv_status bv_queue_take(bv_store *store, const char *judge, const char *levels, int64_t lease_ms,
+                        bv_lease *lease, bool *found);
 void bv_lease_free(bv_lease *lease);
 
 /* These three act only for who holds the lease still: else *held is false and nothing happens. */

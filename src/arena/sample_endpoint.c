@@ -1,12 +1,16 @@
 #include "arena/sample_endpoint.h"
 
+#include "base/clock.h"
 #include "http/client.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TIMEOUT_MS 600000
-#define STOPS_MAX 4 /* that the API takes */
+#define STOPS_MAX 4  /* that the API takes */
+#define TRIES 5      /* of a call that may go well a little later */
+#define PAUSE_MAX 60 /* seconds between two of them */
 
 typedef struct asking {
     const bv_sample_endpoint_options *o;
@@ -15,6 +19,8 @@ typedef struct asking {
     char *headers, *model;
     bv_buffer source;
     bv_sample_cache cache;
+    size_t done;   /* problems */
+    bool answered; /* the server has given something: it is one */
 } asking;
 
 /* ---- one call ---- */
@@ -35,18 +41,54 @@ static bv_status refused(const bv_http_result *result, const char *path) {
     return status;
 }
 
+/* A signal that came meanwhile; 0: none. */
+static int look(const asking *a) {
+    const bv_sample_endpoint_options *o = a->o;
+    return o->progress ? o->progress(o->context, a->done, a->set->count) : 0;
+}
+
+/* Seconds that a server wants to be left alone. */
+static int64_t asked_pause(const bv_http_result *result) {
+    static const char name[] = "\r\nRetry-After:";
+    const char *at = result->head.size ? strcasestr(result->head.data, name) : NULL;
+    return at ? strtoll(at + sizeof name - 1, NULL, 10) : 0;
+}
+
+static bv_status pause_for(const asking *a, int64_t seconds) {
+    if (seconds > PAUSE_MAX) seconds = PAUSE_MAX;
+    for (int64_t i = 0; i < 10 * seconds; i++) {
+        const int signal = look(a);
+        if (signal) return bv_fail_interrupted(signal, "interrupted");
+        bv_sleep_ms(100);
+    }
+    return BV_OK;
+}
+
+static bool is_passing(int status) {
+    return status == 429 || (status >= 500 && status <= 504 && status != 501);
+}
+
+/* What a busy server refuses, or a network loses, is asked again after a pause that grows. */
 static bv_status call(asking *a, const char *path, const bv_buffer *body, json_t **out) {
     const bv_http_call request = {.path = path,
                                   .body = body ? body->data : NULL,
                                   .size = body ? body->size : 0,
                                   .headers = a->headers,
                                   .timeout_ms = TIMEOUT_MS};
-    bv_http_result result = {0};
-    bv_error *error = bv_http_client_call(a->client, &request, &result);
-    if (!error && result.status != 200) error = refused(&result, path);
-    if (!error) error = bv_json_parse(result.body.data, result.body.size, path, out);
-    bv_http_result_free(&result);
-    return error;
+    for (int tries = 1;; tries++) {
+        bv_http_result result = {0};
+        bv_error *error = bv_http_client_call(a->client, &request, &result);
+        const bool again =
+            error ? a->answered && bv_error_code(error) == BV_CODE_IO : is_passing(result.status);
+        const int64_t pause = asked_pause(&result), least = INT64_C(1) << (tries - 1);
+        if (!error && result.status != 200) error = refused(&result, path);
+        if (!error) error = bv_json_parse(result.body.data, result.body.size, path, out);
+        bv_http_result_free(&result);
+        a->answered = a->answered || !error;
+        if (!error || !again || tries == TRIES) return error;
+        bv_error_free(&error);
+        BV_TRY(pause_for(a, pause > least ? pause : least));
+    }
 }
 
 /* ---- samples of a problem ---- */
@@ -152,9 +194,8 @@ bv_status bv_samples_from_endpoint(const bv_problem_set *set,
     for (size_t i = 0; !error && i < set->count; i++) {
         error = bv_while(ask(&a, &set->list[i], i * options->settings.n, out),
                          "asking for samples of %s", set->list[i].id);
-        const int signal = !error && options->progress
-                               ? options->progress(options->context, i + 1, set->count)
-                               : 0;
+        a.done = i + 1;
+        const int signal = error ? 0 : look(&a);
         if (signal) error = bv_fail_interrupted(signal, "interrupted");
     }
     bv_http_client_destroy(&a.client);

@@ -20,7 +20,8 @@ typedef struct bv_sample_endpoint_options {
 } bv_sample_endpoint_options;
 
 /* BV_CODE_IO: the server cannot be reached; BV_CODE_INPUT: it refuses, or answers with something
- * else. What it gave before is in the cache. */
+ * else. A server that is busy or away for a moment is asked again, five times in all. What it gave
+ * before is in the cache. */
 bv_status bv_samples_from_endpoint(const bv_problem_set *set,
                                    const bv_sample_endpoint_options *options, bv_samples *out);
 

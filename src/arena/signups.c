@@ -1,15 +1,17 @@
 #include "arena/signups.h"
 
 #include "base/memory.h"
+#include <arpa/inet.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #define ROWS 4096
+#define ADDRESS_SIZE 46 /* as text */
 #define HOUR_NS UINT64_C(3600000000000)
 
 typedef struct row {
-    char address[46];
+    char network[ADDRESS_SIZE];
     int count;
     uint64_t since_ns;
 } row;
@@ -35,22 +37,33 @@ void bv_signups_destroy(bv_signups **signups) {
     *signups = NULL;
 }
 
-/* The address's row, or the one that has been there longest. */
-static row *find(bv_signups *s, const char *address) {
+/* What one household or machine has: an IPv4 address, or 2^64 of IPv6, of which it may use each. */
+static void network_of(const char *address, char out[ADDRESS_SIZE]) {
+    struct in6_addr six;
+    snprintf(out, ADDRESS_SIZE, "%s", address);
+    if (inet_pton(AF_INET6, address, &six) != 1 || IN6_IS_ADDR_V4MAPPED(&six)) return;
+    memset(six.s6_addr + 8, 0, 8);
+    inet_ntop(AF_INET6, &six, out, ADDRESS_SIZE);
+}
+
+/* The network's row, or the one that has been there longest. */
+static row *find(bv_signups *s, const char *network) {
     row *oldest = s->rows;
     for (row *r = s->rows; r < s->rows + ROWS; r++) {
-        if (!strcmp(r->address, address)) return r;
+        if (!strcmp(r->network, network)) return r;
         if (r->since_ns < oldest->since_ns) oldest = r;
     }
     *oldest = (row){0};
-    snprintf(oldest->address, sizeof oldest->address, "%s", address);
+    snprintf(oldest->network, sizeof oldest->network, "%s", network);
     return oldest;
 }
 
 bool bv_signups_allow(bv_signups *s, const char *address, uint64_t now_ns) {
+    char network[ADDRESS_SIZE];
     if (!s->per_hour) return true;
+    network_of(address, network);
     pthread_mutex_lock(&s->lock);
-    row *r = find(s, address);
+    row *r = find(s, network);
     if (!r->count || now_ns - r->since_ns > HOUR_NS) r->count = 0, r->since_ns = now_ns;
     const bool allowed = r->count < s->per_hour;
     r->count += allowed;

@@ -1,5 +1,5 @@
-/* How many signed up from an address within the hour: a bounded table in memory, in which the
- * oldest make room. Thread-safe. */
+/* How many signed up from an address within the hour, of IPv6 from the 2^64 that begin like it: a
+ * bounded table in memory, in which the oldest make room. Thread-safe. */
 #ifndef BV_ARENA_SIGNUPS_H
 #define BV_ARENA_SIGNUPS_H
 

@@ -36,7 +36,9 @@ static bv_status build(bv_site *site) {
                             .context = site,
                             .log = on_log,
                             .tick = on_tick};
-    if (o->connections_per_address)
+    if (o->proxied)
+        http.limits.connections_per_address = 0;
+    else if (o->connections_per_address)
         http.limits.connections_per_address = o->connections_per_address;
     BV_TRY(bv_store_pool_create(o->store, true, STORES, &site->stores));
     BV_TRY(prepare_tables(site));

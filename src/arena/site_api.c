@@ -1,6 +1,7 @@
 /*
  * The API: each handler checks what it was given, takes a connection, and answers once. Trouble of
- * the store is 503 with Retry-After when waiting may help.
+ * the store is 503 with Retry-After when waiting may help. Levels need no store, and no worker that
+ * may be waiting for it.
  */
 #include "arena/accounts.h"
 #include "arena/queue.h"
@@ -105,13 +106,25 @@ static void get_level(void *context, bv_http_exchange *x) {
 
 /* ---- accounts ---- */
 
+/* Whose request it is. A proxy adds whom it saw to the end of what it was told. */
+static const char *client_address(const bv_site *site, bv_http_exchange *x) {
+    const char *address = bv_http_exchange_address(x);
+    const bv_http_request *r = bv_http_exchange_request(x);
+    for (size_t i = 0; site->options.proxied && i < r->header_count; i++) {
+        if (strcmp(r->headers[i].name, "x-forwarded-for") != 0) continue;
+        const char *comma = strrchr(r->headers[i].value, ',');
+        address = comma ? comma + 1 : r->headers[i].value;
+    }
+    return address + strspn(address, " \t");
+}
+
 static bv_status sign_up(bv_site *site, bv_http_exchange *x, bv_store *s, const char *name,
                          const char *kind) {
     bv_account account;
     char key[BV_ACCOUNT_KEY_SIZE];
     if (strcmp(kind, "person") != 0 && strcmp(kind, "model") != 0)
         return bv_fail(BV_CODE_USAGE, "\"kind\" must be \"person\" or \"model\"");
-    if (!bv_signups_allow(site->signups, bv_http_exchange_address(x), bv_clock_ns())) {
+    if (!bv_signups_allow(site->signups, client_address(site, x), bv_clock_ns())) {
         bv_http_reply_error(x, 429, "too many sign-ups from your address in this hour");
         return BV_OK;
     }
@@ -299,8 +312,8 @@ const bv_http_route bv_site_routes[] = {
     {"GET", "/", bv_site_get_page, false, 0},
     {"GET", "/arena.js", bv_site_get_script, false, 0},
     {"GET", "/arena.css", bv_site_get_style, false, 0},
-    {"GET", "/api/levels", get_levels, true, 0},
-    {"GET", "/api/levels/:level", get_level, true, 0},
+    {"GET", "/api/levels", get_levels, false, 0},
+    {"GET", "/api/levels/:level", get_level, false, 0},
     {"POST", "/api/levels/:level/submissions", handle_submit, true, BODY_BYTES_MAX},
     {"POST", "/api/users", handle_sign_up, true, 4096},
     {"GET", "/api/me", handle_me, true, 0},

@@ -3,6 +3,7 @@
 #include "arena/sample_model.h"
 #include "base/cache_path.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/quantity.h"
 #include "base/text.h"
@@ -209,6 +210,28 @@ static bv_status open_caches(evaluation *e) {
     return error;
 }
 
+/* Told before the work, not after it. */
+static bv_status check_out(const evaluation *e) {
+    bv_writer *file;
+    const char *path = bv_flags_string(e->flags, "out");
+    if (!path) return BV_OK;
+    if (bv_dir_exists(path)) return bv_fail(BV_CODE_USAGE, "--out: %s is a folder", path);
+    BV_TRY(bv_writer_open(path, &file));
+    bv_writer_abort(&file);
+    return BV_OK;
+}
+
+/* `least`: samples of the problem that has fewest. */
+static bv_status check_ks(const evaluation *e, uint64_t least) {
+    for (size_t i = 0; i < e->k_count; i++)
+        if (e->ks[i] > least)
+            return bv_try(bv_fail(BV_CODE_USAGE,
+                                  "pass@%llu needs so many samples of each problem; one has %llu",
+                                  (unsigned long long)e->ks[i], (unsigned long long)least),
+                          "-n %llu, or a smaller k", (unsigned long long)e->ks[i]);
+    return BV_OK;
+}
+
 /* ---- work ---- */
 
 static int tell(void *context, size_t done, size_t count) {
@@ -280,20 +303,12 @@ static bv_status judge(evaluation *e) {
                                               .progress = tell,
                                               .context = e};
     e->doing = "judged sample";
-    BV_TRY(bv_judge_samples(&e->samples, &judging));
-    return bv_sample_counts_make(&e->set, &e->samples, &e->counts);
+    return bv_judge_samples(&e->samples, &judging);
 }
 
-static bv_status check_ks(const evaluation *e) {
-    for (size_t i = 0; i < e->k_count; i++)
-        if (e->ks[i] > e->counts.n_min)
-            return bv_try(bv_fail(BV_CODE_USAGE,
-                                  "pass@%llu needs so many samples of each problem; "
-                                  "one has %llu",
-                                  (unsigned long long)e->ks[i],
-                                  (unsigned long long)e->counts.n_min),
-                          "-n %llu, or a smaller k", (unsigned long long)e->ks[i]);
-    return BV_OK;
+static bv_status count(evaluation *e) {
+    bv_sample_counts_free(&e->counts);
+    return bv_sample_counts_make(&e->set, &e->samples, &e->counts);
 }
 
 /* ---- the report ---- */
@@ -318,6 +333,9 @@ static void say_report(const evaluation *e, const bv_pass_estimate *estimates) {
     bv_cli_say("%s: %zu of %zu samples of %zu problems pass", e->set.name, e->counts.passed,
                e->samples.count, e->counts.count);
     bv_cli_say(" (%zu known before, the rest in %.1f s)\n", cached, e->seconds);
+    if (e->set.count > e->counts.count)
+        bv_cli_say("%zu problems of the set have no sample, and do not count\n",
+                   e->set.count - e->counts.count);
     if (e->too_long)
         bv_cli_say("%zu prompts are too long for the model's context: empty samples\n",
                    e->too_long);
@@ -357,10 +375,11 @@ static json_t *report_json(const evaluation *e, const bv_pass_estimate *estimate
         json_object_set_new(intervals, key, json_pack("[ff]", estimates[i].low, estimates[i].high));
     }
     const bool apart = e->code.way == BV_CODE_APART;
-    return json_pack("{ss ss sb sI sI sI so so ss sf so}", "set", e->set.name, "way",
+    return json_pack("{ss ss sb sI sI sI sI so so ss sf so}", "set", e->set.name, "way",
                      apart ? "apart" : "in-process", "forgeable", !apart, "passed",
                      (json_int_t)e->counts.passed, "total", (json_int_t)e->samples.count,
-                     "problem_count", (json_int_t)e->counts.count, "pass_at_k", values, "intervals",
+                     "problem_count", (json_int_t)e->counts.count, "without_samples",
+                     (json_int_t)(e->set.count - e->counts.count), "pass_at_k", values, "intervals",
                      intervals, "interval_kind", "95 %, bootstrap over problems, 10000 resamples",
                      "seconds", e->seconds, "problems", problems_json(e));
 }
@@ -368,7 +387,6 @@ static json_t *report_json(const evaluation *e, const bv_pass_estimate *estimate
 static bv_status report(evaluation *e) {
     bv_pass_estimate estimates[KS_MAX];
     const char *out = bv_flags_string(e->flags, "out");
-    BV_TRY(check_ks(e));
     for (size_t i = 0; i < e->k_count; i++) {
         estimates[i] = bv_pass_at_k_estimate(e->counts.counts, e->counts.count, e->ks[i]);
         if (estimates[i].low > estimates[i].high) return bv_fail_memory("pass@k");
@@ -381,12 +399,18 @@ static bv_status report(evaluation *e) {
 static bv_status evaluate(evaluation *e) {
     const double begin = bv_clock_seconds();
     BV_TRY(read_options(e));
+    BV_TRY(check_out(e));
     BV_TRY(load_set(e));
     BV_TRY(open_caches(e));
     BV_TRY(bv_machine_begin(e->flags, &e->use));
     e->signal = bv_interrupt_catch();
+    if (!bv_flags_given(e->flags, "samples"))
+        BV_TRY(check_ks(e, (uint64_t)bv_flags_int(e->flags, "n")));
     BV_TRY(get_samples(e));
+    BV_TRY(count(e));
+    BV_TRY(check_ks(e, e->counts.n_min));
     BV_TRY(judge(e));
+    BV_TRY(count(e));
     e->seconds = bv_clock_seconds() - begin;
     return report(e);
 }

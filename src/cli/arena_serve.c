@@ -66,6 +66,9 @@ static const bv_flag serve_flags[] = {
      .max = 1e6,
      .fallback = "100",
      .help = "new users from one address; 0: no limit"},
+    {.name = "proxy",
+     .help = "requests come through a proxy, which says whose they are at the end of "
+             "X-Forwarded-For: limits count those addresses, not the proxy's"},
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
@@ -184,6 +187,7 @@ static bv_status start_judges(arena_run *run, int threads) {
     snprintf(name, sizeof name, "%s:%d", host, (int)getpid());
     const bv_judges_options options = {.store = bv_flags_string(run->flags, "store"),
                                        .name = name,
+                                       .levels = run->set.names.data,
                                        .threads = threads,
                                        .judge = judge,
                                        .context = run,
@@ -234,6 +238,7 @@ static bv_status run_site(arena_run *run, int judges) {
         .levels = run->set.site_levels,
         .level_count = run->set.count,
         .limits = {(int)bv_flags_int(flags, "waiting"), (int)bv_flags_int(flags, "per-minute")},
+        .proxied = bv_flags_bool(flags, "proxy"),
         .signups_per_hour = (int)bv_flags_int(flags, "signups-per-hour"),
         .log = on_log,
         .tick = on_tick,

@@ -90,6 +90,7 @@ static bv_http_exchange *begin_exchange(bv_http_connection *c) {
     x->connection = c;
     x->server = c->server;
     x->match = match;
+    x->gone = c->eof;
     c->refs++;
     c->is_stream = false;
     c->began_ns = bv_clock_ns();
@@ -211,10 +212,12 @@ static void on_alloc(uv_handle_t *handle, size_t wish, uv_buf_t *out) {
     *out = uv_buf_init(s->scratch, sizeof s->scratch);
 }
 
+/* The client may be gone, or may only have closed its half after its last request: who answers is
+ * told, and what is answered still goes out. */
 static void on_end(bv_http_connection *c) {
     c->eof = true;
-    /* An answer that is complete still goes out; the client may only have closed its half. */
-    if (c->state == BV_HTTP_WRITING)
+    if (c->state == BV_HTTP_HANDLING) bv_http_exchange_cancel(&c->exchange);
+    if (c->state == BV_HTTP_HANDLING || c->state == BV_HTTP_WRITING)
         uv_read_stop((uv_stream_t *)&c->tcp);
     else
         bv_http_connection_close(c);
@@ -241,9 +244,10 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes) {
 }
 
 static void start_reading(bv_http_connection *c) {
-    if (c->reading || c->eof) return;
+    if (c->reading && !c->eof) return;
     c->reading = true;
-    if (uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0) bv_http_connection_close(c);
+    if (c->eof || uv_read_start((uv_stream_t *)&c->tcp, on_alloc, on_read) != 0)
+        bv_http_connection_close(c);
 }
 
 void bv_http_connection_start(bv_http_connection *c) {
@@ -261,10 +265,6 @@ static void on_all_written(bv_http_connection *c) {
         return;
     }
     set_state(c, BV_HTTP_IDLE);
-    if (c->eof) {
-        bv_http_connection_close(c);
-        return;
-    }
     bv_http_parser_next(c->parser);
     advance(c);
 }

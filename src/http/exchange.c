@@ -1,6 +1,7 @@
 #include "base/memory.h"
 #include "base/text.h"
 #include "http/connection.h"
+#include <ctype.h>
 #include <inttypes.h>
 #include <llhttp.h>
 #include <stdio.h>
@@ -28,9 +29,16 @@ bool bv_http_exchange_json(bv_http_exchange *x, json_t **out) {
 
 /* ---- whole answers ---- */
 
-static const char *status_text(int status) {
+/* "Not Found" of NOT_FOUND; OK stays. */
+static void put_reason(bv_buffer *out, int status) {
     const char *name = llhttp_status_name((llhttp_status_t)status);
-    return name ? name : "Unknown";
+    bool begins = true;
+    for (; name && *name; name++) {
+        const bool keep = begins || status == 200;
+        const char c = *name == '_' ? ' ' : keep ? *name : (char)tolower((unsigned char)*name);
+        bv_buffer_append(out, &c, 1);
+        begins = c == ' ';
+    }
 }
 
 void bv_http_answer_head(bv_buffer *out, int status, bool close) {
@@ -39,7 +47,9 @@ void bv_http_answer_head(bv_buffer *out, int status, bool close) {
     char date[40];
     gmtime_r(&now, &utc);
     strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-    bv_buffer_printf(out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_text(status), date);
+    bv_buffer_printf(out, "HTTP/1.1 %d ", status);
+    put_reason(out, status);
+    bv_buffer_printf(out, "\r\nDate: %s\r\n", date);
     if (close) bv_buffer_text(out, "Connection: close\r\n");
 }
 
@@ -102,8 +112,12 @@ static void reply_message(bv_http_exchange *x, int status, const char *message) 
                  x->match.allowed.data ? x->match.allowed.data : "");
     if (status == 503 || status == 429)
         snprintf(headers, sizeof headers, "Cache-Control: no-store\r\nRetry-After: 2\r\n");
-    const size_t size = bv_utf8_valid_prefix(message, strlen(message));
-    reply_json(x, status, json_pack("{s{ss% ss}}", "error", "message", message, size, "type", type),
+    if (status == 401)
+        snprintf(headers, sizeof headers,
+                 "Cache-Control: no-store\r\nWWW-Authenticate: Bearer\r\n");
+    reply_json(x, status,
+               json_pack("{s{so ss}}", "error", "message", bv_json_string(message, strlen(message)),
+                         "type", type),
                headers);
 }
 

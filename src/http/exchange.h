@@ -8,6 +8,7 @@
  * Finishing stays legal, and a duty, after the client has gone: the exchange lives until then.
  * Calls for one exchange are made by one thread at a time; what they send is handed to the server's
  * thread. A client that closes or half-closes its side has gone: the cancel callback tells at once.
+ * A whole answer is sent all the same, since it may only have closed its half; of a stream no more.
  */
 #ifndef BV_HTTP_EXCHANGE_H
 #define BV_HTTP_EXCHANGE_H

@@ -48,8 +48,10 @@ static bool is_same_address(const struct sockaddr_storage *a, const struct socka
     if (a->ss_family == AF_INET)
         return ((const struct sockaddr_in *)a)->sin_addr.s_addr ==
                ((const struct sockaddr_in *)b)->sin_addr.s_addr;
-    return !memcmp(&((const struct sockaddr_in6 *)a)->sin6_addr,
-                   &((const struct sockaddr_in6 *)b)->sin6_addr, sizeof(struct in6_addr));
+    const struct in6_addr *x = &((const struct sockaddr_in6 *)a)->sin6_addr;
+    const struct in6_addr *y = &((const struct sockaddr_in6 *)b)->sin6_addr;
+    /* Whoever has an address of IPv6 has the 2^64 that begin like it. */
+    return !memcmp(x, y, IN6_IS_ADDR_V4MAPPED(x) ? 16 : 8);
 }
 
 static int count_address(const bv_http_server *s, const bv_http_connection *new) {

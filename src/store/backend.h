@@ -16,8 +16,9 @@ struct bv_row {
 };
 
 typedef struct bv_backend_calls {
-    /* The connection stands, or an error. */
-    bv_status (*open)(const char *url, bool durable, bv_backend **out, bv_store_trouble *trouble);
+    /* The connection stands, or an error. Without `create` a file must be there. */
+    bv_status (*open)(const char *url, bool durable, bool create, bv_backend **out,
+                      bv_store_trouble *trouble);
     void (*close)(bv_backend *backend);
     /* Is the connection there? Made again if `again` (not inside of a transaction). */
     bv_status (*check)(bv_backend *backend, bool again, bv_store_trouble *trouble);

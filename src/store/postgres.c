@@ -136,8 +136,9 @@ static void close_backend(bv_backend *b) {
     bv_free(b);
 }
 
-static bv_status open_backend(const char *url, bool durable, bv_backend **out,
+static bv_status open_backend(const char *url, bool durable, bool create, bv_backend **out,
                               bv_store_trouble *trouble) {
+    (void)create;
     (void)durable; /* the server's setting, on unless its owner says otherwise */
     BV_TRY(bv_libpq_load());
     bv_backend *b = bv_calloc(1, sizeof *b);

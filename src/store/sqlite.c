@@ -127,7 +127,7 @@ static void close_backend(bv_backend *b) {
     bv_free(b);
 }
 
-static bv_status open_backend(const char *url, bool durable, bv_backend **out,
+static bv_status open_backend(const char *url, bool durable, bool create, bv_backend **out,
                               bv_store_trouble *trouble) {
     bv_backend *b = bv_calloc(1, sizeof *b);
     char *path = bv_strdup(url);
@@ -138,7 +138,7 @@ static bv_status open_backend(const char *url, bool durable, bv_backend **out,
     }
     b->path = path;
     b->durable = durable;
-    bv_error *error = open_db(b, true, trouble);
+    bv_error *error = open_db(b, create, trouble);
     if (error)
         close_backend(b);
     else

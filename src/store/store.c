@@ -52,19 +52,30 @@ static bool is_postgres_url(const char *url) {
     return !strncmp(url, "postgres://", 11) || !strncmp(url, "postgresql://", 13);
 }
 
-bv_status bv_store_open(const char *url, bool durable, bv_store **out) {
+static bv_status open_store(const char *url, bool durable, bool create, bv_store **out) {
     const char *scheme = strstr(url, "://");
     if (scheme && !is_postgres_url(url))
         return bv_try(
             bv_fail(BV_CODE_USAGE, "\"%.*s\" is no kind of store", (int)(scheme - url), url),
             "postgres://user@host/database, or a file");
+    /* SQLite would make a database of its own for each connection, which goes with it. */
+    if (!*url || !strcmp(url, ":memory:"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "\"%s\" is no name of a store", url), "arena.db");
     bv_store *s = bv_calloc(1, sizeof *s);
     if (!s) return bv_fail_memory("a store");
     s->calls = is_postgres_url(url) ? &bv_backend_postgres : &bv_backend_sqlite;
-    bv_error *error = s->calls->open(url, durable, &s->backend, &s->trouble);
+    bv_error *error = s->calls->open(url, durable, create, &s->backend, &s->trouble);
     *out = s;
     if (error) bv_store_close(out);
     return error;
+}
+
+bv_status bv_store_open(const char *url, bool durable, bv_store **out) {
+    return open_store(url, durable, true, out);
+}
+
+bv_status bv_store_open_present(const char *url, bool durable, bv_store **out) {
+    return open_store(url, durable, false, out);
 }
 
 void bv_store_close(bv_store **store) {

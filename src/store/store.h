@@ -29,6 +29,8 @@ typedef struct bv_store bv_store;
 /* `url`: postgres://user@host/database or postgresql://..., else the path of a SQLite file, which
  * is made when absent. With `durable` every commit of SQLite is synced to the disk. */
 bv_status bv_store_open(const char *url, bool durable, bv_store **out);
+/* The same, but a file that is absent stays so, and is BV_STORE_GONE. */
+bv_status bv_store_open_present(const char *url, bool durable, bv_store **out);
 void bv_store_close(bv_store **store); /* NULL is legal */
 bool bv_store_is_postgres(const bv_store *store);
 

@@ -24,12 +24,11 @@ bv_status bv_store_pool_create(const char *url, bool durable, int max, bv_store_
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->given, NULL);
     *out = p;
-    bv_store *first = NULL;
-    bv_error *error = p->url ? bv_store_pool_take(p, &first) : bv_fail_memory("a pool");
+    bv_error *error = p->url ? bv_store_open(url, durable, p->idle) : bv_fail_memory("a pool");
     if (error)
         bv_store_pool_destroy(out);
     else
-        bv_store_pool_give(p, first);
+        p->idle_count = p->open = 1;
     return error;
 }
 
@@ -55,7 +54,8 @@ bv_status bv_store_pool_take(bv_store_pool *p, bv_store **out) {
         p->open++;
     pthread_mutex_unlock(&p->lock);
     if (*out) return BV_OK;
-    bv_error *error = bv_store_open(p->url, p->durable, out);
+    /* A file that has gone meanwhile is not made anew: all would be missing in it. */
+    bv_error *error = bv_store_open_present(p->url, p->durable, out);
     if (!error) return BV_OK;
     pthread_mutex_lock(&p->lock);
     p->open--;

@@ -98,6 +98,23 @@ static void test_forging(void **state) {
         "    import glob\n    text = ''.join(open(f, errors='replace').read() for f in "
         "glob.glob('/work/*') + glob.glob('/tmp/*'))\n    return 9 if 'hidden' in "
         "text.replace('glob', '') and 'assert' in text else 0\n",
+        /* values that are equal to much, or to nothing, or look like the right one */
+        "    return float('nan')\n",
+        "    return complex(x * x, 1e-300)\n",
+        "    return (x * x,)\n",
+        "    return {x * x}\n",
+        "    return str(x * x)\n",
+        "    yield x * x\n",
+        /* answers a second time, from a thread and from a child */
+        "    import os, threading\n    def more():\n        while True:\n            try: "
+        "os.write(4, "
+        "b'{\"id\": \"x\", \"value\": 9}\\n')\n            except OSError: os._exit(0)\n"
+        "    threading.Thread(target=more, daemon=True).start()\n    return 0\n",
+        "    import os\n    if os.fork() == 0: return x * x\n    os._exit(0)\n",
+        /* spoils what encodes its answer */
+        "    import json\n    json.dumps = lambda message: '{}'\n    return x * x\n",
+        "    class Silent(Exception):\n        def __str__(self): raise SystemExit(0)\n"
+        "    raise Silent\n",
         /* breaks the pipe, then is silent */
         "    import os\n    os.closerange(0, 100)\n    return 9\n",
     };
@@ -162,6 +179,18 @@ static void test_values(void **state) {
             "assert same(collections.Counter('aab')) == {'a': 2, 'b': 1}\n",
     };
     expect(&same, "def same(v):\n    return v\n", BV_CODE_PASSED, "passed");
+    const bv_problem views = {
+        .id = "Tiny/views",
+        .head = "",
+        .context = "",
+        .entry = "view",
+        .call = "",
+        .test = "assert view('keys') == {1, (2,)} and list(view('keys')) == [1, (2,)]\n"
+                "assert sorted(view('values')) == ['a', 'b'] and len(view('values')) == 2\n"
+                "assert list(view('items')) == [(1, 'a'), ((2,), 'b')]\n"
+                "assert view('keys') != [1, (2,)] and view('values') != view('values')\n"};
+    expect(&views, "def view(kind):\n    return getattr({1: 'a', (2,): 'b'}, kind)()\n",
+           BV_CODE_PASSED, "passed");
     const bv_problem passes_function = {.id = "Tiny/function",
                                         .head = "",
                                         .context = "",
@@ -224,6 +253,8 @@ static void test_hostile_answers(void **state) {
         "{\"id\": \"' + i + '\", \"value\": {\"tuple\": 1}}",
         "{\"id\": \"' + i + '\", \"value\": {\"a\": 1, \"b\": 2}}",
         "{\"id\": \"' + i + '\", \"value\": {\"dict\": [1]}}",
+        "{\"id\": \"' + i + '\", \"value\": {\"keys\": [[]]}}",
+        "{\"id\": \"' + i + '\", \"value\": {\"items\": [1]}}",
         "{\"id\": \"' + i + '\", \"value\": {\"range\": [1, 2, 0]}}",
         "{\"id\": \"' + i + '\", \"value\": {\"float\": \"zz\"}}",
         "{\"id\": \"' + i + '\", \"value\": {\"__import__\": [\"os\"]}}",

@@ -147,8 +147,6 @@ static void test_checker(void **state) {
     (void)state;
     put("level.json", WITH_CHECKER);
     put("check.py", "import sys\ni, o, a = (open(f).read() for f in sys.argv[1:])\n"
-                    "if o.strip() == 'crash': raise ValueError\n"
-                    "if o.strip() == 'hang':\n    import time\n    time.sleep(100)\n"
                     "if o.split() != a.split():\n    print('not the sum')\n    sys.exit(1)\n");
     open_level();
     expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
@@ -161,11 +159,39 @@ static void test_checker(void **state) {
     check_level(&check);
     assert_true(check.good);
     bv_level_check_free(&check);
-    /* A checker that ends in another way is no verdict. */
-    put("check.py", "import sys\nsys.exit(3)\n");
+}
+
+/* A checker that ends in another way than 0 and 1 gives no verdict, and says how it ended. */
+static void test_bad_checkers(void **state) {
+    (void)state;
+    static const struct {
+        const char *checker, *text;
+    } rows[] = {
+        {"import sys\nsys.exit(3)\n", "check.py ended with the verdict failed, exit code 3"},
+        /* Python's exit code of an exception is 1, too */
+        {"int(open('output').read() + 'x')\n", "invalid literal for int()"},
+        {"no Python\n", "SyntaxError"},
+        {"import os\nos.kill(os.getpid(), 11)\n", "signal 11"},
+        {"import os\nwhile os.write(1, b'x' * 65536): pass\n", "the verdict output"},
+        {"import ctypes\nctypes.string_at(0)\n", "signal 11"},
+        {"while True: pass\n", "the verdict time"},
+    };
+    put("level.json", WITH_CHECKER);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bv_level_judgement j = {0};
+        put("check.py", rows[i].checker);
+        open_level();
+        assert_fails(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j),
+                     BV_CODE_FAULT, rows[i].text);
+        bv_level_judgement_free(&j);
+    }
+    /* Refusing with bytes that are no text, or with a reason on the other stream, is refusing. */
+    bv_level_judgement j = {0};
+    put("check.py", "import os, sys\nos.write(1, b'\\xff\\x00\\x1b[2J' * 5000)\n"
+                    "sys.exit('not the sum')\n");
     open_level();
-    assert_fails(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j), BV_CODE_FAULT,
-                 "check.py ended with the verdict failed, exit code 3");
+    assert_ok(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j));
+    assert_int_equal(j.verdict, BV_LEVEL_WRONG_ANSWER);
     bv_level_judgement_free(&j);
 }
 
@@ -230,6 +256,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),
         cmocka_unit_test_setup_teardown(test_scores, begin, end),
         cmocka_unit_test_setup_teardown(test_checker, begin, end),
+        cmocka_unit_test_setup_teardown(test_bad_checkers, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_authors, begin, end),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);

@@ -174,6 +174,34 @@ static void test_faults(void **state) {
     bv_store_close(&s);
 }
 
+static bv_status broken(void *context, const bv_lease *lease, bv_judged *out) {
+    (void)lease, (void)out;
+    ++*(_Atomic int *)context;
+    return bv_fail(BV_CODE_FAULT, "nothing works here");
+}
+
+/* A judge on whose machine nothing works fails at once, and is free again at once; it does not
+ * spoil what a busy judge beside it will come to. */
+static void test_broken_machine(void **state) {
+    (void)state;
+    _Atomic int failed = 0;
+    bv_judges *idle;
+    bv_store *s = open_store(0);
+    submit(s, "20", 40);
+    const bv_judges_options options = {
+        .store = urls[0], .name = "broken", .threads = 1, .judge = broken, .context = &failed};
+    assert_ok(bv_judges_start(&options, &idle));
+    bv_judges *judges = start(urls[0], "works", 1, 60000);
+    wait_until(s, UNJUDGED, 0);
+    bv_judges_stop(&judges);
+    bv_judges_stop(&idle);
+    assert_true(failed > 0 && failed < 10);
+    assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_verdicts WHERE verdict = 'not-judged'"),
+                     0);
+    assert_int_equal(number(s, MISSING), 0);
+    bv_store_close(&s);
+}
+
 /* Too often, and the submission is set aside with words. */
 static void test_set_aside(void **state) {
     (void)state;
@@ -232,10 +260,10 @@ static void test_server_away(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_killed),      cmocka_unit_test(test_paused),
-        cmocka_unit_test(test_heartbeat),   cmocka_unit_test(test_faults),
-        cmocka_unit_test(test_set_aside),   cmocka_unit_test(test_file_away),
-        cmocka_unit_test(test_server_away),
+        cmocka_unit_test(test_killed),         cmocka_unit_test(test_paused),
+        cmocka_unit_test(test_heartbeat),      cmocka_unit_test(test_faults),
+        cmocka_unit_test(test_broken_machine), cmocka_unit_test(test_set_aside),
+        cmocka_unit_test(test_file_away),      cmocka_unit_test(test_server_away),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

@@ -145,7 +145,26 @@ static void test_links_are_refused(void **state) {
     take_away("statement.md");
     snprintf(path, sizeof path, "%s/statement.md", level);
     assert_int_equal(symlink("/etc/passwd", path), 0);
-    assert_fails(load(), BV_CODE_INPUT, "not a regular file");
+    assert_fails(load(), BV_CODE_INPUT, "statement.md is a link");
+    take_away("statement.md");
+    put("statement.md", "Add.\n");
+    /* Folders too, and level.json, of which an error's text would show the beginning. */
+    static const char *const names[] = {"tests", "tests/visible", "wrong", "level.json"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char away[4400];
+        snprintf(path, sizeof path, "%s/%s", level, names[i]);
+        snprintf(away, sizeof away, "%s/away", folder);
+        assert_int_equal(rename(path, away), 0);
+        assert_int_equal(symlink(away, path), 0);
+        assert_fails(load(), BV_CODE_INPUT, "is a link");
+        assert_int_equal(unlink(path), 0);
+        assert_int_equal(rename(away, path), 0);
+    }
+    assert_ok(load());
+    take_away("level.json");
+    snprintf(path, sizeof path, "%s/level.json", level);
+    assert_int_equal(mkfifo(path, 0600), 0); /* must not wait for a writer */
+    assert_fails(load(), BV_CODE_INPUT, "level.json is not a regular file");
 }
 
 static void test_names(void **state) {
@@ -154,10 +173,22 @@ static void test_names(void **state) {
     snprintf(path, sizeof path, "%s/Has Blanks", folder);
     assert_fails(bv_level_scaffold(path), BV_CODE_INPUT, "is no name of a level");
     assert_false(bv_dir_exists(path)); /* nothing is left */
+    snprintf(path, sizeof path, "%s/deep/Name", folder);
+    assert_fails(bv_level_scaffold(path), BV_CODE_INPUT, "is no name of a level");
+    snprintf(path, sizeof path, "%s/deep", folder);
+    assert_false(bv_dir_exists(path));
     bv_level *l;
     assert_fails(bv_level_load("/", &l), BV_CODE_INPUT, "is no name");
     snprintf(path, sizeof path, "%s/absent", folder);
     assert_fails(bv_level_load(path, &l), BV_CODE_INPUT, "no such folder");
+    static const char *const ways[] = {"%s/new-level/.", "%s/new-level/tests/../",
+                                       "%s/new-level//"};
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        snprintf(path, sizeof path, ways[i], folder);
+        assert_ok(bv_level_load(path, &l));
+        assert_string_equal(l->name, "new-level");
+        bv_level_free(&l);
+    }
 }
 
 static void test_deadlines(void **state) {

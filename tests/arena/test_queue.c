@@ -49,7 +49,7 @@ static int64_t submit(bv_store *s, int64_t user) {
 
 static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
     bool found;
-    assert_ok(bv_queue_take(s, "test", lease_ms, lease, &found));
+    assert_ok(bv_queue_take(s, "test", NULL, lease_ms, lease, &found));
     return found;
 }
 
@@ -76,10 +76,39 @@ static void test_accounts(void **state) {
         key[10] ^= 1;
         assert_ok(bv_account_find(s, key, &same, &found));
         assert_false(found);
-        assert_fails(bv_account_create(s, "ADA \xc3\x84", false, &same, key), BV_CODE_USAGE,
-                     "is taken");
+        /* One name: other cases, and letters that only look like the Latin ones. */
+        static const char *const same_names[] = {"ADA Ä", "ada ä", "Аdа Ä", "Αda Ä"};
+        for (size_t i = 0; i < sizeof same_names / sizeof *same_names; i++)
+            assert_fails(bv_account_create(s, same_names[i], false, &same, key), BV_CODE_USAGE,
+                         "is taken");
+        static const char *const others[] = {"Ada A", "Ada",  "Вова",      "नील",
+                                             "李 明", "Żółw", "O'Neil <b>"};
+        for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+            assert_ok(bv_account_create(s, others[i], false, &same, key));
+        assert_fails(bv_account_create(s, "ВОВА", false, &same, key), BV_CODE_USAGE, "is taken");
         static const char *const bad[] = {
-            "", " a", "a ", "a  b", "a\nb", "\xff", "12345678901234567890123456789012345678901"};
+            "",
+            " a",
+            "a ",
+            "a  b",
+            "a\nb",
+            "\xff",
+            "12345678901234567890123456789012345678901",
+            "Ada A\xcc\x88", /* the mark of the letter apart from it */
+            "Ad\xe2\x80\x8b"
+            "a", /* a blank without width */
+            "\xe2\x80\xae"
+            "adA", /* from right to left */
+            "Ada\xc2\xa0"
+            "B", /* another blank */
+            "A\xc2\x85"
+            "b", /* a control character of two bytes */
+            "\xef\xbc\xa1"
+            "da", /* a wide A */
+            "\xf0\x9d\x90\x80"
+            "da",                 /* a bold A of mathematics */
+            "\xe3\x85\xa4",       /* a letter that is empty */
+            "a\xf3\xa0\x80\xa0"}; /* a tag */
         for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
             assert_fails(bv_account_create(s, bad[i], false, &same, key), BV_CODE_USAGE, "name");
         /* The key itself is nowhere in the store. */
@@ -179,6 +208,29 @@ static void test_leases(void **state) {
     }
 }
 
+/* A judge takes what it has the level of; the rest waits, whoever has died over it. */
+static void test_levels(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        bv_lease lease;
+        bool found;
+        submit(s, make_user(s)); /* to "echo" */
+        static const char *const others[] = {",ech,echoes,", ",sum,", ","};
+        for (size_t i = 0; i < 3; i++) {
+            assert_ok(bv_queue_take(s, "other", others[i], 60000, &lease, &found));
+            assert_false(found);
+        }
+        assert_ok(bv_queue_take(s, "its", ",sum,echo,", 0, &lease, &found));
+        assert_true(found && lease.fence == 1);
+        bv_lease_free(&lease);
+        nanosleep(&(struct timespec){0, 5000000}, NULL); /* the lease has run out */
+        assert_ok(bv_queue_take(s, "other", ",sum,", 60000, &lease, &found));
+        assert_false(found);
+        assert_ok(bv_queue_take(s, "its", ",echo,", 60000, &lease, &found));
+        assert_true(found && record(s, &lease, "accepted", 10));
+    }
+}
+
 static void test_scores(void **state) {
     (void)state;
     EACH_STORE(s) {
@@ -228,7 +280,7 @@ static void *race(void *context) {
     r->error = bv_store_open(r->url, false, &s);
     while (!r->error && found) {
         bv_lease lease;
-        r->error = bv_queue_take(s, "race", 60000, &lease, &found);
+        r->error = bv_queue_take(s, "race", NULL, 60000, &lease, &found);
         if (r->error || !found) break;
         r->error = bv_queue_record(s, &lease, "race", &v, &held);
         r->taken += held;
@@ -266,7 +318,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
-        cmocka_unit_test(test_scores),     cmocka_unit_test(test_race),
+        cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

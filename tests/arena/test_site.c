@@ -9,6 +9,7 @@
 #include "arena/site.h"
 #include "base/clock.h"
 #include "http/client.h"
+#include "support/wire.h"
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -18,6 +19,7 @@ static bv_site *site;
 static bv_judges *judges;
 static pthread_t thread;
 static json_t *examples;
+static bool proxied;
 
 static const char *const languages[] = {"c", "python"};
 static bv_site_level levels[] = {
@@ -83,6 +85,7 @@ static void begin(bv_submission_limits limits, int signups, bool told) {
                                      .level_count = 2,
                                      .limits = limits,
                                      .signups_per_hour = signups,
+                                     .proxied = proxied,
                                      .feed_period_ms = told ? HOUR_MS : 0,
                                      .submitted = told ? on_submission : NULL};
     assert_ok(bv_site_create(&options, &site));
@@ -314,6 +317,40 @@ static void test_refusals(void **state) {
     end_site();
 }
 
+/* One sign-up an hour, of whoever the proxy names; what the client itself says stands before it. */
+static void test_proxy(void **state) {
+    (void)state;
+    static const struct {
+        const char *header;
+        int status, status_without; /* when it is not believed */
+    } rows[] = {
+        {"X-Forwarded-For: 1.2.3.4\r\n", 201, 201},
+        {"X-Forwarded-For: 1.2.3.5\r\n", 201, 429},
+        {"X-Forwarded-For: 9.9.9.9, 1.2.3.5\r\n", 429, 429},
+        {"X-Forwarded-For: 9.9.9.8\r\nX-Forwarded-For: 1.2.3.5\r\n", 429, 429},
+        {"X-Forwarded-For: 2001:db8:0:1::1\r\n", 201, 429},
+        {"X-Forwarded-For: 2001:db8:0:1:2:3:4:5\r\n", 429, 429},
+        {"X-Forwarded-For: 2001:db8:0:2::1\r\n", 201, 429},
+        {"", 201, 429},
+    };
+    for (int round = 0; round < 2; round++) {
+        proxied = round;
+        begin_site(BV_SUBMISSION_LIMITS_DEFAULT, 1);
+        user u = {0};
+        assert_ok(bv_http_client_create(url, &u.client));
+        for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+            char name[16];
+            snprintf(name, sizeof name, "user %zu", i);
+            snprintf(u.headers, sizeof u.headers, "%s", rows[i].header);
+            assert_int_equal(call(&u, "/api/users", json_pack("{ss}", "name", name), NULL),
+                             proxied ? rows[i].status : rows[i].status_without);
+        }
+        bv_http_client_destroy(&u.client);
+        end_site();
+    }
+    proxied = false;
+}
+
 /* A store that cannot be reached is 503, and the site is well again afterwards. */
 static void test_store_away(void **state) {
     (void)state;
@@ -329,6 +366,43 @@ static void test_store_away(void **state) {
     assert_int_equal(rename(away, store), 0);
     assert_int_equal(call(&ada, "/api/me", NULL, &answer), 200);
     json_decref(answer);
+    bv_http_client_destroy(&ada.client);
+    end_site();
+}
+
+/* While the store is locked and all workers wait for it, levels can be read. */
+static void test_store_locked(void **state) {
+    (void)state;
+    enum { WRITERS = 8 };
+    static const char text[] = "POST /api/users HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                               "Content-Length: 15\r\n\r\n{\"name\": \"Bob\"}";
+    int fds[WRITERS];
+    bv_store *s;
+    user ada;
+    begin_site(BV_SUBMISSION_LIMITS_DEFAULT, 0);
+    sign_up(&ada, "Ada", "person");
+    assert_ok(bv_store_open(store, false, &s));
+    assert_ok(bv_store_exec(s, "BEGIN IMMEDIATE", BV_NO_VALUES, NULL));
+    for (int i = 0; i < WRITERS; i++) {
+        fds[i] = wire_open(bv_site_port(site));
+        assert_true(wire_text(fds[i], text));
+    }
+    sleep_ms(200);
+    const double began = bv_clock_seconds();
+    assert_int_equal(call(&ada, "/api/levels", NULL, NULL), 200);
+    assert_int_equal(call(&ada, "/api/levels/echo", NULL, NULL), 200);
+    assert_true(bv_clock_seconds() - began < 2);
+    assert_ok(bv_store_exec(s, "ROLLBACK", BV_NO_VALUES, NULL));
+    bv_store_close(&s);
+    int made = 0;
+    for (int i = 0; i < WRITERS; i++) {
+        bv_buffer out = {0};
+        assert_true(wire_drain(fds[i], &out, 20000));
+        made += !strncmp(out.data, "HTTP/1.1 201", 12);
+        bv_buffer_free(&out);
+        close(fds[i]);
+    }
+    assert_int_equal(made, 1); /* the name is one user's */
     bv_http_client_destroy(&ada.client);
     end_site();
 }
@@ -403,8 +477,9 @@ static void test_flood(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_story),    cmocka_unit_test(test_told),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_store_away),
+        cmocka_unit_test(test_story),      cmocka_unit_test(test_told),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_proxy),
+        cmocka_unit_test(test_store_away), cmocka_unit_test(test_store_locked),
         cmocka_unit_test(test_flood),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -96,7 +96,15 @@ json 'abs(j["pass_at_k"]["1"] - 1/6) < 1e-12 and abs(j["pass_at_k"]["4"] - 2/3) 
 [ "$(grep -c '"passed": true' "$folder/results.jsonl")" = 2 ] || fail "--out"
 [ "$(grep -c '"reward": 1.0' "$folder/results.jsonl")" = 2 ] || fail "rewards"
 json 'j["passed"] == 2' eval_tiny --samples "$folder/samples.jsonl" --truncate --json
-expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jsonl" -k 5
+expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jsonl" -k 5 --fresh
+grep -q "judged" "$folder/err" && fail "judged before -k was looked at"
+head -4 "$folder/samples.jsonl" >"$folder/few.jsonl"
+json 'j["problem_count"] == 1 and j["without_samples"] == 2' \
+    eval_tiny --samples "$folder/few.jsonl" --json
+grep -q "2 problems of the set have no sample" "$folder/err" || fail "problems without samples"
+expect 1 "cannot write" eval_tiny --samples canonical --fresh --out "$folder/absent/out.jsonl"
+grep -q "judged" "$folder/err" && fail "judged before --out was looked at"
+expect 2 "is a folder" eval_tiny --samples canonical --out "$folder"
 expect 2 "one of --model, --endpoint and --samples" eval_tiny
 expect 2 "is not a whole number" eval_tiny --samples canonical -k one
 expect 2 "-n is for samples that are written" eval_tiny --samples canonical -n 3
@@ -138,6 +146,7 @@ json 'j["passed"] == 2 and j["total"] == 12 and abs(j["pass_at_k"]["1"] - 1/6) <
     eval_endpoint -n 4 --json
 expect 0 "(12 known before" eval_endpoint -n 4
 expect 1 "no such model" eval_endpoint --model other --fresh
+expect 2 "pass@5 needs so many samples" eval_endpoint -n 4 -k 5 --fresh
 expect 1 "try: the key in the variable OPENAI_API_KEY" \
     eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")/v1" --fresh
 expect 2 "http" eval_endpoint --endpoint "https://127.0.0.1/v1"

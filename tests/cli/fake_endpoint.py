@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A model server for tests: fake_endpoint.py SAMPLES PROBLEMS prints its port and answers
-POST /v1/completions with the samples of the problem whose prompt is sent, in turn, two a call."""
+POST /v1/completions with the samples of the problem whose prompt is sent, in turn, two a call. The
+first call of all is refused as by a server that is busy, and the fourth is cut off."""
 import http.server
 import json
 import sys
@@ -8,6 +9,7 @@ import sys
 samples = [json.loads(line) for line in open(sys.argv[1])]
 problems = {p["prompt"]: p["task_id"] for p in map(json.loads, open(sys.argv[2]))}
 given = {}
+calls = 0
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -33,7 +35,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.answer(200, {"data": [{"id": "tiny"}]})
 
     def do_POST(self):
+        global calls
         ask = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        calls += 1
+        if calls == 1:
+            self.refuse(503, "busy")
+            return
+        if calls == 4:
+            self.close_connection = True
+            return
         if not self.authorized():
             self.refuse(401, "who are you?")
         elif ask["model"] != "tiny":

@@ -186,12 +186,16 @@ static void test_answers(void **state) {
     expect("OPTIONS * HTTP/1.1\r\n" H "\r\n", "204", "Allow: ");
     expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "Retry-After: 2\r\n");
     expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "\"server_error\"");
+    /* whole messages, also about bytes that are no text */
+    expect("GET /failure HTTP/1.1\r\n" H "\r\n", "503", "the store \xef\xbf\xbd is \\\"gone");
+    expect("GET /hello HTTP/1.1\r\n" H "\r\n", "200", " 200 OK\r\n");
+    expect("GET /no HTTP/1.1\r\n" H "\r\n", "404", " 404 Not Found\r\n");
     bv_buffer out = {0};
     ask("HEAD /hello HTTP/1.1\r\n" H "\r\n", &out);
     assert_non_null(strstr(out.data, "Content-Length: 5\r\n\r\n"));
     assert_null(strstr(out.data, "hello"));
     bv_buffer_free(&out);
-    wait_count(&s.logged, 12);
+    wait_count(&s.logged, 15);
     end();
 }
 
@@ -358,7 +362,8 @@ static void test_ping(void **state) {
     end();
 }
 
-/* Noticed at once: while nothing is sent, and by a half-closed socket too. */
+/* Noticed at once: while nothing is sent, and by a half-closed socket too, which still gets what is
+ * answered as a whole. */
 static void test_clients_that_go(void **state) {
     (void)state;
     begin();
@@ -382,9 +387,40 @@ static void test_clients_that_go(void **state) {
         } else {
             bv_http_reply_error(x, 500, "lost");
         }
-        if (i >= 2) close(fd);
+        if (i < 2) continue;
+        bv_buffer out = {0};
+        assert_true(wire_drain(fd, &out, 5000));
+        assert_non_null(strstr(out.data, i % 2 ? "0\r\n\r\n" : "lost"));
+        assert_true(i % 2 == 0 || !strstr(out.data, "lost"));
+        bv_buffer_free(&out);
+        close(fd);
     }
-    assert_int_equal(s.last_status, 0);
+    end();
+}
+
+/* Requests, then the end of the client's half: all are answered, on the loop and by workers. */
+static void test_half_closed(void **state) {
+    (void)state;
+    static const char text[] = "GET /worker HTTP/1.1\r\nHost: a\r\n\r\n"
+                               "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi"
+                               "GET /events HTTP/1.1\r\nHost: a\r\n\r\n";
+    begin();
+    for (int i = 0; i < 20; i++) {
+        bv_buffer out = {0};
+        const int fd = wire_open(s.port);
+        wire_text(fd, text);
+        shutdown(fd, SHUT_WR);
+        bv_http_exchange *x = wait_held();
+        assert_false(bv_http_on_cancel(x, note_cancel, &s));
+        bv_http_stream_end(x);
+        assert_true(wire_drain(fd, &out, 5000));
+        const char *second = strstr(out.data + 1, "HTTP/1.1 200");
+        assert_non_null(second);
+        assert_non_null(strstr(second, "hi"));
+        assert_non_null(strstr(second + 1, "text/event-stream"));
+        bv_buffer_free(&out);
+        close(fd);
+    }
     end();
 }
 
@@ -608,6 +644,7 @@ int main(void) {
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_clients_that_go),
+        cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_backpressure),
         cmocka_unit_test(test_many_threads),
         cmocka_unit_test(test_many_connections),

@@ -262,6 +262,8 @@ static void test_urls(void **state) {
     (void)state;
     bv_store *s;
     assert_fails(bv_store_open("mysql://x", false, &s), BV_CODE_USAGE, "no kind of store");
+    assert_fails(bv_store_open("", false, &s), BV_CODE_USAGE, "no name of a store");
+    assert_fails(bv_store_open(":memory:", false, &s), BV_CODE_USAGE, "no name of a store");
     assert_fails(bv_store_open("/no/such/folder/file", false, &s), BV_CODE_IO, "cannot be reached");
     assert_fails(bv_store_open("postgres://u:secret@/x?host=/no/such/folder", false, &s),
                  BV_CODE_IO, "cannot be reached");

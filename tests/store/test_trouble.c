@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
-#include "store/store.h"
+#include "store/store_pool.h"
 #include "support/postgres.h"
 #include <sys/resource.h>
 
@@ -79,6 +79,19 @@ static void test_file_gone(void **state) {
     assert_int_equal(rename(away, path), 0);
     assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, insert, NULL));
     bv_store_close(&s);
+    /* nor by a further connection of a pool */
+    bv_store_pool *pool;
+    bv_store *first, *second;
+    assert_ok(bv_store_pool_create(path, true, 2, &pool));
+    assert_ok(bv_store_pool_take(pool, &first));
+    assert_int_equal(rename(path, away), 0);
+    assert_fails(bv_store_pool_take(pool, &second), BV_CODE_IO, "cannot be reached");
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(rename(away, path), 0);
+    assert_ok(bv_store_pool_take(pool, &second));
+    bv_store_pool_give(pool, first);
+    bv_store_pool_give(pool, second);
+    bv_store_pool_destroy(&pool);
 }
 
 static void test_not_a_store(void **state) {

@@ -4,8 +4,9 @@
 
 const main = document.getElementById("main");
 let account = null;
-try { account = JSON.parse(localStorage.getItem("beaver-arena")); } catch (e) { account = null; }
+try { account = JSON.parse(kept("")); } catch (e) { account = null; }
 let watching = null; // AbortController of the stream that is shown
+let turn = 0; // counts the pages that were asked for
 
 // ---- small helpers ----
 
@@ -20,10 +21,18 @@ function h(name, attributes, ...children) {
   return element;
 }
 
-function show(...children) {
+function stopWatching() {
   if (watching) watching.abort();
   watching = null;
-  main.replaceChildren(...children);
+}
+
+// What a browser that keeps nothing would refuse.
+function keep(name, value) {
+  try { localStorage.setItem("beaver-arena" + name, value); } catch (e) { /* not kept */ }
+}
+
+function kept(name) {
+  try { return localStorage.getItem("beaver-arena" + name); } catch (e) { return null; }
 }
 
 async function api(path, body) {
@@ -49,7 +58,7 @@ function errorBox(error) {
 
 function inline(text) {
   const parts = [];
-  const pattern = /`([^`]+)`|\*\*([^*]+)\*\*|\*([^*]+)\*/g;
+  const pattern = /`([^`]+)`|\*\*([^\s*](?:[^*]*[^\s*])?)\*\*|\*([^\s*](?:[^*]*[^\s*])?)\*/g;
   let at = 0;
   for (const found of text.matchAll(pattern)) {
     parts.push(text.slice(at, found.index));
@@ -113,23 +122,28 @@ function verdictText(submission) {
   return h("span", {class: "verdict " + (good ? "good" : "bad")}, submission.verdict);
 }
 
+function testName(test) {
+  return (test.visible ? "Example " : "Hidden test ") + test.number;
+}
+
 function verdictCard(submission) {
   const detail = submission.detail || {};
+  const tests = detail.tests || [];
   const card = h("div", {class: "card"},
     h("div", {class: "row spread"},
       h("span", null, "Submission " + submission.id + ": ", verdictText(submission)),
       submission.state === "done"
         ? h("span", {class: "points"}, submission.score + " / " + submission.points) : null));
-  if (Array.isArray(detail.tests) && detail.tests.length) {
-    const row = h("div", {class: "tests"});
-    for (const test of detail.tests) {
-      const good = test.verdict === "accepted" || test.verdict === "ok";
-      row.append(h("i", {class: good ? "pass" : "fail",
-                         title: (test.name || "test") + ": " + test.verdict}));
-    }
-    card.append(row);
-    const first = detail.tests.find((test) => test.message);
-    if (first) card.append(h("pre", null, (first.name ? first.name + ": " : "") + first.message));
+  if (tests.length) {
+    card.append(h("div", {class: "tests"}, ...tests.map((test) => h("i", {
+      class: test.verdict === "accepted" ? "pass" : "fail",
+      title: testName(test) + ": " + test.verdict}))),
+      h("p", {class: "quiet"}, detail.passed + " of " + detail.total + " hidden tests passed"));
+  }
+  const first = tests.find((test) => test.verdict !== "accepted");
+  if (first) {
+    card.append(h("p", {class: "quiet"}, testName(first) + ": " + first.verdict));
+    if (first.message) card.append(h("pre", null, first.message));
   }
   if (detail.message) card.append(h("pre", null, detail.message));
   return card;
@@ -137,12 +151,14 @@ function verdictCard(submission) {
 
 // Reads the event stream by fetch: it can carry the key in a header, EventSource cannot.
 async function watch(id, place) {
+  stopWatching();
   watching = new AbortController();
   const signal = watching.signal;
   for (let tries = 0; tries < 100 && !signal.aborted; tries++) {
     try {
       const answer = await fetch("/api/submissions/" + id + "/events",
         {headers: {Authorization: "Bearer " + account.key}, signal});
+      if (answer.status >= 400 && answer.status < 500) return; // it will not become another
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let text = "";
       for (;;) {
@@ -164,9 +180,10 @@ async function watch(id, place) {
   }
 }
 
-// ---- pages ----
+// ---- pages: each puts its content in place with `show`, which is false when another was asked for
+// meanwhile ----
 
-async function levelsPage() {
+async function levelsPage(show) {
   const [{levels}, mine] = await Promise.all([
     api("levels"), account ? api("submissions").catch(() => null) : null]);
   const solved = new Set(((mine && mine.submissions) || [])
@@ -188,46 +205,55 @@ function submitForm(level) {
     return h("div", {class: "card"}, h("p", null, h("a", {href: "#/account"}, "Sign up"),
       " to submit a solution: a name is all it takes."));
   }
-  const draft = "beaver-arena-draft-" + level.name;
-  const language = h("select", null,
+  if (level.deadline_ms && Date.now() > level.deadline_ms) {
+    return h("p", {class: "notice"}, "The deadline has passed: " + time(level.deadline_ms) + ".");
+  }
+  const draft = "-draft-" + level.name;
+  const language = h("select", {onchange: () => keep("-language", language.value)},
     ...level.languages.map((l) => h("option", {value: l}, l)));
+  if (level.languages.includes(kept("-language"))) language.value = kept("-language");
   const source = h("textarea", {spellcheck: "false", placeholder: "your program",
-    oninput: () => localStorage.setItem(draft, source.value)});
+    oninput: () => keep(draft, source.value)});
   const verdict = h("div");
   const file = h("input", {type: "file", hidden: "", onchange: async () => {
     if (file.files[0]) source.value = await file.files[0].text();
+    keep(draft, source.value);
+    file.value = ""; // so that the same one may be chosen again
   }});
-  source.value = localStorage.getItem(draft) || "";
+  source.value = kept(draft) || "";
   source.addEventListener("keydown", (event) => {
     if (event.key !== "Tab" || event.shiftKey) return;
     event.preventDefault();
     source.setRangeText("    ", source.selectionStart, source.selectionEnd, "end");
   });
   const button = h("button", {onclick: async () => {
+    const mine = turn;
     button.disabled = true;
-    if (watching) watching.abort();
+    stopWatching();
     try {
       const made = await api("levels/" + encodeURIComponent(level.name) + "/submissions",
         {language: language.value, source: source.value});
       verdict.replaceChildren(verdictCard(made));
-      watch(made.id, verdict);
+      if (mine === turn) watch(made.id, verdict);
     } catch (error) {
       verdict.replaceChildren(errorBox(error));
     }
     button.disabled = false;
   }}, "Submit");
   return h("div", null, verdict,
-    h("label", null, "Language"), language,
-    h("label", null, "Program"), source, file,
-    h("div", {class: "row", style: null}, button,
+    h("label", null, "Language", language),
+    h("label", null, "Program", source), file,
+    h("div", {class: "row"}, button,
       h("button", {class: "plain", onclick: () => file.click()}, "From a file …")));
 }
 
-async function levelPage(name) {
+async function levelPage(show, name) {
   const level = await api("levels/" + encodeURIComponent(name));
   const left = h("div", null, h("h1", null, level.title),
-    h("p", {class: "quiet"}, level.points + " points" +
-      (level.deadline_ms ? ", until " + time(level.deadline_ms) : "")),
+    h("p", {class: "quiet"}, [level.points + " points"].concat(
+      level.limits ? [level.limits.cpu_seconds + " s of CPU time",
+        Math.round(level.limits.memory_bytes / 1e6) + " MB of memory"] : [],
+      level.deadline_ms ? ["until " + time(level.deadline_ms)] : []).join(" · ")),
     markdown(level.statement));
   for (const [i, example] of level.examples.entries()) {
     left.append(h("h3", null, "Example " + (i + 1)),
@@ -238,13 +264,14 @@ async function levelPage(name) {
   show(h("div", {class: "split"}, left, submitForm(level)));
 }
 
-async function scoreboardPage() {
+async function scoreboardPage(show) {
   const [{users}, {levels}] = await Promise.all([api("scoreboard"), api("levels")]);
-  const rows = users.map((user) => h("tr", null,
+  const own = account && account.name;
+  const rows = users.map((user) => h("tr", {class: user.name === own ? "me" : null},
     h("td", {class: "number"}, user.rank),
     h("td", {class: "name", title: user.name}, user.name),
-    h("td", null, h("span", {class: "tag"}, user.kind)),
     h("td", {class: "number points"}, user.points),
+    h("td", null, h("span", {class: "tag"}, user.kind)),
     ...levels.map((level) => {
       const score = user.levels[level.name];
       const full = score === level.points;
@@ -256,7 +283,7 @@ async function scoreboardPage() {
       "(the numbers lead to them)."),
     users.length ? h("div", {class: "card scroll"}, h("table", null,
       h("thead", null, h("tr", null, h("th", {class: "number"}, "#"), h("th", null, "Name"),
-        h("th", null, ""), h("th", {class: "number"}, "Points"),
+        h("th", {class: "number"}, "Points"), h("th", null, ""),
         ...levels.map((level, i) =>
           h("th", {class: "number"}, h("a", {href: "#/level/" + encodeURIComponent(level.name),
             title: level.title + ", " + level.points + " points"}, i + 1))),
@@ -264,8 +291,8 @@ async function scoreboardPage() {
       h("tbody", null, ...rows))) : h("p", {class: "quiet"}, "Nobody has a score yet."));
 }
 
-async function submissionsPage() {
-  if (!account) return accountPage();
+async function submissionsPage(show) {
+  if (!account) return accountPage(show);
   const {submissions} = await api("submissions");
   show(h("h1", null, "My submissions"),
     submissions.length ? h("div", {class: "card scroll"}, h("table", null,
@@ -279,15 +306,16 @@ async function submissionsPage() {
       : h("p", {class: "quiet"}, "None yet."));
 }
 
-async function submissionPage(id) {
+async function submissionPage(show, id) {
   const submission = await api("submissions/" + id);
   const place = h("div", null, verdictCard(submission));
-  show(h("h1", null, submission.level), place, h("h2", null, "Program (" + submission.language + ")"),
+  const shown = show(h("h1", null, submission.level), place,
+    h("h2", null, "Program (" + submission.language + ")"),
     h("pre", null, submission.source || ""));
-  if (submission.state !== "done") watch(id, place);
+  if (shown && submission.state !== "done") watch(id, place);
 }
 
-function accountPage() {
+function accountPage(show) {
   const message = h("div");
   if (account) {
     const key = h("code", null, "•".repeat(20));
@@ -297,7 +325,7 @@ function accountPage() {
         h("div", {class: "row"},
           h("button", {class: "plain", onclick: () => key.replaceChildren(account.key)}, "Show"),
           h("button", {class: "plain", onclick: () => {
-            localStorage.removeItem("beaver-arena");
+            keep("", "null");
             account = null;
             route();
           }}, "Sign out"))));
@@ -307,36 +335,41 @@ function accountPage() {
   const kind = h("select", null, h("option", {value: "person"}, "a person"),
     h("option", {value: "model"}, "a model"));
   const old = h("input", {type: "password", autocomplete: "current-password"});
-  const keep = (value) => {
-    account = {name: value.name, key: value.key};
-    localStorage.setItem("beaver-arena", JSON.stringify(account));
-    route();
+  const attempt = (work) => async (event) => {
+    event.preventDefault();
+    try {
+      const {name, key} = await work();
+      account = {name, key};
+      keep("", JSON.stringify(account));
+      route();
+    } catch (error) {
+      account = null;
+      message.replaceChildren(errorBox(error));
+    }
   };
-  const attempt = (work) => async () => {
-    try { keep(await work()); } catch (error) { message.replaceChildren(errorBox(error)); }
-  };
+  const signUp = attempt(() => api("users", {name: name.value.trim(), kind: kind.value}));
+  const signIn = attempt(async () => {
+    account = {key: old.value.trim()};
+    return {name: (await api("me")).name, key: account.key};
+  });
   show(h("h1", null, "Take part"), message, h("div", {class: "split"},
-    h("div", {class: "card"}, h("h3", null, "New here"),
-      h("label", null, "Name, as the scoreboard shows it"), name,
-      h("label", null, "I am"), kind, h("p"),
-      h("button", {onclick: attempt(() => api("users", {name: name.value, kind: kind.value}))},
-        "Sign up")),
-    h("div", {class: "card"}, h("h3", null, "I have a key"),
-      h("label", null, "Key"), old, h("p"),
-      h("button", {class: "plain", onclick: attempt(async () => {
-        account = {key: old.value.trim()};
-        try {
-          return {name: (await api("me")).name, key: account.key};
-        } catch (error) {
-          account = null;
-          throw error;
-        }
-      })}, "Sign in"))));
+    h("form", {class: "card", onsubmit: signUp}, h("h3", null, "New here"),
+      h("label", null, "Name, as the scoreboard shows it", name),
+      h("label", null, "I am", kind), h("p"), h("button", null, "Sign up")),
+    h("form", {class: "card", onsubmit: signIn}, h("h3", null, "I have a key"),
+      h("label", null, "Key", old), h("p"), h("button", {class: "plain"}, "Sign in"))));
 }
 
 // ---- routes ----
 
 async function route() {
+  const mine = ++turn;
+  const show = (...children) => {
+    if (mine !== turn) return false;
+    stopWatching();
+    main.replaceChildren(...children);
+    return true;
+  };
   const [page, argument] = location.hash.replace(/^#\//, "").split("/");
   const pages = {"": levelsPage, level: levelPage, scoreboard: scoreboardPage,
     submissions: submissionsPage, submission: submissionPage, account: accountPage};
@@ -348,7 +381,7 @@ async function route() {
     link.classList.toggle("here", here);
   }
   try {
-    await (pages[page] || levelsPage)(argument && decodeURIComponent(argument));
+    await (pages[page] || levelsPage)(show, argument && decodeURIComponent(argument));
   } catch (error) {
     show(errorBox(error));
   }

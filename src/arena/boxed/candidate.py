@@ -14,6 +14,7 @@ import types
 
 DEPTH_MAX = 60        # of nested containers
 ITEMS_MAX = 200_000   # in one answer
+VIEWS = {"keys": type({}.keys()), "values": type({}.values()), "items": type({}.items())}
 
 
 class TooLarge(Exception):
@@ -57,7 +58,7 @@ class Encoder:
             pairs = ((key, item) for key, item in dict.items(value))
             return {"dict": self.many(pairs, depth)}
         for kind, cls in (("tuple", tuple), ("set", set), ("frozenset", frozenset),
-                          ("deque", collections.deque)):
+                          ("deque", collections.deque), *VIEWS.items()):
             if isinstance(value, cls):
                 return {kind: self.many(value, depth)}
         if isinstance(value, range):

@@ -114,7 +114,10 @@ def decode(value, depth=0):
     if kind == "range":
         return range(*items)
     return {"tuple": tuple, "set": set, "frozenset": frozenset, "dict": dict,
-            "deque": collections.deque, "iterator": iter}[kind](items)
+            "deque": collections.deque, "iterator": iter,
+            "keys": lambda keys: dict.fromkeys(keys).keys(),
+            "values": lambda values: dict(enumerate(values)).values(),
+            "items": lambda pairs: dict(pairs).items()}[kind](items)
 
 
 class Candidate:
