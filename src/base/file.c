@@ -464,6 +464,16 @@ bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
     return error;
 }
 
+bv_status bv_file_check_writable(const char *path) {
+    if (bv_dir_exists(path))
+        return bv_try(bv_fail(BV_CODE_INPUT, "cannot write %s: it is a folder", path),
+                      "the name of a file in it");
+    bv_writer *writer;
+    BV_TRY(bv_writer_open(path, &writer));
+    bv_writer_abort(&writer);
+    return BV_OK;
+}
+
 /* ---- appended lines ---- */
 
 struct bv_append {

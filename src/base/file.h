@@ -14,6 +14,8 @@
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
 bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
+/* Could that be done? A look before long work: makes a temporary file beside it and removes it. */
+bv_status bv_file_check_writable(const char *path);
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);

@@ -3,6 +3,7 @@
 #include "arena/sample_model.h"
 #include "base/cache_path.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "base/quantity.h"
 #include "base/text.h"
@@ -380,7 +381,9 @@ static bv_status report(evaluation *e) {
 
 static bv_status evaluate(evaluation *e) {
     const double begin = bv_clock_seconds();
+    const char *out = bv_flags_string(e->flags, "out");
     BV_TRY(read_options(e));
+    if (out) BV_TRY(bv_file_check_writable(out));
     BV_TRY(load_set(e));
     BV_TRY(open_caches(e));
     BV_TRY(bv_machine_begin(e->flags, &e->use));
