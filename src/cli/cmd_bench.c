@@ -134,6 +134,9 @@ static bv_status run_kernels(int argc, char **argv) {
     const bv_bench_kernels_options options = {.filter = bv_flags_string(flags, "filter"),
                                               .seconds = bv_flags_double(flags, "seconds")};
     if (!error) error = bv_bench_kernels(&use, &options, rows);
+    if (!error && json_array_size(rows) == 0)
+        error = bv_try(bv_fail(BV_CODE_USAGE, "no kernel's line contains \"%s\"", options.filter),
+                       "beaver bench kernels --seconds 0.001, which lists all");
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{ss si sO}", "level", use.kernels->level, "threads",
                                       bv_pool_threads(use.pool), "kernels", rows));

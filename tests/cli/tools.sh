@@ -35,7 +35,7 @@ json 'len(j["kernels"]) > 30 and {k["model"] for k in j["kernels"]} == {"small"}
     {"attention backward", "norm", "adamw", "embed"} <= {k["name"] for k in j["kernels"]}' \
     beaver bench kernels --filter small --seconds 0.001 --threads 2 --json
 expect 0 "768 x 128 x 128" beaver bench kernels --filter "out small 768" --seconds 0.001
-json 'j["kernels"] == []' beaver bench kernels --filter nothing --json
+expect 2 'no kernel'"'"'s line contains "nothing"' beaver bench kernels --filter nothing --json
 expect 2 "--seconds" beaver bench kernels --seconds 0
 train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
 expect 0 "tokens/s" train
@@ -89,6 +89,7 @@ json '(t := j["time"]) and t["ms_per_step"] > 0 and t["batch"] == 2 and t["threa
 json 'len({e["tid"] for e in j["traceEvents"] if "tid" in e}) == 2 and
     any(e["name"] == "optimizer" for e in j["traceEvents"])' one_line "$folder/trace.json"
 expect 1 "/nowhere" beaver explain tiny "${small[@]}" --time --trace /nowhere/t.json
+! grep -q "measured" "$folder/err" || fail "a trace that cannot be written is told after measuring"
 expect 2 "try: --time" beaver explain tiny --trace "$folder/trace.json"
 expect 1 "memory" beaver explain gpt3-175b --time
 
