@@ -34,8 +34,9 @@ expect 1 "is a pipe or a device" timeout 10 ${BEAVER_EMULATOR:-} "$BEAVER" data 
 mkdir -p texts/inner && cp text.txt texts/inner/ && ln -s .. texts/inner/back
 expect 1 "texts/inner/back is a link back to texts" prepare texts --out x --tokenizer byte
 grep -q "try: remove the link" err || fail "no remedy for a link that leads back"
-rm texts/inner/back && ln -s texts/inner other && mkdir -p texts/outer && ln -s ../inner texts/outer/in
-expect 0 '"documents": 1' prepare texts --out twice --tokenizer byte --json # a link elsewhere is read
+rm texts/inner/back && mkdir texts/outer
+ln -s texts/inner other && ln -s ../inner texts/outer/in # links elsewhere are read
+expect 0 '"documents": 1' prepare texts --out twice --tokenizer byte --json
 expect 0 "" prepare other --out linked --tokenizer byte
 deep=texts/$(printf 'd/%.0s' {1..70})
 mkdir -p "$deep"
