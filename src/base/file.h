@@ -45,7 +45,9 @@ void bv_map_close(bv_map *map);
 void bv_map_forget(const bv_map *map, size_t begin, size_t end);
 
 /* A streaming atomic writer: bytes go to a temporary file beside `path`, buffered; commit syncs and
- * renames; abort (or a failed commit) removes the temporary file. One thread at a time. */
+ * renames; abort (or a failed commit) removes the temporary file. A path that is a folder, a
+ * device, a pipe or a socket is BV_CODE_INPUT: none of them is ever replaced. One thread at a time.
+ */
 typedef struct bv_writer bv_writer;
 bv_status bv_writer_open(const char *path, bv_writer **out);
 /* The same without a temporary name, in a folder that has one: commit only syncs the file, and who
