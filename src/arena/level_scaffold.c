@@ -47,7 +47,7 @@ static bv_status write_part(const char *folder, const part *p) {
 }
 
 bv_status bv_level_scaffold(const char *folder) {
-    if (bv_dir_exists(folder) || bv_file_exists(folder))
+    if (bv_dir_exists(folder) || bv_path_taken(folder))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", folder), "another name");
     bv_error *error = BV_OK;
     for (size_t i = 0; !error && i < sizeof parts / sizeof *parts; i++)

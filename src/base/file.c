@@ -242,7 +242,8 @@ bv_status bv_path_rename(const char *from, const char *to) {
 }
 
 bool bv_path_taken(const char *path) {
-    if (!bv_dir_exists(path)) return bv_file_exists(path);
+    struct stat s;
+    if (!bv_dir_exists(path)) return lstat(path, &s) == 0; /* a pipe, a link to nothing ... */
     char **names = NULL;
     size_t count = 0;
     bv_error *error = bv_dir_list(path, &names, &count);

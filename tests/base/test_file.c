@@ -336,6 +336,8 @@ static void test_only_files_are_replaced(void **state) {
     assert_fails(bv_file_write("pipe", "x", 1), BV_CODE_INPUT, "is a pipe or a device, not a file");
     assert_fails(bv_file_write("device", "x", 1), BV_CODE_INPUT, "try: the name of a file");
     assert_fails(bv_file_check_writable("device"), BV_CODE_INPUT, "is a pipe or a device");
+    assert_true(bv_path_taken("pipe") && bv_path_taken("device") && bv_path_taken("link"));
+    assert_false(bv_path_taken("missing"));
     assert_int_equal(kind_of("pipe"), S_IFIFO);
     assert_int_equal(kind_of("device"), S_IFLNK);
     assert_int_equal(names_in("."), 3);

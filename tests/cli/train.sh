@@ -31,6 +31,8 @@ expect 2 "--separator TEXT is empty" prepare text.txt --out x --tokenizer byte -
 mkfifo fifo
 expect 1 "is a pipe or a device" timeout 10 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare fifo \
     --out x --tokenizer byte
+expect 2 "fifo exists" prepare text.txt --out fifo --tokenizer byte
+expect 2 "fifo exists" beaver train --data chars --out fifo --steps 1
 mkdir -p texts/inner && cp text.txt texts/inner/ && ln -s .. texts/inner/back
 expect 1 "texts/inner/back is a link back to texts" prepare texts --out x --tokenizer byte
 grep -q "try: remove the link" err || fail "no remedy for a link that leads back"
