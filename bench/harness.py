@@ -66,12 +66,18 @@ class Peer:
     def __exit__(self, *_):
         self.process.kill()
         self.process.wait()
-        self.process.stdin.close()
+        try:
+            self.process.stdin.close()
+        except BrokenPipeError:
+            pass
         self.process.stdout.close()
 
     def ask(self, line, timeout=120):
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass  # it has ended: no answer
         if not select.select([self.process.stdout], [], [], timeout)[0]:
             raise Late(f"{self.name}: more than {timeout:.0f} s")
         answer = self.process.stdout.readline()
@@ -83,6 +89,18 @@ class Peer:
 def script(name, *words):
     """A peer in Python."""
     return Peer("python", os.path.join(ROOT, "bench", "peers", name), *words)
+
+
+def answer(line, timeout=120):
+    """What the peers of texts say; None, and why, where they are not installed or fail."""
+    if not installed("python"):
+        return None
+    try:
+        with script("text.py") as peer:
+            return peer.ask(line, timeout)
+    except (Late, RuntimeError) as reason:
+        say(f"left out: {reason}")
+        return None
 
 
 # ---- the peak ----

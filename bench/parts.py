@@ -7,8 +7,8 @@ import tempfile
 import time
 
 import texts
-from harness import (BEAVER, CACHE, PEERS, Late, Peer, Steady, beaver, environment, installed,
-                     middle, say, script, series, spread)
+from harness import (BEAVER, CACHE, PEERS, Late, Peer, Steady, answer, beaver, environment,
+                     installed, middle, say, script, series, spread)
 
 PEER_SECONDS = 0.3  # that a product is repeated
 
@@ -49,15 +49,21 @@ def measure_products(threads, rows, steady):
         row["ours"].append(r["gflops"])
         row["shares"].append(r["share_of_limit"])
         row["steady"] = row["steady"] and r["steady"]
-    if not installed("matmul"):
-        return
-    with Peer("matmul") as peer:
-        for row in (r for r in rows.values() if r["threads"] == threads):
-            for library in ("openblas", "onednn"):
-                answer, held = steady_product(peer, row, library, steady)
-                if answer["gflops"]:
-                    row["peers"].setdefault(answer["peer"], []).append(answer["gflops"])
-                    row["steady"] = row["steady"] and held
+    try:
+        if installed("matmul"):
+            with Peer("matmul") as peer:
+                measure_peers(peer, [r for r in rows.values() if r["threads"] == threads], steady)
+    except (Late, RuntimeError) as reason:
+        say(f"left out: {reason}")
+
+
+def measure_peers(peer, rows, steady):
+    for row in rows:
+        for library in ("openblas", "onednn"):
+            r, held = steady_product(peer, row, library, steady)
+            if r["gflops"]:
+                row["peers"].setdefault(r["peer"], []).append(r["gflops"])
+                row["steady"] = row["steady"] and held
 
 
 def steady_product(peer, row, library, steady):
@@ -90,7 +96,7 @@ def training(preset, shape, options, steps, extra):
     for dtype, mode in MODES:
         ours(dtype)
         try:
-            if installed("torch" + "run"):
+            if installed("torchrun"):
                 peer_training(shape, dtype, mode, options, steps, rows, steady, ours)
         except (Late, RuntimeError) as reason:
             say(reason)
@@ -180,8 +186,11 @@ def time_to_quality(preset, seeds, peer):
     with tempfile.TemporaryDirectory(prefix="beaver-bench-") as folder:
         for seed in range(1, seeds + 1):
             train_and_judge(text, preset, seed, folder, row)
-            if peer and installed("torchrun"):
-                row["peer_seconds"].append(peer())
+            try:
+                if peer and installed("torchrun"):
+                    row["peer_seconds"].append(peer())
+            except (Late, RuntimeError) as reason:
+                say(f"left out: {reason}")
     for key in ("seconds", "loss", "peer_seconds"):
         row[key] = series(row[key]) if row[key] else None
     return [row]
@@ -242,7 +251,10 @@ def run_of_124m():
     os.makedirs(folder)
     tokenizer = os.path.join(folder, "tokenizer.json")
     text = os.path.join(folder, "text.txt")
-    with open(texts.english() or texts.python(), "rb") as file:
+    some = texts.english() or texts.python()
+    if not some:
+        raise RuntimeError("no text: neither $BEAVER_DATA's books nor Python's library")
+    with open(some, "rb") as file:
         texts.write(text, file.read(3_000_000))
     ranks = os.path.join(PEERS, "ranks", "r50k_base.tiktoken")
     words = (["import", ranks] if os.path.exists(ranks) else ["train", text, "--vocab", 8192])
@@ -259,9 +271,11 @@ def first_token(run):
     begin = time.perf_counter()
     with subprocess.Popen([BEAVER, "generate", run, "--tokens", "1", "--temperature", "0"],
                           stdout=subprocess.PIPE, env=environment()) as process:
-        process.stdout.read(1)
+        first = process.stdout.read(1)
         seconds = time.perf_counter() - begin
         process.stdout.read()
+    if process.returncode or not first:
+        raise RuntimeError(f"beaver generate {run}: no first token")
     return seconds
 
 
@@ -298,9 +312,9 @@ def encoding(language, path, ranks, file, options):
             for r in beaver("bench", "tokenizer", path, "--tokenizer", ours)["codec"]:
                 rates.setdefault(r["threads"], []).append(r["encode_mbps"])
             prepared.append(preparing(path, ours, os.path.join(folder, "data")))
-            if installed("python") and turn < 2:
-                with script("text.py") as peer:
-                    r = peer.ask(json.dumps({"do": "tiktoken", "ranks": file, "text": path}))
+            wish = json.dumps({"do": "tiktoken", "ranks": file, "text": path})
+            r = answer(wish) if turn < 2 else None
+            if r:
                 peer_rates.append(r["mbps"])
                 row["peer"], row["peer_sha256"] = r["peer"], r["sha256"]
         row["sha256"] = hash_of_tokens(ours, path)
@@ -341,12 +355,12 @@ def learning(path, options):
         found = beaver("bench", "tokenizer", path, "--vocab", 32768, "--seconds", 0.01)
         for r in found["training"]:
             ours.setdefault(r["threads"], []).append(r["seconds"])
-        for threads in sorted({1, cores()}) if installed("python") and turn == 0 else ():
-            with script("text.py") as peer:
-                r = peer.ask(json.dumps({"do": "hf-train", "text": path, "vocab": 32768,
-                                         "threads": threads}), 300)
-            theirs.setdefault(threads, []).append(r["seconds"])
-            name = r["peer"]
+        for threads in sorted({1, cores()}) if turn == 0 else ():
+            r = answer(json.dumps({"do": "hf-train", "text": path, "vocab": 32768,
+                                   "threads": threads}), 300)
+            if r:
+                theirs.setdefault(threads, []).append(r["seconds"])
+                name = r["peer"]
     for threads, seconds in ours.items():
         row = {"what": "learn 32,768 byte pairs", "threads": threads, "bytes": size,
                "seconds": series(seconds)}

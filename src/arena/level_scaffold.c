@@ -56,7 +56,7 @@ static bv_status check_name(const char *folder) {
 }
 
 bv_status bv_level_scaffold(const char *folder) {
-    if (bv_dir_exists(folder) || bv_file_exists(folder))
+    if (bv_dir_exists(folder) || bv_path_taken(folder))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", folder), "another name");
     BV_TRY(check_name(folder));
     bv_error *error = BV_OK;

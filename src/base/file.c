@@ -242,7 +242,8 @@ bv_status bv_path_rename(const char *from, const char *to) {
 }
 
 bool bv_path_taken(const char *path) {
-    if (!bv_dir_exists(path)) return bv_file_exists(path);
+    struct stat s;
+    if (!bv_dir_exists(path)) return lstat(path, &s) == 0; /* a pipe, a link to nothing ... */
     char **names = NULL;
     size_t count = 0;
     bv_error *error = bv_dir_list(path, &names, &count);
@@ -392,8 +393,19 @@ static char *temporary_name(const char *path) {
     return NULL;
 }
 
+/* A rename would put a file in place of a device (/dev/null), a pipe or a socket, or of a link to
+ * one (/dev/stdout). */
+static bv_status check_replaceable(const char *path) {
+    struct stat s;
+    if (stat(path, &s) != 0 || S_ISREG(s.st_mode)) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "cannot write %s: it is a %s, not a file", path,
+                          S_ISDIR(s.st_mode) ? "folder" : "pipe or a device"),
+                  "the name of a file");
+}
+
 static bv_status open_writer(const char *path, bool in_place, bv_writer **out) {
     *out = NULL;
+    BV_TRY(check_replaceable(path));
     bv_writer *w = bv_calloc(1, sizeof *w);
     if (!w) return bv_fail_memory("a file");
     w->fd = -1;
@@ -462,6 +474,14 @@ bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
     if (!error) return bv_writer_commit(&writer);
     bv_writer_abort(&writer);
     return error;
+}
+
+bv_status bv_file_check_writable(const char *path) {
+    bv_writer *writer;
+    if (bv_dir_exists(path)) return bv_fail(BV_CODE_USAGE, "%s is a folder", path);
+    BV_TRY(bv_writer_open(path, &writer));
+    bv_writer_abort(&writer);
+    return BV_OK;
 }
 
 /* ---- appended lines ---- */

@@ -14,6 +14,8 @@
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
 bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
+/* Could that be done? A look before long work: makes a temporary file beside it and removes it. */
+bv_status bv_file_check_writable(const char *path);
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);
@@ -43,7 +45,9 @@ void bv_map_close(bv_map *map);
 void bv_map_forget(const bv_map *map, size_t begin, size_t end);
 
 /* A streaming atomic writer: bytes go to a temporary file beside `path`, buffered; commit syncs and
- * renames; abort (or a failed commit) removes the temporary file. One thread at a time. */
+ * renames; abort (or a failed commit) removes the temporary file. A path that is a folder, a
+ * device, a pipe or a socket is BV_CODE_INPUT: none of them is ever replaced. One thread at a time.
+ */
 typedef struct bv_writer bv_writer;
 bv_status bv_writer_open(const char *path, bv_writer **out);
 /* The same without a temporary name, in a folder that has one: commit only syncs the file, and who

@@ -210,17 +210,6 @@ static bv_status open_caches(evaluation *e) {
     return error;
 }
 
-/* Told before the work, not after it. */
-static bv_status check_out(const evaluation *e) {
-    bv_writer *file;
-    const char *path = bv_flags_string(e->flags, "out");
-    if (!path) return BV_OK;
-    if (bv_dir_exists(path)) return bv_fail(BV_CODE_USAGE, "--out: %s is a folder", path);
-    BV_TRY(bv_writer_open(path, &file));
-    bv_writer_abort(&file);
-    return BV_OK;
-}
-
 /* `least`: samples of the problem that has fewest. */
 static bv_status check_ks(const evaluation *e, uint64_t least) {
     for (size_t i = 0; i < e->k_count; i++)
@@ -398,8 +387,9 @@ static bv_status report(evaluation *e) {
 
 static bv_status evaluate(evaluation *e) {
     const double begin = bv_clock_seconds();
+    const char *out = bv_flags_string(e->flags, "out");
     BV_TRY(read_options(e));
-    BV_TRY(check_out(e));
+    if (out) BV_TRY(bv_file_check_writable(out));
     BV_TRY(load_set(e));
     BV_TRY(open_caches(e));
     BV_TRY(bv_machine_begin(e->flags, &e->use));

@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "model/gpt_score.h"
 #include "model/ngram.h"
+#include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
@@ -65,7 +66,8 @@ typedef struct bench {
     bv_weights *weights;
     bv_engine *engine;
     size_t prompt, tokens, sequences;
-    uint32_t *text; /* random tokens: [prompt + tokens] */
+    uint64_t peak_memory; /* bytes */
+    uint32_t *text;       /* random tokens: [prompt + tokens] */
     double *seconds;
     size_t *indices;
     uint32_t *next;
@@ -86,6 +88,28 @@ static bv_status choose(const bv_flags *flags, bench *b) {
                               b->prompt, b->tokens, s->model.context),
                       "a larger --context");
     return BV_OK;
+}
+
+/* A numerics class's element of weights and of the KV cache. */
+static double element_bytes(const bench *b) {
+    return b->settings.numerics == BV_NUMERICS_BF16 ? 2 : 4;
+}
+
+/* Keys and values of one sequence up to a position. */
+static double cache_bytes(const bench *b, double position) {
+    const bv_gpt_config *c = &b->settings.model;
+    return 2 * element_bytes(b) * (double)(c->layers * c->kv_heads * c->d_head) * position;
+}
+
+/* Weights, their packed form and the caches; refused before the machine begins to swap. */
+static bv_status check_memory(const bv_flags *flags, const bench *b) {
+    const char *preset = bv_flags_string(flags, "preset");
+    const double weights =
+        (sizeof(float) + element_bytes(b)) * (double)bv_gpt_parameter_count(&b->settings.model);
+    const double caches =
+        (double)b->sequences * cache_bytes(b, (double)b->prompt + (double)b->tokens);
+    return bv_try(bv_memory_fits(weights + caches, preset ? preset : "this model"),
+                  "a smaller model, or fewer --sequences");
 }
 
 static bv_status prepare(bench *b) {
@@ -113,13 +137,15 @@ static bv_status prepare(bench *b) {
                             &b->engine);
 }
 
-/* The best of two measurements around the work that is compared with them: the machine is shared,
- * and a limit that was taken in a bad moment would flatter. */
+/* The best of measurements around the work that is compared with them: the machine is shared, and a
+ * limit that was taken in a bad moment would flatter. They read a buffer of their own, so the first
+ * one comes before the weights and the others after the look at the peak of memory. */
 static bv_status measure_limits(bench *b) {
     bv_limits now;
     BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS, &now));
     if (now.f32_gflops > b->limits.f32_gflops) b->limits.f32_gflops = now.f32_gflops;
     if (now.bf16_gflops > b->limits.bf16_gflops) b->limits.bf16_gflops = now.bf16_gflops;
+    if (now.int8_gops > b->limits.int8_gops) b->limits.int8_gops = now.int8_gops;
     if (now.read_gbps > b->limits.read_gbps) b->limits.read_gbps = now.read_gbps;
     return BV_OK;
 }
@@ -202,7 +228,6 @@ static double step_weights(const bv_gpt_config *c) {
 static void against_limits(const bench *b, figures *prompt, figures *forward, figures *one,
                            figures *many) {
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
-    const double element = half ? 2 : 4;
     const double peak = 1e9 * (half ? b->limits.bf16_gflops : b->limits.f32_gflops);
     bv_gpt_config c = b->settings.model;
     c.context = b->prompt;
@@ -213,9 +238,8 @@ static void against_limits(const bench *b, figures *prompt, figures *forward, fi
     forward->tokens_per_s = (double)b->prompt / forward->seconds;
     forward->share_of_limit =
         (double)b->prompt * bv_gpt_forward_flops(&c) / peak / forward->seconds;
-    const double position = (double)b->prompt + (double)b->tokens / 2;
-    const double cache = 2 * element * (double)(c.layers * c.kv_heads * c.d_head) * position;
-    const double weights = element * step_weights(&b->settings.model);
+    const double cache = cache_bytes(b, (double)b->prompt + (double)b->tokens / 2);
+    const double weights = element_bytes(b) * step_weights(&b->settings.model);
     const double read = 1e9 * b->limits.read_gbps, n = (double)b->sequences;
     one->tokens_per_s = 1 / one->seconds;
     one->share_of_limit = (weights + cache) / read / one->seconds;
@@ -238,30 +262,34 @@ static bv_status tell(const bv_flags *flags, const bench *b, const figures *prom
                "limit\n",
                b->sequences, 1e3 * many->seconds, many->tokens_per_s,
                many->tokens_per_s / one->tokens_per_s, bv_human_share(many->share_of_limit).text);
+    bv_cli_say("limits: %s; %s of memory\n", bv_limits_text(&b->limits).text,
+               bv_human_bytes((double)b->peak_memory).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(
-        "{ss ss si ss sI sI sI sf sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "",
+        "{ss ss si ss sI sI sI sf sf sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "",
         "dtype", half ? "bf16" : "f32", "threads", bv_pool_threads(b->use.pool), "level",
         b->use.kernels->level, "prompt", (json_int_t)b->prompt, "tokens", (json_int_t)b->tokens,
         "sequences", (json_int_t)b->sequences, "prompt_tokens_per_s", prompt->tokens_per_s,
         "prompt_share_of_limit", prompt->share_of_limit, "forward_share_of_limit",
         forward->share_of_limit, "tokens_per_s", one->tokens_per_s, "share_of_limit",
         one->share_of_limit, "together_tokens_per_s", many->tokens_per_s, "together_share_of_limit",
-        many->share_of_limit, "read_gbps", b->limits.read_gbps, "peak_memory_bytes",
-        (json_int_t)bv_machine_peak_memory()));
+        many->share_of_limit, "peak_gflops", half ? b->limits.bf16_gflops : b->limits.f32_gflops,
+        "read_gbps", b->limits.read_gbps, "peak_memory_bytes", (json_int_t)b->peak_memory));
 }
 
 static bv_status measure(const bv_flags *flags, bench *b) {
     figures prompt, forward, one, many;
     BV_TRY(choose(flags, b));
     BV_TRY(bv_machine_begin(flags, &b->use));
-    BV_TRY(prepare(b));
+    BV_TRY(check_memory(flags, b));
     BV_TRY(measure_limits(b));
+    BV_TRY(prepare(b));
     BV_TRY(run_prompt(b, &prompt));
     BV_TRY(run_forward(b, &forward));
     BV_TRY(run_steps(b, 1, &one));
-    BV_TRY(measure_limits(b));
     BV_TRY(run_steps(b, b->sequences, &many));
+    b->peak_memory = bv_machine_peak_memory();
+    BV_TRY(measure_limits(b));
     BV_TRY(measure_limits(b));
     against_limits(b, &prompt, &forward, &one, &many);
     return tell(flags, b, &prompt, &forward, &one, &many);

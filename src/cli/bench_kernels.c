@@ -766,6 +766,8 @@ bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_opt
     static const bv_dtype types[] = {BV_F32, BV_BF16, BV_INT8};
     suite s = {.use = use, .options = options, .rows = rows};
     BV_TRY(bv_limits_measure(use->kernels, use->pool, 1, &s.limits));
+    bv_cli_say("limits of %d thread%s: %s\n", bv_pool_threads(use->pool),
+               bv_pool_threads(use->pool) == 1 ? "" : "s", bv_limits_text(&s.limits).text);
     s.times = bv_calloc(RUNS_MAX, sizeof *s.times);
     bv_error *error = s.times ? BV_OK : bv_fail_memory("a benchmark");
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)

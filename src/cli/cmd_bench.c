@@ -57,9 +57,7 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     /* For explain and for training; without a folder to keep them they are only printed. */
     if (!brief) error = bv_limits_remember(threads, kernels->level, &l);
     bv_error_free(&error);
-    bv_cli_say(
-        "%d thread%s  f32 %.0f GFLOP/s  bf16 %.0f GFLOP/s  int8 %.0f GOP/s  memory %.1f GB/s\n",
-        threads, threads == 1 ? " " : "s", l.f32_gflops, l.bf16_gflops, l.int8_gops, l.read_gbps);
+    bv_cli_say("%d thread%s  %s\n", threads, threads == 1 ? " " : "s", bv_limits_text(&l).text);
     json_array_append_new(list, json_pack("{si sf sf sf sf}", "threads", threads, "f32_gflops",
                                           l.f32_gflops, "bf16_gflops", l.bf16_gflops, "int8_gops",
                                           l.int8_gops, "read_gbps", l.read_gbps));
@@ -134,6 +132,9 @@ static bv_status run_kernels(int argc, char **argv) {
     const bv_bench_kernels_options options = {.filter = bv_flags_string(flags, "filter"),
                                               .seconds = bv_flags_double(flags, "seconds")};
     if (!error) error = bv_bench_kernels(&use, &options, rows);
+    if (!error && json_array_size(rows) == 0)
+        error = bv_try(bv_fail(BV_CODE_USAGE, "no kernel's line contains \"%s\"", options.filter),
+                       "beaver bench kernels --seconds 0.001, which lists all");
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{ss si sO}", "level", use.kernels->level, "threads",
                                       bv_pool_threads(use.pool), "kernels", rows));
@@ -208,19 +209,22 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
     const double mfu = 3 * bv_gpt_forward_flops(&s->model) * tokens / median / (1e9 * peak);
     const int64_t memory = (int64_t)bv_machine_peak_memory();
     const char *preset = bv_flags_string(flags, "preset");
+    const double fastest = b->seconds[0], slowest = b->seconds[b->steps - 1]; /* sorted */
     bv_cli_say("%s: %zu x %zu tokens in %.1f ms (median of %zu; %.1f to %.1f): %.0f tokens/s, %s "
-               "of the limit, %s of memory\n",
+               "of the limit (%.0f tokens/s at %s %.0f GFLOP/s), %s of memory\n",
                preset ? preset : "defaults", s->batch, s->model.context, median * 1e3, b->steps,
-               b->seconds[0] * 1e3, b->seconds[b->steps - 1] * 1e3, tokens / median,
-               bv_human_share(mfu).text, bv_human_bytes((double)memory).text);
+               fastest * 1e3, slowest * 1e3, tokens / median, bv_human_share(mfu).text,
+               tokens / median / mfu, half ? "bf16" : "f32", peak,
+               bv_human_bytes((double)memory).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(
-        "{ss ss sI sI sI si ss sI sf sf sf sf sI}", "preset", preset ? preset : "", "dtype",
-        half ? "bf16" : "f32", "parameters", (json_int_t)bv_gpt_parameter_count(&s->model), "batch",
-        (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
+        "{ss ss sI sI sI si ss sI sf sf sf sf sf sf sf sI}", "preset", preset ? preset : "",
+        "dtype", half ? "bf16" : "f32", "parameters", (json_int_t)bv_gpt_parameter_count(&s->model),
+        "batch", (json_int_t)s->batch, "context", (json_int_t)s->model.context, "threads",
         bv_pool_threads(b->use.pool), "level", b->use.kernels->level, "steps", (json_int_t)b->steps,
-        "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "share_of_limit", mfu,
-        "peak_gflops", peak, "peak_memory_bytes", (json_int_t)memory));
+        "tokens_per_s", tokens / median, "ms_per_step", median * 1e3, "ms_fastest", fastest * 1e3,
+        "ms_slowest", slowest * 1e3, "share_of_limit", mfu, "limit_tokens_per_s",
+        tokens / median / mfu, "peak_gflops", peak, "peak_memory_bytes", (json_int_t)memory));
 }
 
 static bv_status run_train(int argc, char **argv) {

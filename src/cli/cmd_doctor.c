@@ -70,9 +70,7 @@ static void say_kernels(const bv_machine_use *use) {
 }
 
 static void say_limits(const bv_limits *limits) {
-    bv_cli_say("limits     f32 %.0f GFLOP/s, bf16 %.0f GFLOP/s, int8 %.0f GOP/s, memory reads "
-               "%.1f GB/s\n",
-               limits->f32_gflops, limits->bf16_gflops, limits->int8_gops, limits->read_gbps);
+    bv_cli_say("limits     %s\n", bv_limits_text(limits).text);
 }
 
 static void say_advice(const bv_advice_list *advice) {

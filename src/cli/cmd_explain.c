@@ -194,8 +194,10 @@ static bv_status time_steps(const bv_flags *flags, const bv_machine_use *use, ex
 
 static bv_status explain(const bv_flags *flags, explanation *e) {
     bv_machine_use use;
-    if (bv_flags_given(flags, "trace") && !bv_flags_bool(flags, "time"))
+    const char *trace = bv_flags_string(flags, "trace");
+    if (trace && !bv_flags_bool(flags, "time"))
         return bv_try(bv_fail(BV_CODE_USAGE, "--trace needs steps to trace"), "--time");
+    if (trace) BV_TRY(bv_file_check_writable(trace));
     BV_TRY(find_settings(flags, &e->settings));
     BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
     BV_TRY(bv_machine_begin(flags, &use));

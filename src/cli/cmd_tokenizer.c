@@ -108,6 +108,7 @@ static bv_status run_train(int argc, char **argv) {
     const char **paths = bv_calloc(count, sizeof *paths), *out = bv_flags_string(flags, "out");
     bv_error *error = paths ? BV_OK : bv_fail_memory("a list of files");
     for (size_t i = 0; paths && i < count; i++) paths[i] = bv_flags_argument(flags, i);
+    if (!error) error = bv_file_check_writable(out);
     if (!error) error = bv_documents_open(paths, count, NULL, NULL, &documents);
     if (!error) error = learn(flags, documents, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);

@@ -1,3 +1,4 @@
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -299,10 +300,21 @@ static bv_status end_of_text(const training *t, uint32_t *token) {
     return error;
 }
 
+/* A trace that cannot be written is told before the training; one in RUN's own folder only when
+ * that has been made. */
+static bv_status check_trace(const training *t, bool made) {
+    const char *trace = bv_flags_string(t->flags, "trace");
+    const size_t length = strlen(t->out);
+    const bool inside = trace && !strncmp(trace, t->out, length) && trace[length] == '/';
+    return trace && (made || !inside) ? bv_file_check_writable(trace) : BV_OK;
+}
+
 static bv_status train(training *t) {
     bv_train_options options;
+    BV_TRY(check_trace(t, false));
     BV_TRY(bv_machine_begin(t->flags, &t->machine));
     BV_TRY(bv_flags_bool(t->flags, "resume") ? continue_run(t) : begin_run(t));
+    BV_TRY(check_trace(t, true));
     fill_options(t, &options);
     BV_TRY(end_of_text(t, &options.end_of_text));
     BV_TRY(begin_progress(t));

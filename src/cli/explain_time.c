@@ -101,8 +101,7 @@ static bv_status tell(const measurement *m) {
                m->steps, m->tokens, m->settings.batch, m->settings.model.context,
                bv_numerics_name(m->settings.numerics), bv_pool_threads(m->use->pool),
                1e3 * m->seconds, bv_human_share(t->limit_seconds / m->seconds).text);
-    bv_cli_say("limits      f32 %.0f, bf16 %.0f GFLOP/s, memory %.1f GB/s\n%s\n",
-               m->limits.f32_gflops, m->limits.bf16_gflops, m->limits.read_gbps, bv_step_time_head);
+    bv_cli_say("limits      %s\n%s\n", bv_limits_text(&m->limits).text, bv_step_time_head);
     double shown = 0;
     bv_error *error = NULL;
     const size_t rows = t->group_count < ROWS_SHOWN ? t->group_count : ROWS_SHOWN;

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include <string.h>
+#include <sys/stat.h>
 
 struct bv_documents {
     char **paths;
@@ -41,14 +42,41 @@ static bv_status add_file(bv_documents *d, char *path) {
     return BV_OK;
 }
 
-#define DEPTH_MAX 64 /* of folders: a loop of links ends here */
+/* A folder that is read, and those that it is in. */
+typedef struct folder {
+    const struct folder *outer;
+    const char *path;
+    dev_t device;
+    ino_t number;
+    int depth;
+} folder;
 
-static bv_status add_path(bv_documents *d, const char *path, int depth) {
+#define DEPTH_MAX 64
+
+/* A link that leads back would be read for ever. */
+static bv_status enter(folder *f) {
+    struct stat s;
+    if (stat(f->path, &s) != 0) return bv_fail_errno("cannot look at %s", f->path);
+    f->device = s.st_dev;
+    f->number = s.st_ino;
+    f->depth = f->outer ? f->outer->depth + 1 : 0;
+    for (const folder *o = f->outer; o; o = o->outer)
+        if (o->device == f->device && o->number == f->number)
+            return bv_try(bv_fail(BV_CODE_INPUT, "%s is a link back to %s", f->path, o->path),
+                          "remove the link, or name the files and folders beside it");
+    if (f->depth < DEPTH_MAX) return BV_OK;
+    return bv_try(
+        bv_fail(BV_CODE_INPUT, "%s: folders are nested more than %d deep", f->path, DEPTH_MAX),
+        "the inner folders as arguments of their own");
+}
+
+static bv_status add_path(bv_documents *d, const char *path, const folder *outer) {
     if (!bv_dir_exists(path)) {
         char *copy = bv_strdup(path);
         return copy ? add_file(d, copy) : bv_fail_memory("a path");
     }
-    if (depth == DEPTH_MAX) return bv_fail(BV_CODE_INPUT, "%s: folders go too deep", path);
+    folder here = {.outer = outer, .path = path};
+    BV_TRY(enter(&here));
     char **names;
     size_t count;
     BV_TRY(bv_dir_list(path, &names, &count));
@@ -56,7 +84,7 @@ static bv_status add_path(bv_documents *d, const char *path, int depth) {
     for (size_t i = 0; i < count; i++) {
         char *inner = error ? NULL : bv_path_join(path, names[i]);
         if (!error && !inner) error = bv_fail_memory("a path");
-        if (inner) error = add_path(d, inner, depth + 1);
+        if (inner) error = add_path(d, inner, &here);
         bv_free(inner);
         bv_free(names[i]);
     }
@@ -73,7 +101,7 @@ bv_status bv_documents_open(const char *const *paths, size_t count, const char *
     d->separator = separator ? bv_strdup(separator) : NULL;
     d->separator_size = separator ? strlen(separator) : 0;
     bv_error *error = d->separator || !separator ? BV_OK : bv_fail_memory("documents");
-    for (size_t i = 0; !error && i < count; i++) error = add_path(d, paths[i], 0);
+    for (size_t i = 0; !error && i < count; i++) error = add_path(d, paths[i], NULL);
     if (!error && d->bytes == 0)
         error = bv_try(bv_fail(BV_CODE_INPUT, "there is no text: %zu files, 0 bytes", d->count),
                        "a file or folder with text");

@@ -132,12 +132,16 @@ bv_status bv_estimate_memory(const bv_settings *settings, const bv_kernels *kern
     return error;
 }
 
-bv_status bv_estimate_fits(const bv_estimate *estimate, const char *what) {
+bv_status bv_memory_fits(double bytes, const char *what) {
     bv_machine machine;
     bv_machine_read(&machine);
-    if (machine.memory_available == 0 || estimate->total <= machine.memory_available) return BV_OK;
-    return bv_try(bv_fail(BV_CODE_MEMORY, "%s needs %s of memory, %s are available", what,
-                          bv_human_bytes((double)estimate->total).text,
-                          bv_human_bytes((double)machine.memory_available).text),
+    const double available = (double)machine.memory_available;
+    if (available == 0 || bytes <= available) return BV_OK;
+    return bv_fail(BV_CODE_MEMORY, "%s needs %s of memory, %s are available", what,
+                   bv_human_bytes(bytes).text, bv_human_bytes(available).text);
+}
+
+bv_status bv_estimate_fits(const bv_estimate *estimate, const char *what) {
+    return bv_try(bv_memory_fits((double)estimate->total, what),
                   "a smaller --set micro_batch=N, --set recompute=true, or a smaller model");
 }

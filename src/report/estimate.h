@@ -21,8 +21,10 @@ typedef struct bv_estimate {
 /* settings: checked. The pool's threads decide scratch. */
 bv_status bv_estimate_memory(const bv_settings *settings, const bv_kernels *kernels, bv_pool *pool,
                              bv_estimate *out);
-/* BV_CODE_MEMORY, with a remedy, when that is more than this machine has available: to be asked
- * before allocating, since the kernel hands out more than there is. `what` names the training. */
+/* BV_CODE_MEMORY when that is more than this machine has available: to be asked before allocating,
+ * since the kernel hands out more than there is. `what` names the work. */
+bv_status bv_memory_fits(double bytes, const char *what);
+/* The same for a training, with a remedy. */
 bv_status bv_estimate_fits(const bv_estimate *estimate, const char *what);
 
 #endif

@@ -18,6 +18,20 @@ bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double sec
     return bv_limits_read_gbps(pool, seconds / 4, &out->read_gbps);
 }
 
+/* Level c emulates what the others have instructions for: hundredths count there. */
+static int digits(double value) {
+    return value < 10 ? 2 : value < 100 ? 1 : 0;
+}
+
+bv_limits_line bv_limits_text(const bv_limits *l) {
+    bv_limits_line line;
+    snprintf(line.text, sizeof line.text,
+             "f32 %.*f GFLOP/s, bf16 %.*f GFLOP/s, int8 %.*f GOP/s, memory %.*f GB/s",
+             digits(l->f32_gflops), l->f32_gflops, digits(l->bf16_gflops), l->bf16_gflops,
+             digits(l->int8_gops), l->int8_gops, digits(l->read_gbps), l->read_gbps);
+    return line;
+}
+
 char *bv_limits_path(void) {
     return bv_cache_path("limits.json");
 }

@@ -22,6 +22,12 @@ typedef struct bv_limits {
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out);
 
+/* For people: "f32 207 GFLOP/s, bf16 207 GFLOP/s, int8 334 GOP/s, memory 32.5 GB/s". */
+typedef struct bv_limits_line {
+    char text[160];
+} bv_limits_line;
+bv_limits_line bv_limits_text(const bv_limits *limits);
+
 /* False when nothing is known of this CPU with that many threads at that level. */
 bool bv_limits_cached(int threads, const char *level, bv_limits *out);
 bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits);

@@ -158,6 +158,7 @@ static bv_status everything(void) {
     char **names = NULL;
     size_t count = 0;
     BV_GO(bv_dir_make("x/y/z"));
+    BV_GO(bv_file_check_writable("x/y/z/f"));
     BV_GO(bv_file_write("x/y/z/f", "new", 3));
     BV_GO(bv_file_read("x/y/z/f", &text));
     BV_GO(bv_append_open("x/log", &log));
@@ -307,6 +308,43 @@ static void test_locks(void **state) {
     bv_lock_release(&second);
 }
 
+static void test_a_look_before_writing(void **state) {
+    (void)state;
+    assert_ok(bv_file_check_writable("new"));
+    assert_int_equal(names_in("."), 0);
+    assert_ok(bv_file_write("f", "old", 3));
+    assert_ok(bv_file_check_writable("f"));
+    assert_content("f", "old", 3);
+    assert_ok(bv_dir_make("d"));
+    assert_fails(bv_file_check_writable("d"), BV_CODE_INPUT, "d: it is a folder, not a file");
+    assert_fails(bv_file_check_writable("none/f"), BV_CODE_IO, "cannot write none/f");
+    assert_fails(bv_file_check_writable("f/g"), BV_CODE_IO, "cannot write f/g");
+    assert_int_equal(names_in("."), 2);
+}
+
+static mode_t kind_of(const char *path) {
+    struct stat s;
+    return lstat(path, &s) == 0 ? s.st_mode & S_IFMT : 0;
+}
+
+/* As root, a rename would take /dev/null away from everybody. */
+static void test_only_files_are_replaced(void **state) {
+    (void)state;
+    assert_int_equal(mkfifo("pipe", 0600), 0);
+    assert_int_equal(symlink("/dev/null", "device"), 0);
+    assert_int_equal(symlink("missing", "link"), 0);
+    assert_fails(bv_file_write("pipe", "x", 1), BV_CODE_INPUT, "is a pipe or a device, not a file");
+    assert_fails(bv_file_write("device", "x", 1), BV_CODE_INPUT, "try: the name of a file");
+    assert_fails(bv_file_check_writable("device"), BV_CODE_INPUT, "is a pipe or a device");
+    assert_true(bv_path_taken("pipe") && bv_path_taken("device") && bv_path_taken("link"));
+    assert_false(bv_path_taken("missing"));
+    assert_int_equal(kind_of("pipe"), S_IFIFO);
+    assert_int_equal(kind_of("device"), S_IFLNK);
+    assert_int_equal(names_in("."), 3);
+    assert_ok(bv_file_write("link", "x", 1));
+    assert_content("link", "x", 1);
+}
+
 static void test_free_space(void **state) {
     (void)state;
     uint64_t here, there;
@@ -335,6 +373,8 @@ int main(void) {
         TEST(test_folders),
         TEST(test_appended_lines),
         TEST(test_locks),
+        TEST(test_a_look_before_writing),
+        TEST(test_only_files_are_replaced),
         cmocka_unit_test(test_free_space),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

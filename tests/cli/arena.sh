@@ -23,6 +23,9 @@ expect 0 "beaver arena check" beaver arena new "$folder/sum"
 json 'j["path"].endswith("/other")' beaver arena new "$folder/other" --json
 rm -r "$folder/other"
 expect 2 "exists" beaver arena new "$folder/sum"
+mkfifo "$folder/pipe"
+expect 2 "exists" beaver arena new "$folder/pipe"
+[ -p "$folder/pipe" ] || fail "a new level took a pipe's place"
 expect 1 "is no name of a level" beaver arena new "$folder/Not a name"
 json 'j["good"] and j["levels"][0]["hidden"] == 10 and
     [s["verdict"] for s in j["levels"][0]["solutions"]] == ["accepted", "wrong-answer"]' \

@@ -35,13 +35,15 @@ json 'len(j["kernels"]) > 30 and {k["model"] for k in j["kernels"]} == {"small"}
     {"attention backward", "norm", "adamw", "embed"} <= {k["name"] for k in j["kernels"]}' \
     beaver bench kernels --filter small --seconds 0.001 --threads 2 --json
 expect 0 "768 x 128 x 128" beaver bench kernels --filter "out small 768" --seconds 0.001
-json 'j["kernels"] == []' beaver bench kernels --filter nothing --json
+expect 2 'no kernel'"'"'s line contains "nothing"' beaver bench kernels --filter nothing --json
 expect 2 "--seconds" beaver bench kernels --seconds 0
 train() { beaver bench train --preset tiny --steps 2 --threads 2 --set vocab_size=50 "$@"; }
 expect 0 "tokens/s" train
 json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["share_of_limit"] > 0 and
     j["batch"] == 8 and j["context"] == 32 and j["threads"] == 2 and j["dtype"] == "f32" and
     j["peak_memory_bytes"] > 1e6 and
+    0 < j["ms_fastest"] <= j["ms_per_step"] <= j["ms_slowest"] and
+    abs(j["share_of_limit"] * j["limit_tokens_per_s"] / j["tokens_per_s"] - 1) < 1e-6 and
     abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
 json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
     train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
@@ -60,6 +62,7 @@ json 'j["tokens_per_s"] > 0 and j["share_of_limit"] > 0 and j["prompt_share_of_l
     j["together_tokens_per_s"] > 0 and j["sequences"] == 3 and j["dtype"] == "bf16"' \
     generate --json --prompt 20 --tokens 5 --sequences 3 --dtype bf16
 expect 2 "do not fit the context of 32" generate --prompt 30 --tokens 5
+expect 1 "gpt3-175b needs 1.1 TB of memory" beaver bench generate --preset gpt3-175b
 
 # ---- explain ----
 json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.weight" and
@@ -89,6 +92,7 @@ json '(t := j["time"]) and t["ms_per_step"] > 0 and t["batch"] == 2 and t["threa
 json 'len({e["tid"] for e in j["traceEvents"] if "tid" in e}) == 2 and
     any(e["name"] == "optimizer" for e in j["traceEvents"])' one_line "$folder/trace.json"
 expect 1 "/nowhere" beaver explain tiny "${small[@]}" --time --trace /nowhere/t.json
+! grep -q "measured" "$folder/err" || fail "a trace that cannot be written is told after measuring"
 expect 2 "try: --time" beaver explain tiny --trace "$folder/trace.json"
 expect 1 "memory" beaver explain gpt3-175b --time
 

@@ -31,6 +31,19 @@ expect 2 "--separator TEXT is empty" prepare text.txt --out x --tokenizer byte -
 mkfifo fifo
 expect 1 "is a pipe or a device" timeout 10 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare fifo \
     --out x --tokenizer byte
+expect 2 "fifo exists" prepare text.txt --out fifo --tokenizer byte
+expect 2 "fifo exists" beaver train --data chars --out fifo --steps 1
+mkdir -p texts/inner && cp text.txt texts/inner/ && ln -s .. texts/inner/back
+expect 1 "texts/inner/back is a link back to texts" prepare texts --out x --tokenizer byte
+grep -q "try: remove the link" err || fail "no remedy for a link that leads back"
+rm texts/inner/back && mkdir texts/outer
+ln -s texts/inner other && ln -s ../inner texts/outer/in # links elsewhere are read
+expect 0 '"documents": 1' prepare texts --out twice --tokenizer byte --json
+expect 0 "" prepare other --out linked --tokenizer byte
+deep=texts/$(printf 'd/%.0s' {1..70})
+mkdir -p "$deep"
+expect 1 "more than 64 deep" prepare texts --out x --tokenizer byte
+rm -r texts
 printf 'fine \377 not' >invalid.txt
 expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
 expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokenizer byte
@@ -250,6 +263,11 @@ names = [e["name"] for e in json.load(open("tr.json"))["traceEvents"]]
 assert names.count("step") == 3 and names.count("optimizer") >= 3, names
 assert {"read batch", "evaluate", "save checkpoint"} <= set(names), set(names)
 P
+for trace in none/t.json chars; do # told before there is a run
+    expect 1 "cannot write $trace" beaver train --data chars --out tn "${tiny[@]}" --trace "$trace"
+    [ ! -e tn ] || fail "a training whose trace cannot be written began"
+done
+expect 0 "trace " beaver train --data chars --out tn "${tiny[@]}" --steps 1 --trace tn/t.json
 expect 0 "of the limits" beaver explain tr --time --threads 2
 mv chars elsewhere
 expect 0 "the run's data is gone" beaver explain tr --time

@@ -111,6 +111,8 @@ static guarded guarded_values(const float *x, size_t count, bv_dtype type, size_
 
 /* ---- running it ---- */
 
+static bv_pool *pools[5]; /* by their number of threads, from begin_pools to end_pools */
+
 typedef struct setup {
     const bv_kernels *kernels;
     int threads;
@@ -161,8 +163,7 @@ static void run_once(const setup *s, bv_pool *pool, bv_matmul_args *args) {
 /* The result as doubles (bf16 and f32 are exact in them), [m, n]. */
 static double *run(const product *p, const setup *s) {
     const bv_dtype real = s->kernels->real;
-    bv_pool *pool = NULL;
-    assert_null(bv_pool_create(s->threads, &pool));
+    bv_pool *pool = pools[s->threads];
     bv_matmul_args args = arguments(p, s);
     guarded a = guarded_values(p->a, a_count(p), args.type, random_word() % 16);
     guarded b = guarded_values(p->b, b_count(p), args.b_source.type, random_word() % 16);
@@ -183,7 +184,6 @@ static double *run(const product *p, const setup *s) {
     }
     args.bias = p->with_bias ? bias.data : NULL;
     run_once(s, pool, &args);
-    bv_pool_destroy(&pool);
     guarded_check(&c);
     double *result = test_malloc(p->m * p->n * sizeof *result);
     for (size_t i = 0; i < p->m; i++) /* gaps between rows of C belong to somebody else */
@@ -238,10 +238,14 @@ static float kept(const product *p, float x) { /* bf16/1 flushes denormal inputs
     return fabsf(x) < 0x1p-126f ? 0 : x;
 }
 
-/* A chain of k rounded steps (bf16: over an even k), a bias and a rounding: (k + 2) eps times the
- * sum of sizes, and 2^-8 of the result when it is bf16. For sizes without under- or overflow. */
-static void compare_reference(const product *p, const setup *s, const double *x) {
-    const double eps = s->kernels->real == BV_F64 ? 0x1p-53 : 0x1p-24;
+/* In double, of each element of C: the exact sum, and the sum of sizes. */
+typedef struct reference {
+    double *sums, *sizes;
+} reference;
+
+static reference reference_of(const product *p) {
+    const size_t count = p->m * p->n;
+    reference r = {test_malloc(count * sizeof(double)), test_malloc(count * sizeof(double))};
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < p->n; j++) {
             double sum = p->accumulate ? p->c[i * p->ldc + j] : 0, size = fabs(sum);
@@ -252,13 +256,25 @@ static void compare_reference(const product *p, const setup *s, const double *x)
                 size += fabs((double)a * b);
             }
             if (p->with_bias) sum += p->bias[j], size += fabs((double)p->bias[j]);
-            double bound = (double)(p->k + 3) * (eps + 0x1p-53) * size;
-            if (p->c_is_half) bound += (fabs(sum) + bound) * 0x1p-8;
-            const double is = x[i * p->n + j];
-            if (fabs(is - sum) <= bound) continue;
-            describe(p, s);
-            fail_msg("element %zu, %zu: %a, expected %a +- %g", i, j, is, sum, bound);
+            r.sums[i * p->n + j] = sum;
+            r.sizes[i * p->n + j] = size;
         }
+    return r;
+}
+
+/* A chain of k rounded steps (bf16: over an even k), a bias and a rounding: (k + 2) eps times the
+ * sum of sizes, and 2^-8 of the result when it is bf16. For sizes without under- or overflow. */
+static void compare_reference(const product *p, const setup *s, const double *x,
+                              const reference *r) {
+    const double eps = s->kernels->real == BV_F64 ? 0x1p-53 : 0x1p-24;
+    for (size_t i = 0; i < p->m * p->n; i++) {
+        double bound = (double)(p->k + 3) * (eps + 0x1p-53) * r->sizes[i];
+        if (p->c_is_half) bound += (fabs(r->sums[i]) + bound) * 0x1p-8;
+        if (fabs(x[i] - r->sums[i]) <= bound) continue;
+        describe(p, s);
+        fail_msg("element %zu, %zu: %a, expected %a +- %g", i / p->n, i % p->n, x[i], r->sums[i],
+                 bound);
+    }
 }
 
 /* Every level against the first one and (plain values) double; threads, splits, layouts. */
@@ -267,12 +283,14 @@ static void check(product *p) {
     size_t count;
     const bv_kernels *const *levels = bv_kernels_all(&count);
     double *expected = NULL;
+    reference r = {0};
+    if (p->shape == PLAIN) r = reference_of(p);
     for (size_t level = 0; level <= count; level++) {
         const bv_kernels *kernels = level < count ? levels[level] : bv_kernels_reference();
         if (!bv_kernels_usable(kernels)) continue;
         const setup s = {.kernels = kernels, .threads = 1 + (int)(random_word() % 4)};
         double *x = run(p, &s);
-        if (p->shape == PLAIN) compare_reference(p, &s, x);
+        if (p->shape == PLAIN) compare_reference(p, &s, x, &r);
         if (level < count && expected) compare_bits(p, &s, x, expected);
         if (!expected)
             expected = x;
@@ -307,6 +325,8 @@ static void check(product *p) {
     test_free(x);
     test_free(turned.a);
     test_free(expected);
+    test_free(r.sums);
+    test_free(r.sizes);
     clear(p);
 }
 
@@ -423,6 +443,18 @@ static void test_real_keeps_denormals(void **state) {
     }
 }
 
+static int begin_pools(void **state) {
+    (void)state;
+    for (int n = 1; n <= 4; n++) assert_null(bv_pool_create(n, &pools[n]));
+    return 0;
+}
+
+static int end_pools(void **state) {
+    (void)state;
+    for (int n = 1; n <= 4; n++) bv_pool_destroy(&pools[n]);
+    return 0;
+}
+
 int main(void) {
     random_begin(SEED, 1);
     const struct CMUnitTest tests[] = {
@@ -431,5 +463,5 @@ int main(void) {
         cmocka_unit_test(test_bf16_smallest_sums), cmocka_unit_test(test_real_keeps_denormals),
     };
     print_message("seed %u\n", SEED);
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin_pools, end_pools);
 }

@@ -129,6 +129,14 @@ static void test_full_disk(void **state) {
     }
 }
 
+static void test_text(void **state) {
+    (void)state;
+    assert_string_equal(bv_limits_text(&some).text,
+                        "f32 124 GFLOP/s, bf16 456 GFLOP/s, int8 912 GOP/s, memory 78.1 GB/s");
+    assert_string_equal(bv_limits_text(&(bv_limits){0.4, 0.05, 3.25, 9.5}).text,
+                        "f32 0.40 GFLOP/s, bf16 0.05 GFLOP/s, int8 3.25 GOP/s, memory 9.50 GB/s");
+}
+
 static void test_measure(void **state) {
     (void)state;
     const bv_kernels *kernels;
@@ -146,6 +154,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test(test_text),
         cmocka_unit_test(test_measure)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
