@@ -51,7 +51,8 @@ void bv_sandbox_limits_default(bv_sandbox_limits *limits) {
 }
 
 /* The first limit that was passed. Supervision's own finding comes first, since it ended the run;
- * what only shows in the end's counters follows. */
+ * what only shows in the end's counters follows. A signal is no finding: anybody can send one to
+ * itself. Only a write beyond all limits shows in nothing else. */
 static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_result *r) {
     const bv_sandbox_limits *l = &b->job->limits;
     const int status = b->report.wait_status;
@@ -59,7 +60,7 @@ static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_r
     if (b->trigger != BV_VERDICT_OK) return b->trigger;
     if (b->memory_hit) return BV_VERDICT_MEMORY;
     if (b->pids_hit) return BV_VERDICT_PIDS;
-    if (r->cpu_ns > l->cpu_ns || signal == SIGXCPU) return BV_VERDICT_TIME;
+    if (r->cpu_ns > l->cpu_ns) return BV_VERDICT_TIME;
     if (b->reported && (b->report.disk_full || signal == SIGXFSZ)) return BV_VERDICT_DISK;
     if (!b->slot->group.memory && r->peak_memory_bytes > l->memory_bytes) return BV_VERDICT_MEMORY;
     if (r->wall_ns > l->wall_ns) return BV_VERDICT_WALL;
@@ -73,7 +74,6 @@ static bv_sandbox_verdict find(const bv_sandbox_box *b, const bv_sandbox_result 
     if (b->reported && b->report.forbidden >= 0) return BV_VERDICT_FORBIDDEN_CALL;
     const bv_sandbox_verdict limit = find_limit(b, r);
     if (limit != BV_VERDICT_OK) return limit;
-    if (r->signal == SIGSYS) return BV_VERDICT_FORBIDDEN_CALL;
     return r->exit_code == 0 && !r->killed_by_caller ? BV_VERDICT_OK : BV_VERDICT_FAILED;
 }
 
@@ -109,10 +109,8 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
                  (unsigned long long)l->files_bytes, l->files);
         break;
     case BV_VERDICT_FORBIDDEN_CALL:
-        if (b->report.forbidden < 0)
-            snprintf(text, size, "made a system call of another architecture");
-        else
-            snprintf(text, size, "called %s", bv_seccomp_name(b->report.forbidden));
+        snprintf(text, size, "called %s",
+                 bv_seccomp_name(b->report.forbidden_arch, b->report.forbidden));
         break;
     case BV_VERDICT_FAULT:
         snprintf(text, size, "%s", b->fault[0] ? b->fault : "the box ended without a report");
