@@ -1,6 +1,7 @@
 /* Verdicts: their names, and which one follows from what was found. */
 #include "arena/sandbox_pool.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -118,6 +119,8 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
     case BV_VERDICT_FAILED:
         if (r->killed_by_caller)
             snprintf(text, size, "was killed by its caller");
+        else if (b->report.exec_errno == ELIBACC)
+            snprintf(text, size, "cannot be executed: the interpreter that it names is not there");
         else if (b->report.exec_errno)
             snprintf(text, size, "cannot be executed: %s", strerror(b->report.exec_errno));
         else if (r->signal)
