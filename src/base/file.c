@@ -284,6 +284,11 @@ bv_status bv_path_writable(const char *path) {
     return error;
 }
 
+void bv_streams_guard(void) {
+    for (int i = 0; i < 3; i++)
+        if (fcntl(i, F_GETFD) < 0) open("/dev/null", i == 0 ? O_WRONLY : O_RDONLY);
+}
+
 /* ---- whole reads and maps ---- */
 
 /* Anything that can be read, or with `map` only what has a size: a pipe is then not waited for. */

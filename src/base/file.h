@@ -69,6 +69,11 @@ typedef struct bv_lock bv_lock;
 bv_status bv_lock_take(const char *path, bv_lock **out);
 void bv_lock_release(bv_lock **lock);
 
+/* At the beginning of a program: of streams (0 to 2) that are closed, that none is opened as
+ * another file, into which then goes what is meant for people. Using them goes on to fail (EBADF).
+ */
+void bv_streams_guard(void);
+
 /* Called before each write-like system call with its name ("write", "fsync", "rename", "mkdir");
  * a non-zero return is the errno to fail with. NULL switches it off. */
 typedef int bv_io_hook(void *context, const char *call, const char *path);

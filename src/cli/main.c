@@ -3,26 +3,19 @@
  * to it, and becomes the exit code: 2 for wrong usage, 1 for everything else that failed, 130 and
  * 143 after SIGINT and SIGTERM.
  */
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 
 #define ROW(name, help) {#name, help, bv_cmd_##name},
 static const bv_subcommand table[] = {BV_COMMANDS(ROW)};
 
-/* A stream that is closed stays useless, and no file is opened in its place: what is said to people
- * would be written into it. */
-static void guard_streams(void) {
-    for (int i = 0; i < 3; i++)
-        if (fcntl(i, F_GETFD) < 0) open("/dev/null", i == 0 ? O_WRONLY : O_RDONLY);
-}
-
 int main(int argc, char **argv) {
-    guard_streams();
+    bv_streams_guard();
     /* A closed pipe and a file that may not grow are errors of the write, not deaths. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -6,9 +6,10 @@ beaver sandbox run --policy full -- /bin/true >/dev/null 2>&1 || policy=nested
 boxed() { beaver sandbox run --policy $policy "$@"; }
 cd "$folder" || exit 1
 
-# verdict CONDITION FILE: the last line of FILE is a verdict, v, of which the Python expression holds.
+# verdict CONDITION FILE: the last line of FILE is a verdict, v, of which the expression is true.
 verdict() {
-    tail -n 1 "$2" | python3 -c "import json,sys; v=json.loads(sys.stdin.read()); sys.exit(not ($1))" ||
+    tail -n 1 "$2" |
+        python3 -c "import json,sys; v=json.loads(sys.stdin.read()); sys.exit(not ($1))" ||
         fail "not $1: $(tail -n 1 "$2")"
 }
 
