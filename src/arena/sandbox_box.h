@@ -120,6 +120,10 @@ int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SL
 pid_t bv_namespace_fork(bool separate, int *process);
 bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */
 bv_status bv_namespace_become(void);             /* in the child, after that */
+/* The host's id for the programs of this slot; 0: only our own can be had (an ordinary user, or
+ * root of a user namespace with few ids). `shared`: another slot may have the same. */
+uid_t bv_box_outer_id(pid_t slot);
+bool bv_box_id_is_shared(uid_t id);
 #define BV_SLOT_OWN 100 /* descriptors from here on are a slot's, and not for its boxes */
 
 /* sandbox_root.c: the root of `full`. A slot builds what its boxes share, once for a plan: all of

@@ -136,6 +136,7 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
 
 void bv_verdict_decide(const bv_sandbox_box *b, bv_sandbox_result *r) {
     const bv_box_report *p = &b->report;
+    const uint64_t limit = b->job->limits.memory_bytes;
     r->policy = b->pool->policy;
     r->killed_by_caller = b->killed_by_caller;
     r->exit_code = b->reported && WIFEXITED(p->wait_status) ? WEXITSTATUS(p->wait_status) : -1;
@@ -149,6 +150,9 @@ void bv_verdict_decide(const bv_sandbox_box *b, bv_sandbox_result *r) {
         if (p->cpu_ns > r->cpu_ns) r->cpu_ns = p->cpu_ns;
         if (!b->peak_exact && p->peak_rss > r->peak_memory_bytes)
             r->peak_memory_bytes = p->peak_rss;
+        /* A group counts by many pages at once: what is smaller, and shares what it executes with
+         * others, is nothing there. */
+        if (!r->peak_memory_bytes) r->peak_memory_bytes = p->peak_rss < limit ? p->peak_rss : limit;
         r->wall_ns = p->wall_ns;
     }
     r->verdict = find(b, r);

@@ -66,4 +66,28 @@ truncate -s 100G large
 expect 1 "do not fit" boxed --place large -- true
 echo >twice
 expect 2 'have the name "twice"' boxed --place twice --place twice -- true
+
+# ---- few descriptors, many boxes ----
+(ulimit -Sn 32 && boxed -- true 2>/dev/null) || fail "few descriptors that may be more"
+few() (ulimit -n 64 && boxed -- true)
+expect 2 "need 128 open files; 64 are allowed" few
+expect 2 "at most" beaver bench sandbox --threads 129
+
+# ---- root of a user namespace that has no other id ----
+if [ "$(id -u)" = 0 ] && unshare -Ur true 2>/dev/null; then
+    for p in full nested; do
+        beaver sandbox run --policy $p -- true 2>/dev/null || continue
+        expect 0 '"verdict": "ok"' unshare -Ur "$BEAVER" sandbox run --policy $p -- true
+    done
+    expect 0 "no other id is mapped" unshare -Ur "$BEAVER" sandbox selftest
+fi
+
+# ---- what another pid namespace runs is not taken for a dead one's ----
+if [ "$(id -u)" = 0 ] && unshare -pf --mount-proc true 2>/dev/null; then
+    boxed --verdict v -- sleep 1 &
+    sleep 0.3
+    unshare -pf --mount-proc "$BEAVER" sandbox run --policy $policy -- true 2>/dev/null
+    wait
+    verdict 'v["verdict"] == "ok"' v
+fi
 finish
