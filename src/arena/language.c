@@ -17,6 +17,26 @@ typedef struct description {
 
 /* ---- parsing ---- */
 
+static const char *const members[] = {"name",          "title",      "source",
+                                      "compile",       "compile_if", "compile_again",
+                                      "artifact",      "run",        "compile_environment",
+                                      "compile_binds", "run_binds",  "compile_limits",
+                                      "warm_python"};
+static const char *const limit_keys[] = {"cpu_ms",      "wall_ms",      "memory_bytes",
+                                         "files_bytes", "output_bytes", "pids"};
+
+static bv_status check_keys(const json_t *object, const char *const *known, size_t count,
+                            const char *what) {
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        bool found = false;
+        for (size_t i = 0; i < count; i++) found = found || !strcmp(key, known[i]);
+        if (!found) return bv_fail(BV_CODE_INPUT, "there is no member \"%s\" in %s", key, what);
+    }
+    return BV_OK;
+}
+
 static bv_status get_words(bv_arena *arena, const json_t *object, const char *key,
                            const char *const **out) {
     const json_t *list = json_object_get(object, key);
@@ -92,6 +112,47 @@ static bv_status get_environment(bv_arena *arena, const json_t *object, const ch
     return BV_OK;
 }
 
+/* What a root has by itself, and what would show the machine's processes. */
+static bool is_own(const char *path, size_t length) {
+    static const char *const own[] = {"work", "tmp", "dev", "proc", "sys"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (strlen(own[i]) == length && !strncmp(own[i], path, length)) return true;
+    return false;
+}
+
+/* A path whose parts are names, one at least, and that is the folder's own. */
+static bool can_be_shown(const char *path) {
+    for (const char *part = path; *part == '/';) {
+        const size_t length = strcspn(part + 1, "/");
+        const bool dots = !strncmp(part + 1, "..", length) && length <= 2; /* none, one, two */
+        if (dots || (part == path && is_own(part + 1, length))) return false;
+        part += length + 1;
+        if (!*part) return true;
+    }
+    return false;
+}
+
+static bv_status add_bind(bv_arena *arena, const json_t *value, const char *key,
+                          bv_sandbox_root *root) {
+    bv_sandbox_bind *bind = (bv_sandbox_bind *)root->binds + root->bind_count;
+    const char *path = json_string_value(value);
+    if (!path || path[0] != '/')
+        return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of absolute paths", key);
+    char *copy = bv_arena_strdup(arena, path);
+    if (!copy) return bv_fail_memory("a language");
+    const size_t length = strlen(copy);
+    bind->optional = copy[length - 1] == '?';
+    if (bind->optional) copy[length - 1] = 0;
+    if (!can_be_shown(copy))
+        return bv_fail(BV_CODE_INPUT, "\"%s\": %s cannot be shown in a box", key, copy);
+    for (size_t i = 0; i < root->bind_count; i++)
+        if (!strcmp(root->binds[i].source, copy))
+            return bv_fail(BV_CODE_INPUT, "\"%s\" names %s twice", key, copy);
+    bind->source = bind->target = copy;
+    root->bind_count++;
+    return BV_OK;
+}
+
 static bv_status get_binds(bv_arena *arena, const json_t *object, const char *name, const char *key,
                            bv_sandbox_root *root) {
     const json_t *list = json_object_get(object, key);
@@ -101,19 +162,8 @@ static bv_status get_binds(bv_arena *arena, const json_t *object, const char *na
     if (!root->name || !binds) return bv_fail_memory("a language");
     if (list && (!json_is_array(list) || count > 60))
         return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of at most 60 folders", key);
-    for (size_t i = 0; i < count; i++) {
-        const char *path = json_string_value(json_array_get(list, i));
-        if (!path || path[0] != '/' || strstr(path, ".."))
-            return bv_fail(BV_CODE_INPUT, "\"%s\" must be a list of absolute paths", key);
-        char *copy = bv_arena_strdup(arena, path);
-        if (!copy) return bv_fail_memory("a language");
-        const size_t length = strlen(copy);
-        binds[i].optional = copy[length - 1] == '?';
-        if (binds[i].optional) copy[length - 1] = 0;
-        binds[i].source = binds[i].target = copy;
-    }
     root->binds = binds;
-    root->bind_count = count;
+    for (size_t i = 0; i < count; i++) BV_TRY(add_bind(arena, json_array_get(list, i), key, root));
     return BV_OK;
 }
 
@@ -136,6 +186,8 @@ static bv_status get_limits(const json_t *object, bv_sandbox_limits *l) {
     l->memory_bytes = 512000000, l->output_bytes = 64000;
     if (limits && !json_is_object(limits))
         return bv_fail(BV_CODE_INPUT, "\"compile_limits\" must be an object");
+    BV_TRY(
+        check_keys(limits, limit_keys, sizeof limit_keys / sizeof *limit_keys, "compile_limits"));
     BV_TRY(get_limit(limits, "cpu_ms", 1000000, &l->cpu_ns));
     BV_TRY(get_limit(limits, "wall_ms", 1000000, &l->wall_ns));
     BV_TRY(get_limit(limits, "memory_bytes", 1, &l->memory_bytes));
@@ -163,9 +215,14 @@ static bv_status get_file_name(bv_arena *arena, const json_t *object, const char
     return bv_fail(BV_CODE_INPUT, "\"%s\" must be the name of a file, not a path", key);
 }
 
+static const char name_bytes[] =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+#._-";
+
 static bv_status fill(description *d, const json_t *object) {
     bv_language *l = &d->language;
     BV_TRY(get_name(d->arena, object, "name", &l->name));
+    if (strspn(l->name, name_bytes) != strlen(l->name))
+        return bv_fail(BV_CODE_INPUT, "\"name\" must be of letters, digits and + # . _ -");
     BV_TRY(get_name(d->arena, object, "title", &l->title));
     BV_TRY(get_file_name(d->arena, object, "source", &l->source));
     BV_TRY(get_words(d->arena, object, "compile", &l->compile));
@@ -185,26 +242,9 @@ static bv_status fill(description *d, const json_t *object) {
     return BV_OK;
 }
 
-static bv_status check_members(const json_t *object) {
-    static const char *const known[] = {"name",          "title",      "source",
-                                        "compile",       "compile_if", "compile_again",
-                                        "artifact",      "run",        "compile_environment",
-                                        "compile_binds", "run_binds",  "compile_limits",
-                                        "warm_python"};
-    const char *key;
-    json_t *value;
-    if (!json_is_object(object)) return bv_fail(BV_CODE_INPUT, "a language is an object");
-    json_object_foreach((json_t *)object, key, value) {
-        bool found = false;
-        for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-            found = found || !strcmp(key, known[i]);
-        if (!found) return bv_fail(BV_CODE_INPUT, "there is no member \"%s\" in a language", key);
-    }
-    return BV_OK;
-}
-
 static bv_status make(const json_t *object, bv_language **out) {
-    BV_TRY(check_members(object));
+    if (!json_is_object(object)) return bv_fail(BV_CODE_INPUT, "a language is an object");
+    BV_TRY(check_keys(object, members, sizeof members / sizeof *members, "a language"));
     description *d = bv_calloc(1, sizeof *d);
     if (!d || !(d->arena = bv_arena_create())) {
         bv_free(d);

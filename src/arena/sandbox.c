@@ -14,12 +14,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #define BOXES_MAX 1024
 #define TRIES 3
 #define SCRATCH_PREFIX "beaver-sandbox-"
+#define OTHER_DESCRIPTORS 64 /* of a process that has a pool */
+#define SLOT_DESCRIPTORS 8   /* a socket, and a control group's counters */
+#define BOX_DESCRIPTORS 8    /* a socket, a process, its streams */
 
 /* ---- the pool ---- */
 
@@ -48,14 +53,11 @@ static void sweep_scratch(const char *parent) {
     if (error) count = 0;
     bv_error_free(&error);
     for (size_t i = 0; i < count; i++) {
-        int pid;
-        unsigned long long start;
         char path[1024];
         struct stat s;
-        const bool ours = sscanf(names[i], SCRATCH_PREFIX "%d-%llu", &pid, &start) == 2;
         snprintf(path, sizeof path, "%s/%s", parent, names[i]);
-        if (ours && bv_tree_process_gone(pid, start) && !lstat(path, &s) && S_ISDIR(s.st_mode) &&
-            s.st_uid == geteuid()) {
+        if (bv_tree_name_stale(SCRATCH_PREFIX, names[i]) && !lstat(path, &s) &&
+            S_ISDIR(s.st_mode) && s.st_uid == geteuid()) {
             error = bv_dir_remove(path);
             bv_error_free(&error);
         }
@@ -67,10 +69,15 @@ static void sweep_scratch(const char *parent) {
 static bv_status make_scratch(bv_sandbox_pool *pool) {
     static atomic_uint serial;
     const char *parent = temporary_folder();
+    char name[128];
+    struct statvfs s;
     sweep_scratch(parent);
     if (pool->policy != BV_POLICY_NESTED) return BV_OK;
-    snprintf(pool->scratch, sizeof pool->scratch, "%s/" SCRATCH_PREFIX "%d-%llu-%u", parent,
-             (int)getpid(), (unsigned long long)bv_tree_process_start(getpid()), serial++);
+    if (statvfs(parent, &s) == 0 && (s.f_flag & ST_NOEXEC))
+        return bv_try(bv_fail(BV_CODE_USAGE, "no program can be executed in %s (noexec)", parent),
+                      "TMPDIR=FOLDER, one where programs can be");
+    bv_tree_own_name(SCRATCH_PREFIX, serial++, name, sizeof name);
+    snprintf(pool->scratch, sizeof pool->scratch, "%s/%s", parent, name);
     /* Others may pass, not look: the program of a box is another user, as root. */
     if (mkdir(pool->scratch, 0711)) {
         bv_error *error = bv_fail_errno("cannot make %s", pool->scratch);
@@ -78,6 +85,22 @@ static bv_status make_scratch(bv_sandbox_pool *pool) {
         return error;
     }
     return BV_OK;
+}
+
+/* A slot keeps some above BV_SLOT_OWN. What is not allowed and may be, is taken. */
+static bv_status have_descriptors(const bv_sandbox_pool *pool) {
+    struct rlimit limit;
+    const rlim_t pools =
+        OTHER_DESCRIPTORS + SLOT_DESCRIPTORS * pool->slot_count + BOX_DESCRIPTORS * pool->count;
+    const rlim_t needed = pools < BV_SLOT_OWN + 28 ? BV_SLOT_OWN + 28 : pools;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return bv_fail_errno("cannot ask for a limit");
+    if (limit.rlim_cur >= needed) return BV_OK;
+    const rlim_t before = limit.rlim_cur;
+    limit.rlim_cur = needed;
+    if (limit.rlim_max >= needed && setrlimit(RLIMIT_NOFILE, &limit) == 0) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "%u boxes at once need %llu open files; %llu are allowed",
+                          pool->count, (unsigned long long)needed, (unsigned long long)before),
+                  "ulimit -n %llu", (unsigned long long)needed);
 }
 
 static bv_status begin_slots(bv_sandbox_pool *pool, const bv_sandbox_root *root) {
@@ -113,6 +136,7 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     pool->free = pool->count;
     bv_cgroup_find(NULL, NULL, &pool->bases);
     bv_cgroup_sweep(&pool->bases);
+    if (!error) error = have_descriptors(pool);
     if (!error) error = make_scratch(pool);
     if (!error) error = begin_slots(pool, root);
     if (error) bv_sandbox_pool_destroy(&pool);
@@ -239,15 +263,25 @@ static bv_status check_limits(const bv_sandbox_limits *l) {
     return BV_OK;
 }
 
+static bv_status check_files(const bv_sandbox_job *job, uint64_t *size) {
+    *size = 0;
+    for (size_t i = 0; i < job->file_count; i++) {
+        const char *name = job->files[i].name;
+        BV_TRY(check_name(name));
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(job->files[k].name, name))
+                return bv_fail(BV_CODE_USAGE, "two files of a job have the name \"%s\"", name);
+        *size += job->files[i].size;
+    }
+    return BV_OK;
+}
+
 static bv_status check_job(const bv_sandbox_job *job) {
-    uint64_t size = 0;
+    uint64_t size;
     if (!job->argv || !job->argv[0] || !job->argv[0][0])
         return bv_fail(BV_CODE_USAGE, "a job names no program");
     BV_TRY(check_limits(&job->limits));
-    for (size_t i = 0; i < job->file_count; i++) {
-        BV_TRY(check_name(job->files[i].name));
-        size += job->files[i].size;
-    }
+    BV_TRY(check_files(job, &size));
     for (size_t i = 0; i < job->wanted_count; i++) BV_TRY(check_name(job->wanted[i].name));
     if (size > job->limits.files_bytes || job->file_count > job->limits.files)
         return bv_try(bv_fail(BV_CODE_USAGE, "%llu bytes in %zu files do not fit into a box",

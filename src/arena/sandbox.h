@@ -174,8 +174,9 @@ typedef struct bv_sandbox_options {
 
 typedef struct bv_sandbox_pool bv_sandbox_pool;
 
-/* Starts the slots. Removes what a killed predecessor left (control groups, work folders). Fails
- * with the reason and the remedy when a wall that the policy needs is missing. */
+/* Starts the slots. Raises the number of files that this process may open, if so many boxes need
+ * it. Removes what a killed predecessor left (control groups, work folders). Fails with the reason
+ * and the remedy when a wall that the policy needs is missing. */
 bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_pool **out);
 void bv_sandbox_pool_destroy(bv_sandbox_pool **pool); /* kills what runs; NULL is legal */
 uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool);

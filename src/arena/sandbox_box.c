@@ -252,7 +252,7 @@ static void hear_forbidden(run *r) {
     struct seccomp_notif call;
     memset(&call, 0, sizeof call);
     if (ioctl(r->listener, SECCOMP_IOCTL_NOTIF_RECV, &call)) return; /* its caller died */
-    r->report.forbidden = call.data.nr;
+    r->report.forbidden = call.data.nr, r->report.forbidden_arch = call.data.arch;
     r->ended = true;
 }
 

@@ -59,14 +59,15 @@ bv_status bv_box_job_get(bv_wire_reader *in, bv_box_job *job); /* memory ends wi
 
 /* What a box reports: the payload of BV_FRAME_RESULT. */
 typedef struct bv_box_report {
-    int wait_status;     /* as of waitpid                                          */
-    int exec_errno;      /* why the program could not be started, 0: it was        */
-    int forbidden;       /* number of the system call, -1: none                    */
-    uint32_t disk_full;  /* files_bytes or files are used up                       */
-    uint32_t killed;     /* the caller asked for it                                */
-    uint32_t left;       /* processes that were there when the program had ended   */
-    uint64_t cpu_ns;     /* of the program and all it waited for                   */
-    uint64_t own_cpu_ns; /* of the box itself                                      */
+    int wait_status;         /* as of waitpid                                          */
+    int exec_errno;          /* why the program could not be started, 0: it was        */
+    int forbidden;           /* number of the system call, -1: none                    */
+    uint32_t forbidden_arch; /* whose number it is, as the kernel's audit names it */
+    uint32_t disk_full;      /* files_bytes or files are used up                       */
+    uint32_t killed;         /* the caller asked for it                                */
+    uint32_t left;           /* processes that were there when the program had ended   */
+    uint64_t cpu_ns;         /* of the program and all it waited for                   */
+    uint64_t own_cpu_ns;     /* of the box itself                                      */
     uint64_t wall_ns;
     uint64_t peak_rss; /* of the largest process, bytes */
 } bv_box_report;
@@ -119,6 +120,10 @@ int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SL
 pid_t bv_namespace_fork(bool separate, int *process);
 bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */
 bv_status bv_namespace_become(void);             /* in the child, after that */
+/* The host's id for the programs of this slot; 0: only our own can be had (an ordinary user, or
+ * root of a user namespace with few ids). `shared`: another slot may have the same. */
+uid_t bv_box_outer_id(pid_t slot);
+bool bv_box_id_is_shared(uid_t id);
 #define BV_SLOT_OWN 100 /* descriptors from here on are a slot's, and not for its boxes */
 
 /* sandbox_root.c: the root of `full`. A slot builds what its boxes share, once for a plan: all of
@@ -146,8 +151,8 @@ int bv_landlock_enter(const bv_box *box); /* -1 and errno */
 /* sandbox_seccomp.c: compiled by libseccomp, in the caller: what that leaves behind in its memory
  * would be copied to each box. The filter belongs to who asked. */
 bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
-int bv_seccomp_enter(const struct sock_fprog *filter); /* the listener, or -1 and errno */
-const char *bv_seccomp_name(int number);               /* of a forbidden call, else "?" */
+int bv_seccomp_enter(const struct sock_fprog *filter);  /* the listener, or -1 and errno */
+const char *bv_seccomp_name(uint32_t arch, int number); /* of a forbidden call, else "?" */
 
 /* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);

@@ -225,14 +225,10 @@ static void sweep(const char *base) {
     bv_error *error = bv_dir_list(base, &names, &count);
     if (error) count = 0;
     for (size_t i = 0; i < count; i++) {
-        int pid;
-        unsigned long long start;
         char path[1024];
-        if (sscanf(names[i], PREFIX "%d-%llu-", &pid, &start) == 2 &&
-            bv_tree_process_gone(pid, start)) {
-            snprintf(path, sizeof path, "%s/%s", base, names[i]);
-            remove_group(path);
-        }
+        if (!bv_tree_name_stale(PREFIX, names[i])) continue;
+        snprintf(path, sizeof path, "%s/%s", base, names[i]);
+        remove_group(path);
     }
     for (size_t i = 0; i < count; i++) bv_free(names[i]);
     bv_free(names);
@@ -284,12 +280,11 @@ static bool write_counter(int file, uint64_t number) {
 }
 
 static bool join(const char *base, unsigned index, pid_t slot, char *path, size_t size) {
+    char name[128];
     path[0] = 0;
     if (!base[0]) return false;
-    /* Read anew each time: kept, it would be the parent's after a fork, and the next sweep would
-     * take the group for a dead one's. */
-    snprintf(path, size, "%s/" PREFIX "%d-%llu-%u", base, (int)getpid(),
-             (unsigned long long)bv_tree_process_start(getpid()), index);
+    bv_tree_own_name(PREFIX, index, name, sizeof name);
+    snprintf(path, size, "%s/%s", base, name);
     if (mkdir(path, 0755) && errno != EEXIST) {
         path[0] = 0;
         return false;

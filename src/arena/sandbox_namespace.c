@@ -25,6 +25,9 @@
 
 #define OUTER_ID_BASE 1000000000u
 #define NOBODY 65534u
+/* Where a container has 65536 ids: above all accounts, below what systemd gives away. */
+#define INNER_ID_BASE 32768u
+#define INNER_IDS 28416u
 
 static bool write_proc(int proc, pid_t pid, const char *name, const char *text) {
     char path[64];
@@ -38,12 +41,40 @@ static bool write_proc(int proc, pid_t pid, const char *name, const char *text) 
     return n == (ssize_t)strlen(text);
 }
 
+/* ---- ids ---- */
+
+/* Does our user namespace have this id? (user_namespaces(7): inside, outside, how many) */
+static bool is_mapped(const char *path, unsigned id) {
+    FILE *map = fopen(path, "re");
+    unsigned inside, count;
+    bool found = false;
+    while (map && !found && fscanf(map, "%u %*u %u", &inside, &count) == 2)
+        found = id >= inside && id - inside < count;
+    if (map) fclose(map);
+    return found;
+}
+
+uid_t bv_box_outer_id(pid_t slot) {
+    const unsigned wishes[] = {OUTER_ID_BASE + (unsigned)slot,
+                               INNER_ID_BASE + (unsigned)slot % INNER_IDS};
+    for (size_t i = 0; i < 2 && geteuid() == 0; i++)
+        if (is_mapped("/proc/self/uid_map", wishes[i]) &&
+            is_mapped("/proc/self/gid_map", wishes[i]))
+            return wishes[i];
+    return 0;
+}
+
+bool bv_box_id_is_shared(uid_t id) {
+    return id < OUTER_ID_BASE;
+}
+
 /* ---- a slot's ---- */
 
 static bool map_slot_id(int proc, pid_t slot, const char *name, unsigned own) {
     char lines[64];
-    const unsigned wishes[] = {OUTER_ID_BASE + (unsigned)slot, NOBODY};
+    const unsigned wishes[] = {bv_box_outer_id(slot), NOBODY};
     for (size_t i = 0; i < 2 && geteuid() == 0; i++) {
+        if (!wishes[i]) continue;
         snprintf(lines, sizeof lines, "0 0 1\n%u %u 1\n", BV_BOX_ID, wishes[i]);
         if (write_proc(proc, slot, name, lines)) return true;
     }

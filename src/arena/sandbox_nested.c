@@ -2,9 +2,9 @@
  * Nested: a box without namespaces, for containers that forbid them. The program sees the host's
  * paths, but Landlock opens only the root's binds, read-only, and a work folder that is made for it
  * and removed after it; seccomp leaves no socket but pairs; signals cannot leave it (Landlock's
- * scope). As root the program becomes a user that nothing belongs to. What is weaker than `full` is
- * said in docs/sandbox.md: names and attributes of the host's files can be asked for, and the work
- * folder's size is looked at now and then instead of being fixed.
+ * scope). As root the program becomes a user that nothing belongs to, where ids are to be had. What
+ * is weaker than `full` is said in docs/sandbox.md: names and attributes of the host's files can be
+ * asked for, and the work folder's size is looked at now and then instead of being fixed.
  */
 #include "arena/sandbox_box.h"
 
@@ -21,13 +21,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#define OUTER_ID_BASE 1000000000u
-
 bv_status bv_nested_build(bv_box *box) {
-    if (geteuid() == 0)
-        box->uid = OUTER_ID_BASE + (uid_t)getppid();
-    else
-        box->user_tasks = bv_nested_user_tasks();
+    box->uid = bv_box_outer_id(getppid());
+    if (!box->uid) box->user_tasks = bv_nested_user_tasks();
     snprintf(box->nested_top, sizeof box->nested_top, "%s/box-XXXXXX", box->plan->scratch);
     if (!mkdtemp(box->nested_top))
         return bv_fail_errno("cannot make a work folder in %s", box->plan->scratch);
@@ -83,10 +79,11 @@ static void signal_descendants(pid_t pid, int signal, int depth) {
     }
 }
 
-/* As root by user, at once; else by walking the tree: first stopping all, so that nobody forks
- * away. Who calls this does so again until it has no child left. */
+/* By user, at once, where it has an id that nobody else has; else by walking the tree: first
+ * stopping all, so that nobody forks away. Who calls this does so again until it has no child left.
+ */
 void bv_nested_kill(const bv_box *box) {
-    if (box && box->uid) {
+    if (box && box->uid && !bv_box_id_is_shared(box->uid)) {
         const pid_t killer = fork();
         if (killer == 0) {
             if (setresuid(box->uid, box->uid, box->uid) == 0) kill(-1, SIGKILL);

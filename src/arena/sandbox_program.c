@@ -74,15 +74,22 @@ static void raise_walls(bv_box *box, int socket, const bv_program_start *given) 
     close(listener);
 }
 
-/* A name without a slash is the work folder's, if it is there, else looked up in PATH. */
+/* A name without a slash is the work folder's, if it is there, else looked up in PATH. A file that
+ * is there and is not found by the kernel names an interpreter that is not. */
 static void execute(char **argv, char **env) {
     char local[512];
+    const char *path = argv[0];
     environ = env;
-    if (!strchr(argv[0], '/') && faccessat(AT_FDCWD, argv[0], X_OK, 0) == 0) {
-        snprintf(local, sizeof local, "./%s", argv[0]);
-        execve(local, argv, env);
+    if (!strchr(path, '/')) {
+        snprintf(local, sizeof local, "./%s", path);
+        path = faccessat(AT_FDCWD, local, X_OK, 0) == 0 ? local : NULL;
     }
-    execvpe(argv[0], argv, env);
+    if (!path) {
+        execvpe(argv[0], argv, env);
+        return;
+    }
+    execve(path, argv, env);
+    if (errno == ENOENT) errno = faccessat(AT_FDCWD, path, F_OK, 0) == 0 ? ELIBACC : ENOENT;
 }
 
 static void run(const bv_box *box, const bv_box_job *job) __attribute__((noreturn));

@@ -3,11 +3,11 @@
  * what arguments decide, by sandbox_filter.c what the number alone does. Three answers:
  *
  *   allowed    what programs of the known languages use
- *   forbidden  what no honest program calls: the tree is killed, verdict forbidden-call. The call
- *              waits at a listener that the box holds, so a grandchild's is seen as well, by name.
- *   refused    the rest: an errno, and the program goes on. ENOSYS where the C library or a runtime
- *              probes and falls back (clone3, io_uring, rseq's successors, calls yet unknown),
- *              EPERM where a call exists but would reach out of the box.
+ *   forbidden  what no honest program calls, and all of another architecture: the tree is killed,
+ * verdict forbidden-call. The call waits at a listener that the box holds, so a grandchild's is
+ * seen as well, by name. refused    the rest: an errno, and the program goes on. ENOSYS where the C
+ * library or a runtime probes and falls back (clone3, io_uring, rseq's successors, calls yet
+ * unknown), EPERM where a call exists but would reach out of the box.
  *
  * Namespaces are the first wall. What is listed here is what they do not cover (the clock, keys,
  * vsock, BPF, performance counters), and whatever would only widen the kernel's surface.
@@ -17,6 +17,7 @@
 
 #include "base/memory.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <sched.h>
@@ -24,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -97,9 +99,6 @@ static const char *const allowed[] = {
     "fsync",
     "fdatasync",
     "sync_file_range",
-    "flock",
-    "fcntl",
-    "fcntl64",
     "dup",
     "dup2",
     "dup3",
@@ -171,7 +170,6 @@ static const char *const allowed[] = {
     "sched_rr_get_interval",
     "getpriority",
     "arch_prctl",
-    "prctl",
     "getrlimit",
     "setrlimit",
     "getrusage",
@@ -248,10 +246,6 @@ static const char *const allowed[] = {
     "epoll_pwait2",
     "eventfd",
     "eventfd2",
-    "inotify_init",
-    "inotify_init1",
-    "inotify_add_watch",
-    "inotify_rm_watch",
     /* pairs of sockets; socket itself is below */
     "socketpair",
     "sendto",
@@ -329,6 +323,8 @@ static const char *const forbidden[] = {
     "stime",
 };
 
+#define CORE_SCHEDULING 62u        /* PR_SCHED_CORE, Linux 5.14 */
+#define FOREIGN_NUMBERS 0x40000000 /* x32 */
 #define NAMESPACE_FLAGS                                                                            \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |     \
      CLONE_NEWCGROUP)
@@ -377,6 +373,32 @@ static int add_ioctl(scmp_filter_ctx c) {
     return failed;
 }
 
+/* By command. Not among them: notes of who uses a folder (F_NOTIFY; as inotify, it would see what
+ * other boxes and the machine do with the files that all share) and leases, which hold up who opens
+ * a file. flock is missing for that too: it takes a file that may only be read, of anybody. */
+static int add_fcntl(scmp_filter_ctx c) {
+    static const unsigned commands[] = {F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+                                        F_GETFL,      F_SETFL,         F_GETLK,     F_SETLK,
+                                        F_SETLKW,     F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW,
+                                        F_GETPIPE_SZ, F_SETPIPE_SZ,    F_ADD_SEALS, F_GET_SEALS};
+    int failed = 0;
+    for (size_t i = 0; !failed && i < COUNT(commands); i++)
+        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, commands[i]));
+    return failed;
+}
+
+/* Those below, which are of old; not cookies of core scheduling, that would let the core's other
+ * thread stand still for the neighbours. malloc names its memory (PR_SET_VMA). */
+static int add_prctl(scmp_filter_ctx c) {
+    int failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                  SCMP_A0(SCMP_CMP_LT, PR_SCHED_CORE));
+    if (!failed)
+        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
+                                  SCMP_A0(SCMP_CMP_EQ, PR_SET_VMA));
+    return failed;
+}
+
 /* Of others by number, nested: only oneself. prlimit64 also changes limits of others. */
 static int add_rest(scmp_filter_ctx c) {
     int failed =
@@ -395,17 +417,20 @@ static int add_rest(scmp_filter_ctx c) {
 
 /* The calls whose arguments decide, and what is of no architecture that we know. */
 static int fill(scmp_filter_ctx c) {
-    int failed = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+    int failed = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_NOTIFY);
     if (!failed) failed = add_clone(c);
     if (!failed) failed = add_sockets(c);
     if (!failed) failed = add_ioctl(c);
+    if (!failed) failed = add_fcntl(c);
+    if (!failed) failed = add_prctl(c);
     if (!failed) failed = add_rest(c);
     return failed;
 }
 
 /* Nested, where abstract names of sockets are the container's, only pairs of them. */
 static void answer(bv_filter_answers *answers, bool nested, bool memfd) {
-    static const char *const asked[] = {"clone", "socket", "ioctl", "prlimit64", "personality"};
+    static const char *const asked[] = {"clone", "socket",    "ioctl",      "fcntl",
+                                        "prctl", "prlimit64", "personality"};
     static const char *const refused[] = {"setpriority",        "sched_setaffinity",
                                           "sched_setscheduler", "sched_setparam",
                                           "sched_setattr",      "ioprio_set"};
@@ -459,7 +484,9 @@ int bv_seccomp_enter(const struct sock_fprog *filter) {
                         filter);
 }
 
-const char *bv_seccomp_name(int number) {
+const char *bv_seccomp_name(uint32_t arch, int number) {
+    if (arch != seccomp_arch_native() || number >= FOREIGN_NUMBERS)
+        return "a system call of another architecture";
     for (size_t i = 0; i < COUNT(forbidden); i++)
         if (seccomp_syscall_resolve_name(forbidden[i]) == number) return forbidden[i];
     return number == SCMP_SYS(clone) ? "clone with a new namespace" : "?";

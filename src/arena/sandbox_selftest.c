@@ -67,6 +67,9 @@ static int trial_root(void) {
     return syscall(SYS_mount_setattr, AT_FDCWD, "/tmp", 0, &read_only, sizeof read_only) ? errno
                                                                                          : 0;
 }
+static int trial_proc(void) {
+    return access("/proc/self/exe", X_OK) || access("/proc/self/ns/mnt", F_OK) ? errno : 0;
+}
 static int trial_privileges(void) {
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? errno : 0;
 }
@@ -88,6 +91,7 @@ static const struct {
     int (*trial)(void);
     const char *remedy;
 } trials[] = {
+    {"/proc", true, true, trial_proc, "mount -t proc proc /proc"},
     {"user namespace", true, false, trial_user, USERNS_REMEDY},
     {"mount namespace", true, false, trial_mount, USERNS_REMEDY},
     {"pid namespace", true, false, trial_pid, USERNS_REMEDY},
@@ -141,13 +145,15 @@ static void try_counters(bv_selftest *r) {
 
 static void try_identity(bv_selftest *r) {
     bv_wall *w = add(r, "an id of its own", false, false);
-    const bool root = geteuid() == 0;
+    const bool own = bv_box_outer_id(getpid()) != 0;
     snprintf(w->found, sizeof w->found, "%s",
-             root ? "a box's user owns nothing on the host"
-                  : "an ordinary user: a box's user is the same as ours outside");
-    if (root) return;
+             own ? "a box's user owns nothing on the host"
+             : geteuid() == 0
+                 ? "no other id is mapped here: a box's user is the same as ours outside"
+                 : "an ordinary user: a box's user is the same as ours outside");
+    if (own) return;
     w->grade = BV_WALL_WEAKER;
-    w->remedy = "run as root, or trust the namespaces alone";
+    w->remedy = "run as root (in a user namespace with 65536 ids), or trust the namespaces alone";
 }
 
 void bv_selftest_run(bv_selftest *r) {

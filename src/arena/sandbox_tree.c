@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define DEPTH_MAX 256
@@ -51,6 +52,28 @@ uint64_t bv_tree_process_start(pid_t pid) {
 bool bv_tree_process_gone(pid_t pid, uint64_t start) {
     const uint64_t now = bv_tree_process_start(pid);
     return now ? now != start : kill(pid, 0) && errno == ESRCH;
+}
+
+static unsigned long long pid_namespace(void) {
+    struct stat s;
+    return stat("/proc/self/ns/pid", &s) ? 0 : (unsigned long long)s.st_ino;
+}
+
+/* Read anew each time: kept, it would be the parent's after a fork, and the next sweep would take
+ * what it names for a dead one's. */
+void bv_tree_own_name(const char *prefix, unsigned number, char *name, size_t size) {
+    snprintf(name, size, "%s%d-%llu-%llu-%u", prefix, (int)getpid(),
+             (unsigned long long)bv_tree_process_start(getpid()), pid_namespace(), number);
+}
+
+bool bv_tree_name_stale(const char *prefix, const char *name) {
+    int pid;
+    unsigned number;
+    unsigned long long start, space;
+    const size_t length = strlen(prefix);
+    return !strncmp(name, prefix, length) &&
+           sscanf(name + length, "%d-%llu-%llu-%u", &pid, &start, &space, &number) == 4 &&
+           space == pid_namespace() && bv_tree_process_gone(pid, start);
 }
 
 static void add_children(pid_t pid, const char *task, bv_tree_use *use, int depth);

@@ -25,4 +25,9 @@ uint64_t bv_tree_process_start(pid_t pid);
 /* Is the process with this number and start surely gone? What cannot be read may be alive. */
 bool bv_tree_process_gone(pid_t pid, uint64_t start);
 
+/* Names of what outlives a process that is killed: PREFIX, by whom, and a number of it. Such a name
+ * is stale when that process is surely gone: of another pid namespace nobody here knows. */
+void bv_tree_own_name(const char *prefix, unsigned number, char *name, size_t size);
+bool bv_tree_name_stale(const char *prefix, const char *name);
+
 #endif

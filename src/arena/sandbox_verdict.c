@@ -1,6 +1,7 @@
 /* Verdicts: their names, and which one follows from what was found. */
 #include "arena/sandbox_pool.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -51,7 +52,8 @@ void bv_sandbox_limits_default(bv_sandbox_limits *limits) {
 }
 
 /* The first limit that was passed. Supervision's own finding comes first, since it ended the run;
- * what only shows in the end's counters follows. */
+ * what only shows in the end's counters follows. A signal is no finding: anybody can send one to
+ * itself. Only a write beyond all limits shows in nothing else. */
 static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_result *r) {
     const bv_sandbox_limits *l = &b->job->limits;
     const int status = b->report.wait_status;
@@ -59,7 +61,7 @@ static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_r
     if (b->trigger != BV_VERDICT_OK) return b->trigger;
     if (b->memory_hit) return BV_VERDICT_MEMORY;
     if (b->pids_hit) return BV_VERDICT_PIDS;
-    if (r->cpu_ns > l->cpu_ns || signal == SIGXCPU) return BV_VERDICT_TIME;
+    if (r->cpu_ns > l->cpu_ns) return BV_VERDICT_TIME;
     if (b->reported && (b->report.disk_full || signal == SIGXFSZ)) return BV_VERDICT_DISK;
     if (!b->slot->group.memory && r->peak_memory_bytes > l->memory_bytes) return BV_VERDICT_MEMORY;
     if (r->wall_ns > l->wall_ns) return BV_VERDICT_WALL;
@@ -73,7 +75,6 @@ static bv_sandbox_verdict find(const bv_sandbox_box *b, const bv_sandbox_result 
     if (b->reported && b->report.forbidden >= 0) return BV_VERDICT_FORBIDDEN_CALL;
     const bv_sandbox_verdict limit = find_limit(b, r);
     if (limit != BV_VERDICT_OK) return limit;
-    if (r->signal == SIGSYS) return BV_VERDICT_FORBIDDEN_CALL;
     return r->exit_code == 0 && !r->killed_by_caller ? BV_VERDICT_OK : BV_VERDICT_FAILED;
 }
 
@@ -109,10 +110,8 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
                  (unsigned long long)l->files_bytes, l->files);
         break;
     case BV_VERDICT_FORBIDDEN_CALL:
-        if (b->report.forbidden < 0)
-            snprintf(text, size, "made a system call of another architecture");
-        else
-            snprintf(text, size, "called %s", bv_seccomp_name(b->report.forbidden));
+        snprintf(text, size, "called %s",
+                 bv_seccomp_name(b->report.forbidden_arch, b->report.forbidden));
         break;
     case BV_VERDICT_FAULT:
         snprintf(text, size, "%s", b->fault[0] ? b->fault : "the box ended without a report");
@@ -120,6 +119,8 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
     case BV_VERDICT_FAILED:
         if (r->killed_by_caller)
             snprintf(text, size, "was killed by its caller");
+        else if (b->report.exec_errno == ELIBACC)
+            snprintf(text, size, "cannot be executed: the interpreter that it names is not there");
         else if (b->report.exec_errno)
             snprintf(text, size, "cannot be executed: %s", strerror(b->report.exec_errno));
         else if (r->signal)
@@ -135,6 +136,7 @@ static void explain(const bv_sandbox_box *b, bv_sandbox_result *r) {
 
 void bv_verdict_decide(const bv_sandbox_box *b, bv_sandbox_result *r) {
     const bv_box_report *p = &b->report;
+    const uint64_t limit = b->job->limits.memory_bytes;
     r->policy = b->pool->policy;
     r->killed_by_caller = b->killed_by_caller;
     r->exit_code = b->reported && WIFEXITED(p->wait_status) ? WEXITSTATUS(p->wait_status) : -1;
@@ -148,6 +150,9 @@ void bv_verdict_decide(const bv_sandbox_box *b, bv_sandbox_result *r) {
         if (p->cpu_ns > r->cpu_ns) r->cpu_ns = p->cpu_ns;
         if (!b->peak_exact && p->peak_rss > r->peak_memory_bytes)
             r->peak_memory_bytes = p->peak_rss;
+        /* A group counts by many pages at once: what is smaller, and shares what it executes with
+         * others, is nothing there. */
+        if (!r->peak_memory_bytes) r->peak_memory_bytes = p->peak_rss < limit ? p->peak_rss : limit;
         r->wall_ns = p->wall_ns;
     }
     r->verdict = find(b, r);

@@ -13,9 +13,15 @@
 #include <stdint.h>
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
+<<<<<<< HEAD
 bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
 /* Could that be done? A look before long work: makes a temporary file beside it and removes it. */
 bv_status bv_file_check_writable(const char *path);
+=======
+/* Atomically; but what is there and is no file (a link, a pipe, a device) is written to and stays,
+ * and of /dev/stdout, /dev/stderr and /dev/fd/N it is the open descriptor. */
+bv_status bv_file_write(const char *path, const void *bytes, size_t size);
+>>>>>>> w-box
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);
@@ -70,6 +76,11 @@ bv_status bv_append_close(bv_append **file);
 typedef struct bv_lock bv_lock;
 bv_status bv_lock_take(const char *path, bv_lock **out);
 void bv_lock_release(bv_lock **lock);
+
+/* At the beginning of a program: of streams (0 to 2) that are closed, that none is opened as
+ * another file, into which then goes what is meant for people. Using them goes on to fail (EBADF).
+ */
+void bv_streams_guard(void);
 
 /* Called before each write-like system call with its name ("write", "fsync", "rename", "mkdir");
  * a non-zero return is the errno to fail with. NULL switches it off. */

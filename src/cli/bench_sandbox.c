@@ -20,6 +20,9 @@
 
 extern char **environ;
 
+#define BOXES_MAX                                                                                  \
+    128 /* at once: each has a process, and one with an interpreter, for each program */
+
 static const bv_flag flag_table[] = {
     {.name = "runs",
      .value = "N",
@@ -261,6 +264,12 @@ bv_status bv_bench_sandbox(int argc, char **argv) {
         error = bv_try(bv_fail(BV_CODE_USAGE, "--policy: there is no policy \"%s\"",
                                bv_flags_string(flags, "policy")),
                        "--policy full");
+    if (!error && b.boxes > BOXES_MAX)
+        error = bv_try(bv_fail(BV_CODE_USAGE,
+                               "--threads: at most %d boxes at once are measured; %u would take "
+                               "minutes to make",
+                               BOXES_MAX, b.boxes),
+                       "--threads %d", BOXES_MAX);
     b.ms = bv_calloc(b.runs, sizeof *b.ms);
     if (!error && !b.ms) error = bv_fail_memory("a benchmark");
     if (!error) error = measure_all(&b, ours);

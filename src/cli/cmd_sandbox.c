@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
@@ -178,8 +179,22 @@ static bool of_the_system(const char *path) {
     return false;
 }
 
+/* Before it is read: a device may have no end, and a pipe no writer. */
+static bv_status check_file(const single_run *r, const char *path) {
+    struct stat s;
+    if (stat(path, &s)) return bv_fail_errno("cannot open %s", path);
+    if (S_ISDIR(s.st_mode)) return bv_fail(BV_CODE_INPUT, "%s is a folder, not a file", path);
+    if (!S_ISREG(s.st_mode))
+        return bv_fail(BV_CODE_INPUT, "%s is a pipe or a device, not a file", path);
+    if ((uint64_t)s.st_size <= r->job.limits.files_bytes) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s has %lld bytes, which do not fit into a box", path,
+                          (long long)s.st_size),
+                  "a higher --files");
+}
+
 static bv_status add_file(single_run *r, const char *path, bool executable) {
     const size_t i = r->job.file_count;
+    BV_TRY(check_file(r, path));
     BV_TRY(bv_file_read(path, &r->contents[i]));
     r->files[i] = (bv_sandbox_file){.name = base_name(path),
                                     .bytes = r->contents[i].data,
@@ -211,13 +226,14 @@ static bv_status collect(const bv_flags *flags, single_run *r) {
     return BV_OK;
 }
 
-/* Standard input is read to its end before: a file, a pipe, but no terminal. */
+/* Standard input is read to its end before: a file, a pipe, but no terminal. None is empty. */
 static bv_status read_input(bv_buffer *out) {
     if (isatty(0)) return BV_OK;
     for (;;) {
         if (!bv_buffer_reserve(out, 65536)) return bv_fail_memory("the input");
         const ssize_t n = read(0, out->data + out->size, 65536);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EBADF) return BV_OK;
         if (n < 0) return bv_fail_errno("cannot read standard input");
         if (n == 0) return BV_OK;
         out->size += (size_t)n;
@@ -234,18 +250,46 @@ static json_t *verdict_json(const bv_sandbox_result *r) {
                      bv_sandbox_policy_name(r->policy), "reason", r->reason[0] ? r->reason : NULL);
 }
 
+static bv_status write_error(const void *bytes, size_t size) {
+    const char *p = bytes;
+    while (size > 0) {
+        const ssize_t n = write(STDERR_FILENO, p, size);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return bv_fail_errno("cannot write standard error");
+        p += n, size -= (size_t)n;
+    }
+    return BV_OK;
+}
+
+/* A verdict that its file does not take is at least said. */
 static bv_status write_verdict(const char *path, const bv_sandbox_result *result) {
     json_t *value = verdict_json(result);
     bv_buffer line = {0};
     bv_error *error = value ? bv_json_text(value, 0, &line) : bv_fail_memory("a verdict");
-    if (!error && path) {
-        bv_buffer_text(&line, "\n");
-        error = bv_buffer_error(&line);
-        if (!error) error = bv_file_write(path, line.data, line.size);
-    } else if (!error)
-        bv_cli_say("%s\n", line.data);
+    bv_buffer_text(&line, "\n");
+    if (!error) error = bv_buffer_error(&line);
+    if (!error && path) error = bv_file_write(path, line.data, line.size);
+    if (error && line.data)
+        bv_cli_say("%s", line.data);
+    else if (!error && !path)
+        error = write_error(line.data, line.size);
     bv_buffer_free(&line);
     json_decref(value);
+    return error;
+}
+
+/* Before the run, which may take long. */
+static bv_status check_verdict_place(const char *path) {
+    const char *slash = path ? strrchr(path, '/') : NULL;
+    bv_buffer folder = {0};
+    if (!path) return BV_OK;
+    if (!*path || bv_dir_exists(path))
+        return bv_fail(BV_CODE_USAGE, "--verdict: \"%s\" cannot be the name of a file", path);
+    bv_buffer_printf(&folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    bv_error *error = bv_buffer_error(&folder);
+    if (!error && access(path, W_OK) && access(folder.data, W_OK | X_OK))
+        error = bv_fail_errno("cannot write %s", path);
+    bv_buffer_free(&folder);
     return error;
 }
 
@@ -258,15 +302,25 @@ static bv_status print_result(const bv_sandbox_result *r) {
     return bv_cli_json(value);
 }
 
-/* What the program wrote, where it would have gone. */
-static bv_status pass_on(const bv_sandbox_result *result) {
-    if (result->output.size) BV_TRY(bv_cli_print(result->output.data, result->output.size));
-    for (size_t done = 0; done < result->error.size;) {
-        const ssize_t n = write(2, result->error.data + done, result->error.size - done);
-        if (n <= 0) break;
-        done += (size_t)n;
-    }
-    return BV_OK;
+static bool are_one_file(int a, int b) {
+    struct stat s, t;
+    return !fstat(a, &s) && !fstat(b, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+}
+
+/* What the program wrote, where it would have gone. `verdict` follows there on a line of its own.
+ */
+static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
+    const bv_buffer *out = &result->output, *err = &result->error;
+    bv_error *error = bv_cli_print(out->data, out->size);
+    bv_error *second = write_error(err->data, err->size);
+    const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
+    if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
+        second = write_error("\n", 1);
+    if (error)
+        bv_error_free(&second);
+    else
+        error = second;
+    return error;
 }
 
 static bv_status write_fetched(const bv_sandbox_result *result) {
@@ -282,24 +336,35 @@ static bv_status write_fetched(const bv_sandbox_result *result) {
     return BV_OK;
 }
 
+static void keep_first(bv_error **first, bv_error *next) {
+    if (*first)
+        bv_error_free(&next);
+    else
+        *first = next;
+}
+
+/* What one part of a result could not be written does not keep the others back. */
+static bv_status tell(const bv_flags *flags, const bv_sandbox_result *result) {
+    const bool as_json = bv_flags_bool(flags, "json");
+    const char *path = bv_flags_string(flags, "verdict");
+    bv_error *error = as_json ? BV_OK : pass_on(result, !path);
+    keep_first(&error, write_fetched(result));
+    if (path || !as_json) keep_first(&error, write_verdict(path, result));
+    if (as_json) keep_first(&error, print_result(result));
+    return error;
+}
+
 static bv_status run_once(const bv_flags *flags, single_run *r) {
     bv_sandbox_pool *pool;
     r->job.input = r->input.data, r->job.input_size = r->input.size;
     BV_TRY(bv_sandbox_pool_create(&r->options, &pool));
     bv_error *error = bv_sandbox_run(pool, &r->job, &r->result);
     bv_sandbox_pool_destroy(&pool);
-    if (error) return error;
-    const bv_sandbox_result *result = &r->result;
-    const bool as_json = bv_flags_bool(flags, "json");
-    const char *path = bv_flags_string(flags, "verdict");
-    if (!as_json) BV_TRY(pass_on(result));
-    BV_TRY(write_fetched(result));
-    if (path || !as_json) BV_TRY(write_verdict(path, result));
-    if (as_json) BV_TRY(print_result(result));
-    if (result->verdict == BV_VERDICT_FAULT)
-        return bv_try(bv_fail(BV_CODE_FAULT, "the sandbox failed: %s", result->reason),
-                      "beaver sandbox selftest");
-    return BV_OK;
+    if (!error) error = tell(flags, &r->result);
+    if (!error && r->result.verdict == BV_VERDICT_FAULT)
+        error = bv_try(bv_fail(BV_CODE_FAULT, "the sandbox failed: %s", r->result.reason),
+                       "beaver sandbox selftest");
+    return error;
 }
 
 static bv_status run_run(int argc, char **argv) {
@@ -309,6 +374,7 @@ static bv_status run_run(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_error *error = read_limits(flags, &r.job.limits);
     if (!error) error = read_choices(flags, &r);
+    if (!error) error = check_verdict_place(bv_flags_string(flags, "verdict"));
     if (!error) error = collect(flags, &r);
     if (!error) error = read_input(&r.input);
     if (!error) error = run_once(flags, &r);

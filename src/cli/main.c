@@ -3,6 +3,7 @@
  * to it, and becomes the exit code: 2 for wrong usage, 1 for everything else that failed, 130 and
  * 143 after SIGINT and SIGTERM.
  */
+#include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
@@ -14,6 +15,7 @@
 static const bv_subcommand table[] = {BV_COMMANDS(ROW)};
 
 int main(int argc, char **argv) {
+    bv_streams_guard();
     /* A closed pipe and a file that may not grow are errors of the write, not deaths. */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);

@@ -317,10 +317,27 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": []}", "1 to 64");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"root\": 1}",
            "no member \"root\"");
-    refuse(
-        "{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"run_binds\": "
-        "[\"/usr/../etc\"]}",
-        "absolute paths");
+    static const char *const binds[][2] = {
+        {"usr", "absolute paths"},      {"/usr/../etc", "cannot be shown"},
+        {"/", "cannot be shown"},       {"?", "absolute paths"},
+        {"/?", "cannot be shown"},      {"//usr", "cannot be shown"},
+        {"/usr/", "cannot be shown"},   {"/./usr", "cannot be shown"},
+        {"/proc/1", "cannot be shown"}, {"/sys", "cannot be shown"},
+        {"/dev", "cannot be shown"},    {"/tmp/x", "cannot be shown"},
+        {"/work", "cannot be shown"},   {"/bin\", \"/bin?", "twice"},
+    };
+    for (size_t i = 0; i < sizeof binds / sizeof *binds; i++) {
+        char text[256];
+        snprintf(text, sizeof text,
+                 "{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
+                 "\"run_binds\": [\"%s\"]}",
+                 binds[i][0]);
+        refuse(text, binds[i][1]);
+    }
+    refuse("{\"name\": \"x y\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"]}", "letters");
+    refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
+           "\"compile_limits\": {\"cpu\": 1}}",
+           "no member \"cpu\" in compile_limits");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"compile\": "
            "[\"c\"]}",
            "artifact");

@@ -78,7 +78,10 @@ static void test_bad_jobs(void **state) {
                           large = {.name = "x", .bytes = "", .size = 1ull << 40};
     job.files = &up, job.file_count = 1;
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "cannot be the name");
-    job.files = &large;
+    const bv_sandbox_file twice[] = {{.name = "x", .bytes = ""}, {.name = "x", .bytes = ""}};
+    job.files = twice, job.file_count = 2;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "have the name \"x\"");
+    job.files = &large, job.file_count = 1;
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "do not fit");
     job.file_count = 0;
     /* A folder that anybody can write is not shown. */
@@ -95,6 +98,40 @@ static void test_bad_jobs(void **state) {
     assert_int_equal(r.verdict, BV_VERDICT_FAILED);
     assert_non_null(strstr(r.reason, "No such file"));
     bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+}
+
+/* What is there and cannot be executed is told apart from what is not there. */
+static void test_not_executable(void **state) {
+    (void)state;
+    const struct {
+        const char *name, *bytes, *reason;
+        bool executable;
+    } cases[] = {
+        {"empty", "", "Exec format error", true},
+        {"./empty", "", "Exec format error", true},
+        {"cut", "\177ELF", "Exec format error", true},
+        {"lost", "#!/no/such/interpreter\n", "interpreter", true},
+        {"./lost", "#!/no/such/interpreter\n", "interpreter", true},
+        {"./plain", "text", "Permission denied", false},
+        {"./none", NULL, "No such file", false},
+    };
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        const char *slash = strrchr(cases[i].name, '/');
+        const char *const argv[] = {cases[i].name, NULL};
+        const bv_sandbox_file file = {.name = slash ? slash + 1 : cases[i].name,
+                                      .bytes = cases[i].bytes,
+                                      .size = cases[i].bytes ? strlen(cases[i].bytes) : 0,
+                                      .executable = cases[i].executable};
+        bv_sandbox_job job = shell_job(argv);
+        bv_sandbox_result r = {0};
+        job.files = &file, job.file_count = cases[i].bytes != NULL;
+        assert_ok(bv_sandbox_run(pool, &job, &r));
+        assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+        if (!strstr(r.reason, cases[i].reason)) fail_msg("%s: %s", cases[i].name, r.reason);
+        bv_sandbox_result_free(&r);
+    }
     bv_sandbox_pool_destroy(&pool);
 }
 
@@ -312,10 +349,11 @@ int main(void) {
     const char *wish = getenv("BEAVER_POLICY");
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),    cmocka_unit_test(test_streams_and_files),
-        cmocka_unit_test(test_bad_jobs), cmocka_unit_test(test_two_boxes),
-        cmocka_unit_test(test_kill),     BOXES_MODES(test_killed_arena),
-        BOXES_MODES(test_swept),         BOXES_MODES(test_peak),
+        cmocka_unit_test(test_names),     cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs),  cmocka_unit_test(test_not_executable),
+        cmocka_unit_test(test_two_boxes), cmocka_unit_test(test_kill),
+        BOXES_MODES(test_killed_arena),   BOXES_MODES(test_swept),
+        BOXES_MODES(test_peak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -59,9 +59,16 @@ static bool owns_nothing(pid_t pid) {
     const char *at = strstr(text.data, "Uid:");
     const bool found = at && sscanf(at, "Uid: %u", &user) == 1;
     bv_buffer_free(&text);
-    return found && user != geteuid() && user >= 65534 && has_line(pid, "status", "Groups:\t ");
+    return found && user != geteuid() && user >= 32768 && has_line(pid, "status", "Groups:\t ");
 }
 
+static bool has_proc(pid_t pid) {
+    bv_buffer text = {0};
+    boxes_read_of(pid, "status", &text);
+    const bool found = text.size > 0;
+    bv_buffer_free(&text);
+    return found;
+}
 static bool user_apart(pid_t pid) {
     return is_apart(pid, "user");
 }
@@ -109,6 +116,7 @@ static const struct {
     bool full, nested;
     bool (*stands)(pid_t pid);
 } known[] = {
+    {"/proc", true, true, has_proc},
     {"user namespace", true, false, user_apart},
     {"mount namespace", true, false, mount_apart},
     {"pid namespace", true, false, pid_apart},

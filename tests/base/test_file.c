@@ -41,6 +41,37 @@ static size_t names_in(const char *path) {
     return count;
 }
 
+/* A rename would put a file where a link or a device was. */
+static void test_write_through(void **state) {
+    (void)state;
+    char path[64], bytes[8] = "";
+    struct stat s;
+    int ends[2];
+    assert_ok(bv_file_write("target", "before", 6));
+    assert_int_equal(symlink("target", "link"), 0);
+    assert_int_equal(symlink("new", "dangling"), 0);
+    assert_ok(bv_file_write("link", "x", 1));
+    assert_ok(bv_file_write("dangling", "y", 1));
+    assert_true(lstat("link", &s) == 0 && S_ISLNK(s.st_mode));
+    assert_content("target", "x", 1);
+    assert_content("new", "y", 1);
+    assert_int_equal(mkfifo("fifo", 0600), 0);
+    const int reader = open("fifo", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    assert_ok(bv_file_write("fifo", "abc", 3));
+    assert_int_equal(read(reader, bytes, sizeof bytes), 3);
+    assert_true(lstat("fifo", &s) == 0 && S_ISFIFO(s.st_mode));
+    close(reader);
+    assert_ok(bv_file_write("/dev/null", "abc", 3));
+    assert_true(lstat("/dev/null", &s) == 0 && S_ISCHR(s.st_mode));
+    assert_int_equal(pipe(ends), 0);
+    snprintf(path, sizeof path, "/dev/fd/%d", ends[1]);
+    assert_ok(bv_file_write(path, "abcd", 4));
+    assert_int_equal(read(ends[0], bytes, sizeof bytes), 4);
+    close(ends[0]), close(ends[1]);
+    assert_fails(bv_file_write(path, "", 1), BV_CODE_IO, "Bad file descriptor");
+    assert_fails(bv_file_write("/dev/full", "x", 1), BV_CODE_IO, "No space left");
+}
+
 static void test_write_and_read(void **state) {
     (void)state;
     assert_ok(bv_file_write("a", "one", 3));
@@ -362,6 +393,7 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         TEST(test_write_and_read),
+        TEST(test_write_through),
         TEST(test_big_streams),
         TEST(test_aborted_writes_leave_nothing),
         TEST(test_maps),
