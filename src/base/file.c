@@ -478,6 +478,7 @@ static int descriptor_of(const char *path) {
     static const char *const folders[] = {"/dev/fd/", "/proc/self/fd/"};
     if (!strcmp(path, "/dev/stdout")) return STDOUT_FILENO;
     if (!strcmp(path, "/dev/stderr")) return STDERR_FILENO;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
         const size_t n = strlen(folders[i]);
         char *end;
         if (strncmp(path, folders[i], n) || path[n] < '0' || path[n] > '9') continue;

@@ -13,15 +13,11 @@
 #include <stdint.h>
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
-<<<<<<< HEAD
-bv_status bv_file_write(const char *path, const void *bytes, size_t size); /* atomically */
-/* Could that be done? A look before long work: makes a temporary file beside it and removes it. */
-bv_status bv_file_check_writable(const char *path);
-=======
 /* Atomically; but what is there and is no file (a link, a pipe, a device) is written to and stays,
  * and of /dev/stdout, /dev/stderr and /dev/fd/N it is the open descriptor. */
 bv_status bv_file_write(const char *path, const void *bytes, size_t size);
->>>>>>> w-box
+/* Could bv_writer write it? A look before long work: makes a temporary file and removes it. */
+bv_status bv_file_check_writable(const char *path);
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);
