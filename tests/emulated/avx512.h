@@ -2,7 +2,7 @@
  * AVX-512 on CPUs that have AVX2, for tests: the intrinsics that src/kernel/lanes/ uses, as
  * functions. SIMDe supplies what is simple; here stands what it lacks (masked loads and stores,
  * conversions, most of bf16) and what it does otherwise than the instruction (its dot product of
- * bf16 is not fused and keeps denormals, its scalef rounds twice).
+ * bf16 is not fused and keeps denormals, its scalef rounds twice, its sums of bytes do not wrap).
  *
  * What stands here follows the pseudocode of Intel's manual (Software Developer's Manual, volume 2)
  * element by element, and shares nothing with the kernels. Memory behind a mask is not touched.
@@ -66,12 +66,6 @@ BV_EMULATED __m512i emulated_mm512_mask_and_epi32(__m512i from, __mmask16 k, __m
 #define _mm512_mask_blend_ps(k, x, y) emulated_mm512_mask_blend_ps(k, x, y)
 BV_EMULATED __m512 emulated_mm512_mask_blend_ps(__mmask16 k, __m512 x, __m512 y) {
     return simde_mm512_mask_blend_ps(k, x, y);
-}
-
-#undef _mm512_dpbusd_epi32
-#define _mm512_dpbusd_epi32(sums, x, y) emulated_mm512_dpbusd_epi32(sums, x, y)
-BV_EMULATED __m512i emulated_mm512_dpbusd_epi32(__m512i sums, __m512i x, __m512i y) {
-    return simde_mm512_dpbusd_epi32(sums, x, y);
 }
 
 /* ---- masked loads and stores: elements whose bit is 0 are neither read nor written ---- */
@@ -180,6 +174,18 @@ BV_EMULATED float emulated_mm512_reduce_max_ps(__m512 x) {
     for (int n = 8; n > 0; n /= 2)
         for (int i = 0; i < n; i++) r.f[i] = r.f[i + n] > r.f[i] ? r.f[i + n] : r.f[i];
     return r.f[0];
+}
+
+/* ---- bytes ---- */
+
+/* VPDPBUSD: unsigned bytes of the first times signed ones of the second; sums wrap. */
+#undef _mm512_dpbusd_epi32
+#define _mm512_dpbusd_epi32(sums, x, y) emulated_mm512_dpbusd_epi32(sums, x, y)
+BV_EMULATED __m512i emulated_mm512_dpbusd_epi32(__m512i sums, __m512i x, __m512i y) {
+    const emulated512 a = {.si = x}, b = {.si = y};
+    emulated512 r = {.si = sums};
+    for (int i = 0; i < 64; i++) r.u[i / 4] += (uint32_t)(a.b[i] * (int8_t)b.b[i]);
+    return r.si;
 }
 
 /* ---- reals ---- */
