@@ -304,14 +304,18 @@ def tokenizer(options):
 def encoding(language, path, ranks, file, options):
     folder = tempfile.mkdtemp(prefix="beaver-bench-")
     ours = os.path.join(folder, "tokenizer.json")
-    row = {"what": f"encode {language}, {ranks}", "bytes": os.path.getsize(path)}
-    rates, peer_rates, prepared = {}, [], []
+    row = {"what": f"encode {language}, {ranks}", "bytes": os.path.getsize(path), "steady": True}
+    rates, peer_rates, prepared, steady = {}, [], [], Steady()
     try:
         beaver("tokenizer", "import", file, "--out", ours)
         for turn in range(options.rounds):
             for r in beaver("bench", "tokenizer", path, "--tokenizer", ours)["codec"]:
                 rates.setdefault(r["threads"], []).append(r["encode_mbps"])
-            prepared.append(preparing(path, ours, os.path.join(folder, "data")))
+                row["steady"] = row["steady"] and r["steady"]
+            rate, held = steady.time(
+                lambda: preparing(path, ours, os.path.join(folder, "data")))
+            prepared.append(rate)
+            row["steady"] = row["steady"] and held
             wish = json.dumps({"do": "tiktoken", "ranks": file, "text": path})
             r = answer(wish) if turn < 2 else None
             if r:

@@ -35,8 +35,6 @@ static const shapes squares[] = {{"1024", 1, 1024, 1024, 0, 0}, {"2048", 1, 2048
 
 #define BUFFERS_MAX 8
 #define RUNS_MAX 2000
-#define PEAK_SECONDS 0.01 /* for each check of the peak */
-#define PEAK_HELD 0.9     /* of the best one that was seen */
 #define ATTEMPTS 5
 
 /* One kernel that is measured: what it is called and costs, and its operands. */
@@ -188,9 +186,9 @@ static double repeat(suite *s, job *j, void (*run)(job *)) {
 static bool peak_holds(suite *s, bv_dtype type) {
     if (bv_pool_threads(s->use->pool) == 1) return true;
     double *best = peak_of(s, type);
-    const double now = bv_limits_peak_gflops(s->use->kernels, s->use->pool, type, PEAK_SECONDS);
+    const double now = bv_limits_peak_gflops(s->use->kernels, s->use->pool, type, BV_PEAK_SECONDS);
     if (now > *best) *best = now;
-    return now >= PEAK_HELD * *best;
+    return now >= BV_PEAK_HELD * *best;
 }
 
 /* Runs what was made, records it, frees its operands. */

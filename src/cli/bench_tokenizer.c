@@ -9,6 +9,8 @@
 #include "base/random.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
+#include "kernel/kernel.h"
+#include "kernel/limits.h"
 #include "text/bpe_train.h"
 #include "text/parallel_encode.h"
 
@@ -46,7 +48,9 @@ static const bv_command command = {
     .name = "bench tokenizer",
     .summary =
         "Measures encoding, decoding (medians, after a first run, one thread and all in turns) "
-        "and learning byte pairs (once), in megabytes (10^6) of text a second.",
+        "and learning byte pairs (once), in megabytes (10^6) of text a second. The peak of all "
+        "threads is looked at before and after each of their runs, and those beside a fallen peak "
+        "do not count; where it never held, \"steady\" is false.",
     .example = "beaver bench tokenizer book.txt --vocab 32768\n"
                "beaver bench tokenizer book.txt --tokenizer tokenizer.json --json",
     .arguments = arguments,
@@ -56,14 +60,25 @@ static const bv_command command = {
     .threads = BV_THREADS_COMPUTE,
 };
 
+/* A run, and the lower of the peaks before and after it; 0 for one thread, which keeps its core. */
+typedef struct timing {
+    double seconds, peak;
+} timing;
+
 /* Encoding and decoding on some threads. */
 typedef struct codec {
     bv_pool *pool;
     bv_parallel_encoder *encoder;
     bv_encoded encoded;
     bv_buffer *decoded; /* one a thread */
-    double seconds[REPEATS_MAX];
+    timing timings[REPEATS_MAX];
+    double best_peak; /* of all that were seen */
 } codec;
+
+typedef struct rate {
+    double mbps;
+    bool steady;
+} rate;
 
 typedef struct bench {
     const char *name;
@@ -73,7 +88,8 @@ typedef struct bench {
     size_t size, tokens;
     double seconds; /* to repeat */
     bv_tokenizer *tokenizer;
-    codec codecs[2]; /* on one thread and on all */
+    const bv_kernels *kernels; /* for the peak */
+    codec codecs[2];           /* on one thread and on all */
     size_t codec_count;
 } bench;
 
@@ -108,25 +124,45 @@ static bv_status choose_text(const bv_flags *flags, bench *b) {
 
 typedef bv_status codec_task(const bench *b, codec *c);
 
-static bv_status time_once(const bench *b, codec_task *task, codec *c, double *seconds) {
-    const double start = bv_clock_seconds();
+static double look_at_peak(const bench *b, codec *c) {
+    if (bv_pool_threads(c->pool) == 1) return 0;
+    const double now = bv_limits_peak_gflops(b->kernels, c->pool, BV_F32, BV_PEAK_SECONDS);
+    if (now > c->best_peak) c->best_peak = now;
+    return now;
+}
+
+static bv_status time_once(const bench *b, codec_task *task, codec *c, timing *out) {
+    const double before = look_at_peak(b, c), start = bv_clock_seconds();
     BV_TRY(task(b, c));
-    *seconds = bv_clock_seconds() - start;
+    out->seconds = bv_clock_seconds() - start;
+    const double after = look_at_peak(b, c);
+    out->peak = after < before ? after : before;
     return BV_OK;
+}
+
+/* Of the runs beside a peak that held; of all, if there was none. */
+static rate rate_of(const codec *c, size_t count, size_t bytes) {
+    double seconds[REPEATS_MAX];
+    size_t held = 0;
+    for (size_t i = 0; i < count; i++)
+        if (c->timings[i].peak >= BV_PEAK_HELD * c->best_peak)
+            seconds[held++] = c->timings[i].seconds;
+    const bool steady = held > 0;
+    for (size_t i = 0; !steady && i < count; i++) seconds[held++] = c->timings[i].seconds;
+    return (rate){(double)bytes / 1e6 / bv_median(seconds, held), steady};
 }
 
 /* Medians of runs after one that is not counted; one thread and all take turns, so that what else
  * the machine does meets both. */
-static bv_status repeat(bench *b, codec_task *task, double mbps[2]) {
+static bv_status repeat(bench *b, codec_task *task, rate rates[2]) {
     const double begin = bv_clock_seconds(), most = b->seconds * (double)b->codec_count;
-    double ignored;
+    timing ignored;
     size_t count = 0;
     for (size_t i = 0; i < b->codec_count; i++) BV_TRY(time_once(b, task, &b->codecs[i], &ignored));
     for (; count < 3 || (count < REPEATS_MAX && bv_clock_seconds() - begin < most); count++)
         for (size_t i = 0; i < b->codec_count; i++)
-            BV_TRY(time_once(b, task, &b->codecs[i], &b->codecs[i].seconds[count]));
-    for (size_t i = 0; i < b->codec_count; i++)
-        mbps[i] = (double)b->size / 1e6 / bv_median(b->codecs[i].seconds, count);
+            BV_TRY(time_once(b, task, &b->codecs[i], &b->codecs[i].timings[count]));
+    for (size_t i = 0; i < b->codec_count; i++) rates[i] = rate_of(&b->codecs[i], count, b->size);
     return BV_OK;
 }
 
@@ -138,13 +174,13 @@ static bv_status encode(const bench *b, codec *c) {
     return bv_parallel_encode(c->encoder, &text, 1, NULL, &c->encoded);
 }
 
-typedef struct decoding {
+typedef struct decoding_work {
     const bench *bench;
     codec *codec;
-} decoding;
+} decoding_work;
 
 static void decode_part(void *context, int part, int parts) {
-    const decoding *d = context;
+    const decoding_work *d = context;
     const bv_encoded *encoded = &d->codec->encoded;
     size_t begin, end;
     bv_pool_range(encoded->run_count, 1, part, parts, &begin, &end);
@@ -159,7 +195,7 @@ static void decode_part(void *context, int part, int parts) {
 }
 
 static bv_status decode(const bench *b, codec *c) {
-    decoding d = {b, c};
+    decoding_work d = {b, c};
     bv_pool_run(c->pool, decode_part, &d);
     size_t size = 0;
     for (int i = 0; i < bv_pool_threads(c->pool); i++) size += c->decoded[i].size;
@@ -183,19 +219,21 @@ static void end_codec(codec *c) {
 }
 
 static bv_status measure_codecs(bench *b, int threads, json_t *rows) {
-    double encode_mbps[2], decode_mbps[2];
+    rate encoding[2], decoding[2];
     BV_TRY(begin_codec(b, 1));
     if (threads > 1) BV_TRY(begin_codec(b, threads));
-    BV_TRY(repeat(b, encode, encode_mbps));
-    BV_TRY(repeat(b, decode, decode_mbps));
+    BV_TRY(repeat(b, encode, encoding));
+    BV_TRY(repeat(b, decode, decoding));
     for (size_t i = 0; i < b->codecs[0].encoded.run_count; i++)
         b->tokens += b->codecs[0].encoded.runs[i].count;
     for (size_t i = 0; i < b->codec_count; i++) {
         const int n = bv_pool_threads(b->codecs[i].pool);
-        bv_cli_say("%d thread%s  encode %7.1f MB/s  decode %7.1f MB/s\n", n, n == 1 ? " " : "s",
-                   encode_mbps[i], decode_mbps[i]);
-        json_array_append_new(rows, json_pack("{si sf sf}", "threads", n, "encode_mbps",
-                                              encode_mbps[i], "decode_mbps", decode_mbps[i]));
+        const bool steady = encoding[i].steady && decoding[i].steady;
+        bv_cli_say("%d thread%s  encode %7.1f MB/s  decode %7.1f MB/s%s\n", n, n == 1 ? " " : "s",
+                   encoding[i].mbps, decoding[i].mbps, steady ? "" : "  (the peak fell)");
+        json_array_append_new(rows, json_pack("{si sf sf sb}", "threads", n, "encode_mbps",
+                                              encoding[i].mbps, "decode_mbps", decoding[i].mbps,
+                                              "steady", steady));
     }
     return BV_OK;
 }
@@ -231,6 +269,7 @@ static bv_status measure(const bv_flags *flags, bench *b, json_t *rows, json_t *
     BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
     const int threads = bv_pool_threads(pool);
     bv_pool_destroy(&pool);
+    BV_TRY(bv_kernels_pick(&b->kernels));
     BV_TRY(choose_text(flags, b));
     b->seconds = bv_flags_double(flags, "seconds");
     if (path) BV_TRY(bv_tokenizer_load(path, &b->tokenizer));

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
-#define BATCH_BYTES ((size_t)2 << 20)
+#define BATCH_BYTES ((size_t)1 << 20)
 #define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
@@ -38,11 +38,9 @@ typedef struct segment {
 } segment;
 
 typedef struct batch {
-    bv_buffer text;
     segment *segments;
     bv_text *texts;
     size_t count, capacity;
-    bv_encoded encoded;
 } batch;
 
 /* What is left to read. */
@@ -68,7 +66,12 @@ typedef struct preparation {
     bv_prepare_result *result;
     uint64_t total;
     reader reader;
-    batch batches[3], *last, *following; /* written and read meanwhile, NULL for none */
+    /* Of batch i: batches[i % 3], texts[i % 2] until it is encoded, encoded[i % 2] from then on.
+     * New pages take time, so there are no more of them than needed. */
+    size_t encoding; /* the batch that is encoded; the one before is written, the next one read */
+    batch batches[3];
+    bv_buffer texts[2];
+    bv_encoded encoded[2];
     bv_error *write_error;
     bv_writer *written[LAST_FILES]; /* but not synced */
     size_t written_count;
@@ -165,9 +168,10 @@ static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens,
     return BV_OK;
 }
 
-static bv_status write_batch(preparation *p, const batch *b) {
+static bv_status write_batch(preparation *p, size_t written) {
+    const batch *b = &p->batches[written % 3];
     const uint32_t end = bv_tokenizer_end_of_text(p->tokenizer);
-    const bv_encoded *e = &b->encoded;
+    const bv_encoded *e = &p->encoded[written % 2];
     for (size_t i = 0, run = 0; i < b->count; i++) {
         const segment *s = &b->segments[i];
         for (; run < e->run_count && e->runs[run].text == i; run++)
@@ -278,26 +282,29 @@ static bv_status add_segment(batch *b, segment s) {
     return BV_OK;
 }
 
-static bv_status read_batch(preparation *p, batch *b) {
+static bv_status read_batch(preparation *p, size_t i) {
     reader *r = &p->reader;
-    bv_buffer_clear(&b->text);
+    batch *b = &p->batches[i % 3];
+    bv_buffer *text = &p->texts[i % 2];
+    bv_buffer_clear(text);
+    bv_buffer_reserve(text, BATCH_BYTES + BATCH_BYTES / 8);
     b->count = 0;
-    while (!r->done && b->text.size < BATCH_BYTES) {
+    while (!r->done && text->size < BATCH_BYTES) {
         if (r->left == 0) {
             BV_TRY(open_document(p));
             continue;
         }
-        const size_t room = BATCH_BYTES - b->text.size;
+        const size_t room = BATCH_BYTES - text->size;
         const size_t n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
-        BV_TRY(add_segment(b, (segment){r->split, b->text.size, n, n == r->left}));
-        bv_buffer_append(&b->text, r->text, n);
-        BV_TRY(bv_buffer_error(&b->text));
+        BV_TRY(add_segment(b, (segment){r->split, text->size, n, n == r->left}));
+        bv_buffer_append(text, r->text, n);
+        BV_TRY(bv_buffer_error(text));
         bv_documents_forget(r->documents, r->text, n);
         r->text += n;
         r->left -= n;
     }
-    for (size_t i = 0; i < b->count; i++)
-        b->texts[i] = (bv_text){b->text.data + b->segments[i].begin, b->segments[i].size};
+    for (size_t k = 0; k < b->count; k++)
+        b->texts[k] = (bv_text){text->data + b->segments[k].begin, b->segments[k].size};
     return BV_OK;
 }
 
@@ -315,23 +322,23 @@ static bv_status write_tokenizer(preparation *p) {
 /* Before there are tokens to write, the tokenizer is written. */
 static void do_beside(void *context, size_t i) {
     preparation *p = context;
-    if (i == 0) p->reader.error = read_batch(p, p->following);
-    if (i == 1) p->write_error = p->last ? write_batch(p, p->last) : write_tokenizer(p);
+    const size_t encoding = p->encoding;
+    if (i == 0) p->reader.error = read_batch(p, encoding + 1);
+    if (i == 1) p->write_error = encoding ? write_batch(p, encoding - 1) : write_tokenizer(p);
 }
 
 /* Three batches in a circle: one is read, one encoded, one written. */
 static bv_status add_all(preparation *p) {
     BV_TRY(count_documents(p));
-    BV_TRY(read_batch(p, &p->batches[0]));
+    BV_TRY(read_batch(p, 0));
     const volatile sig_atomic_t *signal = p->options->signal;
-    for (size_t k = 0; p->batches[k % 3].count; k++) {
+    for (; p->batches[p->encoding % 3].count; p->encoding++) {
         if (signal && *signal) return bv_fail_interrupted(*signal, "interrupted: nothing is kept");
-        batch *b = &p->batches[k % 3];
-        p->following = &p->batches[(k + 1) % 3];
-        p->last = k ? &p->batches[(k + 2) % 3] : NULL;
+        const batch *b = &p->batches[p->encoding % 3];
         const bv_side_work side = {do_beside, p, 2};
         bv_error *errors[3];
-        errors[1] = bv_parallel_encode(p->encoder, b->texts, b->count, &side, &b->encoded);
+        errors[1] =
+            bv_parallel_encode(p->encoder, b->texts, b->count, &side, &p->encoded[p->encoding % 2]);
         errors[0] = p->write_error;
         errors[2] = p->reader.error;
         p->write_error = p->reader.error = NULL;
@@ -343,12 +350,11 @@ static bv_status add_all(preparation *p) {
                 first = errors[i];
         }
         if (first) return first;
-        p->last = b;
         if (p->options->progress)
             p->options->progress(p->options->context, p->result->bytes[0] + p->result->bytes[1],
                                  p->total);
     }
-    return p->last ? write_batch(p, p->last) : BV_OK;
+    return p->encoding ? write_batch(p, p->encoding - 1) : BV_OK;
 }
 
 /* ---- the folder ---- */
@@ -410,10 +416,12 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
     }
     for (size_t i = 0; i < p.written_count; i++) bv_writer_abort(&p.written[i]);
     for (int i = 0; i < 3; i++) {
-        bv_buffer_free(&p.batches[i].text);
         bv_free(p.batches[i].segments);
         bv_free(p.batches[i].texts);
-        bv_encoded_free(&p.batches[i].encoded);
+    }
+    for (int i = 0; i < 2; i++) {
+        bv_buffer_free(&p.texts[i]);
+        bv_encoded_free(&p.encoded[i]);
     }
     bv_parallel_encoder_destroy(&p.encoder);
     if (error && p.folder) {

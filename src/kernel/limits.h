@@ -20,6 +20,11 @@ typedef struct bv_limits_kernels {
     double (*dot_int8)(size_t rounds, float *sink);
 } bv_limits_kernels;
 
+/* For looking whether the machine gives all its cores now: how long to look, and the share of the
+ * best peak that was seen below which a timing of several threads does not count. */
+#define BV_PEAK_SECONDS 0.01
+#define BV_PEAK_HELD 0.9
+
 /* GFLOP/s (of BV_INT8 GOP/s) of all threads of the pool together, best of rounds filling about
  * `seconds`. */
 double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,

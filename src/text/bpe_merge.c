@@ -42,7 +42,7 @@ void bv_merger_destroy(bv_merger **merger) {
 
 static uint32_t rank_of(const bv_tokenizer *t, uint32_t left, uint32_t right) {
     if ((left | right) < 256) return t->byte_pairs[left << 8 | right];
-    return bv_pair_table_get(t->table, (bv_pair){left, right}, BV_NO_TOKEN);
+    return bv_merge_table_rank(t->ranks, (bv_pair){left, right});
 }
 
 /* ---- short pieces ---- */

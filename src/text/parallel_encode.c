@@ -4,7 +4,7 @@
 #include "text/pieces.h"
 #include "text/tokenizer_struct.h"
 
-#define PART_BYTES ((size_t)32 << 10)
+#define PART_BYTES ((size_t)16 << 10)
 
 typedef struct part {
     const unsigned char *bytes;
@@ -102,6 +102,7 @@ static bool make_room(bv_encoded *out, size_t runs, size_t tokens) {
         if (!out->runs) return false;
     }
     if (tokens > out->token_capacity) {
+        tokens += tokens / 8; /* the next texts may be a little larger: pages are there by then */
         bv_free(out->tokens);
         out->tokens = bv_malloc(tokens * sizeof *out->tokens);
         out->token_capacity = out->tokens ? tokens : 0;

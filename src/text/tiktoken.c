@@ -129,7 +129,9 @@ static bv_status derive(ranks *r, bv_tokenizer *t, bv_merger *merger, uint32_t *
             return bv_fail(BV_CODE_INPUT, "token %u is made of %zu tokens before it, not of two",
                            e->rank, count);
         const bv_pair pair = {parts[0], parts[1]};
-        BV_TRY(bv_pair_table_set(t->table, pair, (uint32_t)merges));
+        /* A pair that has a merge would not have been left. */
+        const bool is_new = bv_merge_table_add(t->ranks, pair, (uint32_t)merges);
+        BV_ASSERT(is_new);
         if ((pair.left | pair.right) < 256)
             t->byte_pairs[pair.left << 8 | pair.right] = (uint32_t)merges;
         r->ids[256 + merges] = e->rank;
@@ -147,6 +149,12 @@ static bv_status derive_merges(ranks *r) {
     r->merges = bv_calloc(r->count + 1, sizeof *r->merges);
     r->ids = bv_malloc((256 + r->count) * sizeof *r->ids);
     bv_error *error = bv_tokenizer_bpe("gpt2", NULL, 0, &scratch);
+    if (!error && r->count > BV_MERGES_MAX)
+        error = bv_fail(BV_CODE_INPUT, "%zu ranks are more than %zu", r->count, BV_MERGES_MAX);
+    if (!error) {
+        bv_merge_table_destroy(&scratch->ranks);
+        error = bv_merge_table_create(r->count, &scratch->ranks);
+    }
     if (!error && (!parts || !r->merges || !r->ids)) error = bv_fail_memory("ranks");
     if (!error) error = bv_merger_create(scratch, &merger);
     if (!error) {

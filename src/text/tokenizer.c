@@ -17,6 +17,7 @@ void bv_tokenizer_destroy(bv_tokenizer **tokenizer) {
     bv_free(t->code_points);
     bv_free(t->token_of);
     bv_free(t->merges);
+    bv_merge_table_destroy(&t->ranks);
     bv_pair_table_destroy(&t->table);
     bv_free(t->byte_pairs);
     bv_free(t->ids);

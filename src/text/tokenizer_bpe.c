@@ -51,19 +51,20 @@ static bv_status spell_tokens(bv_tokenizer *t) {
 }
 
 static bv_status list_merges(bv_tokenizer *t, const bv_pair *merges, size_t count) {
+    if (count > BV_MERGES_MAX)
+        return bv_fail(BV_CODE_INPUT, "%zu merges are more than %zu", count, BV_MERGES_MAX);
     t->merges = bv_calloc(count ? count : 1, sizeof *t->merges);
     t->byte_pairs = bv_malloc(65536 * sizeof *t->byte_pairs);
     if (!t->merges || !t->byte_pairs) return bv_fail_memory("a tokenizer");
     memset(t->byte_pairs, 0xff, 65536 * sizeof *t->byte_pairs);
-    BV_TRY(bv_pair_table_create(count, &t->table));
+    BV_TRY(bv_merge_table_create(count, &t->ranks));
     for (size_t i = 0; i < count; i++) {
         const bv_pair m = merges[i];
         if (m.left >= 256 + i || m.right >= 256 + i)
             return bv_fail(BV_CODE_INPUT, "merge %zu names a token that does not exist yet", i);
-        if (bv_pair_table_get(t->table, m, BV_NO_TOKEN) != BV_NO_TOKEN)
+        if (!bv_merge_table_add(t->ranks, m, (uint32_t)i))
             return bv_fail(BV_CODE_INPUT, "merge %zu stands there twice", i);
         t->merges[i] = m;
-        BV_TRY(bv_pair_table_set(t->table, m, (uint32_t)i));
         if (m.left < 256 && m.right < 256) t->byte_pairs[m.left << 8 | m.right] = (uint32_t)i;
     }
     t->merge_count = count;

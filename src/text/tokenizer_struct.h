@@ -2,6 +2,7 @@
 #ifndef BV_TEXT_TOKENIZER_STRUCT_H
 #define BV_TEXT_TOKENIZER_STRUCT_H
 
+#include "text/merge_table.h"
 #include "text/pair_table.h"
 #include "text/tokenizer.h"
 
@@ -15,8 +16,9 @@ struct bv_tokenizer {
     char pattern[16];
     bv_pair *merges;
     size_t merge_count;
-    bv_pair_table *table; /* pair -> merge index (bpe), merged token (scored) */
-    uint32_t *byte_pairs; /* bpe: left << 8 | right -> merge index, of bytes */
+    bv_merge_table *ranks; /* bpe: pair -> merge index */
+    uint32_t *byte_pairs;  /* bpe: left << 8 | right -> merge index, of bytes */
+    bv_pair_table *table;  /* scored: pair -> merged token */
     uint32_t *ids; /* bpe: 256 + merge index, or byte -> token; NULL where that is the same */
     char **special_names; /* bpe: tokens without bytes */
     uint32_t *specials;

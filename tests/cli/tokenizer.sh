@@ -32,6 +32,7 @@ expect 0 "usage: beaver bench tokenizer" bench --help
 json 'j["bytes"] > 1.6e7 and j["vocab_size"] == 1000 and j["text"] == "generated" and
     [r["threads"] for r in j["codec"]] == [1, 3] and [r["threads"] for r in j["training"]] == [1, 3]
     and all(r["encode_mbps"] > 0 and r["decode_mbps"] > 0 for r in j["codec"]) and
+    j["codec"][0]["steady"] is True and j["codec"][1]["steady"] in (True, False) and
     all(r["seconds"] >= r["count_seconds"] > 0 and r["mbps"] > 0 for r in j["training"]) and
     0 < j["tokens"] < j["bytes"]' bench --vocab 1000 --json
 json 'j["tokens"] == 5 and j["training"] == []' \
