@@ -15,10 +15,10 @@ typedef struct bv_engine_options {
     bv_numerics numerics; /* f32 or bf16 */
     const bv_kernels *kernels;
     bv_pool *pool;
-    bv_weights *weights;  /* borrowed */
+    bv_weights *weights;             /* borrowed */
     const bv_kneser_ney *kneser_ney; /* borrowed; NULL: none */
-    size_t rows_max;      /* tokens of one step: longer prompts are cut */
-    size_t sequences_max; /* live at once */
+    size_t rows_max;                 /* tokens of one step: longer prompts are cut */
+    size_t sequences_max;            /* live at once */
 } bv_engine_options;
 
 typedef struct bv_engine bv_engine;

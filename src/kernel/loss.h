@@ -1,8 +1,8 @@
 /*
  * Cross-entropy of rows of logits, with its gradient, the optional soft cap of logits
  * (cap * tanh(x / cap), Gemma 2), and the optional prior, log-probabilities of another model that
- * logits correct: x + (1 + gate) prior (Li et al. 2022, with a weight for each row). All reductions over a row use 16 virtual lanes and the fixed
- * tree.
+ * logits correct: x + (1 + gate) prior (Li et al. 2022, with a weight for each row). All reductions
+ * over a row use 16 virtual lanes and the fixed tree.
  */
 #ifndef BV_KERNEL_LOSS_H
 #define BV_KERNEL_LOSS_H

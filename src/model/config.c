@@ -14,7 +14,8 @@ static bv_status check_kneser_ney(const bv_gpt_config *c) {
         return bv_fail(BV_CODE_USAGE, "kneser_ney %zu is more than %d", c->kneser_ney,
                        BV_KNESER_NEY_ORDER_MAX);
     if (c->vocab_size > BV_KNESER_NEY_VOCAB_MAX)
-        return bv_try(bv_fail(BV_CODE_USAGE, "kneser_ney counts at most %d different tokens, not %zu",
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "kneser_ney counts at most %d different tokens, not %zu",
                               BV_KNESER_NEY_VOCAB_MAX, c->vocab_size),
                       "data of characters or bytes (--tokenizer char), or --set kneser_ney=0");
     if (c->tied)
@@ -80,10 +81,8 @@ size_t bv_gpt_parameter_count(const bv_gpt_config *c) {
     const size_t norm = c->width * (c->bias && !c->rms_norm ? 2 : 1);
     const size_t matrices = c->width * (qkv + c->heads * c->d_head + up + c->ff_width);
     const size_t biases = c->bias ? qkv + up + 2 * c->width : 0;
-    size_t tables =
-        c->vocab_size + (c->tied ? 0 : bv_gpt_head_rows(c)) +
-        bv_gpt_expected_rows(c) +
-        (c->position == BV_POSITION_LEARNED ? c->context : 0);
+    size_t tables = c->vocab_size + (c->tied ? 0 : bv_gpt_head_rows(c)) + bv_gpt_expected_rows(c) +
+                    (c->position == BV_POSITION_LEARNED ? c->context : 0);
     for (size_t n = 2; n <= c->ngram; n++) tables += bv_ngram_table_rows(c, n);
     return c->layers * (matrices + biases + 2 * norm) + norm + tables * c->width;
 }

@@ -113,9 +113,8 @@ static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
 static bv_tensor *expected(const context *x, bv_gpt *gpt, bv_tensor *h) {
     if (!x->c->kneser_ney) return h;
     gpt->expected = bv_input(x->g, "expected", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
-    bv_tensor *rows =
-        bv_parameter_make(x->g, "kneser_ney.weight", bv_gpt_expected_rows(x->c), x->c->width,
-                          BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
+    bv_tensor *rows = bv_parameter_make(x->g, "kneser_ney.weight", bv_gpt_expected_rows(x->c),
+                                        x->c->width, BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
     return bv_add(x->g, h, bv_embed(x->g, gpt->expected, rows));
 }
 
@@ -139,8 +138,7 @@ static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     if (head == BV_GPT_LOSS) {
         gpt->targets = bv_input(g, "targets", BV_ROLE_INDEX, rows, 1);
         if (c->kneser_ney) gpt->prior = bv_input(g, "prior", BV_ROLE_STREAM, rows, c->vocab_size);
-        gpt->losses =
-            bv_head_loss(g, h, head_weight, gpt->targets, gpt->prior, c->logit_soft_cap);
+        gpt->losses = bv_head_loss(g, h, head_weight, gpt->targets, gpt->prior, c->logit_soft_cap);
     } else {
         gpt->output_rows = bv_input(g, "output_rows", BV_ROLE_INDEX, outputs, 1);
         gpt->logits = bv_logits(g, bv_select(g, h, gpt->output_rows), head_weight);

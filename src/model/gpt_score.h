@@ -16,8 +16,8 @@ typedef struct bv_gpt_scorer_options {
     bv_pool *pool;
     bv_weights *weights;             /* of this configuration */
     const bv_kneser_ney *kneser_ney; /* borrowed; NULL: none  */
-    size_t sequences_max; /* of one run            */
-    size_t context;       /* longest sequence      */
+    size_t sequences_max;            /* of one run            */
+    size_t context;                  /* longest sequence      */
     bool unfused;
 } bv_gpt_scorer_options;
 

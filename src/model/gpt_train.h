@@ -27,7 +27,7 @@ typedef struct bv_gpt_trainer_options {
     uint64_t seed;
     bv_optimizer_kind optimizer;
     const bv_kneser_ney *kneser_ney; /* counted of the text that is learnt; NULL: none */
-    bv_trace *trace; /* of the pool; outlives the trainer. NULL: none */
+    bv_trace *trace;                 /* of the pool; outlives the trainer. NULL: none */
 } bv_gpt_trainer_options;
 
 typedef struct bv_gpt_trainer bv_gpt_trainer;

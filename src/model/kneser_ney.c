@@ -151,8 +151,8 @@ static uint32_t count_of(const followers *f, uint32_t token) {
 }
 
 /* The occurrence counts in the longest context; in a shorter one if it was the only one with its
- * oldest token, so that without it one token fewer comes before. (Where a window has just begun, the
- * longest that is known is taken for it, which leaves out a little too much.) */
+ * oldest token, so that without it one token fewer comes before. (Where a window has just begun,
+ * the longest that is known is taken for it, which leaves out a little too much.) */
 static void leave_out(followers *seen, size_t size, uint32_t token) {
     for (size_t k = size; k-- > 0;) {
         seen[k].leave_out = true;

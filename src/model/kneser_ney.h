@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define BV_KNESER_NEY_VOCAB_MAX 256
-#define BV_KNESER_NEY_ORDER_MAX 8               /* tokens of an n-gram */
+#define BV_KNESER_NEY_ORDER_MAX 8                 /* tokens of an n-gram */
 #define BV_KNESER_NEY_COUNT_MAX ((size_t)1 << 28) /* tokens of a text: 4 GB while it is counted */
 
 typedef struct bv_kneser_ney bv_kneser_ney;

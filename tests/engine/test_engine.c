@@ -26,12 +26,10 @@ typedef struct world {
 static void correct_counts(world *w) {
     double loss, norm;
     bv_gpt_trainer_gradient(w->trainer, &loss, &norm);
-    bv_gpt_trainer_apply(w->trainer, &(bv_optimizer_step){.lr = 0.1,
-                                                          .beta1 = 0.9,
-                                                          .beta2 = 0.95,
-                                                          .eps = 1e-8,
-                                                          .gradient_scale = 1,
-                                                          .step = 1});
+    bv_gpt_trainer_apply(
+        w->trainer,
+        &(bv_optimizer_step){
+            .lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .gradient_scale = 1, .step = 1});
     bv_gpt_trainer_losses(w->trainer, w->inputs, w->targets, NULL, 1, w->trained);
 }
 

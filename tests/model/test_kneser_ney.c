@@ -22,8 +22,7 @@ typedef struct text {
 static size_t occurrences(const text *t, const uint8_t *gram, size_t n) {
     size_t count = 0;
     for (size_t end = t->order; end <= LENGTH; end++)
-        count += !(t->taken && end == t->taken + 1) &&
-                 !memcmp(t->tokens + end - n, gram, n);
+        count += !(t->taken && end == t->taken + 1) && !memcmp(t->tokens + end - n, gram, n);
     return count;
 }
 

@@ -71,8 +71,7 @@ BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool cou
         }
         if (real_n < BV_LANES) d = v_first(real_n, d, v_zero());
         v_put_first(a->dlogits, type, at + i, d, n);
-        if (prior && real_n > 0)
-            gate = v_add(gate, v_mul(d, v_load_first(prior + i, real_n)));
+        if (prior && real_n > 0) gate = v_add(gate, v_mul(d, v_load_first(prior + i, real_n)));
     }
     if (prior) v_put_first(a->dlogits, type, at + a->classes, v_set(v_sum(gate)), 1);
 }
