@@ -2,6 +2,7 @@
  * refused. */
 #include "support/check.h"
 
+#include "train/presets.h"
 #include "train/settings.h"
 #include <math.h>
 
@@ -9,7 +10,7 @@ static bv_settings preset(const char *name) {
     bv_settings s;
     bv_settings_default(&s);
     assert_ok(bv_settings_preset(&s, name));
-    if (s.model.vocab_size == 0) s.model.vocab_size = 50257;
+    if (s.model.vocab_size == 0) s.model.vocab_size = bv_preset_vocab(name);
     assert_ok(bv_settings_check(&s));
     return s;
 }

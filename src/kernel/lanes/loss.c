@@ -43,6 +43,22 @@ BV_INLINE real row_exp_sum(const real *row, size_t classes, real largest) {
     return v_sum(sum);
 }
 
+/* Of the gate: the sum over the classes of dlogit * prior. */
+BV_INLINE real gate_gradient(const bv_loss_args *a, size_t r, real lse) {
+    const real *row = (const real *)a->logits + r * a->stride;
+    const real *prior = (const real *)a->prior + r * a->classes;
+    const real weight = a->weights ? ((const real *)a->weights)[r] : 1;
+    vreal sum = v_zero();
+    if (a->targets[r] >= a->classes) return 0;
+    for (size_t i = 0; i < a->classes; i += BV_LANES) {
+        const size_t n = a->classes - i < BV_LANES ? a->classes - i : BV_LANES;
+        const vreal p = v_exp(v_sub(v_load_first(row + i, n), v_set(lse)));
+        const vreal x = v_mul(p, v_load_first(prior + i, n));
+        sum = v_add(sum, n == BV_LANES ? x : v_first(n, x, v_zero()));
+    }
+    return (v_sum(sum) - prior[a->targets[r]]) * weight * (real)a->scale;
+}
+
 /* dlogit = (softmax - onehot) * scale, through the soft cap. */
 BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool counted,
                              bv_dtype type) {
@@ -51,8 +67,6 @@ BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool cou
     const real weight = a->weights ? ((const real *)a->weights)[r] : 1;
     const real scale = counted ? weight * (real)a->scale : 0;
     const size_t target = counted ? a->targets[r] : a->classes;
-    const real *prior = a->prior ? (const real *)a->prior + r * a->classes : NULL;
-    vreal gate = v_zero();
     for (size_t i = 0; i < a->stride; i += BV_LANES) {
         const size_t n = a->stride - i < BV_LANES ? a->stride - i : BV_LANES;
         const size_t real_n = i >= a->classes ? 0 : a->classes - i < n ? a->classes - i : n;
@@ -71,9 +85,7 @@ BV_INLINE void gradient_body(const bv_loss_args *a, size_t r, real lse, bool cou
         }
         if (real_n < BV_LANES) d = v_first(real_n, d, v_zero());
         v_put_first(a->dlogits, type, at + i, d, n);
-        if (prior && real_n > 0) gate = v_add(gate, v_mul(d, v_load_first(prior + i, real_n)));
     }
-    if (prior) v_put_first(a->dlogits, type, at + a->classes, v_set(v_sum(gate)), 1);
 }
 
 static void cross_entropy(const bv_loss_args *a, size_t row_begin, size_t row_end) {
@@ -86,7 +98,11 @@ static void cross_entropy(const bv_loss_args *a, size_t row_begin, size_t row_en
         const real lse = largest + (real)bv_log((double)sum);
         const bool counted = a->targets[r] < a->classes;
         ((real *)a->losses)[r] = counted ? lse - row[a->targets[r]] : 0;
-        if (a->dlogits) BV_BY_TYPE(a->dlogits_type, gradient_body, a, r, lse, counted);
+        if (!a->dlogits) continue;
+        const real gate = a->prior ? gate_gradient(a, r, lse) : 0;
+        BV_BY_TYPE(a->dlogits_type, gradient_body, a, r, lse, counted);
+        if (a->prior)
+            v_put_first(a->dlogits, a->dlogits_type, r * a->stride + a->classes, v_set(gate), 1);
     }
 }
 
