@@ -12,7 +12,7 @@
 #define LEASE_MS 15000
 #define POLL_MS 25     /* between looks at an empty queue, and of the heart at who is busy */
 #define TROUBLE_MS 500 /* before the store is tried again, and after a judging that failed */
-#define FAILURES_MAX 6 /* in a row that double that pause: 16 s */
+#define FAILURES_MAX 5 /* in a row that double that pause: 16 s */
 
 typedef struct seat {
     bv_judges *judges;
@@ -128,9 +128,10 @@ static void set_busy(seat *t, const bv_lease *lease) {
     pthread_mutex_unlock(&t->judges->lock);
 }
 
+/* Twice as long as what failed waits (bv_queue_postpone), so that another takes that first. */
 static void pause_after(const bv_judges *j, int failures) {
     const int doublings = failures < FAILURES_MAX ? failures : FAILURES_MAX;
-    for (int ms = failures ? TROUBLE_MS << (doublings - 1) : 0; ms > 0 && !j->stopping; ms -= 100)
+    for (int ms = failures ? TROUBLE_MS << doublings : 0; ms > 0 && !j->stopping; ms -= 100)
         bv_sleep_ms(100);
 }
 
