@@ -207,7 +207,7 @@ def short_rows(parts):
                    times(r["beaver"]["median"] / peer[1]["median"]) if peer else ""]
     yield from short_training("GPT-2 124M step", rows.get("train", []))
     yield from short_training("nanoGPT's character model step", rows.get("nano", []))
-    for r in rows.get("quality", []):
+    for r in rows.get("quality", []) + rows.get("best", []):
         peer = r["peer_seconds"]
         yield [f"Shakespeare to loss {r['loss']['median']:.2f}, s", "",
                f"{number(peer['median'])} (PyTorch eager)" if peer else "",

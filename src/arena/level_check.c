@@ -3,6 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A wrong solution that never ran says nothing about the tests. */
+static bool is_good(const bv_level_check_row *row) {
+    if (row->reference) return row->verdict == BV_LEVEL_ACCEPTED;
+    return row->verdict != BV_LEVEL_ACCEPTED && row->verdict != BV_LEVEL_NOT_COMPILED &&
+           row->verdict != BV_LEVEL_REFUSED;
+}
+
 static void read_judgement(const bv_level_judgement *j, bv_level_check_row *row) {
     row->verdict = j->verdict;
     row->score = j->score;
@@ -14,7 +21,7 @@ static void read_judgement(const bv_level_judgement *j, bv_level_check_row *row)
         row->test = r->test;
         snprintf(row->message, sizeof row->message, "%s", r->message);
     }
-    row->good = row->reference == (j->verdict == BV_LEVEL_ACCEPTED);
+    row->good = is_good(row);
 }
 
 bv_status bv_level_check_judge(bv_sandbox_pool *pool, const bv_level *level,

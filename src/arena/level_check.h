@@ -10,7 +10,7 @@
 typedef struct bv_level_check_row {
     const bv_level_program *solution; /* borrowed from the level */
     bool reference;
-    bool good; /* as it has to be */
+    bool good; /* a reference is accepted, a wrong solution runs and is not */
     bv_level_verdict verdict;
     const bv_level_test *test; /* that decided; NULL: none (accepted, not compiled) */
     char message[400];

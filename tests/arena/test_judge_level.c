@@ -203,6 +203,16 @@ static void test_bad_authors(void **state) {
     check_level(&check);
     assert_false(check.good);
     bv_level_check_free(&check);
+    put("wrong/too-good.py", "print('no number')\n");
+    open_level();
+    check_level(&check);
+    assert_true(check.good);
+    bv_level_check_free(&check);
+    put("wrong/broken.c", "int main(void) { return }\n"); /* is not even compiled */
+    open_level();
+    check_level(&check);
+    assert_false(check.good);
+    bv_level_check_free(&check);
     put("generator.py", "import sys\nsys.exit(1)\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));
