@@ -302,6 +302,13 @@ static bv_status print_result(const bv_sandbox_result *r) {
     return bv_cli_json(value);
 }
 
+static void keep_first(bv_error **first, bv_error *next) {
+    if (*first)
+        bv_error_free(&next);
+    else
+        *first = next;
+}
+
 static bool are_one_file(int a, int b) {
     struct stat s, t;
     return !fstat(a, &s) && !fstat(b, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
@@ -316,10 +323,7 @@ static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
     const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
     if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
         second = write_error("\n", 1);
-    if (error)
-        bv_error_free(&second);
-    else
-        error = second;
+    keep_first(&error, second);
     return error;
 }
 
@@ -334,13 +338,6 @@ static bv_status write_fetched(const bv_sandbox_result *result) {
             BV_TRY(bv_file_write(f->name, f->bytes.data ? f->bytes.data : "", f->bytes.size));
     }
     return BV_OK;
-}
-
-static void keep_first(bv_error **first, bv_error *next) {
-    if (*first)
-        bv_error_free(&next);
-    else
-        *first = next;
 }
 
 /* What one part of a result could not be written does not keep the others back. */

@@ -48,16 +48,16 @@ static bv_tensor *norm(const context *x, bv_tensor *h, const char *name) {
     return bv_norm(x->g, h, gain, bias, x->c->rms_norm, x->c->norm_eps);
 }
 
-static bv_tensor *table(const context *x, const char *name, size_t entries) {
-    return bv_parameter_make(x->g, name, entries, x->c->width, BV_PARAMETER_EMBEDDING,
-                             BV_INIT_NORMAL, INIT_STD);
+static bv_tensor *table(const context *x, const char *name, size_t entries,
+                        bv_initialization init) {
+    return bv_parameter_make(x->g, name, entries, x->c->width, BV_PARAMETER_EMBEDDING, init,
+                             init == BV_INIT_NORMAL ? INIT_STD : 0);
 }
 
 /* A model that corrects n-grams begins as they are: without a word of its own. */
 static bv_tensor *own_head(const context *x) {
-    return bv_parameter_make(x->g, "lm_head.weight", bv_gpt_head_rows(x->c), x->c->width,
-                             BV_PARAMETER_EMBEDDING,
-                             x->c->kneser_ney ? BV_INIT_ZERO : BV_INIT_NORMAL, INIT_STD);
+    return table(x, "lm_head.weight", bv_gpt_head_rows(x->c),
+                 x->c->kneser_ney ? BV_INIT_ZERO : BV_INIT_NORMAL);
 }
 
 static bv_tensor *dropout(const context *x, bv_tensor *h) {
@@ -100,9 +100,8 @@ static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
     char text[64];
     for (size_t n = 2; n <= x->c->ngram; n++) {
         bv_tensor *ids = bv_input(x->g, "ngrams", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
-        bv_tensor *rows = bv_parameter_make(x->g, name_of(text, "ngram.%zu.weight", n),
-                                            bv_ngram_table_rows(x->c, n), x->c->width,
-                                            BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
+        bv_tensor *rows = table(x, name_of(text, "ngram.%zu.weight", n),
+                                bv_ngram_table_rows(x->c, n), BV_INIT_ZERO);
         h = bv_add(x->g, h, bv_embed(x->g, ids, rows));
         gpt->ngrams[n - 2] = ids;
     }
@@ -113,8 +112,7 @@ static bv_tensor *ngrams(const context *x, bv_gpt *gpt, bv_tensor *h) {
 static bv_tensor *expected(const context *x, bv_gpt *gpt, bv_tensor *h) {
     if (!x->c->kneser_ney) return h;
     gpt->expected = bv_input(x->g, "expected", BV_ROLE_INDEX, (bv_dim){1, BV_FREE_ROWS}, 1);
-    bv_tensor *rows = bv_parameter_make(x->g, "kneser_ney.weight", bv_gpt_expected_rows(x->c),
-                                        x->c->width, BV_PARAMETER_EMBEDDING, BV_INIT_ZERO, 0);
+    bv_tensor *rows = table(x, "kneser_ney.weight", bv_gpt_expected_rows(x->c), BV_INIT_ZERO);
     return bv_add(x->g, h, bv_embed(x->g, gpt->expected, rows));
 }
 
@@ -127,10 +125,11 @@ static void build(bv_gpt *gpt, bv_gpt_head head, bool training) {
     gpt->positions = bv_input(g, "positions", BV_ROLE_INDEX, rows, 1);
     gpt->row_ids = bv_input(g, "row_ids", BV_ROLE_INDEX, rows, 1);
 
-    bv_tensor *wte = table(&x, "wte.weight", c->vocab_size);
+    bv_tensor *wte = table(&x, "wte.weight", c->vocab_size, BV_INIT_NORMAL);
     bv_tensor *h = expected(&x, gpt, ngrams(&x, gpt, bv_embed(g, gpt->tokens, wte)));
     if (c->position == BV_POSITION_LEARNED)
-        h = bv_add(g, h, bv_embed(g, gpt->positions, table(&x, "wpe.weight", c->context)));
+        h = bv_add(
+            g, h, bv_embed(g, gpt->positions, table(&x, "wpe.weight", c->context, BV_INIT_NORMAL)));
     h = dropout(&x, h);
     for (size_t layer = 0; layer < c->layers; layer++) h = block(&x, (int)layer, h);
     h = norm(&x, h, "ln_f");
