@@ -28,16 +28,24 @@ void bv_cli_log(void *context, const char *text) {
     bv_cli_say("%s\n", text);
 }
 
-bv_status bv_cli_print(const void *bytes, size_t size) {
+static bv_status write_stream(int stream, const char *name, const void *bytes, size_t size) {
     const char *p = bytes;
     while (size > 0) {
-        const ssize_t n = write(STDOUT_FILENO, p, size);
+        const ssize_t n = write(stream, p, size);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return bv_fail_errno("cannot write standard output");
+        if (n < 0) return bv_fail_errno("cannot write %s", name);
         p += n;
         size -= (size_t)n;
     }
     return BV_OK;
+}
+
+bv_status bv_cli_print(const void *bytes, size_t size) {
+    return write_stream(STDOUT_FILENO, "standard output", bytes, size);
+}
+
+bv_status bv_cli_print_error(const void *bytes, size_t size) {
+    return write_stream(STDERR_FILENO, "standard error", bytes, size);
 }
 
 bv_status bv_cli_json(json_t *value) {

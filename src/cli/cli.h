@@ -18,6 +18,9 @@ void bv_cli_log(void *context, const char *text);
 
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);
+/* The same on standard error, for what must not be lost without a word (bv_cli_say is for people).
+ */
+bv_status bv_cli_print_error(const void *bytes, size_t size);
 
 /* One line of JSON on standard output, flushed. Takes the reference, also on failure; NULL is
  * an error (bv_json_text). */

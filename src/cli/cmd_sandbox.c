@@ -250,17 +250,6 @@ static json_t *verdict_json(const bv_sandbox_result *r) {
                      bv_sandbox_policy_name(r->policy), "reason", r->reason[0] ? r->reason : NULL);
 }
 
-static bv_status write_error(const void *bytes, size_t size) {
-    const char *p = bytes;
-    while (size > 0) {
-        const ssize_t n = write(STDERR_FILENO, p, size);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return bv_fail_errno("cannot write standard error");
-        p += n, size -= (size_t)n;
-    }
-    return BV_OK;
-}
-
 /* A verdict that its file does not take is at least said. */
 static bv_status write_verdict(const char *path, const bv_sandbox_result *result) {
     json_t *value = verdict_json(result);
@@ -272,7 +261,7 @@ static bv_status write_verdict(const char *path, const bv_sandbox_result *result
     if (error && line.data)
         bv_cli_say("%s", line.data);
     else if (!error && !path)
-        error = write_error(line.data, line.size);
+        error = bv_cli_print_error(line.data, line.size);
     bv_buffer_free(&line);
     json_decref(value);
     return error;
@@ -319,10 +308,10 @@ static bool are_one_file(int a, int b) {
 static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
     const bv_buffer *out = &result->output, *err = &result->error;
     bv_error *error = bv_cli_print(out->data, out->size);
-    bv_error *second = write_error(err->data, err->size);
+    bv_error *second = bv_cli_print_error(err->data, err->size);
     const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
     if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
-        second = write_error("\n", 1);
+        second = bv_cli_print_error("\n", 1);
     keep_first(&error, second);
     return error;
 }
