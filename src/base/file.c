@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -488,10 +489,14 @@ static int descriptor_of(const char *path) {
     return -1;
 }
 
-/* Is it there, and nothing that a rename may replace? */
-static bool is_special(const char *path) {
+/* Is it there, and nothing that a rename may replace? Of a link to a file, *path becomes the file's
+ * name (in `real`), which may be. */
+static bool is_special(const char **path, char real[PATH_MAX]) {
     struct stat s;
-    return lstat(path, &s) == 0 && !S_ISREG(s.st_mode) && !S_ISDIR(s.st_mode);
+    if (lstat(*path, &s) != 0 || S_ISREG(s.st_mode) || S_ISDIR(s.st_mode)) return false;
+    if (stat(*path, &s) != 0 || !S_ISREG(s.st_mode) || !realpath(*path, real)) return true;
+    *path = real;
+    return false;
 }
 
 static bv_status write_through(const char *path, const void *bytes, size_t size) {
@@ -505,7 +510,9 @@ static bv_status write_through(const char *path, const void *bytes, size_t size)
 
 bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
     bv_writer *writer;
-    if (descriptor_of(path) >= 0 || is_special(path)) return write_through(path, bytes, size);
+    char real[PATH_MAX];
+    if (descriptor_of(path) >= 0 || is_special(&path, real))
+        return write_through(path, bytes, size);
     BV_TRY(bv_writer_open(path, &writer));
     bv_error *error = bv_writer_write(writer, bytes, size);
     if (!error) return bv_writer_commit(&writer);

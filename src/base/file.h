@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
-/* Atomically; but what is there and is no file (a link, a pipe, a device) is written to and stays,
- * and of /dev/stdout, /dev/stderr and /dev/fd/N it is the open descriptor. */
+/* Atomically; a link to a file stays, and its file is replaced. What is there and is no file (a
+ * pipe, a device, a link to nothing) is written to, and of /dev/stdout, /dev/stderr and /dev/fd/N
+ * it is the open descriptor. */
 bv_status bv_file_write(const char *path, const void *bytes, size_t size);
 /* Could bv_writer write it? A look before long work: makes a temporary file and removes it. */
 bv_status bv_file_check_writable(const char *path);
