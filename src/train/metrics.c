@@ -3,19 +3,20 @@
 #include <math.h>
 #include <string.h>
 
-/* Does this line belong to the steps up to `step`? Only whole lines do. */
-static bool stays(const char *line, size_t size, int64_t step) {
+/* Does this line belong to what was done up to `step`? Only whole lines do. */
+static bool stays(const char *line, size_t size, uint64_t step, bool due) {
     json_t *value = NULL;
     bv_error *error = bv_json_parse(line, size, "metrics.jsonl", &value);
     int64_t at = -1;
     if (!error) error = bv_json_get_int(value, "step", &at);
-    const bool kept = !error && at >= 0 && at <= step;
+    const bool past = !error && at >= 0 && (uint64_t)at <= step;
+    const bool kept = past && !(due && (uint64_t)at == step && json_object_get(value, "val_loss"));
     json_decref(value);
     bv_error_free(&error);
     return kept;
 }
 
-bv_status bv_metrics_cut(const char *path, int64_t step) {
+bv_status bv_metrics_cut(const char *path, uint64_t step, bool due) {
     if (!bv_file_exists(path)) return BV_OK;
     bv_buffer text = {0}, kept = {0};
     bv_error *error = bv_file_read(path, &text);
@@ -23,7 +24,7 @@ bv_status bv_metrics_cut(const char *path, int64_t step) {
         const char *line = text.data + at, *end = memchr(line, '\n', text.size - at);
         if (!end) break;
         const size_t size = (size_t)(end - line);
-        if (stays(line, size, step)) bv_buffer_append(&kept, line, size + 1);
+        if (stays(line, size, step, due)) bv_buffer_append(&kept, line, size + 1);
         at += size + 1;
     }
     if (!error) error = bv_buffer_error(&kept);

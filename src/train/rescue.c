@@ -130,7 +130,7 @@ static bv_status go_back(bv_session *s, int64_t step) {
         BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
         bv_gpt_trainer_changed(s->trainer);
     } else {
-        s->progress = (bv_progress_of_run){.val_loss = NAN};
+        s->progress = bv_session_beginning();
         bv_gpt_trainer_reset(s->trainer);
     }
     s->progress.guard.returns = guard.returns + 1;
@@ -147,7 +147,7 @@ static bv_status remember(bv_session *s, int64_t step, bv_left_out stretch) {
     if (step < 0) BV_TRY(bv_session_save(s, true)); /* there was none: the beginning is one */
     BV_TRY(bv_checkpoint_forget_after(run, s->progress.step));
     BV_TRY(bv_checkpoint_amend(run, s->progress.step, &s->progress));
-    BV_TRY(bv_session_open_metrics(s, (int64_t)s->progress.step));
+    BV_TRY(bv_session_open_metrics(s));
     json_t *line =
         json_pack("{sI ss s[II]}", "step", (json_int_t)s->progress.step, "event", "returned",
                   "left_out", (json_int_t)stretch.begin, (json_int_t)stretch.end);
@@ -179,9 +179,11 @@ bv_status bv_rescue(bv_session *s, const bv_verdict *verdict, double loss, doubl
     g->skipped++;
     if (g->in_a_row++ == 0) s->progress.trouble_began = s->sequences[0];
     BV_TRY(write_skip(s, verdict, loss, norm));
-    s->progress.step++;
-    if (g->in_a_row < BV_GUARD_PATIENCE) return BV_OK;
-    s->progress.step--;
+    if (g->in_a_row < BV_GUARD_PATIENCE) {
+        s->progress.step++;
+        s->progress.due = true;
+        return BV_OK;
+    }
     BV_TRY(replay(s, loss));
     return return_to_checkpoint(
         s, (bv_left_out){s->progress.trouble_began, s->sequences[s->batch - 1] + 1});

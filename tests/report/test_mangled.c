@@ -94,7 +94,7 @@ static bv_error *load_curves(void) {
 }
 
 static bv_error *cut_metrics(void) {
-    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1));
+    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1, true));
     return load_curves();
 }
 
