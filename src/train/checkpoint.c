@@ -93,15 +93,18 @@ static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
     p->due = json_is_true(json_object_get(m, "due"));
     const json_t *val_loss = json_object_get(m, "val_loss"), *list = json_object_get(m, "left_out");
     if (json_is_number(val_loss)) p->val_loss = json_number_value(val_loss);
+    BV_TRY(bv_guard_parse(&p->guard, json_object_get(m, "guard")));
     p->left_out_count = json_array_size(list);
-    if (p->left_out_count > BV_GUARD_RETURNS)
-        return bv_fail(BV_CODE_INPUT, "\"left_out\" is longer than %d", BV_GUARD_RETURNS);
+    if (p->left_out_count != p->guard.returns || p->left_out_count > BV_GUARD_RETURNS)
+        return bv_fail(BV_CODE_INPUT,
+                       "\"left_out\" has %zu stretches after %zu returns of at most %d",
+                       p->left_out_count, p->guard.returns, BV_GUARD_RETURNS);
     for (size_t i = 0; i < p->left_out_count; i++) {
         const json_t *pair = json_array_get(list, i);
         p->left_out[i].begin = (uint64_t)json_integer_value(json_array_get(pair, 0));
         p->left_out[i].end = (uint64_t)json_integer_value(json_array_get(pair, 1));
     }
-    return bv_guard_parse(&p->guard, json_object_get(m, "guard"));
+    return BV_OK;
 }
 
 /* ---- writing ---- */

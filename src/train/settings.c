@@ -314,6 +314,12 @@ bv_status bv_settings_check(bv_settings *s) {
                               "that takes in nothing new",
                               s->beta1, s->beta2),
                       "--set beta1=0.9 --set beta2=0.95");
+    if ((float)s->eps == 0)
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "eps %g is 0 in f32: AdamW would divide 0 by 0 where there is no "
+                              "gradient",
+                              s->eps),
+                      "--set eps=1e-8");
     if (s->numerics == BV_NUMERICS_BF16 && (s->model.context % 2 || s->model.d_head % 2))
         return bv_try(bv_fail(BV_CODE_USAGE,
                               "bf16 sums in pairs: context %zu and d_head %zu must be even",

@@ -124,6 +124,8 @@ static void test_contradictions(void **state) {
         {"kneser_ney=3 tied=false vocab_size=300", "256"},
         {"beta1=1", "beta1"},
         {"beta2=1", "beta2"},
+        {"eps=0", "eps 0 is 0 in f32"},
+        {"eps=1e-60", "eps 1e-60 is 0 in f32"},
         {"vocab_size=20", "vocab_size 20"},
         {"nonsense=1", "nonsense"},
         {"Layers=1", "Layers"},

@@ -152,7 +152,9 @@ static outcome end_of(const way *w) {
 
 static void check_same(const outcome *expected, const outcome *got, const way *w,
                        const char *what) {
-    const bool files = !strcmp(expected->files.text, got->files.text),
+    /* A training that the guard ends may have been stopped after its last regular checkpoint. */
+    const bool files = expected->code == BV_CODE_FAULT ||
+                       !strcmp(expected->files.text, got->files.text),
                metrics = !strcmp(expected->metrics.data, got->metrics.data);
     if (expected->code == got->code && files && metrics) return;
     if (!metrics) print_error("%s---- instead of\n%s", got->metrics.data, expected->metrics.data);

@@ -134,6 +134,23 @@ static void test_never_back_to_an_interruption(void **state) {
     tiny_end(&t);
 }
 
+/* A manifest with more stretches left out than there were returns has room for no further one. */
+static void test_foreign_manifest(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400];
+    json_t *manifest;
+    tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
+    check_return(&t, 1, "all layers are in range, values up to ");
+    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t.run);
+    assert_ok(bv_json_load(path, &manifest));
+    json_object_set_new(json_object_get(manifest, "guard"), "returns", json_integer(0));
+    assert_ok(bv_json_save(path, manifest));
+    json_decref(manifest);
+    assert_fails(train(&t, NULL), BV_CODE_INPUT, "left_out");
+    tiny_end(&t);
+}
+
 /* From step 45 on the gradient comes out different each time it is computed. */
 static void unsteady(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
     (void)context, (void)trainer;
@@ -154,7 +171,7 @@ static void test_bad_learning_rate_stops(void **state) {
     tiny_run t;
     tiny_begin(&t,
                "steps=400 lr=1000 warmup=0 grad_clip=0 eval_every=0 checkpoint_every=20 "
-               "schedule=constant beta2=0.5 eps=0 weight_decay=10",
+               "schedule=constant beta2=0.5 eps=1e-30 weight_decay=10",
                0, 1);
     assert_fails(train(&t, NULL), BV_CODE_FAULT, "lower --set lr");
     assert_non_null(strstr(said, "return 3 of 3"));
@@ -167,6 +184,7 @@ int main(void) {
         cmocka_unit_test(test_bad_data_is_skipped),
         cmocka_unit_test(test_flipped_bit_goes_back),
         cmocka_unit_test(test_never_back_to_an_interruption),
+        cmocka_unit_test(test_foreign_manifest),
         cmocka_unit_test(test_unsteady_hardware_stops),
         cmocka_unit_test(test_bad_learning_rate_stops),
     };
