@@ -150,6 +150,15 @@ static outcome end_of(const way *w) {
     return o;
 }
 
+/* The first line that differs. */
+static void print_difference(const char *expected, const char *got) {
+    const char *a_line = expected, *b_line = got;
+    for (size_t i = 0; expected[i] && expected[i] == got[i]; i++)
+        if (expected[i] == '\n') a_line = expected + i + 1, b_line = got + i + 1;
+    print_error("%.*s\n---- instead of\n%.*s\n", (int)strcspn(b_line, "\n"), b_line,
+                (int)strcspn(a_line, "\n"), a_line);
+}
+
 static void check_same(const outcome *expected, const outcome *got, const way *w,
                        const char *what) {
     /* A training that the guard ends may have been stopped after its last regular checkpoint. */
@@ -157,7 +166,7 @@ static void check_same(const outcome *expected, const outcome *got, const way *w
                        !strcmp(expected->files.text, got->files.text),
                metrics = !strcmp(expected->metrics.data, got->metrics.data);
     if (expected->code == got->code && files && metrics) return;
-    if (!metrics) print_error("%s---- instead of\n%s", got->metrics.data, expected->metrics.data);
+    if (!metrics) print_difference(expected->metrics.data, got->metrics.data);
     fail_msg("%s: at %s, threads %d, micro_batch %zu, recompute %d, fuse %d: code %d instead of "
              "%d, %s files, %s metrics",
              what, w->kernels->level, w->threads, w->micro_batch, w->recompute, w->fuse, got->code,
