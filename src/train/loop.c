@@ -45,6 +45,7 @@ static bv_status train_step(bv_session *s) {
     const double begin = bv_clock_seconds();
     const uint64_t sequence = s->progress.sequence;
     bv_session_read_batch(s);
+    if (s->options->data) BV_TRY(bv_dataset_check(s->options->data));
     if (!bv_session_gradient(s, s->options->signal, &loss, &norm)) {
         s->progress.sequence = sequence; /* the step was not made */
         return BV_OK;
