@@ -87,7 +87,7 @@ static bv_status evaluate(bv_session *s, bool *whole) {
     s->progress.val_loss = loss;
     if (s->progress.step > 0) report_step(s);
     return bv_metrics_write(s->metrics, json_pack("{sI so}", "step", (json_int_t)s->progress.step,
-                                                  "val_loss", bv_metrics_number(loss)));
+                                                  "val_loss", bv_json_number(loss)));
 }
 
 /* After a step: its evaluation and its checkpoint. A signal before leaves them due. */

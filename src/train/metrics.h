@@ -11,9 +11,7 @@
 /* Leaves the lines up to `step` (-1: none): what a killed run wrote beyond its checkpoint goes,
  * with a line that was cut off. An absent file is success. */
 bv_status bv_metrics_cut(const char *path, int64_t step);
-/* Writes one line; takes the reference. Numbers that are not finite must be null already. */
+/* Writes one line; takes the reference. Numbers that may not be finite: bv_json_number. */
 bv_status bv_metrics_write(bv_append *file, json_t *line);
-/* A number, or null where it is not finite. */
-json_t *bv_metrics_number(double value);
 
 #endif
