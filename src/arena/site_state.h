@@ -19,7 +19,7 @@ struct bv_site {
     pthread_mutex_t lock;
     bv_buffer scoreboard; /* its JSON, but for the asker's own row and the last brace */
     bv_buffer order;      /* as bv_scoreboard_order makes it */
-    uint64_t scoreboard_ns;
+    uint64_t scoreboard_until_ns; /* then it is made anew */
 };
 
 extern const bv_http_route bv_site_routes[];
