@@ -153,7 +153,7 @@ void bv_sandbox_pool_destroy(bv_sandbox_pool **pool) {
         bv_error *error = bv_dir_remove(p->scratch);
         bv_error_free(&error); /* the next start tries again */
     }
-    for (int i = 0; i < 2; i++) bv_free(p->filters[i].filter);
+    for (int i = 0; i < 4; i++) bv_free(p->filters[i / 2][i % 2].filter);
     pthread_cond_destroy(&p->freed);
     pthread_mutex_destroy(&p->mutex);
     bv_free(p->slots);

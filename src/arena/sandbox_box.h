@@ -27,6 +27,7 @@ typedef struct bv_box_plan {
     bv_sandbox_policy policy;
     bool memory_counted; /* a control group counts memory: else RLIMIT_AS, and no memfd */
     bool warm_python;
+    uid_t uid;            /* nested as root: whom the program becomes; else 0 */
     uint64_t files_bytes; /* of the tmpfs that is made ahead */
     uint64_t files;
     const char *scratch; /* nested: the host's folder for work folders */
@@ -81,7 +82,7 @@ typedef struct bv_box {
     int work;             /* the work folder, open                                 */
     int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
     int landlock;         /* ruleset, -1: none                                     */
-    uid_t uid;            /* nested as root: whom the program becomes; else 0      */
+    uid_t uid;            /* the plan's                                            */
     uint32_t user_tasks;  /* nested as an ordinary user: how many it had before            */
     char work_path[256];  /* "/work", or the host's path when nested               */
     char nested_top[224]; /* nested: what is removed at the end                    */
@@ -148,9 +149,13 @@ int bv_landlock_abi(void);
 bv_status bv_landlock_prepare(bv_box *box);
 int bv_landlock_enter(const bv_box *box); /* -1 and errno */
 
-/* sandbox_seccomp.c: compiled by libseccomp, in the caller: what that leaves behind in its memory
- * would be copied to each box. The filter belongs to who asked. */
-bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
+/* sandbox_seccomp.c. Compiled in the caller, once a kind. The filter belongs to who asked. */
+typedef struct bv_seccomp_kind {
+    bool nested;
+    bool memory_counted; /* a control group counts memory: memfd is allowed */
+    bool shared_id;      /* nested, and the program's id is the caller's own */
+} bv_seccomp_kind;
+bv_status bv_seccomp_compile(const bv_seccomp_kind *kind, struct sock_fprog *out);
 int bv_seccomp_enter(const struct sock_fprog *filter);  /* the listener, or -1 and errno */
 const char *bv_seccomp_name(uint32_t arch, int number); /* of a forbidden call, else "?" */
 

@@ -90,6 +90,7 @@ static void forget_plans(bv_slot *slot) {
 bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
     BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
     bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
+    slot->uid = pool->policy == BV_POLICY_NESTED ? bv_box_outer_id(slot->pid) : 0;
     slot->making = false;
     slot->root = NULL;
     return BV_OK;
@@ -106,11 +107,17 @@ void bv_slot_end(bv_slot *slot) {
 }
 
 /* Compiled when it is first needed. */
-static bv_status find_filter(bv_sandbox_pool *pool, bool memory_counted, struct sock_fprog *out) {
-    struct sock_fprog *f = &pool->filters[memory_counted];
+static bv_status find_filter(bv_sandbox_pool *pool, const bv_slot *slot, struct sock_fprog *out) {
+    const bool nested = pool->policy == BV_POLICY_NESTED;
+    const bv_seccomp_kind kind = {
+        .nested = nested,
+        .memory_counted = slot->group.memory,
+        .shared_id = nested && slot->uid == 0,
+    };
+    struct sock_fprog *f = &pool->filters[kind.memory_counted][kind.shared_id];
     bv_error *error = BV_OK;
     pthread_mutex_lock(&pool->mutex);
-    if (!f->filter) error = bv_seccomp_compile(pool->policy, memory_counted, f);
+    if (!f->filter) error = bv_seccomp_compile(&kind, f);
     *out = *f;
     pthread_mutex_unlock(&pool->mutex);
     return error;
@@ -120,11 +127,12 @@ static bv_status describe_plan(bv_sandbox_pool *pool, const bv_slot *slot,
                                const bv_sandbox_root *root, bv_buffer *out) {
     bv_sandbox_limits usual;
     struct sock_fprog filter;
-    BV_TRY(find_filter(pool, slot->group.memory, &filter));
+    BV_TRY(find_filter(pool, slot, &filter));
     bv_sandbox_limits_default(&usual);
     bv_box_plan plan = {.policy = pool->policy,
                         .memory_counted = slot->group.memory,
                         .warm_python = slot->warm_python,
+                        .uid = slot->uid,
                         .files_bytes = usual.files_bytes,
                         .files = usual.files,
                         .scratch = pool->scratch,

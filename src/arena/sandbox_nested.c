@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 bv_status bv_nested_build(bv_box *box) {
-    box->uid = bv_box_outer_id(getppid());
+    box->uid = box->plan->uid;
     if (!box->uid) box->user_tasks = bv_nested_user_tasks();
     snprintf(box->nested_top, sizeof box->nested_top, "%s/box-XXXXXX", box->plan->scratch);
     if (!mkdtemp(box->nested_top))
