@@ -1,7 +1,7 @@
 /*
  * The root of a box: a tmpfs of our own with the binds, three devices, and one more tmpfs with a
- * size that shows as /work and /tmp. There is no /proc and no /sys. The host's root is detached, so
- * no path and no link leads to it.
+ * size that shows as /work and /tmp; /dev/shm is a link to that. There is no /proc and no /sys. The
+ * host's root is detached, so no path and no link leads to it.
  *
  * All but /work and /tmp is built once for a slot and a plan, in a mount namespace and a user
  * namespace of the slot's own, and is read-only when done. A box's mount namespace begins as a copy
@@ -143,7 +143,8 @@ static bv_status build(const bv_box_plan *plan, int *trees, size_t count) {
     if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID, "size=1m,nr_inodes=1k,mode=755") || chdir(BASE))
         return bv_fail_errno("cannot mount a tmpfs at %s", BASE);
     for (size_t i = 0; i < count; i++) BV_TRY(attach(bind_at(plan, i), trees[i]));
-    if (mkdir("work", 0755) || mkdir("tmp", 0755))
+    /* Where the C library keeps semaphores and shared memory that have names. */
+    if (mkdir("work", 0755) || mkdir("tmp", 0755) || symlink("../tmp", "dev/shm"))
         return bv_fail_errno("cannot make the folders of a box");
     return pivot();
 }
