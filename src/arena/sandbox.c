@@ -135,6 +135,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     if (!error && !pool->slots) error = bv_fail_memory("a sandbox");
     pool->free = pool->count;
     bv_cgroup_find(NULL, NULL, &pool->bases);
+    if (!error && (errno = pool->bases.failed))
+        error = bv_fail_errno("cannot look for control groups");
     bv_cgroup_sweep(&pool->bases);
     if (!error) error = have_descriptors(pool);
     if (!error) error = make_scratch(pool);

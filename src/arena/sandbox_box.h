@@ -121,9 +121,10 @@ int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SL
 pid_t bv_namespace_fork(bool separate, int *process);
 bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */
 bv_status bv_namespace_become(void);             /* in the child, after that */
-/* The host's id for the programs of this slot; 0: only our own can be had (an ordinary user, or
- * root of a user namespace with few ids). `shared`: another slot may have the same. */
-uid_t bv_box_outer_id(pid_t slot);
+/* The host's id for the programs of this slot; *id 0: only our own can be had (an ordinary user, or
+ * root of a user namespace with few ids). -1 and errno: it is not known. `shared`: another slot may
+ * have the same. */
+int bv_box_outer_id(pid_t slot, uid_t *id);
 bool bv_box_id_is_shared(uid_t id);
 #define BV_SLOT_OWN 100 /* descriptors from here on are a slot's, and not for its boxes */
 
@@ -141,10 +142,10 @@ bool bv_nested_is_full(const bv_box *box);
 void bv_nested_kill(const bv_box *box); /* all descendants that are seen now; NULL: of a slot */
 /* Kills and waits until there is none. */
 void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status);
-uint32_t bv_nested_user_tasks(void);
+uint32_t bv_nested_user_tasks(void); /* 0 and errno: they cannot be counted */
 void bv_nested_remove(const bv_box *box);
 
-/* sandbox_landlock.c. ABI 0: the kernel has none. */
+/* sandbox_landlock.c. ABI 0: the kernel has none; -1 and errno: it does not say. */
 int bv_landlock_abi(void);
 bv_status bv_landlock_prepare(bv_box *box);
 int bv_landlock_enter(const bv_box *box); /* -1 and errno */

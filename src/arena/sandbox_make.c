@@ -87,15 +87,6 @@ static void forget_plans(bv_slot *slot) {
     slot->next_plan = 0;
 }
 
-bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
-    BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
-    bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
-    slot->uid = pool->policy == BV_POLICY_NESTED ? bv_box_outer_id(slot->pid) : 0;
-    slot->making = false;
-    slot->root = NULL;
-    return BV_OK;
-}
-
 void bv_slot_end(bv_slot *slot) {
     if (slot->pid == 0) return;
     close(slot->socket); /* it kills its box and ends */
@@ -104,6 +95,18 @@ void bv_slot_end(bv_slot *slot) {
     bv_cgroup_remove(&slot->group);
     forget_plans(slot);
     slot->pid = 0, slot->socket = -1, slot->making = false, slot->root = NULL;
+}
+
+bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
+    BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
+    bv_error *error = bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
+    slot->uid = 0;
+    if (!error && pool->policy == BV_POLICY_NESTED && bv_box_outer_id(slot->pid, &slot->uid))
+        error = bv_fail_errno("cannot look for an id of a box");
+    slot->making = false;
+    slot->root = NULL;
+    if (error) bv_slot_end(slot);
+    return error;
 }
 
 /* Compiled when it is first needed. */

@@ -101,7 +101,8 @@ static bv_status attach(const bv_box_bind *bind, int tree) {
     if (tree < 0) {
         char link[PATH_MAX];
         const ssize_t n = readlink(bind->source, link, sizeof link - 1);
-        if (n < 0) return BV_OK; /* optional and absent */
+        if (n < 0 && errno == ENOENT && bind->optional) return BV_OK;
+        if (n < 0) return bv_fail_errno("cannot read the link %s", bind->source);
         link[n] = 0;
         if (symlink(link, target)) return bv_fail_errno("cannot make the link %s", bind->target);
         return BV_OK;
