@@ -201,6 +201,29 @@ static bv_sandbox_verdict peak_of(bv_sandbox_pool *pool, const char *size, uint6
     return verdict;
 }
 
+/* A file that is placed counts as memory once; one that does not fit is the job's fault, not ours.
+ */
+static void test_placed_memory(void **state) {
+    (void)state;
+    const char *const argv[] = {"true", NULL};
+    static char bytes[20000000];
+    const bv_sandbox_file file = {.name = "f", .bytes = bytes, .size = sizeof bytes};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_job job = shell_job(argv);
+    job.files = &file, job.file_count = 1;
+    for (int i = 0; i < 2; i++) {
+        bv_sandbox_result r = {0};
+        job.limits.memory_bytes = i ? 5000000 : 30000000;
+        assert_ok(bv_sandbox_run(pool, &job, &r));
+        if (i)
+            assert_true(r.verdict == BV_VERDICT_MEMORY || policy == BV_POLICY_NESTED);
+        else
+            assert_int_equal(r.verdict, BV_VERDICT_OK);
+        bv_sandbox_result_free(&r);
+    }
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A peak is that of a program, not of those before it in the same control group. */
 static bool try_peaks(const boxes_mode *mode, void *unused) {
     const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
@@ -408,11 +431,17 @@ int main(void) {
     const char *wish = getenv("BEAVER_POLICY");
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_streams_and_files),
-        cmocka_unit_test(test_bad_jobs),  cmocka_unit_test(test_not_executable),
-        cmocka_unit_test(test_two_boxes), cmocka_unit_test(test_kill),
-        BOXES_MODES(test_killed_arena),   BOXES_MODES(test_killed_anytime),
-        BOXES_MODES(test_swept),          BOXES_MODES(test_peak),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs),
+        cmocka_unit_test(test_not_executable),
+        cmocka_unit_test(test_two_boxes),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_placed_memory),
+        BOXES_MODES(test_killed_arena),
+        BOXES_MODES(test_killed_anytime),
+        BOXES_MODES(test_swept),
+        BOXES_MODES(test_peak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
