@@ -289,11 +289,10 @@ static bv_status tell_result(const training *t) {
         bv_cli_say("saved %s\n", t->out);
     bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);
     if (!bv_flags_bool(t->flags, "json")) return BV_OK;
-    json_t *loss = isfinite(r->loss) ? json_real(r->loss) : json_null();
-    json_t *val_loss = isfinite(r->val_loss) ? json_real(r->val_loss) : json_null();
     return bv_cli_json(json_pack("{so sI so so sf}", "run", bv_cli_path(t->out), "step",
-                                 (json_int_t)t->config.settings.steps, "loss", loss, "val_loss",
-                                 val_loss, "tokens_per_s", r->tokens_per_s));
+                                 (json_int_t)t->config.settings.steps, "loss",
+                                 bv_json_number(r->loss), "val_loss", bv_json_number(r->val_loss),
+                                 "tokens_per_s", r->tokens_per_s));
 }
 
 static bv_status end_of_text(const training *t, uint32_t *token) {

@@ -46,6 +46,7 @@ static bv_status train_step(bv_session *s) {
     const double begin = bv_clock_seconds();
     const uint64_t sequence = s->progress.sequence;
     bv_session_read_batch(s);
+    if (s->options->data) BV_TRY(bv_dataset_check(s->options->data));
     if (!bv_session_gradient(s, s->options->signal, &loss, &norm)) {
         s->progress.sequence = sequence; /* the step was not made */
         return BV_OK;
@@ -88,7 +89,7 @@ static bv_status evaluate(bv_session *s, bool *whole) {
     s->progress.val_loss = loss;
     if (s->progress.step > 0) report_step(s);
     return bv_metrics_write(s->metrics, json_pack("{sI so}", "step", (json_int_t)s->progress.step,
-                                                  "val_loss", bv_metrics_number(loss)));
+                                                  "val_loss", bv_json_number(loss)));
 }
 
 /* After a step, and before the first: its evaluation and its checkpoint. A signal before leaves

@@ -1,6 +1,5 @@
 #include "train/metrics.h"
 
-#include <math.h>
 #include <string.h>
 
 #define RETURNED "returned"
@@ -52,8 +51,4 @@ bv_status bv_metrics_write(bv_append *file, json_t *line) {
     bv_buffer_free(&text);
     json_decref(line);
     return error;
-}
-
-json_t *bv_metrics_number(double value) {
-    return isfinite(value) ? json_real(value) : json_null();
 }

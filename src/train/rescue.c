@@ -80,10 +80,10 @@ static bv_status write_skip(bv_session *s, const bv_verdict *verdict, double los
                     "at token %llu of the training text",
                     (unsigned long long)s->progress.step + 1, verdict->why, range,
                     (unsigned long long)first, (unsigned long long)last, (unsigned long long)at);
-    json_t *line = json_pack(
-        "{sI ss ss so so s[II] sI}", "step", (json_int_t)s->progress.step + 1, "event", "skipped",
-        "why", verdict->why, "loss", bv_metrics_number(loss), "grad_norm", bv_metrics_number(norm),
-        "sequences", (json_int_t)first, (json_int_t)last, "worst_token", (json_int_t)at);
+    json_t *line = json_pack("{sI ss ss so so s[II] sI}", "step", (json_int_t)s->progress.step + 1,
+                             "event", "skipped", "why", verdict->why, "loss", bv_json_number(loss),
+                             "grad_norm", bv_json_number(norm), "sequences", (json_int_t)first,
+                             (json_int_t)last, "worst_token", (json_int_t)at);
     return bv_metrics_write(s->metrics, line);
 }
 

@@ -164,6 +164,7 @@ bv_status bv_session_evaluate(bv_session *s, double *loss) {
     bv_trace_enter(s->options->trace, s->spans.evaluate);
     bv_error *error = bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result);
     bv_trace_leave(s->options->trace, (bv_cost){0});
+    if (!error) error = bv_dataset_check(data);
     if (error) return error;
     if (!result.interrupted) *loss = result.nats / (double)result.tokens;
     return BV_OK;
