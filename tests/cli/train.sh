@@ -161,6 +161,8 @@ expect 0 "1 step takes about" beaver train --data data --out timed1 --preset min
     --set eval_every=0 --set context=32 --set batch=2
 expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
+expect 2 "the run has warmup=" beaver train --out timed --resume --warmup 7777
+expect 2 "the run has grains=1, not 3" beaver train --out timed --resume --grains 3
 z80() { BEAVER_CPU=z80 beaver "$@"; }
 expect 2 "BEAVER_CPU" z80 train --data data --out y "${tiny[@]}"
 expect 2 "BEAVER_CPU" z80 version
