@@ -20,7 +20,7 @@ def cores():
 # ---- matmul ----
 
 def wish(row, library):
-    form = "gradient" if row["name"] == "matmul gradient" else "packed"
+    form = {"matmul gradient": "gradient", "matmul decode": "cold"}.get(row["name"], "packed")
     return (f"{library} {row['m']} {row['n']} {row['k']} {row['dtype']} {form} "
             f"{row['threads']} {PEER_SECONDS}")
 

@@ -6,7 +6,8 @@
  * openblas or onednn, DTYPE f32, bf16 or int8 (unsigned times signed bytes, sums of 32 bits). FORM
  * says what the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout,
  * made before the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer);
- * "gradient", C += A^T B with A [k, m] and B [k, n] as they lie in memory.
+ * "cold", the same, but copies of B take turns, so many that no cache holds them; "gradient",
+ * C += A^T B with A [k, m] and B [k, n] as they lie in memory.
  *
  * "ms" is null where the library has no kernel of its own for that type on this CPU.
  */
@@ -21,6 +22,7 @@
 #include <time.h>
 
 #define RUNS_MAX 2000
+#define COLD_BYTES ((size_t)256 << 20)
 
 typedef struct wish {
     char library[16], dtype[8], form[16];
@@ -32,6 +34,8 @@ typedef struct wish {
 typedef struct product {
     const wish *wish;
     void *a, *b, *c;
+    char *copies; /* of B as the library takes it */
+    size_t copy_bytes, copy_count, turn;
     dnnl_primitive_t primitive;
     dnnl_stream_t stream;
     dnnl_exec_arg_t args[3];
@@ -68,6 +72,20 @@ static void *take_filled(size_t count, size_t size) {
     return memory;
 }
 
+/* Copies of B that take turns; one alone stays where it is. */
+static void make_copies(product *p, const void *b, size_t bytes) {
+    if (strcmp(p->wish->form, "cold")) return;
+    p->copy_bytes = (bytes + 63) / 64 * 64;
+    p->copy_count = COLD_BYTES / p->copy_bytes + 1;
+    p->copies = take(p->copy_count * p->copy_bytes);
+    for (size_t i = 0; i < p->copy_count; i++) memcpy(p->copies + i * p->copy_bytes, b, bytes);
+}
+
+static char *next_copy(product *p) {
+    p->turn = (p->turn + 1) % p->copy_count;
+    return p->copies + p->turn * p->copy_bytes;
+}
+
 static size_t size_of(const char *dtype) {
     return !strcmp(dtype, "f32") ? 4 : !strcmp(dtype, "bf16") ? 2 : 1;
 }
@@ -77,17 +95,17 @@ static size_t size_of(const char *dtype) {
 static void run_openblas(product *p) {
     const wish *w = p->wish;
     const blasint m = (blasint)w->m, n = (blasint)w->n, k = (blasint)w->k;
+    const void *b = p->copies ? next_copy(p) : p->b;
     if (!strcmp(w->form, "gradient"))
-        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1, p->a, m, p->b, n, 1, p->c,
-                    n);
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, m, n, k, 1, p->a, m, b, n, 1, p->c, n);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, p->a, k, p->b, k, 0, p->c,
-                    n);
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, m, n, k, 1, p->a, k, b, k, 0, p->c, n);
 }
 
 /* ---- oneDNN ---- */
 
 static void run_onednn(product *p) {
+    if (p->copies) dnnl_memory_set_data_handle(p->args[1].memory, next_copy(p));
     check(!dnnl_primitive_execute(p->primitive, p->stream, 3, p->args), "oneDNN's product");
     dnnl_stream_wait(p->stream);
 }
@@ -154,8 +172,11 @@ static bool begin_onednn(product *p, dnnl_engine_t engine) {
         dnnl_memory_t weights = memory_of(&plain, engine, p->b);
         if (!gradient) {
             dnnl_memory_t packed = reordered(wanted, weights, engine, p->stream);
+            void *b;
             dnnl_memory_destroy(weights);
             weights = packed;
+            dnnl_memory_get_data_handle(weights, &b);
+            make_copies(p, b, dnnl_memory_desc_get_size(wanted));
         }
         p->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, memory_of(&a, engine, p->a)};
         p->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, weights};
@@ -201,6 +222,7 @@ static void fulfil(const wish *w, dnnl_engine_t engine, dnnl_stream_t stream) {
     p.c = memset(take(m * n * 4), 0, m * n * 4);
     omp_set_num_threads(w->threads);
     openblas_set_num_threads(w->threads);
+    if (blas) make_copies(&p, p.b, k * n * size);
     const bool known = blas ? size == 4 : begin_onednn(&p, engine);
     const double seconds = known ? median_seconds(&p, blas ? run_openblas : run_onednn) : 0;
     char ms[32] = "null", rate[32] = "null";
@@ -224,6 +246,7 @@ static void fulfil(const wish *w, dnnl_engine_t engine, dnnl_stream_t stream) {
     free(p.a);
     free(p.b);
     free(p.c);
+    free(p.copies);
 }
 
 int main(void) {

@@ -69,12 +69,24 @@ static bv_status set_abstract(bv_canaries *c) {
     return BV_OK;
 }
 
+static bv_status set_mailbox(bv_canaries *c) {
+    struct sockaddr_un un = {.sun_family = AF_UNIX};
+    snprintf(un.sun_path, sizeof un.sun_path, "%s/mailbox", c->folder);
+    c->mailbox = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (c->mailbox < 0 || bind(c->mailbox, (struct sockaddr *)&un, sizeof un) ||
+        chmod(un.sun_path, 0777))
+        return bv_fail_errno("cannot make the socket %s", un.sun_path);
+    snprintf(c->words[4], sizeof c->words[4], "CANARY_MAILBOX=%s", un.sun_path);
+    return BV_OK;
+}
+
 bv_status bv_canaries_set(bv_canaries *c) {
-    *c = (bv_canaries){.port_socket = -1, .abstract_socket = -1, .process = -1};
+    *c = (bv_canaries){.port_socket = -1, .abstract_socket = -1, .mailbox = -1, .process = -1};
     bv_error *error = set_file(c);
     if (!error) error = set_process(c);
     if (!error) error = set_port(c);
     if (!error) error = set_abstract(c);
+    if (!error) error = set_mailbox(c);
     if (error) bv_canaries_remove(c);
     return bv_while(error, "setting canaries");
 }
@@ -86,7 +98,9 @@ static bv_status check_file(const bv_canaries *c) {
                        !memcmp(text.data, BV_CANARY_SECRET, text.size);
     bv_buffer_free(&text);
     bv_error_free(&error);
-    return whole ? BV_OK : bv_fail(BV_CODE_FAULT, "%s was changed", c->file);
+    struct stat s;
+    const bool same = whole && !stat(c->file, &s) && (s.st_mode & 07777) == 0666 && s.st_mtime > 1;
+    return same ? BV_OK : bv_fail(BV_CODE_FAULT, "%s was changed", c->file);
 }
 
 bv_status bv_canaries_check(const bv_canaries *c) {
@@ -95,6 +109,9 @@ bv_status bv_canaries_check(const bv_canaries *c) {
         return bv_fail(BV_CODE_FAULT, "somebody came to the TCP port");
     if (accept(c->abstract_socket, NULL, NULL) >= 0)
         return bv_fail(BV_CODE_FAULT, "somebody came to the abstract socket");
+    char byte;
+    if (recv(c->mailbox, &byte, 1, 0) >= 0)
+        return bv_fail(BV_CODE_FAULT, "somebody wrote to the mailbox");
     siginfo_t info = {.si_pid = 0}; /* nothing is reaped by looking */
     if (waitid(P_PID, (id_t)c->process, &info,
                WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT) ||
@@ -113,6 +130,7 @@ void bv_canaries_remove(bv_canaries *c) {
         bv_error_free(&error);
         if (c->port_socket >= 0) close(c->port_socket);
         if (c->abstract_socket >= 0) close(c->abstract_socket);
+        if (c->mailbox >= 0) close(c->mailbox);
     }
     *c = (bv_canaries){0};
 }

@@ -1,7 +1,8 @@
 /*
- * Canaries: a file, a process, a TCP port and an abstract socket of this machine that programs in
- * boxes are told of, by CANARY_FILE, CANARY_PID, CANARY_PORT and CANARY_ABSTRACT, and that none may
- * reach. One thread's.
+ * Canaries: a file, a process, a TCP port, an abstract socket and a mailbox (a socket of datagrams
+ * with a name in a folder) of this machine that programs in boxes are told of, by CANARY_FILE,
+ * CANARY_PID, CANARY_PORT, CANARY_ABSTRACT and CANARY_MAILBOX, and that none may reach or change.
+ * One thread's.
  */
 #ifndef BV_ARENA_CANARIES_H
 #define BV_ARENA_CANARIES_H
@@ -10,11 +11,11 @@
 #include <sys/types.h>
 
 #define BV_CANARY_SECRET "SECRET-of-the-host-7c1f" /* in the file */
-#define BV_CANARIES 4
+#define BV_CANARIES 5
 
 typedef struct bv_canaries {
     char folder[64], file[96];
-    int port_socket, abstract_socket;
+    int port_socket, abstract_socket, mailbox;
     pid_t process;
     char words[BV_CANARIES][128]; /* "CANARY_FILE=...", for an environment */
 } bv_canaries;

@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -25,6 +26,7 @@
 #define OTHER_DESCRIPTORS 64 /* of a process that has a pool */
 #define SLOT_DESCRIPTORS 8   /* a socket, and a control group's counters */
 #define BOX_DESCRIPTORS 8    /* a socket, a process, its streams */
+#define LARGE (1 << 20)      /* a file that is sealed to be sent */
 
 /* ---- the pool ---- */
 
@@ -138,6 +140,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     if (!error && !pool->slots) error = bv_fail_memory("a sandbox");
     pool->free = pool->count;
     bv_cgroup_find(NULL, NULL, &pool->bases);
+    if (!error && (errno = pool->bases.failed))
+        error = bv_fail_errno("cannot look for control groups");
     bv_cgroup_sweep(&pool->bases);
     if (!error) error = have_descriptors(pool);
     if (!error) error = make_scratch(pool);
@@ -156,7 +160,7 @@ void bv_sandbox_pool_destroy(bv_sandbox_pool **pool) {
         bv_error *error = bv_dir_remove(p->scratch);
         bv_error_free(&error); /* the next start tries again */
     }
-    for (int i = 0; i < 2; i++) bv_free(p->filters[i].filter);
+    for (int i = 0; i < 4; i++) bv_free(p->filters[i / 2][i % 2].filter);
     pthread_cond_destroy(&p->freed);
     pthread_mutex_destroy(&p->mutex);
     bv_free(p->slots);
@@ -325,8 +329,29 @@ static bv_status send_sealed(const bv_sandbox_box *box, const bv_sandbox_job *jo
     return BV_OK;
 }
 
+/* A job whose large files are all sealed: in its frame they would be in the box's memory twice. */
+static bv_status seal_large(const bv_sandbox_job *job, bv_sandbox_job *sealed) {
+    bv_sandbox_file *files = bv_calloc(job->file_count, sizeof *files);
+    *sealed = *job;
+    if (!files) return bv_fail_memory("a job");
+    sealed->files = files;
+    for (size_t i = 0; i < job->file_count; i++) files[i] = job->files[i];
+    for (size_t i = 0; i < job->file_count; i++)
+        if (files[i].sealed <= 0 && files[i].size >= LARGE)
+            BV_TRY(bv_sandbox_seal(files[i].bytes, files[i].size, &files[i].sealed));
+    return BV_OK;
+}
+
+static void unseal(const bv_sandbox_job *job, const bv_sandbox_job *sealed) {
+    if (sealed->files == job->files) return;
+    for (size_t i = 0; i < job->file_count; i++)
+        if (sealed->files[i].sealed > 0 && job->files[i].sealed <= 0)
+            close(sealed->files[i].sealed);
+    bv_free((bv_sandbox_file *)sealed->files);
+}
+
 /* Sends the job with its three descriptors; keeps both ends of output and error. */
-static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
+static bv_status send_frames(bv_sandbox_box *box, const bv_sandbox_job *job) {
     int output[2] = {-1, -1}, errors[2] = {-1, -1}, input = -1;
     bv_buffer payload = {0};
     bv_box_job_put(&payload, job);
@@ -351,11 +376,30 @@ static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
     return error;
 }
 
+static bv_status send_job(bv_sandbox_box *box, const bv_sandbox_job *job) {
+    bv_sandbox_job sealed;
+    bv_error *error = seal_large(job, &sealed);
+    if (!error) error = send_frames(box, &sealed);
+    unseal(job, &sealed);
+    return error;
+}
+
+/* Who is gone before it has heard its whole job says why by its counters, in its verdict: files
+ * that are placed count as memory, too. */
+static bool is_gone(const bv_sandbox_box *box) {
+    struct pollfd p = {.fd = box->control, .events = POLLIN};
+    return poll(&p, 1, 0) == 1 && (p.revents & POLLHUP);
+}
+
 static bv_status start_one(bv_sandbox_pool *pool, const bv_sandbox_job *job, bv_sandbox_box *box) {
     BV_TRY(take_box(pool, box, job->root ? job->root : &bv_sandbox_root_system));
     bv_slot *slot = box->slot;
     bv_error *error = bv_cgroup_begin(&slot->group, job->limits.memory_bytes, job->limits.pids);
-    if (!error) return send_job(box, job);
+    if (!error) {
+        error = send_job(box, job);
+        if (error && is_gone(box)) bv_error_free(&error);
+        return error;
+    }
     /* A group that does not limit is of no use: the next job of this slot finds another. */
     let_go(box);
     bv_slot_end(slot);

@@ -145,6 +145,11 @@ static bv_status fetch(const bv_box *box, size_t index, const char *name) {
 
 /* ---- the program ---- */
 
+/* Errors of execve that say nothing about what was to be executed. */
+static bool is_shortage(int number) {
+    return number == ENOMEM || number == EAGAIN || number == ENFILE || number == EIO;
+}
+
 /* What the program's process says before it is one. A failed execve is the program's own fault (it
  * is not there, or is none), all else is ours. */
 static bv_status hear_program(run *r, const bv_frame *frame, const bv_buffer *payload) {
@@ -153,7 +158,7 @@ static bv_status hear_program(run *r, const bv_frame *frame, const bv_buffer *pa
         return bv_fail(BV_CODE_FAULT, "a program's start was cut off");
     memcpy(&f, payload->data, sizeof f);
     f.stage[sizeof f.stage - 1] = 0;
-    if (!strcmp(f.stage, "execve")) {
+    if (!strcmp(f.stage, "execve") && !is_shortage(f.number)) {
         r->report.exec_errno = f.number;
         return BV_OK;
     }
@@ -294,12 +299,15 @@ static bool is_full(const bv_box *box, bool at_last) {
     return full;
 }
 
-static void watch(run *r) {
+static bv_status watch(run *r) {
     while (!r->ended) {
         struct pollfd p[3] = {{.fd = r->box->control, .events = POLLIN},
                               {.fd = r->signals, .events = POLLIN},
                               {.fd = r->listener, .events = POLLIN}};
-        if (poll(p, 3, DISK_LOOK_MS) < 0 && errno != EINTR) return;
+        if (poll(p, 3, DISK_LOOK_MS) < 0) {
+            if (errno != EINTR) return bv_fail_errno("cannot watch a program");
+            continue;
+        }
         if (p[2].revents & POLLIN)
             hear_forbidden(r);
         else if (p[2].revents)
@@ -308,6 +316,7 @@ static void watch(run *r) {
         if (p[1].revents) reap(r);
         if (is_full(r->box, false)) r->report.disk_full = 1, r->ended = true;
     }
+    return BV_OK;
 }
 
 static uint64_t cpu_of(int who) {
@@ -384,8 +393,9 @@ static bv_status run_job(run *r, bv_frame *frame, const bv_buffer *payload) {
     bv_error *error = start(r, frame);
     bv_frame_close(frame); /* or the caller would never see the end of the output */
     if (error) return error;
-    watch(r);
+    error = watch(r);
     end(r);
+    if (error) return error;
     BV_TRY(ask_start(r));
     return r->report.killed == 2 ? BV_OK : tell(r);
 }

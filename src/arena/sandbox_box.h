@@ -27,6 +27,7 @@ typedef struct bv_box_plan {
     bv_sandbox_policy policy;
     bool memory_counted; /* a control group counts memory: else RLIMIT_AS, and no memfd */
     bool warm_python;
+    uid_t uid;            /* nested as root: whom the program becomes; else 0 */
     uint64_t files_bytes; /* of the tmpfs that is made ahead */
     uint64_t files;
     const char *scratch; /* nested: the host's folder for work folders */
@@ -81,7 +82,7 @@ typedef struct bv_box {
     int work;             /* the work folder, open                                 */
     int proc;             /* the host's /proc, never the program's: see sandbox_limits.c   */
     int landlock;         /* ruleset, -1: none                                     */
-    uid_t uid;            /* nested as root: whom the program becomes; else 0      */
+    uid_t uid;            /* the plan's                                            */
     uint32_t user_tasks;  /* nested as an ordinary user: how many it had before            */
     char work_path[256];  /* "/work", or the host's path when nested               */
     char nested_top[224]; /* nested: what is removed at the end                    */
@@ -120,9 +121,10 @@ int bv_namespace_mounts(int proc); /* our mount namespace, open, not below BV_SL
 pid_t bv_namespace_fork(bool separate, int *process);
 bv_status bv_namespace_map(int proc, pid_t pid); /* the child's ids are the slot's */
 bv_status bv_namespace_become(void);             /* in the child, after that */
-/* The host's id for the programs of this slot; 0: only our own can be had (an ordinary user, or
- * root of a user namespace with few ids). `shared`: another slot may have the same. */
-uid_t bv_box_outer_id(pid_t slot);
+/* The host's id for the programs of this slot; *id 0: only our own can be had (an ordinary user, or
+ * root of a user namespace with few ids). -1 and errno: it is not known. `shared`: another slot may
+ * have the same. */
+int bv_box_outer_id(pid_t slot, uid_t *id);
 bool bv_box_id_is_shared(uid_t id);
 #define BV_SLOT_OWN 100 /* descriptors from here on are a slot's, and not for its boxes */
 
@@ -140,17 +142,21 @@ bool bv_nested_is_full(const bv_box *box);
 void bv_nested_kill(const bv_box *box); /* all descendants that are seen now; NULL: of a slot */
 /* Kills and waits until there is none. */
 void bv_nested_reap(const bv_box *box, pid_t program, int *wait_status);
-uint32_t bv_nested_user_tasks(void);
+uint32_t bv_nested_user_tasks(void); /* 0 and errno: they cannot be counted */
 void bv_nested_remove(const bv_box *box);
 
-/* sandbox_landlock.c. ABI 0: the kernel has none. */
+/* sandbox_landlock.c. ABI 0: the kernel has none; -1 and errno: it does not say. */
 int bv_landlock_abi(void);
 bv_status bv_landlock_prepare(bv_box *box);
 int bv_landlock_enter(const bv_box *box); /* -1 and errno */
 
-/* sandbox_seccomp.c: compiled by libseccomp, in the caller: what that leaves behind in its memory
- * would be copied to each box. The filter belongs to who asked. */
-bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out);
+/* sandbox_seccomp.c. Compiled in the caller, once a kind. The filter belongs to who asked. */
+typedef struct bv_seccomp_kind {
+    bool nested;
+    bool memory_counted; /* a control group counts memory: memfd is allowed */
+    bool shared_id;      /* nested, and the program's id is the caller's own */
+} bv_seccomp_kind;
+bv_status bv_seccomp_compile(const bv_seccomp_kind *kind, struct sock_fprog *out);
 int bv_seccomp_enter(const struct sock_fprog *filter);  /* the listener, or -1 and errno */
 const char *bv_seccomp_name(uint32_t arch, int number); /* of a forbidden call, else "?" */
 

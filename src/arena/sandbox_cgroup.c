@@ -18,6 +18,12 @@
 #define LEAF "beaver-own" /* version 2: where we are ourselves */
 #define OWN_PROCESSES 2   /* a slot and the first process of its box are in the group too */
 
+/* Errors that say nothing about what this machine allows. */
+static bool is_shortage(int number) {
+    return number == EMFILE || number == ENFILE || number == ENOMEM || number == ENOSPC ||
+           number == EAGAIN || number == EIO || number == EINTR;
+}
+
 /* ---- where ---- */
 
 /* The group we are in, by controller ("" for version 2), from /proc/self/cgroup. */
@@ -171,7 +177,9 @@ void bv_cgroup_find(const char *mounts, const char *own, bv_cgroup_bases *b) {
     bv_buffer mount_text = {0}, own_text = {0};
     bv_error *error = mounts ? BV_OK : bv_file_read("/proc/self/mountinfo", &mount_text);
     if (!error && !own) error = bv_file_read("/proc/self/cgroup", &own_text);
-    *b = (bv_cgroup_bases){.obstacle = "not writable"};
+    const int number = errno;
+    *b = (bv_cgroup_bases){.obstacle = error ? "not to be read" : "not writable",
+                           .failed = error && is_shortage(number) ? number : 0};
     if (!error) {
         if (!mounts) mounts = mount_text.data;
         if (!own) own = own_text.data;
@@ -279,20 +287,18 @@ static bool write_counter(int file, uint64_t number) {
     return pwrite(file, text, (size_t)n, 0) == n;
 }
 
-static bool join(const char *base, unsigned index, pid_t slot, char *path, size_t size) {
+static bv_status join(const char *base, unsigned index, pid_t slot, char *path, size_t size) {
     char name[128];
     path[0] = 0;
-    if (!base[0]) return false;
+    if (!base[0]) return BV_OK;
     bv_tree_own_name(PREFIX, index, name, sizeof name);
     snprintf(path, size, "%s/%s", base, name);
-    if (mkdir(path, 0755) && errno != EEXIST) {
-        path[0] = 0;
-        return false;
-    }
-    if (move_in(path, slot)) return true;
+    if ((!mkdir(path, 0755) || errno == EEXIST) && move_in(path, slot)) return BV_OK;
+    const int number = errno;
     rmdir(path);
     path[0] = 0;
-    return false;
+    errno = number;
+    return is_shortage(number) ? bv_fail_errno("cannot make a control group for a box") : BV_OK;
 }
 
 static void open_memory(bv_cgroup *g) {
@@ -311,26 +317,31 @@ static void open_memory(bv_cgroup *g) {
     if (g->memory && !two) write_text(folder, "memory.swappiness", "0");
 }
 
-void bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *g) {
-    *g = no_group;
-    g->version2 = bases->version2;
-    const char *list[] = {bases->memory, bases->pids, bases->cpu};
-    bool in[3];
-    for (int i = 0; i < 3; i++)
-        in[i] = (i > 0 && g->version2) ? in[0] : join(list[i], index, slot, g->paths[i], 640);
-    if (g->version2)
-        for (int i = 1; i < 3; i++) memcpy(g->paths[i], g->paths[0], sizeof g->paths[0]);
-    if (in[0]) open_memory(g);
-    if (in[1]) {
+static void open_rest(bv_cgroup *g) {
+    const char *usage = g->version2 ? "cpu.stat" : "cpuacct.usage";
+    if (g->paths[1][0]) {
         g->pids_max = open_counter(g->paths[1], "pids.max", O_RDWR);
         g->pids_events = open_counter(g->paths[1], "pids.events", O_RDONLY);
         g->pids = g->pids_max >= 0 && g->pids_events >= 0;
     }
-    if (in[2]) {
-        g->cpu_usage =
-            open_counter(g->paths[2], g->version2 ? "cpu.stat" : "cpuacct.usage", O_RDONLY);
-        g->cpu = g->cpu_usage >= 0;
-    }
+    if (g->paths[2][0]) g->cpu_usage = open_counter(g->paths[2], usage, O_RDONLY);
+    g->cpu = g->cpu_usage >= 0;
+}
+
+bv_status bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *g) {
+    *g = no_group;
+    g->version2 = bases->version2;
+    const char *list[] = {bases->memory, bases->pids, bases->cpu};
+    for (int i = 0; i < (g->version2 ? 1 : 3); i++)
+        BV_TRY(join(list[i], index, slot, g->paths[i], sizeof g->paths[i]));
+    for (int i = 1; i < 3 && g->version2; i++) memcpy(g->paths[i], g->paths[0], sizeof *g->paths);
+    errno = 0;
+    if (g->paths[0][0]) open_memory(g);
+    open_rest(g);
+    const bool whole = (g->memory || !g->paths[0][0]) && (g->pids || !g->paths[1][0]) &&
+                       (g->cpu || !g->paths[2][0]);
+    return whole || !is_shortage(errno) ? BV_OK
+                                        : bv_fail_errno("cannot open the control group of a box");
 }
 
 void bv_cgroup_remove(bv_cgroup *g) {

@@ -2,7 +2,8 @@
  * Control groups: one folder a slot and hierarchy, below the group that we are in ourselves, so
  * that whatever limits us limits the boxes too. Version 1 (memory, pids, cpuacct, each its own
  * hierarchy) and version 2 (one). A slot moves in once; the boxes that it forks are born inside.
- * A counter that is not writable is absent, and somebody else counts: the supervisor.
+ * A counter that is not writable is absent, and somebody else counts: the supervisor. One that is
+ * there and cannot be had for now (too many files are open, no memory) is an error.
  *
  * Version 2 allows no groups with controllers below a group that has processes. So a process that
  * is alone in a group that it may divide (a container, a service, systemd-run --scope) moves to the
@@ -23,6 +24,7 @@ typedef struct bv_cgroup_bases {
     char memory[512], pids[512], cpu[512];
     bool version2;        /* all three are the same folder */
     const char *obstacle; /* why there is none; static */
+    int failed;           /* errno: it is not known what there is */
 } bv_cgroup_bases;
 /* `mounts` and `own` are the texts of /proc/self/mountinfo and /proc/self/cgroup; NULL: read them.
  * Only folders in which we may make folders count. Version 2: may move this process, as above. */
@@ -41,8 +43,10 @@ typedef struct bv_cgroup {
     bool peak_begun; /* the kernel's peak is that since begin */
 } bv_cgroup;
 
-/* Makes the groups of a slot and moves it in. On failure the counter is absent. */
-void bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot, bv_cgroup *group);
+/* Makes the groups of a slot and moves it in. Where that is not allowed, the counter is absent; a
+ * shortage is an error. Either way the group is to be removed. */
+bv_status bv_cgroup_make(const bv_cgroup_bases *bases, unsigned index, pid_t slot,
+                         bv_cgroup *group);
 void bv_cgroup_remove(bv_cgroup *group); /* after the slot has ended */
 
 /* Before a job: sets limits, remembers counters. `pids` counts the program's alone. Fails when a

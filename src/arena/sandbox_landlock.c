@@ -44,7 +44,7 @@ struct path_rule {
 
 int bv_landlock_abi(void) {
     const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, CREATE_VERSION);
-    return abi < 0 ? 0 : (int)abi;
+    return abi < 0 && (errno == ENOSYS || errno == EOPNOTSUPP) ? 0 : (int)abi;
 }
 
 static uint64_t files_all(int abi) {
@@ -86,6 +86,9 @@ static bv_status allow_all(const bv_box *box, int ruleset, uint64_t all) {
 bv_status bv_landlock_prepare(bv_box *box) {
     const int abi = bv_landlock_abi();
     box->landlock = -1;
+    if (abi < 0) return bv_fail_errno("cannot ask for Landlock");
+    if (abi == 0 && box->plan->policy == BV_POLICY_NESTED)
+        return bv_fail(BV_CODE_FAULT, "Landlock, which this policy needs, is not there any more");
     if (abi == 0) return BV_OK;
     struct ruleset_attributes a = {files_all(abi), abi >= 4 ? NETWORK_ALL : 0,
                                    abi >= 6 ? SCOPE_ALL : 0};

@@ -67,11 +67,20 @@ int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits) {
     return box->plan->memory_counted ? 0 : limit_memory(limits);
 }
 
-int bv_privileges_drop(const bv_box *box) {
-    /* Without the privilege to drop from the bounding set (nested, an ordinary user) there is
-     * nothing that no_new_privs would let through it. */
+/* Without the privilege to drop from the bounding set (nested, an ordinary user) there is nothing
+ * that no_new_privs would let through it. */
+static int drop_bounding(void) {
+    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct own[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (syscall(SYS_capget, &head, own)) return -1;
+    if (!(own[0].effective >> CAP_SETPCAP & 1)) return 0;
     for (int capability = 0; capability <= 63; capability++)
-        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0) && errno == EINVAL) break;
+        if (prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)) return errno == EINVAL ? 0 : -1;
+    return 0;
+}
+
+int bv_privileges_drop(const bv_box *box) {
+    if (drop_bounding()) return -1;
     if (box->uid != 0) {
         const gid_t gid = (gid_t)box->uid;
         if (setgroups(0, NULL) || setresgid(gid, gid, gid) ||

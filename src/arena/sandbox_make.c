@@ -87,14 +87,6 @@ static void forget_plans(bv_slot *slot) {
     slot->next_plan = 0;
 }
 
-bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
-    BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
-    bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
-    slot->making = false;
-    slot->root = NULL;
-    return BV_OK;
-}
-
 void bv_slot_end(bv_slot *slot) {
     if (slot->pid == 0) return;
     close(slot->socket); /* it kills its box and ends */
@@ -105,12 +97,30 @@ void bv_slot_end(bv_slot *slot) {
     slot->pid = 0, slot->socket = -1, slot->making = false, slot->root = NULL;
 }
 
+bv_status bv_slot_begin(bv_sandbox_pool *pool, bv_slot *slot) {
+    BV_TRY(bv_slot_spawn(&slot->socket, &slot->pid));
+    bv_error *error = bv_cgroup_make(&pool->bases, slot->index, slot->pid, &slot->group);
+    slot->uid = 0;
+    if (!error && pool->policy == BV_POLICY_NESTED && bv_box_outer_id(slot->pid, &slot->uid))
+        error = bv_fail_errno("cannot look for an id of a box");
+    slot->making = false;
+    slot->root = NULL;
+    if (error) bv_slot_end(slot);
+    return error;
+}
+
 /* Compiled when it is first needed. */
-static bv_status find_filter(bv_sandbox_pool *pool, bool memory_counted, struct sock_fprog *out) {
-    struct sock_fprog *f = &pool->filters[memory_counted];
+static bv_status find_filter(bv_sandbox_pool *pool, const bv_slot *slot, struct sock_fprog *out) {
+    const bool nested = pool->policy == BV_POLICY_NESTED;
+    const bv_seccomp_kind kind = {
+        .nested = nested,
+        .memory_counted = slot->group.memory,
+        .shared_id = nested && slot->uid == 0,
+    };
+    struct sock_fprog *f = &pool->filters[kind.memory_counted][kind.shared_id];
     bv_error *error = BV_OK;
     pthread_mutex_lock(&pool->mutex);
-    if (!f->filter) error = bv_seccomp_compile(pool->policy, memory_counted, f);
+    if (!f->filter) error = bv_seccomp_compile(&kind, f);
     *out = *f;
     pthread_mutex_unlock(&pool->mutex);
     return error;
@@ -120,11 +130,12 @@ static bv_status describe_plan(bv_sandbox_pool *pool, const bv_slot *slot,
                                const bv_sandbox_root *root, bv_buffer *out) {
     bv_sandbox_limits usual;
     struct sock_fprog filter;
-    BV_TRY(find_filter(pool, slot->group.memory, &filter));
+    BV_TRY(find_filter(pool, slot, &filter));
     bv_sandbox_limits_default(&usual);
     bv_box_plan plan = {.policy = pool->policy,
                         .memory_counted = slot->group.memory,
                         .warm_python = slot->warm_python,
+                        .uid = slot->uid,
                         .files_bytes = usual.files_bytes,
                         .files = usual.files,
                         .scratch = pool->scratch,

@@ -43,24 +43,30 @@ static bool write_proc(int proc, pid_t pid, const char *name, const char *text) 
 
 /* ---- ids ---- */
 
-/* Does our user namespace have this id? (user_namespaces(7): inside, outside, how many) */
-static bool is_mapped(const char *path, unsigned id) {
+/* Does our user namespace have this id? (user_namespaces(7): inside, outside, how many) 0 or 1; -1
+ * and errno: the kernel does not say. */
+static int is_mapped(const char *path, unsigned id) {
     FILE *map = fopen(path, "re");
     unsigned inside, count;
-    bool found = false;
-    while (map && !found && fscanf(map, "%u %*u %u", &inside, &count) == 2)
+    int found = 0;
+    if (!map) return -1;
+    while (!found && fscanf(map, "%u %*u %u", &inside, &count) == 2)
         found = id >= inside && id - inside < count;
-    if (map) fclose(map);
+    if (ferror(map)) found = -1;
+    fclose(map);
     return found;
 }
 
-uid_t bv_box_outer_id(pid_t slot) {
+int bv_box_outer_id(pid_t slot, uid_t *id) {
     const unsigned wishes[] = {OUTER_ID_BASE + (unsigned)slot,
                                INNER_ID_BASE + (unsigned)slot % INNER_IDS};
-    for (size_t i = 0; i < 2 && geteuid() == 0; i++)
-        if (is_mapped("/proc/self/uid_map", wishes[i]) &&
-            is_mapped("/proc/self/gid_map", wishes[i]))
-            return wishes[i];
+    *id = 0;
+    for (size_t i = 0; i < 2 && geteuid() == 0 && !*id; i++) {
+        const int user = is_mapped("/proc/self/uid_map", wishes[i]);
+        const int group = user > 0 ? is_mapped("/proc/self/gid_map", wishes[i]) : user;
+        if (group < 0) return -1;
+        if (group > 0) *id = wishes[i];
+    }
     return 0;
 }
 
@@ -72,7 +78,9 @@ bool bv_box_id_is_shared(uid_t id) {
 
 static bool map_slot_id(int proc, pid_t slot, const char *name, unsigned own) {
     char lines[64];
-    const unsigned wishes[] = {bv_box_outer_id(slot), NOBODY};
+    uid_t id;
+    if (bv_box_outer_id(slot, &id)) return false;
+    const unsigned wishes[] = {id, NOBODY};
     for (size_t i = 0; i < 2 && geteuid() == 0; i++) {
         if (!wishes[i]) continue;
         snprintf(lines, sizeof lines, "0 0 1\n%u %u 1\n", BV_BOX_ID, wishes[i]);

@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 bv_status bv_nested_build(bv_box *box) {
-    box->uid = bv_box_outer_id(getppid());
-    if (!box->uid) box->user_tasks = bv_nested_user_tasks();
+    box->uid = box->plan->uid;
+    if (!box->uid && !(box->user_tasks = bv_nested_user_tasks()))
+        return bv_fail_errno("cannot count the processes of our user");
     snprintf(box->nested_top, sizeof box->nested_top, "%s/box-XXXXXX", box->plan->scratch);
     if (!mkdtemp(box->nested_top))
         return bv_fail_errno("cannot make a work folder in %s", box->plan->scratch);

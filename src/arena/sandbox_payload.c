@@ -16,6 +16,7 @@ void bv_box_plan_put(bv_buffer *out, const bv_box_plan *plan) {
     bv_wire_put(out, plan->policy);
     bv_wire_put(out, plan->memory_counted);
     bv_wire_put(out, plan->warm_python);
+    bv_wire_put(out, plan->uid);
     bv_wire_put(out, plan->files_bytes);
     bv_wire_put(out, plan->files);
     bv_wire_put_text(out, plan->scratch);
@@ -50,6 +51,7 @@ bv_status bv_box_plan_get(bv_wire_reader *in, bv_box_plan *plan) {
     plan->policy = (bv_sandbox_policy)bv_wire_get(in);
     plan->memory_counted = bv_wire_get(in) != 0;
     plan->warm_python = bv_wire_get(in) != 0;
+    plan->uid = (uid_t)bv_wire_get(in);
     plan->files_bytes = bv_wire_get(in);
     plan->files = bv_wire_get(in);
     plan->scratch = bv_wire_get_text(in);

@@ -15,6 +15,7 @@ typedef struct bv_slot {
     bool in_use; /* by a caller */
     bool making; /* a box was asked for, and not yet taken */
     bool warm_python;
+    uid_t uid;      /* nested as root: whom its programs become; else 0 */
     uint64_t asked; /* when its box was asked for: the oldest is the most likely to be ready */
     const bv_sandbox_root *root;    /* of the box that is ready or being made */
     bv_buffer plans[BV_SLOT_PLANS]; /* which it knows, by place */
@@ -29,9 +30,10 @@ struct bv_sandbox_pool {
     uint32_t count, free; /* boxes at once */
     bool warm_python;
     bv_cgroup_bases bases;
-    char scratch[200];            /* nested: the folder of work folders, else "" */
-    struct sock_fprog filters[2]; /* without and with memory that a control group counts */
-    pthread_mutex_t mutex;        /* guards in_use, free and filters */
+    char scratch[200]; /* nested: the folder of work folders, else "" */
+    /* By what a control group counts, and by whose ids programs have. */
+    struct sock_fprog filters[2][2];
+    pthread_mutex_t mutex; /* guards in_use, free and filters */
     pthread_cond_t freed;
 };
 

@@ -47,7 +47,7 @@ static void keep_descriptors(int socket, int *landlock) {
     const int high = fcntl(socket, F_DUPFD_CLOEXEC, 100);
     const int rules = *landlock < 0 ? -1 : fcntl(*landlock, F_DUPFD_CLOEXEC, 100);
     if (high < 0 || dup3(high, SOCKET, O_CLOEXEC) < 0) _exit(127);
-    if (rules >= 0) *landlock = dup3(rules, LANDLOCK, O_CLOEXEC);
+    if (*landlock >= 0 && (*landlock = dup3(rules, LANDLOCK, O_CLOEXEC)) < 0) fail("landlock");
     if (close_range(*landlock < 0 ? SOCKET + 1 : LANDLOCK + 1, ~0u, 0)) fail("descriptors");
 }
 

@@ -1,7 +1,7 @@
 /*
  * The root of a box: a tmpfs of our own with the binds, three devices, and one more tmpfs with a
- * size that shows as /work and /tmp. There is no /proc and no /sys. The host's root is detached, so
- * no path and no link leads to it.
+ * size that shows as /work and /tmp; /dev/shm is a link to that. There is no /proc and no /sys. The
+ * host's root is detached, so no path and no link leads to it.
  *
  * All but /work and /tmp is built once for a slot and a plan, in a mount namespace and a user
  * namespace of the slot's own, and is read-only when done. A box's mount namespace begins as a copy
@@ -101,7 +101,8 @@ static bv_status attach(const bv_box_bind *bind, int tree) {
     if (tree < 0) {
         char link[PATH_MAX];
         const ssize_t n = readlink(bind->source, link, sizeof link - 1);
-        if (n < 0) return BV_OK; /* optional and absent */
+        if (n < 0 && errno == ENOENT && bind->optional) return BV_OK;
+        if (n < 0) return bv_fail_errno("cannot read the link %s", bind->source);
         link[n] = 0;
         if (symlink(link, target)) return bv_fail_errno("cannot make the link %s", bind->target);
         return BV_OK;
@@ -143,7 +144,8 @@ static bv_status build(const bv_box_plan *plan, int *trees, size_t count) {
     if (mount("tmpfs", BASE, "tmpfs", MS_NOSUID, "size=1m,nr_inodes=1k,mode=755") || chdir(BASE))
         return bv_fail_errno("cannot mount a tmpfs at %s", BASE);
     for (size_t i = 0; i < count; i++) BV_TRY(attach(bind_at(plan, i), trees[i]));
-    if (mkdir("work", 0755) || mkdir("tmp", 0755))
+    /* Where the C library keeps semaphores and shared memory that have names. */
+    if (mkdir("work", 0755) || mkdir("tmp", 0755) || symlink("../tmp", "dev/shm"))
         return bv_fail_errno("cannot make the folders of a box");
     return pivot();
 }

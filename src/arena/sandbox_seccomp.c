@@ -1,13 +1,15 @@
 /*
- * Seccomp: an allow-list of system calls, made once a pool and loaded as raw BPF: by libseccomp
- * what arguments decide, by sandbox_filter.c what the number alone does. Three answers:
+ * Seccomp: an allow-list of system calls, made once a pool and loaded as raw BPF. Names of calls
+ * are libseccomp's, the program is sandbox_filter.c's. Three answers:
  *
- *   allowed    what programs of the known languages use
+ *   allowed    what programs of the known languages use; calls of many purposes by their argument
  *   forbidden  what no honest program calls, and all of another architecture: the tree is killed,
- * verdict forbidden-call. The call waits at a listener that the box holds, so a grandchild's is
- * seen as well, by name. refused    the rest: an errno, and the program goes on. ENOSYS where the C
- * library or a runtime probes and falls back (clone3, io_uring, rseq's successors, calls yet
- * unknown), EPERM where a call exists but would reach out of the box.
+ *              verdict forbidden-call. The call waits at a listener that the box holds, so a
+ *              grandchild's is seen as well, by name.
+ *   refused    the rest: an errno, and the program goes on. It is what a kernel without that
+ *              feature says: ENOSYS where the C library or a runtime probes and falls back (clone3,
+ *              io_uring, calls yet unknown), EPERM where a call exists but would reach out of the
+ *              box.
  *
  * Namespaces are the first wall. What is listed here is what they do not cover (the clock, keys,
  * vsock, BPF, performance counters), and whatever would only widen the kernel's surface.
@@ -15,20 +17,19 @@
 #include "arena/sandbox_box.h"
 #include "arena/sandbox_filter.h"
 
-#include "base/memory.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <linux/futex.h>
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -82,17 +83,6 @@ static const char *const allowed[] = {
     "symlinkat",
     "readlink",
     "readlinkat",
-    "chmod",
-    "fchmod",
-    "fchmodat",
-    "chown",
-    "fchown",
-    "lchown",
-    "fchownat",
-    "utime",
-    "utimes",
-    "utimensat",
-    "futimesat",
     "truncate",
     "ftruncate",
     "fallocate",
@@ -103,7 +93,6 @@ static const char *const allowed[] = {
     "dup2",
     "dup3",
     "pipe",
-    "pipe2",
     "umask",
     "mknod",
     "mknodat",
@@ -119,11 +108,9 @@ static const char *const allowed[] = {
     "flistxattr",
     /* memory */
     "brk",
-    "mmap",
     "munmap",
     "mprotect",
     "mremap",
-    "madvise",
     "msync",
     "mincore",
     "mlock",
@@ -135,7 +122,7 @@ static const char *const allowed[] = {
     "pkey_alloc",
     "pkey_free",
     "pkey_mprotect",
-    /* processes and threads; clone and its flags are below */
+    /* processes and threads */
     "fork",
     "vfork",
     "execve",
@@ -157,10 +144,7 @@ static const char *const allowed[] = {
     "setsid",
     "set_tid_address",
     "set_robust_list",
-    "get_robust_list",
     "rseq",
-    "futex",
-    "futex_waitv",
     "sched_yield",
     "sched_getaffinity",
     "sched_getparam",
@@ -169,7 +153,6 @@ static const char *const allowed[] = {
     "sched_get_priority_min",
     "sched_rr_get_interval",
     "getpriority",
-    "arch_prctl",
     "getrlimit",
     "setrlimit",
     "getrusage",
@@ -246,20 +229,24 @@ static const char *const allowed[] = {
     "epoll_pwait2",
     "eventfd",
     "eventfd2",
-    /* pairs of sockets; socket itself is below */
-    "socketpair",
-    "sendto",
-    "recvfrom",
-    "sendmsg",
-    "recvmsg",
-    "sendmmsg",
-    "recvmmsg",
+    /* sockets that are there */
     "shutdown",
     "getsockname",
     "getpeername",
-    "setsockopt",
     "getsockopt",
 };
+
+/* Landlock knows nothing of them: where a program has our id, it could change whatever is ours. */
+static const char *const attributes[] = {"chmod",  "fchmod",    "fchmodat", "chown",
+                                         "fchown", "lchown",    "fchownat", "utime",
+                                         "utimes", "utimensat", "futimesat"};
+
+/* A file system without them: what copies files goes on. */
+static const char *const no_attributes[] = {"setxattr",    "lsetxattr",    "fsetxattr",
+                                            "removexattr", "lremovexattr", "fremovexattr"};
+
+static const char *const refused[] = {"setpriority",    "sched_setaffinity", "sched_setscheduler",
+                                      "sched_setparam", "sched_setattr",     "ioprio_set"};
 
 /* Only where sockets cannot leave the box: with a network namespace. */
 static const char *const allowed_full[] = {"bind", "listen", "accept", "accept4", "connect"};
@@ -285,6 +272,7 @@ static const char *const forbidden[] = {
     "fsmount",
     "fspick",
     "open_tree",
+    "open_tree_attr",
     "move_mount",
     "mount_setattr",
     "sethostname",
@@ -323,160 +311,173 @@ static const char *const forbidden[] = {
     "stime",
 };
 
-#define CORE_SCHEDULING 62u        /* PR_SCHED_CORE, Linux 5.14 */
-#define FOREIGN_NUMBERS 0x40000000 /* x32 */
+/* What libseccomp does not know yet. Since Linux 5.1 numbers are the same everywhere. */
+static const struct {
+    const char *name;
+    int number;
+} newer[] = {{"open_tree_attr", 467}};
+
+#define COUNT(list) (sizeof(list) / sizeof *(list))
+
+/* Negative: not of this architecture. */
+static int number_of(const char *name) {
+    for (size_t i = 0; i < COUNT(newer); i++)
+        if (!strcmp(newer[i].name, name)) return newer[i].number;
+    return seccomp_syscall_resolve_name(name);
+}
+
+static void answer_all(bv_filter_answers *answers, uint32_t answer, const char *const *names,
+                       size_t count) {
+    for (size_t i = 0; i < count; i++) bv_filter_answer(answers, number_of(names[i]), answer);
+}
+
+/* ---- what arguments decide ---- */
+
 #define NAMESPACE_FLAGS                                                                            \
     (CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |     \
      CLONE_NEWCGROUP)
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
+static const uint32_t none[] = {0}, local[] = {AF_UNIX}, mergeable[] = {MADV_MERGEABLE};
+static const uint32_t streams[] = {SOCK_STREAM, SOCK_SEQPACKET};
+static const uint32_t personalities[] = {PER_LINUX, 0xffffffff};
 
-static void answer_all(bv_filter_answers *answers, uint32_t answer, const char *const *names,
-                       size_t count) {
-    for (size_t i = 0; i < count;
-         i++) /* else: not of this architecture, or newer than libseccomp */
-        bv_filter_answer(answers, seccomp_syscall_resolve_name(names[i]), answer);
+/* Typing into a terminal (TIOCSTI) is not among them. */
+static const uint32_t ioctls[] = {TCGETS,  TCSETS,   TCSETSW,  TCSETSF,   TIOCGWINSZ,
+                                  FIONBIO, FIONREAD, FIOASYNC, TIOCGPGRP, TIOCSPGRP,
+                                  FIOCLEX, FIONCLEX, FIGETBSZ};
+
+/* Not among them: notes of who uses a folder (F_NOTIFY; as inotify, it would see what other boxes
+ * and the machine do with the files that all share) and leases, which hold up who opens a file.
+ * flock is missing for that too: it takes a file that may only be read, of anybody. */
+static const uint32_t fcntls[] = {F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
+                                  F_GETFL,      F_SETFL,         F_GETLK,     F_SETLK,
+                                  F_SETLKW,     F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW,
+                                  F_GETPIPE_SZ, F_SETPIPE_SZ,    F_ADD_SEALS, F_GET_SEALS};
+
+/* What a process says about itself. Not among them: the layout of its memory (PR_SET_MM), calls
+ * that go elsewhere than to the kernel (PR_SET_SYSCALL_USER_DISPATCH), merging equal pages with
+ * others, cookies of core scheduling, that would let the core's other thread stand still for the
+ * neighbours. malloc names its memory (PR_SET_VMA). */
+static const uint32_t prctls[] = {
+    PR_SET_PDEATHSIG,        PR_GET_PDEATHSIG,    PR_GET_DUMPABLE,     PR_SET_DUMPABLE,
+    PR_GET_KEEPCAPS,         PR_SET_KEEPCAPS,     PR_SET_NAME,         PR_GET_NAME,
+    PR_GET_SECCOMP,          PR_SET_SECCOMP,      PR_CAPBSET_READ,     PR_CAPBSET_DROP,
+    PR_GET_SECUREBITS,       PR_SET_TIMERSLACK,   PR_GET_TIMERSLACK,   PR_SET_CHILD_SUBREAPER,
+    PR_GET_CHILD_SUBREAPER,  PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS,
+    PR_SET_THP_DISABLE,      PR_GET_THP_DISABLE,  PR_CAP_AMBIENT,      PR_GET_SPECULATION_CTRL,
+    PR_SVE_GET_VL,           PR_SVE_SET_VL,       PR_PAC_RESET_KEYS,   PR_SET_TAGGED_ADDR_CTRL,
+    PR_GET_TAGGED_ADDR_CTRL, PR_SET_VMA};
+
+/* arch/x86/include/uapi/asm/prctl.h: the two registers of threads, vectors and tiles that must be
+ * asked for, shadow stacks. */
+static const uint32_t arch_prctls[] = {0x1001, 0x1002, 0x1003, 0x1004, 0x1021, 0x1022, 0x1023,
+                                       0x1024, 0x1025, 0x5001, 0x5002, 0x5003, 0x5004, 0x5005};
+
+/* Not among them: programs of the kernel's own that look at what arrives (SO_ATTACH_FILTER). */
+static const uint32_t socket_options[] = {
+    SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF,   SO_RCVBUF,   SO_KEEPALIVE, SO_PRIORITY, SO_LINGER,
+    SO_REUSEPORT, SO_PASSCRED,  SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,  SO_TIMESTAMP};
+
+/* Not among them: those that inherit a priority, which nobody has here. */
+static const uint32_t futexes[] = {FUTEX_WAIT,        FUTEX_WAKE,    FUTEX_REQUEUE,
+                                   FUTEX_CMP_REQUEUE, FUTEX_WAKE_OP, FUTEX_WAIT_BITSET,
+                                   FUTEX_WAKE_BITSET};
+
+#define ALL 0xffffffffu
+#define YES SCMP_ACT_ALLOW
+#define NEXT BV_FILTER_ASK
+#define REFUSE(number) SCMP_ACT_ERRNO(number)
+#define VALUES(list) .values = (list), .count = COUNT(list)
+
+/* Where a question is asked. */
+enum { FULL = 1, NESTED = 2, COUNTED = 4 /* where a control group counts memory */ };
+#define EVERYWHERE (FULL | NESTED)
+
+/* Huge pages are the machine's and no group counts them; memory that grows by itself is what stacks
+ * are. Datagrams go to whom they name, pair or not: nested, where all names are the container's,
+ * only streams. Nobody uses urgent bytes of local sockets (MSG_OOB), whose code was a way out of
+ * other sandboxes. prlimit64 changes limits of others, too. clone3 keeps its flags in memory: it is
+ * refused, and the C library falls back. */
+static const struct {
+    int where;
+    const char *call;
+    uint32_t word, mask;
+    const uint32_t *values;
+    size_t count;
+    uint32_t yes, no;
+} questions[] = {
+    {EVERYWHERE, "clone", BV_FILTER_LOW(0), NAMESPACE_FLAGS, VALUES(none), YES, SCMP_ACT_NOTIFY},
+    {FULL, "socket", BV_FILTER_LOW(0), ALL, VALUES(local), YES, REFUSE(EAFNOSUPPORT)},
+    {FULL, "socketpair", BV_FILTER_LOW(0), ALL, VALUES(local), YES, REFUSE(EAFNOSUPPORT)},
+    {NESTED, "socketpair", BV_FILTER_LOW(0), ALL, VALUES(local), NEXT, REFUSE(EAFNOSUPPORT)},
+    {NESTED, "socketpair", BV_FILTER_LOW(1), 0xf, VALUES(streams), YES, REFUSE(EACCES)},
+    {EVERYWHERE, "setsockopt", BV_FILTER_LOW(2), ALL, VALUES(socket_options), YES,
+     REFUSE(ENOPROTOOPT)},
+    {EVERYWHERE, "sendto", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "sendmsg", BV_FILTER_LOW(2), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "sendmmsg", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "recvfrom", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "recvmsg", BV_FILTER_LOW(2), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "recvmmsg", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
+    {EVERYWHERE, "ioctl", BV_FILTER_LOW(1), ALL, VALUES(ioctls), YES, REFUSE(ENOTTY)},
+    {EVERYWHERE, "fcntl", BV_FILTER_LOW(1), ALL, VALUES(fcntls), YES, REFUSE(EINVAL)},
+    {EVERYWHERE, "pipe2", BV_FILTER_LOW(1), O_EXCL, VALUES(none), YES, REFUSE(EINVAL)},
+    {EVERYWHERE, "prctl", BV_FILTER_LOW(0), ALL, VALUES(prctls), YES, REFUSE(ENOSYS)},
+    {EVERYWHERE, "arch_prctl", BV_FILTER_LOW(0), ALL, VALUES(arch_prctls), YES, REFUSE(EINVAL)},
+    {EVERYWHERE, "prlimit64", BV_FILTER_LOW(0), ALL, VALUES(none), YES, REFUSE(EPERM)},
+    {EVERYWHERE, "personality", BV_FILTER_LOW(0), ALL, VALUES(personalities), YES, REFUSE(ENOSYS)},
+    {EVERYWHERE, "futex", BV_FILTER_LOW(1), FUTEX_CMD_MASK, VALUES(futexes), YES, REFUSE(ENOSYS)},
+    {EVERYWHERE, "mmap", BV_FILTER_LOW(3), MAP_HUGETLB | MAP_GROWSDOWN, VALUES(none), YES,
+     REFUSE(ENOMEM)},
+    {EVERYWHERE, "madvise", BV_FILTER_LOW(2), ALL, VALUES(mergeable), REFUSE(EINVAL), YES},
+    {COUNTED, "memfd_create", BV_FILTER_LOW(1), MFD_HUGETLB, VALUES(none), YES, REFUSE(EINVAL)},
+};
+
+/* With our own id, times can be set of what is open, and there only. */
+static void ask_times(bv_filter_answers *answers) {
+    bv_filter_question q = {.number = number_of("utimensat"),
+                            .word = BV_FILTER_LOW(1),
+                            .mask = ALL,
+                            VALUES(none),
+                            .yes = NEXT,
+                            .no = REFUSE(EPERM)};
+    bv_filter_ask(answers, &q);
+    q.word = BV_FILTER_HIGH(1), q.yes = YES;
+    bv_filter_ask(answers, &q);
 }
 
-/* clone with a flag of a namespace is forbidden. The flags are the first argument (on s390 not,
- * which we do not run on). clone3 keeps them in memory: refused, and the C library falls back. */
-static int add_clone(scmp_filter_ctx c) {
-    int failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                                  SCMP_A0(SCMP_CMP_MASKED_EQ, NAMESPACE_FLAGS, 0));
-    for (int bit = 0; !failed && bit < 32; bit++)
-        if (NAMESPACE_FLAGS >> bit & 1)
-            failed = seccomp_rule_add(c, SCMP_ACT_NOTIFY, SCMP_SYS(clone), 1,
-                                      SCMP_A0(SCMP_CMP_MASKED_EQ, 1ull << bit, 1ull << bit));
-    return failed;
-}
+/* ---- the whole ---- */
 
-/* Local sockets only. */
-static int add_sockets(scmp_filter_ctx c) {
-    int failed =
-        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, SCMP_A0_32(SCMP_CMP_EQ, AF_UNIX));
-    if (!failed)
-        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
-                                  SCMP_A0_32(SCMP_CMP_NE, AF_UNIX));
-    return failed;
-}
-
-/* By command, of which the kernel reads 32 bits only: so all others, typing into a terminal
- * (TIOCSTI) with high bits set included, are refused. */
-static int add_ioctl(scmp_filter_ctx c) {
-    static const unsigned commands[] = {TCGETS,  TCSETS,   TCSETSW,  TCSETSF,   TIOCGWINSZ,
-                                        FIONBIO, FIONREAD, FIOASYNC, TIOCGPGRP, TIOCSPGRP,
-                                        FIOCLEX, FIONCLEX, FIGETBSZ};
-    int failed = 0;
-    for (size_t i = 0; !failed && i < COUNT(commands); i++)
-        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(ioctl), 1,
-                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, commands[i]));
-    return failed;
-}
-
-/* By command. Not among them: notes of who uses a folder (F_NOTIFY; as inotify, it would see what
- * other boxes and the machine do with the files that all share) and leases, which hold up who opens
- * a file. flock is missing for that too: it takes a file that may only be read, of anybody. */
-static int add_fcntl(scmp_filter_ctx c) {
-    static const unsigned commands[] = {F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
-                                        F_GETFL,      F_SETFL,         F_GETLK,     F_SETLK,
-                                        F_SETLKW,     F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW,
-                                        F_GETPIPE_SZ, F_SETPIPE_SZ,    F_ADD_SEALS, F_GET_SEALS};
-    int failed = 0;
-    for (size_t i = 0; !failed && i < COUNT(commands); i++)
-        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
-                                  SCMP_A1(SCMP_CMP_MASKED_EQ, 0xffffffff, commands[i]));
-    return failed;
-}
-
-/* Those below, which are of old; not cookies of core scheduling, that would let the core's other
- * thread stand still for the neighbours. malloc names its memory (PR_SET_VMA). */
-static int add_prctl(scmp_filter_ctx c) {
-    int failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                                  SCMP_A0(SCMP_CMP_LT, PR_SCHED_CORE));
-    if (!failed)
-        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1,
-                                  SCMP_A0(SCMP_CMP_EQ, PR_SET_VMA));
-    return failed;
-}
-
-/* Of others by number, nested: only oneself. prlimit64 also changes limits of others. */
-static int add_rest(scmp_filter_ctx c) {
-    int failed =
-        seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(prlimit64), 1, SCMP_A0_32(SCMP_CMP_EQ, 0));
-    if (!failed)
-        failed = seccomp_rule_add(c, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
-                                  SCMP_A0_32(SCMP_CMP_NE, 0));
-    if (!failed)
-        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
-                                  SCMP_A0_32(SCMP_CMP_EQ, 0xffffffff));
-    if (!failed)
-        failed = seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(personality), 1,
-                                  SCMP_A0_32(SCMP_CMP_EQ, PER_LINUX));
-    return failed;
-}
-
-/* The calls whose arguments decide, and what is of no architecture that we know. */
-static int fill(scmp_filter_ctx c) {
-    int failed = seccomp_attr_set(c, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_NOTIFY);
-    if (!failed) failed = add_clone(c);
-    if (!failed) failed = add_sockets(c);
-    if (!failed) failed = add_ioctl(c);
-    if (!failed) failed = add_fcntl(c);
-    if (!failed) failed = add_prctl(c);
-    if (!failed) failed = add_rest(c);
-    return failed;
-}
-
-/* Nested, where abstract names of sockets are the container's, only pairs of them. */
-static void answer(bv_filter_answers *answers, bool nested, bool memfd) {
-    static const char *const asked[] = {"clone", "socket",    "ioctl",      "fcntl",
-                                        "prctl", "prlimit64", "personality"};
-    static const char *const refused[] = {"setpriority",        "sched_setaffinity",
-                                          "sched_setscheduler", "sched_setparam",
-                                          "sched_setattr",      "ioprio_set"};
-    static const char *const memory[] = {"memfd_create"}, *const sockets[] = {"socket"};
-    bv_filter_begin(answers, seccomp_arch_native(), SCMP_ACT_ERRNO(ENOSYS));
-    answer_all(answers, SCMP_ACT_ALLOW, allowed, COUNT(allowed));
+static void answer(bv_filter_answers *answers, const bv_seccomp_kind *kind) {
+    static const char *const sockets[] = {"socket"};
+    const int here = (kind->nested ? NESTED : FULL) | (kind->memory_counted ? COUNTED : 0);
+    bv_filter_begin(answers, seccomp_arch_native(), REFUSE(ENOSYS), SCMP_ACT_NOTIFY);
+    answer_all(answers, YES, allowed, COUNT(allowed));
     answer_all(answers, SCMP_ACT_NOTIFY, forbidden, COUNT(forbidden));
-    answer_all(answers, SCMP_ACT_ERRNO(EPERM), refused, COUNT(refused));
-    answer_all(answers, BV_FILTER_ASK, asked, COUNT(asked));
-    if (memfd) answer_all(answers, SCMP_ACT_ALLOW, memory, COUNT(memory));
-    if (nested)
-        answer_all(answers, SCMP_ACT_ERRNO(EACCES), sockets, COUNT(sockets));
+    answer_all(answers, REFUSE(EPERM), refused, COUNT(refused));
+    answer_all(answers, REFUSE(EOPNOTSUPP), no_attributes, COUNT(no_attributes));
+    answer_all(answers, kind->shared_id ? REFUSE(EPERM) : YES, attributes, COUNT(attributes));
+    if (kind->nested)
+        answer_all(answers, REFUSE(EACCES), sockets, COUNT(sockets));
     else
-        answer_all(answers, SCMP_ACT_ALLOW, allowed_full, COUNT(allowed_full));
+        answer_all(answers, YES, allowed_full, COUNT(allowed_full));
+    for (size_t i = 0; i < COUNT(questions); i++) {
+        const bv_filter_question q = {.number = number_of(questions[i].call),
+                                      .word = questions[i].word,
+                                      .mask = questions[i].mask,
+                                      .values = questions[i].values,
+                                      .count = questions[i].count,
+                                      .yes = questions[i].yes,
+                                      .no = questions[i].no};
+        if (questions[i].where & here) bv_filter_ask(answers, &q);
+    }
+    if (kind->shared_id) ask_times(answers);
 }
 
-/* libseccomp writes the program to a file; 2.5 has no other way. */
-static bv_status export(scmp_filter_ctx c, struct sock_fprog *out) {
-    const int file = memfd_create("seccomp", MFD_CLOEXEC);
-    struct stat s;
-    if (file < 0) return bv_fail_errno("cannot make room for the seccomp program");
-    bv_error *error = BV_OK;
-    if (seccomp_export_bpf(c, file) || fstat(file, &s) || s.st_size <= 0)
-        error = bv_fail(BV_CODE_FAULT, "libseccomp cannot compile the list of system calls");
-    if (!error && !(out->filter = bv_malloc((size_t)s.st_size)))
-        error = bv_fail_memory("the seccomp program");
-    if (!error && pread(file, out->filter, (size_t)s.st_size, 0) != s.st_size)
-        error = bv_fail_errno("cannot read the seccomp program");
-    if (!error) out->len = (unsigned short)((size_t)s.st_size / sizeof *out->filter);
-    close(file);
-    return error;
-}
-
-bv_status bv_seccomp_compile(bv_sandbox_policy policy, bool memfd, struct sock_fprog *out) {
+bv_status bv_seccomp_compile(const bv_seccomp_kind *kind, struct sock_fprog *out) {
     bv_filter_answers answers;
-    struct sock_fprog rest = {0};
-    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
-    if (!c) return bv_fail_memory("the list of system calls");
-    const int failed = fill(c);
-    bv_error *error = failed ? bv_fail(BV_CODE_FAULT, "libseccomp refuses a rule (%d)", failed)
-                             : export(c, &rest);
-    seccomp_release(c);
-    answer(&answers, policy == BV_POLICY_NESTED, memfd);
-    if (!error) error = bv_filter_make(&answers, &rest, out);
-    bv_free(rest.filter);
-    return error;
+    answer(&answers, kind);
+    return bv_filter_make(&answers, out);
 }
 
 int bv_seccomp_enter(const struct sock_fprog *filter) {
@@ -485,9 +486,9 @@ int bv_seccomp_enter(const struct sock_fprog *filter) {
 }
 
 const char *bv_seccomp_name(uint32_t arch, int number) {
-    if (arch != seccomp_arch_native() || number >= FOREIGN_NUMBERS)
+    if (arch != seccomp_arch_native() || number >= BV_FILTER_NUMBERS)
         return "a system call of another architecture";
     for (size_t i = 0; i < COUNT(forbidden); i++)
-        if (seccomp_syscall_resolve_name(forbidden[i]) == number) return forbidden[i];
+        if (number_of(forbidden[i]) == number) return forbidden[i];
     return number == SCMP_SYS(clone) ? "clone with a new namespace" : "?";
 }

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define TICK_NS 10000000ull     /* between two looks at the counters */
@@ -45,6 +46,8 @@ static void take_output(bv_sandbox_box *b, int *descriptor, bv_buffer *into,
     const size_t wanted = room + 1 < sizeof bytes ? (size_t)room + 1 : sizeof bytes;
     const ssize_t n = read(*descriptor, bytes, wanted);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) return;
+    if (n < 0)
+        snprintf(b->fault, sizeof b->fault, "cannot read a program's output: %s", strerror(errno));
     if (n <= 0) {
         close(*descriptor);
         *descriptor = -1;
@@ -83,6 +86,8 @@ static void take_file(bv_sandbox_box *b, bv_frame *frame, const bv_buffer *paylo
         const ssize_t n =
             read(file, f->bytes.data + f->bytes.size, (size_t)s.st_size - f->bytes.size);
         if (n < 0 && errno == EINTR) continue;
+        if (n < 0)
+            snprintf(b->fault, sizeof b->fault, "cannot read a fetched file: %s", strerror(errno));
         if (n <= 0) break;
         f->bytes.size += (size_t)n;
     }
@@ -112,6 +117,22 @@ static void hear(bv_sandbox_box *b, bv_sandbox_result *r) {
 
 /* ---- counters ---- */
 
+/* What the box itself has used: placing files, looking at its folder. A control group counts it
+ * with the program's; 0 when it is not known. */
+static uint64_t own_cpu_ns(const bv_sandbox_box *b) {
+    clockid_t clock;
+    struct timespec t;
+    if (b->reported) return b->report.own_cpu_ns;
+    if (b->over || clock_getcpuclockid(b->pid, &clock) || clock_gettime(clock, &t)) return 0;
+    return (uint64_t)t.tv_sec * 1000000000ull + (uint64_t)t.tv_nsec;
+}
+
+static bool is_out_of_time(const bv_sandbox_box *b) {
+    const uint64_t limit = b->job->limits.cpu_ns;
+    if (b->cpu_ns <= limit || !b->slot->group.cpu) return b->cpu_ns > limit;
+    return b->cpu_ns > limit + own_cpu_ns(b);
+}
+
 static void look_at_counters(bv_sandbox_box *b) {
     const bv_sandbox_limits *l = &b->job->limits;
     const bv_cgroup *g = &b->slot->group;
@@ -132,7 +153,7 @@ static void look_at_counters(bv_sandbox_box *b) {
     /* Seen together, it is the processes: the sum over them counts what they share in each. */
     if (b->pids_hit) pass_limit(b, BV_VERDICT_PIDS);
     if (b->memory_hit) pass_limit(b, BV_VERDICT_MEMORY);
-    if (b->cpu_ns > l->cpu_ns) pass_limit(b, BV_VERDICT_TIME);
+    if (is_out_of_time(b)) pass_limit(b, BV_VERDICT_TIME);
 }
 
 /* What a program waited for a core, ready to run, is no wall time of its own: so a busy machine

@@ -53,16 +53,14 @@ void bv_sandbox_limits_default(bv_sandbox_limits *limits) {
 
 /* The first limit that was passed. Supervision's own finding comes first, since it ended the run;
  * what only shows in the end's counters follows. A signal is no finding: anybody can send one to
- * itself. Only a write beyond all limits shows in nothing else. */
+ * itself, or lower the limit that it tells of. */
 static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_result *r) {
     const bv_sandbox_limits *l = &b->job->limits;
-    const int status = b->report.wait_status;
-    const int signal = b->reported && WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     if (b->trigger != BV_VERDICT_OK) return b->trigger;
     if (b->memory_hit) return BV_VERDICT_MEMORY;
     if (b->pids_hit) return BV_VERDICT_PIDS;
     if (r->cpu_ns > l->cpu_ns) return BV_VERDICT_TIME;
-    if (b->reported && (b->report.disk_full || signal == SIGXFSZ)) return BV_VERDICT_DISK;
+    if (b->reported && b->report.disk_full) return BV_VERDICT_DISK;
     if (!b->slot->group.memory && r->peak_memory_bytes > l->memory_bytes) return BV_VERDICT_MEMORY;
     if (r->wall_ns > l->wall_ns + b->delay_ns) return BV_VERDICT_WALL;
     return BV_VERDICT_OK;

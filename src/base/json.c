@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -191,6 +192,10 @@ json_t *bv_json_string(const void *bytes, size_t size) {
     bv_error_free(&error);
     bv_buffer_free(&text);
     return value;
+}
+
+json_t *bv_json_number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static bv_error *missing(const char *key, const char *wanted) {

@@ -31,6 +31,9 @@ bv_status bv_json_save(const char *path, const json_t *value);
  * U+FFFD. A new reference; NULL without memory. */
 json_t *bv_json_string(const void *bytes, size_t size);
 
+/* A number; null where it is not finite, which JSON cannot say. A new reference. */
+json_t *bv_json_number(double value);
+
 /* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
 bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);
 bv_status bv_json_get_double(const json_t *object, const char *key,

@@ -244,6 +244,7 @@ static bool run_mode(const boxes_mode *kind, void *unused) {
                                c.words[1],
                                c.words[2],
                                c.words[3],
+                               c.words[4],
                                nested ? "CANARY_NESTED=1" : "CANARY_FULL=1",
                                nested && m.user ? "CANARY_SHARED_USER=1" : NULL,
                                NULL};

@@ -4,8 +4,8 @@
  */
 #include "support/boxes.h"
 
-#include "arena/sandbox_cgroup.h"
 #include "base/clock.h"
+#include "base/random.h"
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -201,6 +201,29 @@ static bv_sandbox_verdict peak_of(bv_sandbox_pool *pool, const char *size, uint6
     return verdict;
 }
 
+/* A file that is placed counts as memory once; one that does not fit is the job's fault, not ours.
+ */
+static void test_placed_memory(void **state) {
+    (void)state;
+    const char *const argv[] = {"true", NULL};
+    static char bytes[20000000];
+    const bv_sandbox_file file = {.name = "f", .bytes = bytes, .size = sizeof bytes};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_job job = shell_job(argv);
+    job.files = &file, job.file_count = 1;
+    for (int i = 0; i < 2; i++) {
+        bv_sandbox_result r = {0};
+        job.limits.memory_bytes = i ? 5000000 : 30000000;
+        assert_ok(bv_sandbox_run(pool, &job, &r));
+        if (i)
+            assert_true(r.verdict == BV_VERDICT_MEMORY || policy == BV_POLICY_NESTED);
+        else
+            assert_int_equal(r.verdict, BV_VERDICT_OK);
+        bv_sandbox_result_free(&r);
+    }
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A peak is that of a program, not of those before it in the same control group. */
 static bool try_peaks(const boxes_mode *mode, void *unused) {
     const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
@@ -226,20 +249,6 @@ BOXES_TRY_MODES(test_peak, try_peak)
 
 /* ---- nothing is left ---- */
 
-/* What is left of a dead arena: control groups, and work folders. */
-static size_t count_left(pid_t arena) {
-    char name[64];
-    bv_cgroup_bases bases;
-    size_t count = 0;
-    bv_cgroup_find(NULL, NULL, &bases);
-    snprintf(name, sizeof name, "beaver-box-%d-", (int)arena);
-    if (bases.memory[0]) count += boxes_count_names(bases.memory, name);
-    if (bases.pids[0]) count += boxes_count_names(bases.pids, name);
-    if (bases.cpu[0]) count += boxes_count_names(bases.cpu, name);
-    snprintf(name, sizeof name, "beaver-sandbox-%d-", (int)arena);
-    return count + boxes_count_names("/tmp", name);
-}
-
 /* A program that would outlive everybody: it ignores what it can, and has children that leave. */
 static pid_t start_arena(const boxes_mode *mode, int output) {
     static const char line[] = "trap '' HUP INT QUIT TERM PIPE; sleep 30 & (setsid sleep 30 &) &\n"
@@ -257,8 +266,30 @@ static pid_t start_arena(const boxes_mode *mode, int output) {
     for (;;) pause();
 }
 
-/* An arena with a running box is killed: the box is gone within a second, and the next start
- * removes what the system cannot. */
+/* After the arena's end its boxes are gone within a second, and the next start removes what the
+ * system cannot. `output`: the other end is held by the arena and all its programs. */
+static bool is_all_gone(const boxes_mode *mode, pid_t arena, int output) {
+    const uint64_t begin = bv_clock_ns();
+    char byte;
+    /* Slots become our children and end. */
+    while (read(output, &byte, 1) > 0) {
+    }
+    const uint64_t gone = bv_clock_ns() - begin;
+    while (waitpid(-1, NULL, 0) > 0) {
+    }
+    const uint64_t ended = bv_clock_ns() - begin;
+    close(output);
+    const size_t before = boxes_count_left(arena);
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    bv_sandbox_pool *pool;
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    bv_sandbox_pool_destroy(&pool);
+    const size_t after = boxes_count_left(arena);
+    print_message("%s: programs gone after %.3f s, slots after %.3f s; left: %zu, then %zu\n",
+                  boxes_mode_name(mode), 1e-9 * (double)gone, 1e-9 * (double)ended, before, after);
+    return gone < 1000000000 && ended < 2000000000 && after == 0;
+}
+
 static bool kill_arena(const boxes_mode *mode, void *unused) {
     int ready[2];
     char byte;
@@ -268,25 +299,8 @@ static bool kill_arena(const boxes_mode *mode, void *unused) {
     const pid_t arena = start_arena(mode, ready[1]);
     close(ready[1]);
     assert_int_equal(read(ready[0], &byte, 1), 1);
-    const uint64_t begin = bv_clock_ns();
     kill(arena, SIGKILL);
-    /* The box's processes hold the other end of the pipe; slots become our children and end. */
-    while (read(ready[0], &byte, 1) > 0) {
-    }
-    const uint64_t gone = bv_clock_ns() - begin;
-    while (waitpid(-1, NULL, 0) > 0) {
-    }
-    const uint64_t ended = bv_clock_ns() - begin;
-    close(ready[0]);
-    const size_t before = count_left(arena);
-    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
-    bv_sandbox_pool *pool;
-    assert_ok(bv_sandbox_pool_create(&options, &pool));
-    bv_sandbox_pool_destroy(&pool);
-    const size_t after = count_left(arena);
-    print_message("%s: programs gone after %.3f s, slots after %.3f s; left: %zu, then %zu\n",
-                  boxes_mode_name(mode), 1e-9 * (double)gone, 1e-9 * (double)ended, before, after);
-    return gone < 1000000000 && ended < 2000000000 && after == 0;
+    return is_all_gone(mode, arena, ready[0]);
 }
 
 static void try_killed(bv_sandbox_policy mode, bool user) {
@@ -294,6 +308,74 @@ static void try_killed(bv_sandbox_policy mode, bool user) {
 }
 
 BOXES_TRY_MODES(test_killed_arena, try_killed)
+
+/* ---- killed at any moment ---- */
+
+#define MOMENTS 8
+#define AT_WORK 6 /* boxes at once */
+
+typedef struct worker {
+    bv_sandbox_pool *pool;
+    int output;
+} worker;
+
+static void *work_on(void *context) {
+    const worker *w = context;
+    static const char *const lines[] = {
+        "trap '' HUP INT QUIT TERM; (setsid sleep 30 &) & sleep 0.03",
+        "i=0; while [ $i -lt 2000 ]; do i=$((i + 1)); done",
+        "head -c 300000 /dev/zero > f; mkdir d; ls > d/g",
+        "sleep 30 & sleep 30",
+    };
+    for (int i = 0;; i++) {
+        const char *const argv[] = {"sh", "-c", lines[i % 4], NULL};
+        bv_sandbox_job job = shell_job(argv);
+        bv_sandbox_result r = {0};
+        job.output_connected = true, job.output_fd = w->output;
+        job.limits.wall_ns = 400000000;
+        bv_error *error = bv_sandbox_run(w->pool, &job, &r);
+        bv_error_free(&error);
+        bv_sandbox_result_free(&r);
+    }
+    return NULL;
+}
+
+/* Makes boxes, runs and ends programs in them without a pause. */
+static pid_t start_busy_arena(const boxes_mode *mode, int output) {
+    const pid_t arena = fork();
+    if (arena) return arena;
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = AT_WORK};
+    worker w = {.output = output};
+    assert_ok(bv_sandbox_pool_create(&options, &w.pool));
+    for (int i = 0; i < AT_WORK; i++) {
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, work_on, &w), 0);
+    }
+    for (;;) pause();
+}
+
+static bool kill_anytime(const boxes_mode *mode, void *unused) {
+    (void)unused;
+    bool well = true;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    for (uint32_t i = 0; i < MOMENTS; i++) {
+        int output[2];
+        assert_int_equal(pipe2(output, O_CLOEXEC), 0);
+        const pid_t arena = start_busy_arena(mode, output[1]);
+        close(output[1]);
+        usleep(3000 << i); /* 3 ms, when slots begin, to 0.4 s */
+        usleep(bv_random((uint64_t)arena, BV_RANDOM_TEST, 0, i, 0, 0).v[0] % 20000);
+        kill(arena, SIGKILL);
+        well = is_all_gone(mode, arena, output[0]) && well;
+    }
+    return well;
+}
+
+static void try_killed_anytime(bv_sandbox_policy mode, bool user) {
+    boxes_try(kill_anytime, mode, user, NULL);
+}
+
+BOXES_TRY_MODES(test_killed_anytime, try_killed_anytime)
 
 /* A box that runs in a process whose parent had boxes too is nobody's leftover. */
 static bool outlive_sweep(const boxes_mode *mode, void *unused) {
@@ -349,10 +431,16 @@ int main(void) {
     const char *wish = getenv("BEAVER_POLICY");
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_names),     cmocka_unit_test(test_streams_and_files),
-        cmocka_unit_test(test_bad_jobs),  cmocka_unit_test(test_not_executable),
-        cmocka_unit_test(test_two_boxes), cmocka_unit_test(test_kill),
-        BOXES_MODES(test_killed_arena),   BOXES_MODES(test_swept),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_streams_and_files),
+        cmocka_unit_test(test_bad_jobs),
+        cmocka_unit_test(test_not_executable),
+        cmocka_unit_test(test_two_boxes),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_placed_memory),
+        BOXES_MODES(test_killed_arena),
+        BOXES_MODES(test_killed_anytime),
+        BOXES_MODES(test_swept),
         BOXES_MODES(test_peak),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -5,6 +5,7 @@
 #define BV_TESTS_SUPPORT_BOXES_H
 
 #include "arena/sandbox.h"
+#include "arena/sandbox_cgroup.h"
 #include "arena/sandbox_selftest.h"
 #include "support/check.h"
 #include <dirent.h>
@@ -33,6 +34,20 @@ static inline size_t boxes_count_names(const char *folder, const char *part) {
     size_t count = 0;
     for (struct dirent *e; d && (e = readdir(d));) count += strstr(e->d_name, part) != NULL;
     if (d) closedir(d);
+    return count;
+}
+
+/* Control groups and work folders of the arena that this process is, or was; 0: of any. */
+static inline size_t boxes_count_left(pid_t arena) {
+    char group[64] = "beaver-box-", folder[64] = "beaver-sandbox-";
+    bv_cgroup_bases bases;
+    bv_cgroup_find(NULL, NULL, &bases);
+    if (arena) snprintf(group, sizeof group, "beaver-box-%d-", (int)arena);
+    if (arena) snprintf(folder, sizeof folder, "beaver-sandbox-%d-", (int)arena);
+    const char *const places[] = {bases.memory, bases.pids, bases.cpu};
+    size_t count = boxes_count_names("/tmp", folder);
+    for (int i = 0; i < 3; i++)
+        if (places[i][0]) count += boxes_count_names(places[i], group);
     return count;
 }
 

@@ -1,5 +1,5 @@
 // attack: a file of a terabyte of nothing as the answer
-// verdict: disk
+// verdict: failed
 // fetch: answer.txt small
 #include "attack.h"
 #include <fcntl.h>
