@@ -1,6 +1,6 @@
 # A thin front for CMake presets (CMakePresets.json) and scripts. `make help` lists everything.
 .DEFAULT_GOAL := help
-.PHONY: help build test run debug asan tsan coverage arm64 avx512 vm soak repeats bench edit-loop \
+.PHONY: help build test run debug asan tsan coverage arm64 avx512 vm soak repeats draws bench edit-loop \
         format format-check tidy clang-tidy clean
 
 # Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
@@ -74,6 +74,16 @@ repeats: ## try each limit REPEATS times at 0.8 and at 1.25 of it: no verdict ma
 	@cmake --preset release
 	@cmake --build build --target test_arena_limits -j $(JOBS)
 	@BEAVER_REPEATS=$(REPEATS) build/test_arena_limits
+
+DRAWS ?= 300
+SEED ?= $(shell date +%s)
+draws: ## train DRAWS random settings in every way that must give the same bits (10 minutes)
+	@scripts/install build test
+	@cmake --preset release
+	@cmake --build build -j $(JOBS) \
+	    --target test_train_any_settings test_report_estimate test_cli_refused
+	@export BEAVER_DRAWS=$(DRAWS) BEAVER_SEED=$(SEED) && build/test_train_any_settings && \
+	    build/test_report_estimate && BEAVER_DRAWS=20 build/test_cli_refused
 
 bench: build ## this machine's limits, and Beaver's share of them
 	@build/beaver bench limits

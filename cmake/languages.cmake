@@ -2,7 +2,12 @@
 file(GLOB BV_LANGUAGES CONFIGURE_DEPENDS src/arena/languages/*.json)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${BV_LANGUAGES})
 set(BV_LANGUAGE_ROWS "")
-foreach(path IN LISTS BV_LANGUAGES)
+# By their names, so that c, which people look for, is before c-tcc.
+set(BV_LANGUAGE_STEMS ${BV_LANGUAGES})
+list(TRANSFORM BV_LANGUAGE_STEMS REPLACE "\\.json$" "")
+list(SORT BV_LANGUAGE_STEMS)
+foreach(stem IN LISTS BV_LANGUAGE_STEMS)
+    set(path ${stem}.json)
     get_filename_component(name ${path} NAME)
     file(READ ${path} text)
     # Lists of CMake would lose these; descriptions have none.

@@ -274,15 +274,17 @@ static void add(bv_sha256 *hash, const char *bytes, size_t size) {
     bv_sha256_add(hash, size ? bytes : "", size);
 }
 
-bv_status bv_code_key(const bv_problem *p, const char *completion, size_t size,
-                      const bv_code_options *options, char key[BV_SHA256_TEXT_SIZE]) {
+bv_status bv_code_key(const bv_sandbox_pool *pool, const bv_problem *p, const char *completion,
+                      size_t size, const bv_code_options *options, char key[BV_SHA256_TEXT_SIZE]) {
     char head[160];
     bv_sha256 *hash;
     BV_TRY(bv_sha256_begin(&hash));
-    const int n = snprintf(head, sizeof head, "judge-code %s way %d cpu %llu memory %llu", VERSION,
-                           (int)options->way, (unsigned long long)options->cpu_ns,
-                           (unsigned long long)options->memory_bytes);
+    const int n = snprintf(head, sizeof head, "judge-code %s way %d cpu %llu memory %llu policy %s",
+                           VERSION, (int)options->way, (unsigned long long)options->cpu_ns,
+                           (unsigned long long)options->memory_bytes,
+                           bv_sandbox_policy_name(bv_sandbox_pool_policy(pool)));
     add(hash, head, (size_t)n);
+    bv_language_hash(bv_language_find("python"), hash);
     const char *const parts[] = {p->head, p->entry, p->context, p->test, p->call};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) add(hash, parts[i], strlen(parts[i]));
     add(hash, bv_boxed_candidate_py, bv_boxed_candidate_py_size);

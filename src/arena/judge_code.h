@@ -52,8 +52,10 @@ bv_status bv_judge_code(bv_sandbox_pool *pool, const bv_problem *problem, const 
 /* 1 for passed, else 0; BV_CODE_USAGE for a forgeable result. */
 bv_status bv_code_result_reward(const bv_code_result *result, double *out);
 
-/* A key for caches: equal only when problem, completion, options and the judge itself are. */
-bv_status bv_code_key(const bv_problem *problem, const char *completion, size_t size,
-                      const bv_code_options *options, char key[BV_SHA256_TEXT_SIZE]);
+/* A key for caches: equal only when problem, completion, options, the pool's policy, this machine's
+ * Python and the judge itself are. */
+bv_status bv_code_key(const bv_sandbox_pool *pool, const bv_problem *problem,
+                      const char *completion, size_t size, const bv_code_options *options,
+                      char key[BV_SHA256_TEXT_SIZE]);
 
 #endif

@@ -33,7 +33,7 @@ static bv_status keep(bv_record_cache *cache, const char *key, const bv_code_res
 
 static bv_status judge(const bv_judge_samples_options *o, bv_sample *s) {
     char key[BV_SHA256_TEXT_SIZE];
-    BV_TRY(bv_code_key(s->problem, s->completion, s->size, &o->code, key));
+    BV_TRY(bv_code_key(o->pool, s->problem, s->completion, s->size, &o->code, key));
     json_t *record = o->cache ? bv_record_cache_get(o->cache, key) : NULL;
     s->cached = record && from_record(record, &s->result);
     json_decref(record);

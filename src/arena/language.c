@@ -3,8 +3,12 @@
 #include "arena/languages.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include <limits.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* A description and what its parts point into. */
@@ -436,4 +440,29 @@ void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job) {
     job->files = artifact->files;
     job->file_count = artifact->file_count;
     job->warm_python = language->warm_python;
+}
+
+/* ---- what it is here ---- */
+
+static void add_text(bv_sha256 *hash, const char *text) {
+    bv_sha256_add(hash, text, strlen(text) + 1);
+}
+
+static void add_host_file(bv_sha256 *hash, const char *path) {
+    char real[PATH_MAX], line[PATH_MAX + 100];
+    struct stat s;
+    if (path[0] != '/' || !realpath(path, real) || stat(real, &s)) return;
+    snprintf(line, sizeof line, "%s %lld %lld.%09ld", real, (long long)s.st_size,
+             (long long)s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
+    add_text(hash, line);
+}
+
+void bv_language_hash(const bv_language *language, bv_sha256 *hash) {
+    const char *const *const lines[] = {language->compile, language->run,
+                                        language->compile_environment};
+    add_text(hash, language->name);
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        for (const char *const *word = lines[i]; word && *word; word++) add_text(hash, *word);
+        if (lines[i]) add_host_file(hash, lines[i][0]);
+    }
 }

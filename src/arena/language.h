@@ -27,6 +27,7 @@
 #define BV_ARENA_LANGUAGE_H
 
 #include "arena/sandbox.h"
+#include "base/hash.h"
 
 typedef struct bv_language {
     const char *name, *title, *source, *artifact; /* artifact NULL: nothing is compiled */
@@ -50,6 +51,10 @@ bv_status bv_language_add(const char *path);
 /* A language of its own, free it after all pools that ran it are gone. */
 bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
 void bv_language_free(bv_language **language); /* NULL is legal */
+
+/* Adds to a hash how a language is compiled and run on this machine: its commands, and the compiler
+ * and interpreter as they stand there, so that a package that is upgraded gives another hash. */
+void bv_language_hash(const bv_language *language, bv_sha256 *hash);
 
 /* What is run: the compiled file, or the sources themselves. */
 typedef struct bv_artifact {

@@ -3,9 +3,6 @@
 #include "arena/language.h"
 #include "base/file.h"
 
-#include <limits.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -17,38 +14,15 @@
 
 /* ---- the key ---- */
 
-static void add_text(bv_sha256 *hash, const char *text) {
-    bv_sha256_add(hash, text, strlen(text) + 1);
-}
-
-/* A program of the machine, as it stands there: a package that is upgraded changes it. */
-static void add_host_file(bv_sha256 *hash, const char *path) {
-    char real[PATH_MAX], line[PATH_MAX + 100];
-    struct stat s;
-    if (path[0] != '/' || !realpath(path, real) || stat(real, &s)) return;
-    snprintf(line, sizeof line, "%s %lld %lld.%09ld", real, (long long)s.st_size,
-             (long long)s.st_mtim.tv_sec, s.st_mtim.tv_nsec);
-    add_text(hash, line);
-}
-
-static void add_language(bv_sha256 *hash, const char *name) {
-    const bv_language *l = bv_language_find(name);
-    const char *const *const lines[] = {l->compile, l->run, l->compile_environment};
-    add_text(hash, l->name);
-    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
-        for (const char *const *word = lines[i]; word && *word; word++) add_text(hash, *word);
-        if (lines[i]) add_host_file(hash, lines[i][0]);
-    }
-}
-
 static bv_status make_path(const char *folder, const bv_level *level, char **out) {
     char key[BV_SHA256_TEXT_SIZE];
     bv_sha256 *hash;
     BV_TRY(bv_sha256_begin(&hash));
-    add_text(hash, HEAD);
-    add_text(hash, level->hash);
-    if (level->generator.count) add_language(hash, level->generator.list[0].language);
-    add_language(hash, level->references.list[0].language);
+    bv_sha256_add(hash, HEAD, HEAD_BYTES);
+    bv_sha256_add(hash, level->hash, strlen(level->hash) + 1);
+    if (level->generator.count)
+        bv_language_hash(bv_language_find(level->generator.list[0].language), hash);
+    bv_language_hash(bv_language_find(level->references.list[0].language), hash);
     bv_sha256_end(&hash, key);
     *out = bv_path_join(folder, key);
     return *out ? BV_OK : bv_fail_memory("a path");

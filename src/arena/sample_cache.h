@@ -1,7 +1,7 @@
 /*
  * How samples of a set are drawn, whoever writes them, and the cache that keeps them: by the hash
- * of the source (which model), the settings, the prompt, the stop texts and the number of the
- * sample.
+ * of the source (which model), the settings but n, the prompt, the stop texts and the number of the
+ * sample among its problem's. So a larger n only adds samples to those that are known.
  */
 #ifndef BV_ARENA_SAMPLE_CACHE_H
 #define BV_ARENA_SAMPLE_CACHE_H
@@ -24,11 +24,18 @@ typedef struct bv_sample_cache {
     const bv_sample_settings *settings;
 } bv_sample_cache; /* all borrowed */
 
-/* Adds all n samples of a problem, if all are known; the first has the number `first`. */
+/* Adds the samples of a problem that are known, from the first one on and n at most; *count says
+ * how many. */
 bv_status bv_sample_cache_recall(const bv_sample_cache *cache, const bv_problem *problem,
-                                 size_t first, bv_samples *out, bool *found);
-/* Adds a sample (up to the first zero byte, whole characters) and keeps it. */
+                                 bv_samples *out, size_t *count);
+/* Adds a problem's sample of this number (from 0) and keeps it: up to the first zero byte, whole
+ * characters, and BV_COMPLETION_BYTES_MAX. */
 bv_status bv_sample_cache_keep(const bv_sample_cache *cache, const bv_problem *problem,
                                size_t number, const char *bytes, size_t size, bv_samples *out);
+
+/* Which draws a problem's first sample is made with; those of the next ones follow. A function of
+ * seed and prompt alone: neither n nor the set's other problems make other samples. Below 2^31. */
+bv_status bv_sample_cache_sequence(const bv_sample_cache *cache, const bv_problem *problem,
+                                   uint32_t *out);
 
 #endif

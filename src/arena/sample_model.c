@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define VERSION "1" /* of the way of sampling: a new one where completions may differ */
+#define VERSION "2" /* of the way of sampling: a new one where completions may differ */
 
 /* One completion in the making. */
 typedef struct writing {
@@ -74,13 +74,13 @@ static bv_status take_token(sampling *s, size_t index, size_t row, size_t sequen
     return BV_OK;
 }
 
-static bv_status write_all(sampling *s, size_t first_sequence, size_t limit) {
-    const size_t n = s->o->settings.n;
-    for (size_t i = 1; i < n; i++) BV_TRY(bv_engine_copy(s->engine, 0, i));
-    for (size_t i = 0; i < n; i++) BV_TRY(take_token(s, i, 0, first_sequence + i, limit));
+/* `count` samples, of which the first draws with `first_sequence`. */
+static bv_status write_all(sampling *s, size_t count, size_t first_sequence, size_t limit) {
+    for (size_t i = 1; i < count; i++) BV_TRY(bv_engine_copy(s->engine, 0, i));
+    for (size_t i = 0; i < count; i++) BV_TRY(take_token(s, i, 0, first_sequence + i, limit));
     for (;;) {
         size_t live = 0;
-        for (size_t i = 0; i < n; i++) {
+        for (size_t i = 0; i < count; i++) {
             if (s->writings[i].done) continue;
             s->live[live] = i;
             s->next[live++] = s->writings[i].last;
@@ -108,28 +108,33 @@ static bv_status feed(sampling *s, const char *prompt, size_t *limit) {
     return bv_engine_feed(s->engine, 0, tokens, count);
 }
 
-static bv_status sample_problem(sampling *s, const bv_problem *problem, size_t first,
-                                bv_samples *out) {
-    const size_t n = s->o->settings.n;
-    size_t limit;
-    bool found;
-    BV_TRY(bv_sample_cache_recall(&s->cache, problem, first, out, &found));
-    if (found) return BV_OK;
-    for (size_t i = 0; i < n; i++) {
+static void clear_writings(sampling *s, size_t count) {
+    for (size_t i = 0; i < count; i++) {
         writing *w = &s->writings[i];
         bv_buffer_free(&w->stream.text);
         *w = (writing){.stream = {.tokenizer = s->model.tokenizer,
                                   .stops = s->set->stops,
                                   .stop_count = s->stop_count}};
     }
+}
+
+/* Writes those that are not known yet. */
+static bv_status sample_problem(sampling *s, const bv_problem *problem, bv_samples *out) {
+    size_t limit, known;
+    uint32_t sequence;
+    BV_TRY(bv_sample_cache_recall(&s->cache, problem, out, &known));
+    const size_t count = s->o->settings.n - known;
+    if (count == 0) return BV_OK;
+    clear_writings(s, count);
+    BV_TRY(bv_sample_cache_sequence(&s->cache, problem, &sequence));
     BV_TRY(feed(s, problem->prompt, &limit));
     if (limit == 0)
         s->too_long++;
     else
-        BV_TRY(write_all(s, first, limit));
-    for (size_t i = 0; i < n; i++) {
+        BV_TRY(write_all(s, count, sequence + known, limit));
+    for (size_t i = 0; i < count; i++) {
         const bv_buffer *text = &s->writings[i].stream.text;
-        BV_TRY(bv_sample_cache_keep(&s->cache, problem, first + i, text->size ? text->data : "",
+        BV_TRY(bv_sample_cache_keep(&s->cache, problem, known + i, text->size ? text->data : "",
                                     text->size, out));
     }
     return BV_OK;
@@ -181,8 +186,8 @@ bv_status bv_samples_from_model(const bv_problem_set *set, const bv_sample_model
     while (set->stops[s.stop_count]) s.stop_count++;
     bv_error *error = begin(&s);
     for (size_t i = 0; !error && i < set->count; i++) {
-        error = bv_while(sample_problem(&s, &set->list[i], i * options->settings.n, out),
-                         "writing samples of %s", set->list[i].id);
+        error = bv_while(sample_problem(&s, &set->list[i], out), "writing samples of %s",
+                         set->list[i].id);
         const int signal = !error && options->progress
                                ? options->progress(options->context, i + 1, set->count)
                                : 0;

@@ -168,6 +168,10 @@ uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool) {
     return pool->count;
 }
 
+bv_sandbox_policy bv_sandbox_pool_policy(const bv_sandbox_pool *pool) {
+    return pool->policy;
+}
+
 /* ---- slots: taken and given back ---- */
 
 static bool is_better(const bv_slot *a, const bv_slot *b, const bv_sandbox_root *root) {

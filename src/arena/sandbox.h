@@ -180,6 +180,7 @@ typedef struct bv_sandbox_pool bv_sandbox_pool;
 bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_pool **out);
 void bv_sandbox_pool_destroy(bv_sandbox_pool **pool); /* kills what runs; NULL is legal */
 uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool);
+bv_sandbox_policy bv_sandbox_pool_policy(const bv_sandbox_pool *pool);
 
 /* Runs one job and waits. *result must be {0}; free it, whatever is returned. When the fault is
  * ours, the job runs again, up to three times, unless descriptors are connected. */

@@ -55,6 +55,7 @@ struct bv_sandbox_box {
     char fault[160];             /* ours, "" for none */
     bv_sandbox_verdict trigger;  /* the limit that supervision saw first; OK: none */
     uint64_t cpu_ns, peak_bytes; /* as sampled */
+    uint64_t delay_ns;           /* the machine's own part of its wall time */
     bool memory_hit, pids_hit, peak_exact;
 };
 

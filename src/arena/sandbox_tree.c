@@ -78,6 +78,19 @@ bool bv_tree_name_stale(const char *prefix, const char *name) {
 
 static void add_children(pid_t pid, const char *task, bv_tree_use *use, int depth);
 
+static void add_delay(pid_t pid, const char *task, bv_tree_use *use) {
+    char path[320], text[100];
+    unsigned long long delay_ns;
+    snprintf(path, sizeof path, "/proc/%d/task/%s/schedstat", (int)pid, task);
+    if (read_text(path, text, sizeof text) <= 0 || sscanf(text, "%*u %llu", &delay_ns) != 1) return;
+    if (delay_ns > use->delay_ns) use->delay_ns = delay_ns;
+}
+
+static void add_task(pid_t pid, const char *task, bv_tree_use *use, int depth) {
+    if (use->with_delay) add_delay(pid, task, use);
+    add_children(pid, task, use, depth);
+}
+
 static void add_process(pid_t pid, bv_tree_use *use, int depth) {
     process p;
     if (use->tasks >= TASKS_MAX || depth > DEPTH_MAX || read_process(pid, &p)) return;
@@ -88,14 +101,14 @@ static void add_process(pid_t pid, bv_tree_use *use, int depth) {
     char path[64], task[32];
     snprintf(task, sizeof task, "%d", (int)pid);
     if (p.threads == 1) {
-        add_children(pid, task, use, depth);
+        add_task(pid, task, use, depth);
         return;
     }
     /* Any thread can be a parent. */
     snprintf(path, sizeof path, "/proc/%d/task", (int)pid);
     DIR *folder = opendir(path);
     for (struct dirent *e; folder && (e = readdir(folder));)
-        if (e->d_name[0] != '.') add_children(pid, e->d_name, use, depth);
+        if (e->d_name[0] != '.') add_task(pid, e->d_name, use, depth);
     if (folder) closedir(folder);
 }
 
@@ -110,9 +123,19 @@ static void add_children(pid_t pid, const char *task, bv_tree_use *use, int dept
     }
 }
 
-void bv_tree_measure(pid_t top, bv_tree_use *use) {
+static void measure(pid_t top, bv_tree_use *use) {
     char task[32];
-    *use = (bv_tree_use){0};
     snprintf(task, sizeof task, "%d", (int)top);
     add_children(top, task, use, 0);
+}
+
+void bv_tree_measure(pid_t top, bv_tree_use *use) {
+    *use = (bv_tree_use){0};
+    measure(top, use);
+}
+
+uint64_t bv_tree_delay_ns(pid_t top) {
+    bv_tree_use use = {.with_delay = true};
+    measure(top, &use);
+    return use.delay_ns;
 }

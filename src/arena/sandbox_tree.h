@@ -14,10 +14,16 @@ typedef struct bv_tree_use {
     uint64_t cpu_ns;    /* of the living, and of those they waited for */
     uint64_t rss_bytes; /* sum; shared pages count in each             */
     uint32_t tasks;     /* processes and threads                       */
+    bool with_delay;
+    uint64_t delay_ns; /* only with that: of the task that waited longest for a core */
 } bv_tree_use;
 
 /* All descendants of `top`, without itself. */
 void bv_tree_measure(pid_t top, bv_tree_use *use);
+
+/* How long the one of these that waited longest for a core was ready to run (proc(5), schedstat),
+ * of the living. 0 where the kernel does not tell. */
+uint64_t bv_tree_delay_ns(pid_t top);
 
 /* When a process started, in clock ticks since the machine did; 0: there is none, or it cannot be
  * read. Together with its number it is never used twice. */

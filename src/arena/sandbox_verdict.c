@@ -62,7 +62,7 @@ static bv_sandbox_verdict find_limit(const bv_sandbox_box *b, const bv_sandbox_r
     if (r->cpu_ns > l->cpu_ns) return BV_VERDICT_TIME;
     if (b->reported && b->report.disk_full) return BV_VERDICT_DISK;
     if (!b->slot->group.memory && r->peak_memory_bytes > l->memory_bytes) return BV_VERDICT_MEMORY;
-    if (r->wall_ns > l->wall_ns) return BV_VERDICT_WALL;
+    if (r->wall_ns > l->wall_ns + b->delay_ns) return BV_VERDICT_WALL;
     return BV_VERDICT_OK;
 }
 

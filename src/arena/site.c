@@ -84,6 +84,7 @@ void bv_site_destroy(bv_site **site) {
     bv_signups_destroy(&s->signups);
     bv_store_pool_destroy(&s->stores);
     bv_buffer_free(&s->scoreboard);
+    bv_buffer_free(&s->order);
     pthread_mutex_destroy(&s->lock);
     bv_free(s);
     *site = NULL;

@@ -15,7 +15,8 @@
 #define SOURCE_BYTES_MAX ((size_t)1 << 20)
 #define BODY_BYTES_MAX (6 * SOURCE_BYTES_MAX + 4096) /* each byte may be escaped */
 #define SCOREBOARD_ROWS 200
-#define SCOREBOARD_NS UINT64_C(1000000000)
+#define SCOREBOARD_NS UINT64_C(1000000000) /* how long one serves all who ask, and at least */
+#define SCOREBOARD_SHARE 9                 /* so many times as long as it took to make      */
 
 /* ---- what handlers share ---- */
 
@@ -38,12 +39,18 @@ static void serve(bv_site *site, bv_http_exchange *x, with_store *work) {
     if (s) bv_store_pool_give(site->stores, s);
 }
 
+/* Who asks, by the key; *found is false for anybody else. */
+static bv_status look_for_user(bv_http_exchange *x, bv_store *s, bv_account *user, bool *found) {
+    const char *header = bv_http_request_header(bv_http_exchange_request(x), "authorization");
+    *found = false;
+    if (!header || strncasecmp(header, "Bearer ", 7) != 0) return BV_OK;
+    return bv_account_find(s, header + 7, user, found);
+}
+
 /* False: there is no such user, and that has been answered. */
 static bv_status find_user(bv_http_exchange *x, bv_store *s, bv_account *user, bool *found) {
     const char *header = bv_http_request_header(bv_http_exchange_request(x), "authorization");
-    *found = false;
-    if (header && !strncasecmp(header, "Bearer ", 7))
-        BV_TRY(bv_account_find(s, header + 7, user, found));
+    BV_TRY(look_for_user(x, s, user, found));
     if (!*found)
         bv_http_reply_error(x, 401,
                             header ? "the key is not known"
@@ -150,12 +157,17 @@ static bv_status do_sign_up(bv_site *site, bv_http_exchange *x, bv_store *s) {
 static bv_status do_me(bv_site *site, bv_http_exchange *x, bv_store *s) {
     bv_account user;
     bool found;
+    json_t *row;
     (void)site;
     BV_TRY(find_user(x, s, &user, &found));
-    if (found)
-        bv_http_reply_json(x, 200,
-                           json_pack("{sI ss ss}", "id", (json_int_t)user.id, "name", user.name,
-                                     "kind", user.is_model ? "model" : "person"));
+    if (!found) return BV_OK;
+    BV_TRY(bv_scoreboard_user_json(s, user.id, &row));
+    const json_t *scores = json_object_get(row, "levels");
+    bv_http_reply_json(x, 200,
+                       json_pack("{sI ss ss so}", "id", (json_int_t)user.id, "name", user.name,
+                                 "kind", user.is_model ? "model" : "person", "levels",
+                                 scores ? json_deep_copy(scores) : json_object()));
+    json_decref(row);
     return BV_OK;
 }
 
@@ -252,35 +264,83 @@ static bv_status do_events(bv_site *site, bv_http_exchange *x, bv_store *s) {
 
 /* ---- everybody ---- */
 
-static bv_status refresh_scoreboard(bv_site *site, bv_store *s) {
+static bv_status make_scoreboard(bv_store *s, bv_buffer *text, bv_buffer *order) {
     json_t *rows;
+    BV_TRY(bv_scoreboard_order(s, order));
     BV_TRY(bv_scoreboard_json(s, SCOREBOARD_ROWS, &rows));
-    json_t *value = json_pack("{so}", "users", rows);
-    bv_buffer text = {0};
-    bv_error *error = bv_json_text(value, 0, &text);
-    json_decref(value);
+    bv_buffer_printf(text, "{\"count\": %zu, \"users\": ", order->size / sizeof(int64_t));
+    bv_error *error = bv_json_text(rows, 0, text);
+    json_decref(rows);
+    return error ? error : bv_buffer_error(text);
+}
+
+static bv_status refresh_scoreboard(bv_site *site, bv_store *s) {
+    const uint64_t begin = bv_clock_ns();
+    bv_buffer text = {0}, order = {0};
+    bv_error *error = make_scoreboard(s, &text, &order);
     if (error) {
         bv_buffer_free(&text);
+        bv_buffer_free(&order);
         return error;
     }
     bv_buffer_free(&site->scoreboard);
+    bv_buffer_free(&site->order);
     site->scoreboard = text;
-    site->scoreboard_ns = bv_clock_ns();
+    site->order = order;
+    const uint64_t end = bv_clock_ns(), rest = SCOREBOARD_SHARE * (end - begin);
+    site->scoreboard_until_ns = end + (rest > SCOREBOARD_NS ? rest : SCOREBOARD_NS);
     return BV_OK;
+}
+
+/* 0: not there. Under the lock. */
+static json_int_t rank_of(const bv_site *site, int64_t user_id) {
+    const int64_t *order = (const int64_t *)site->order.data;
+    const size_t count = site->order.size / sizeof *order;
+    for (size_t i = 0; i < count; i++)
+        if (order[i] == user_id) return (json_int_t)i + 1;
+    return 0;
+}
+
+/* The asker's own row, wherever it stands; `me` is NULL for one who has none. Takes `me`. */
+static bv_status answer_scoreboard(const bv_site *site, bv_http_exchange *x, json_t *me,
+                                   int64_t user_id) {
+    bv_buffer text = {0};
+    const json_int_t rank = me ? rank_of(site, user_id) : 0;
+    bv_buffer_append(&text, site->scoreboard.data, site->scoreboard.size);
+    bv_error *error = BV_OK;
+    if (rank) {
+        json_object_set_new(me, "rank", json_integer(rank));
+        bv_buffer_text(&text, ", \"me\": ");
+        error = bv_json_text(me, 0, &text);
+    }
+    bv_buffer_text(&text, "}");
+    if (!error) error = bv_buffer_error(&text);
+    if (!error)
+        bv_http_reply(x, &(bv_http_answer){.status = 200,
+                                           .type = "application/json",
+                                           .body = text.data,
+                                           .size = text.size,
+                                           .headers = "Cache-Control: no-store\r\n"});
+    bv_buffer_free(&text);
+    json_decref(me);
+    return error;
 }
 
 /* Under the lock: who comes while it is made waits for it instead of making it too. */
 static bv_status do_scoreboard(bv_site *site, bv_http_exchange *x, bv_store *s) {
+    bv_account user = {0};
+    bool found;
+    json_t *me = NULL;
+    BV_TRY(look_for_user(x, s, &user, &found));
+    if (found) BV_TRY(bv_scoreboard_user_json(s, user.id, &me));
     bv_error *error = BV_OK;
     pthread_mutex_lock(&site->lock);
-    if (!site->scoreboard.size || bv_clock_ns() - site->scoreboard_ns > SCOREBOARD_NS)
+    if (!site->scoreboard.size || bv_clock_ns() > site->scoreboard_until_ns)
         error = refresh_scoreboard(site, s);
     if (!error)
-        bv_http_reply(x, &(bv_http_answer){.status = 200,
-                                           .type = "application/json",
-                                           .body = site->scoreboard.data,
-                                           .size = site->scoreboard.size,
-                                           .headers = "Cache-Control: no-store\r\n"});
+        error = answer_scoreboard(site, x, me, user.id);
+    else
+        json_decref(me);
     pthread_mutex_unlock(&site->lock);
     return error;
 }

@@ -341,7 +341,7 @@ bv_status bv_file_read(const char *path, bv_buffer *out) {
 bv_status bv_map_open(const char *path, bv_map *map) {
     int fd;
     size_t size;
-    *map = (bv_map){(const unsigned char *)"", 0};
+    *map = (bv_map){(const unsigned char *)"", 0, NULL};
     BV_TRY(open_to_read(path, true, &fd, &size));
     bv_error *error = BV_OK;
     if (size) {
@@ -349,15 +349,24 @@ bv_status bv_map_open(const char *path, bv_map *map) {
         if (data == MAP_FAILED)
             error = bv_fail_errno("cannot map %s", path);
         else
-            *map = (bv_map){data, size};
+            *map = (bv_map){data, size, bv_watch_begin(data, size)};
     }
     close(fd);
-    return error;
+    if (!map->size || map->watched) return error;
+    bv_map_close(map);
+    return bv_fail_memory("a map of a file");
 }
 
 void bv_map_close(bv_map *map) {
+    bv_watch_end(&map->watched);
     if (map->size) munmap((void *)map->data, map->size);
-    *map = (bv_map){(const unsigned char *)"", 0};
+    *map = (bv_map){(const unsigned char *)"", 0, NULL};
+}
+
+bv_status bv_map_check(const bv_map *map, const char *path) {
+    if (!bv_watch_lost(map->watched)) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s was cut short while it was read", path),
+                  "again, when nobody writes to it");
 }
 
 void bv_map_forget(const bv_map *map, size_t begin, size_t end) {

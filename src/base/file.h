@@ -7,6 +7,7 @@
 #define BV_BASE_FILE_H
 
 #include "base/buffer.h"
+#include "base/lost_pages.h"
 #include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,13 +37,17 @@ bv_status bv_path_writable(const char *path);
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 
 /* A read-only map of a whole file; a pipe or a device is BV_CODE_INPUT. An empty file gives size 0
- * and data "". */
+ * and data "". Where the file is cut short meanwhile, zeros are read behind its new end. */
 typedef struct bv_map {
     const unsigned char *data;
     size_t size;
+    bv_watched_range *watched;
 } bv_map;
 bv_status bv_map_open(const char *path, bv_map *map);
 void bv_map_close(bv_map *map);
+/* What was read until now is what the file held; BV_CODE_INPUT where it was cut short. path: as the
+ * error names it. */
+bv_status bv_map_check(const bv_map *map, const char *path);
 /* The pages of begin .. end (of the last one, only if it ends there) are given back to the system;
  * a later look at them reads them again. So the memory of who passes over a file stays constant. */
 void bv_map_forget(const bv_map *map, size_t begin, size_t end);

@@ -60,6 +60,7 @@ bv_status bv_gzip_read(const char *path, size_t size_max, bv_buffer *out) {
         if (!error) error = unpack(&z, path, size_max, out);
         inflateEnd(&z);
     }
+    if (!error) error = bv_map_check(&map, path);
     bv_map_close(&map);
     return error;
 }

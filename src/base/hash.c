@@ -50,6 +50,7 @@ bv_status bv_sha256_file(const char *path, char text[BV_SHA256_TEXT_SIZE]) {
     bv_map map;
     BV_TRY(bv_map_open(path, &map));
     bv_error *error = bv_sha256_bytes(map.data, map.size, text);
+    if (!error) error = bv_map_check(&map, path);
     bv_map_close(&map);
     return error;
 }

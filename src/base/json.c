@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/text.h"
+#include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -60,7 +61,8 @@ static size_t next_byte(void *buffer, size_t room, void *context) {
     return 1;
 }
 
-bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
+static bv_status parse(const char *text, size_t size, const char *origin, size_t flags,
+                       json_t **out) {
     json_error_t where;
     source from = {text, size, 0};
     *out = NULL;
@@ -72,7 +74,7 @@ bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_
         return bv_fail_memory("JSON");
     }
     lost = false;
-    *out = json_load_callback(next_byte, &from, JSON_REJECT_DUPLICATES, &where);
+    *out = json_load_callback(next_byte, &from, flags, &where);
     const bool failed = take_loss();
     if (failed) {
         json_decref(*out);
@@ -85,6 +87,14 @@ bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_
     if (*out) return BV_OK;
     return bv_fail(BV_CODE_INPUT, "%s:%d:%d: not JSON: %s", origin, where.line, where.column,
                    where.text);
+}
+
+bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
+    return parse(text, size, origin, JSON_REJECT_DUPLICATES, out);
+}
+
+bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out) {
+    return parse(text, size, origin, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, out);
 }
 
 bv_status bv_json_load(const char *path, json_t **out) {
@@ -182,6 +192,10 @@ json_t *bv_json_string(const void *bytes, size_t size) {
     bv_error_free(&error);
     bv_buffer_free(&text);
     return value;
+}
+
+json_t *bv_json_number(double value) {
+    return isfinite(value) ? json_real(value) : json_null();
 }
 
 static bv_error *missing(const char *key, const char *wanted) {

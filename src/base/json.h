@@ -18,6 +18,8 @@ void bv_json_begin(void);
 /* Rejects duplicate keys; an error names line and column. */
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
+/* Also strings with zero bytes (\u0000): mind json_string_length. */
+bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out);
 /* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the
  * fewest digits that read back equal. No newline at the end. NULL is what could not be put
  * together: BV_CODE_MEMORY if jansson had none, else BV_CODE_INPUT (a string that is no UTF-8). */
@@ -28,6 +30,9 @@ bv_status bv_json_save(const char *path, const json_t *value);
 /* What need not be UTF-8, as a program's or a model's output: each byte that is none becomes
  * U+FFFD. A new reference; NULL without memory. */
 json_t *bv_json_string(const void *bytes, size_t size);
+
+/* A number; null where it is not finite, which JSON cannot say. A new reference. */
+json_t *bv_json_number(double value);
 
 /* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
 bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);

@@ -4,11 +4,10 @@
 #include "cli/commands.h"
 #include "cli/flags.h"
 #include "cli/interrupt.h"
+#include "cli/live_line.h"
 #include "cli/make_tokenizer.h"
 #include "data/prepare.h"
 #include "report/units.h"
-
-#include <unistd.h>
 
 static const bv_flag flag_table[] = {
     {.name = "out",
@@ -97,22 +96,14 @@ static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents, 
         return bv_try(bv_fail(BV_CODE_USAGE, "one of --tokenizer and --vocab is needed"),
                       "--vocab 2048, or --tokenizer char");
     if (name) return bv_make_named_tokenizer(documents, name, out);
-    bv_cli_say("learning %zu tokens ...\n", vocab);
     return bv_make_bpe_tokenizer(documents, "gpt2", vocab, pool, out);
 }
 
-typedef struct telling {
-    double told;
-} telling;
-
 static void tell(void *context, uint64_t bytes, uint64_t total) {
-    telling *t = context;
-    const double now = bv_clock_seconds();
-    if (now - t->told < (isatty(STDERR_FILENO) ? 0.2 : 10)) return;
-    t->told = now;
-    bv_cli_say("%sprepared %s of %s%s", isatty(STDERR_FILENO) ? "\r" : "",
-               bv_human_bytes((double)bytes).text, bv_human_bytes((double)total).text,
-               isatty(STDERR_FILENO) ? "\033[K" : "\n");
+    bv_live_line *line = context;
+    if (!bv_live_line_due(line)) return;
+    bv_live_line_say(line, "prepared %s of %s", bv_human_bytes((double)bytes).text,
+                     bv_human_bytes((double)total).text);
 }
 
 /* Few documents, or very unequal ones, cannot be shared out as asked. */
@@ -128,22 +119,22 @@ static void tell_share(const bv_prepare_result *r, double wanted) {
 static bv_status prepare(const bv_flags *flags, bv_documents *documents,
                          const bv_tokenizer *tokenizer, bv_pool *pool) {
     const double begin = bv_clock_seconds();
-    telling told = {begin};
+    bv_live_line line = bv_live_line_begin();
     const bv_prepare_options options = {.out = bv_flags_string(flags, "out"),
                                         .val_fraction = bv_flags_double(flags, "val-fraction"),
                                         .pool = pool,
                                         .progress = tell,
-                                        .context = &told,
+                                        .context = &line,
                                         .signal = bv_interrupt_catch()};
     bv_prepare_result r;
-    BV_TRY(bv_data_prepare(documents, tokenizer, &options, &r));
+    bv_error *error = bv_data_prepare(documents, tokenizer, &options, &r);
+    bv_live_line_end(&line);
+    if (error) return error;
     const double seconds = bv_clock_seconds() - begin;
-    bv_cli_say(
-        "%s%s: %s of text are %s tokens (%zu in the vocabulary) to train on, %s to validate\n",
-        isatty(STDERR_FILENO) ? "\r\033[K" : "", options.out,
-        bv_human_bytes((double)(r.bytes[0] + r.bytes[1])).text,
-        bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
-        bv_human_count((double)r.tokens[1]).text);
+    bv_cli_say("%s: %s of text are %s tokens (%zu in the vocabulary) to train on, %s to validate\n",
+               options.out, bv_human_bytes((double)(r.bytes[0] + r.bytes[1])).text,
+               bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
+               bv_human_count((double)r.tokens[1]).text);
     tell_share(&r, options.val_fraction);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(

@@ -1,10 +1,13 @@
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
+#include "cli/live_line.h"
 #include "cli/machine_flags.h"
 #include "data/documents.h"
 #include "kernel/real_host.h"
+#include "report/units.h"
 #include "train/evaluate.h"
 #include "train/saved_model.h"
 
@@ -88,14 +91,30 @@ static void read_tokens(const void *context, uint64_t offset, size_t count, uint
     memcpy(tokens, (const uint32_t *)context + offset, count * sizeof *tokens);
 }
 
+typedef struct telling {
+    bv_live_line line;
+    double begin; /* seconds */
+    uint64_t all; /* tokens to predict */
+} telling;
+
+static void tell_progress(void *context, const bv_evaluation *so_far) {
+    telling *t = context;
+    if (!bv_live_line_due(&t->line)) return;
+    const double passed = bv_clock_seconds() - t->begin, done = (double)so_far->tokens;
+    bv_live_line_say(&t->line, "%s of %s tokens, loss %.3f so far, %s left",
+                     bv_human_count(done).text, bv_human_count((double)t->all).text,
+                     so_far->nats / done, bv_human_time(passed * ((double)t->all / done - 1)).text);
+}
+
 static bv_status tell(const bv_evaluation *e, size_t bytes, bool as_json) {
     const double loss = e->nats / (double)e->tokens, perplexity = bv_exp(loss);
     const double bits = e->nats / 0.69314718055994530942 / (double)(bytes ? bytes : 1);
-    bv_cli_say("loss %.4f  perplexity %.2f  bits a byte %.4f  over %llu tokens\n", loss, perplexity,
+    bv_cli_say("loss %.4f  perplexity %.4g  bits a byte %.4f  over %llu tokens\n", loss, perplexity,
                bits, (unsigned long long)e->tokens);
     if (!as_json) return BV_OK;
-    return bv_cli_json(json_pack("{sf sf sf sI}", "loss", loss, "perplexity", perplexity,
-                                 "bits_per_byte", bits, "tokens", (json_int_t)e->tokens));
+    return bv_cli_json(json_pack("{so so so sI}", "loss", bv_json_number(loss), "perplexity",
+                                 bv_json_number(perplexity), "bits_per_byte", bv_json_number(bits),
+                                 "tokens", (json_int_t)e->tokens));
 }
 
 static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
@@ -109,11 +128,17 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
     BV_TRY(bv_map_open(path, &map));
     bv_error *error = bv_documents_check_text(&map, path);
     if (!error) error = encode(m, (const char *)map.data, map.size, &list);
+    if (!error) error = bv_map_check(&map, path);
     if (!error) error = create_scorer(m, use, windows, &scorer);
     const bv_token_source source = {read_tokens, list.tokens, list.count};
-    const bv_evaluate_options options = {.context = m->config.context, .batch = windows};
+    telling told = {bv_live_line_begin(), bv_clock_seconds(), list.count - 1};
+    const bv_evaluate_options options = {.context = m->config.context,
+                                         .batch = windows,
+                                         .progress = tell_progress,
+                                         .progress_context = &told};
     bv_evaluation result;
     if (!error) error = bv_evaluate(scorer, &source, &options, &result);
+    bv_live_line_end(&told.line);
     if (!error) error = tell(&result, map.size, bv_flags_bool(flags, "json"));
     bv_gpt_scorer_destroy(&scorer);
     bv_free(list.tokens);

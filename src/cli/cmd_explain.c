@@ -15,6 +15,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define HEAD_COLUMNS 12 /* of the word before what is told */
+
 /* Of the measured peak that a long training run is taken to reach. */
 #define SHARE_OF_PEAK 0.5
 
@@ -130,16 +132,41 @@ static void init_of(const bv_parameter *p, char text[48]) {
 }
 
 static void tell_memory(const bv_estimate *m) {
-    bv_cli_say("memory      weights %s, gradients %s, optimizer %s, activations %s: %s together\n",
-               bv_human_bytes((double)m->weights).text, bv_human_bytes((double)m->gradients).text,
+    bv_cli_say("memory      %s: weights %s, gradients %s,\n%*soptimizer %s, activations %s\n",
+               bv_human_bytes((double)m->total).text, bv_human_bytes((double)m->weights).text,
+               bv_human_bytes((double)m->gradients).text, HEAD_COLUMNS, "",
                bv_human_bytes((double)m->optimizer).text,
-               bv_human_bytes((double)m->activations).text, bv_human_bytes((double)m->total).text);
+               bv_human_bytes((double)m->activations).text);
     bv_error *error = bv_estimate_fits(m, "! it does not fit: training");
     if (error) bv_cli_say("%s\n", bv_error_text(error));
     bv_error_free(&error);
 }
 
-static void tell(const explanation *e) {
+/* As --set takes them. */
+static bv_status tell_settings(const bv_settings *s) {
+    json_t *all = bv_settings_json(s), *value;
+    const char *name;
+    bv_buffer words = {0}, lines = {0};
+    bv_error *error = all ? BV_OK : bv_fail_memory("settings");
+    json_object_foreach(all, name, value) {
+        bv_buffer_printf(&words, "%s=", name);
+        if (json_is_string(value))
+            bv_buffer_text(&words, json_string_value(value));
+        else if (!error)
+            error = bv_json_text(value, 0, &words);
+        bv_buffer_text(&words, " ");
+    }
+    if (!error) error = bv_buffer_error(&words);
+    if (!error) bv_help_wrap(words.data, HEAD_COLUMNS, HEAD_COLUMNS, &lines);
+    if (!error) error = bv_buffer_error(&lines);
+    if (!error) bv_cli_say("%-*s%s", HEAD_COLUMNS, "settings", lines.data);
+    json_decref(all);
+    bv_buffer_free(&words);
+    bv_buffer_free(&lines);
+    return error;
+}
+
+static bv_status tell(const explanation *e) {
     const bv_settings *s = &e->settings;
     for (size_t i = 0; i < e->gpt.graph->parameter_count; i++) {
         const bv_parameter *p = e->gpt.graph->parameters[i];
@@ -149,10 +176,11 @@ static void tell(const explanation *e) {
         bv_cli_say("  %-28s %-18s %s\n", p->name, shape, init);
     }
     bv_cli_say("parameters  %zu (%s)\n", e->parameters, bv_human_count((double)e->parameters).text);
-    bv_cli_say("a token     %s FLOP to train, %s to read it; %s of weights and state moved\n",
+    bv_cli_say("a token     %s FLOP, %s of them forward; moves %s of weights and state\n",
                bv_human_count(e->flops).text, bv_human_count(e->flops / 3).text,
                bv_human_bytes(e->traffic).text);
     tell_memory(&e->memory);
+    BV_TRY(tell_settings(s));
     bv_cli_say("training    %zu steps of %s tokens: %s tokens\n", s->steps,
                bv_human_count((double)e->tokens_per_step).text, bv_human_count(e->tokens).text);
     if (e->seconds > 0)
@@ -160,6 +188,7 @@ static void tell(const explanation *e) {
                    bv_human_time(e->seconds).text, 100 * SHARE_OF_PEAK);
     else
         bv_cli_say("time here   not known; try: beaver doctor\n");
+    return BV_OK;
 }
 
 static bv_status print_json(const explanation *e) {
@@ -206,7 +235,7 @@ static bv_status explain(const bv_flags *flags, explanation *e) {
         find_costs(e);
         find_time(e, &use);
     }
-    if (!error) tell(e);
+    if (!error) error = tell(e);
     if (!error && bv_flags_bool(flags, "time")) error = time_steps(flags, &use, e);
     bv_machine_end(&use);
     if (error) return error;

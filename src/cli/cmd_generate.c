@@ -153,13 +153,27 @@ static void clear_samples(generation *g) {
     }
 }
 
+/* Something must come before the first token: where there is neither a start token nor a prompt,
+ * the end of a line, as before most texts; where the vocabulary has none, its first token. */
+static bv_status encode_prompt(generation *g, const char *prompt, const uint32_t **tokens,
+                               size_t *count) {
+    static const uint32_t first = 0;
+    BV_TRY(bv_encoder_encode(g->encoder, prompt, strlen(prompt), tokens, count));
+    if (*count > 0 || g->model.start_token != BV_NO_TOKEN) return BV_OK;
+    bv_error *error = bv_encoder_encode(g->encoder, "\n", 1, tokens, count);
+    if (bv_error_code(error) != BV_CODE_INPUT) return error;
+    bv_error_free(&error);
+    *tokens = &first;
+    *count = 1;
+    return BV_OK;
+}
+
 /* Every sample begins with the start token and the prompt. */
 static bv_status begin_samples(generation *g, const char *prompt) {
-    const uint32_t *tokens, newline = 0;
+    const uint32_t *tokens;
     size_t count;
-    BV_TRY(bv_encoder_encode(g->encoder, prompt, strlen(prompt), &tokens, &count));
+    BV_TRY(encode_prompt(g, prompt, &tokens, &count));
     const bool start = g->model.start_token != BV_NO_TOKEN;
-    if (count == 0 && !start) tokens = &newline, count = 1; /* something must come first */
     const size_t all = count + start;
     for (size_t i = 0; i < g->n; i++) {
         sample *s = &g->samples[i];

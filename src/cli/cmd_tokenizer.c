@@ -189,7 +189,8 @@ static bv_status run_import(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&import_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     const char *out = bv_flags_string(flags, "out");
-    bv_error *error = import(flags, &tokenizer);
+    bv_error *error = bv_file_check_writable(out);
+    if (!error) error = import(flags, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
     bv_tokenizer_destroy(&tokenizer);
@@ -259,16 +260,24 @@ static const bv_command decode_command = {
     .argument_count = 2,
 };
 
-static bv_status decode_numbers(const bv_tokenizer *tokenizer, const char *text, bv_buffer *out) {
-    const char *const blanks = " \t\r\n,[]";
-    for (const char *p = text + strspn(text, blanks); *p; p += strspn(p, blanks)) {
+static bv_status decode_numbers(const bv_tokenizer *tokenizer, const bv_buffer *text,
+                                bv_buffer *out) {
+    const char *const blanks = " \t\r\n,[]", *p = text->data ? text->data : "";
+    const char *const stop = p + text->size;
+    for (p += strspn(p, blanks); *p; p += strspn(p, blanks)) {
+        const size_t length = strcspn(p, blanks);
         char *end;
         const unsigned long long number = strtoull(p, &end, 10);
-        if (end == p || *p == '-') return bv_fail(BV_CODE_INPUT, "\"%.20s\" is no token number", p);
-        const uint32_t token = number > UINT32_MAX ? BV_NO_TOKEN : (uint32_t)number;
+        if (*p < '0' || *p > '9' || end != p + length || number > UINT32_MAX)
+            return bv_fail(BV_CODE_INPUT, "\"%.*s\" is no token number",
+                           (int)(length < 20 ? length : 20), p);
+        const uint32_t token = (uint32_t)number;
         BV_TRY(bv_tokenizer_decode(tokenizer, &token, 1, out));
         p = end;
     }
+    if (p != stop)
+        return bv_fail(BV_CODE_INPUT, "byte %zu is NUL: these are no token numbers",
+                       text->size - (size_t)(stop - p));
     return bv_buffer_error(out);
 }
 
@@ -289,7 +298,7 @@ static bv_status run_decode(int argc, char **argv) {
     if (!flags) return BV_OK;
     bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
     if (!error) error = read_input(bv_flags_argument(flags, 1), &numbers);
-    if (!error) error = decode_numbers(tokenizer, numbers.data ? numbers.data : "", &text);
+    if (!error) error = decode_numbers(tokenizer, &numbers, &text);
     if (!error) error = print_text(&text, bv_flags_bool(flags, "json"));
     bv_buffer_free(&numbers);
     bv_buffer_free(&text);

@@ -71,7 +71,8 @@ typedef struct training {
     bv_lock *lock;
     bv_progress *progress;
     bv_trace *trace;
-    double flops_per_token, peak; /* peak 0: not measured yet */
+    double flops_per_token, peak;        /* peak 0: not measured yet */
+    const volatile sig_atomic_t *signal; /* caught from where something of RUN is written */
     bv_step_report last;
 } training;
 
@@ -160,6 +161,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
+    t->signal = bv_interrupt_catch();
     return bv_run_folder_create(t->out, &t->config, &t->lock);
 }
 
@@ -180,12 +182,17 @@ static bv_status check_growth(const bv_settings *kept, const bv_settings *wanted
 static bv_status compare_flags(training *t, int64_t done) {
     /* Where --minutes chose the number of steps, a preset's does not count. */
     const bool planned = t->config.minutes > 0;
-    const char *const free_names[] = {"steps", planned ? "warmup" : NULL, NULL};
+    const bool cut = planned && !bv_settings_flag_given(t->flags, "warmup");
+    const char *const free_names[] = {"steps", cut ? "warmup" : NULL, NULL};
     bv_settings *kept = &t->config.settings, wanted = *kept;
     BV_TRY(bv_settings_from_flags(t->flags, &wanted));
     if (wanted.model.vocab_size == 0) wanted.model.vocab_size = kept->model.vocab_size;
-    BV_TRY(bv_settings_check(&wanted));
-    BV_TRY(bv_settings_same(kept, &wanted, free_names));
+    /* What does not fit together is not the run's either, and that is the better word. */
+    bv_settings fitted = wanted;
+    bv_error *unfit = bv_settings_check(&fitted);
+    bv_error *error = bv_settings_same(kept, unfit ? &wanted : &fitted, free_names);
+    if (error) bv_error_free(&unfit);
+    if (error || unfit) return error ? error : unfit;
     const double minutes = bv_flags_double(t->flags, "minutes");
     if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
         return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
@@ -222,6 +229,7 @@ static bv_status continue_run(training *t) {
     if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
     BV_TRY(bv_dataset_open(t->config.data, &t->data));
     BV_TRY(verify_data(t));
+    t->signal = bv_interrupt_catch();
     if (t->config.settings.steps != steps) return bv_run_folder_save(t->out, &t->config);
     return BV_OK;
 }
@@ -281,11 +289,10 @@ static bv_status tell_result(const training *t) {
         bv_cli_say("saved %s\n", t->out);
     bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);
     if (!bv_flags_bool(t->flags, "json")) return BV_OK;
-    json_t *loss = isfinite(r->loss) ? json_real(r->loss) : json_null();
-    json_t *val_loss = isfinite(r->val_loss) ? json_real(r->val_loss) : json_null();
     return bv_cli_json(json_pack("{so sI so so sf}", "run", bv_cli_path(t->out), "step",
-                                 (json_int_t)t->config.settings.steps, "loss", loss, "val_loss",
-                                 val_loss, "tokens_per_s", r->tokens_per_s));
+                                 (json_int_t)t->config.settings.steps, "loss",
+                                 bv_json_number(r->loss), "val_loss", bv_json_number(r->val_loss),
+                                 "tokens_per_s", r->tokens_per_s));
 }
 
 static bv_status end_of_text(const training *t, uint32_t *token) {
@@ -318,7 +325,7 @@ static bv_status train(training *t) {
     fill_options(t, &options);
     BV_TRY(end_of_text(t, &options.end_of_text));
     BV_TRY(begin_progress(t));
-    options.signal = bv_interrupt_catch();
+    options.signal = t->signal;
     options.events = (bv_train_events){.step = on_step, .note = on_note, .context = t};
     const char *trace = bv_flags_string(t->flags, "trace");
     if (trace) BV_TRY(bv_trace_create(t->machine.pool, BV_TRACE_EVENTS, &t->trace));

@@ -102,7 +102,10 @@ const char *bv_flags_argument(const bv_flags *flags, size_t index); /* NULL beyo
 
 /* Appends what --help prints. */
 void bv_flags_help(const bv_command *command, bv_buffer *out);
-/* Its last part: the lines of an example, indented. */
+/* Words, from `column` on, in lines of 80 columns, all but the first indented; ends the last line.
+ */
+void bv_help_wrap(const char *text, size_t column, size_t indent, bv_buffer *out);
+/* The last part of --help: the lines of an example, indented. */
 void bv_help_example(const char *example, bv_buffer *out);
 
 #endif

@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define WIDTH 96  /* of the help on the terminal        */
+#define WIDTH 80  /* of a terminal                      */
 #define COLUMN 30 /* where explanations begin at latest */
 
-/* Appends words of `text`, breaking lines at WIDTH and indenting all but the first. */
-static void put_wrapped(bv_buffer *out, const char *text, size_t column, size_t indent) {
+void bv_help_wrap(const char *text, size_t column, size_t indent, bv_buffer *out) {
     while (*text) {
         const size_t word = strcspn(text, " \n");
         if (column > indent && column + 1 + word > WIDTH) {
@@ -32,7 +31,7 @@ static void put_row(bv_buffer *out, const char *left, const char *help, size_t c
         bv_buffer_printf(out, "\n%*s", (int)column, "");
     else
         bv_buffer_printf(out, "%*s", (int)(column - used), "");
-    put_wrapped(out, help, column, column);
+    bv_help_wrap(help, column, column, out);
 }
 
 static void flag_left(const bv_flag *flag, char *text, size_t size) {
@@ -67,8 +66,9 @@ void bv_help_example(const char *example, bv_buffer *out) {
 static void put_flag(bv_buffer *out, const bv_flag *flag, size_t column) {
     char left[96], help[1024];
     flag_left(flag, left, sizeof left);
-    snprintf(help, sizeof help, "%s%s%s%s%s", flag->help, flag->fallback ? " (default: " : "",
-             flag->fallback ? flag->fallback : "", flag->fallback ? ")" : "",
+    const bool tells = flag->fallback && *flag->fallback;
+    snprintf(help, sizeof help, "%s%s%s%s%s", flag->help, tells ? " (default: " : "",
+             tells ? flag->fallback : "", tells ? ")" : "",
              flag->type == BV_FLAG_LIST ? " (may be repeated)" : "");
     put_row(out, left, help, column);
 }
@@ -87,7 +87,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     }
     if (column > COLUMN) column = COLUMN;
     put_usage(out, c);
-    put_wrapped(out, c->summary, 0, 0);
+    bv_help_wrap(c->summary, 0, 0, out);
     if (c->argument_count) bv_buffer_text(out, "\narguments:\n");
     for (size_t i = 0; i < c->argument_count; i++)
         put_row(out, c->arguments[i].name, c->arguments[i].help, column);

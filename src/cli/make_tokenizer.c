@@ -1,5 +1,8 @@
 #include "cli/make_tokenizer.h"
 
+#include "cli/cli.h"
+#include "cli/live_line.h"
+#include "report/units.h"
 #include "text/bpe_train.h"
 #include "text/pieces.h"
 #include <string.h>
@@ -32,28 +35,40 @@ bv_status bv_make_char_tokenizer(bv_documents *documents, bv_tokenizer **out) {
 
 #define SOME_BYTES ((size_t)4 << 20)
 
+typedef struct learning {
+    bv_bpe_trainer *trainer;
+    bv_documents *documents;
+    uint64_t counted; /* bytes */
+    bv_live_line line;
+} learning;
+
 /* Adds a document by and by, so that a large file need not be in memory whole. */
-static bv_status add_document(bv_bpe_trainer *trainer, bv_documents *documents, const char *text,
-                              size_t size) {
+static bv_status add_document(learning *l, const char *text, size_t size) {
     for (size_t n; size; text += n, size -= n) {
         n = bv_pieces_cut(text, size, SOME_BYTES);
-        BV_TRY(bv_bpe_trainer_add(trainer, text, n));
-        bv_documents_forget(documents, text, n);
+        BV_TRY(bv_bpe_trainer_add(l->trainer, text, n));
+        bv_documents_forget(l->documents, text, n);
+        l->counted += n;
+        if (bv_live_line_due(&l->line))
+            bv_live_line_say(&l->line, "counted %s of %s", bv_human_bytes((double)l->counted).text,
+                             bv_human_bytes((double)bv_documents_bytes(l->documents)).text);
     }
     return BV_OK;
 }
 
 bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, size_t vocab_size,
                                 bv_pool *pool, bv_tokenizer **out) {
-    bv_bpe_trainer *trainer;
+    learning l = {.documents = documents, .line = bv_live_line_begin()};
     const char *text;
     size_t size;
-    BV_TRY(bv_bpe_trainer_create(pattern, pool, &trainer));
+    BV_TRY(bv_bpe_trainer_create(pattern, pool, &l.trainer));
+    bv_cli_say("learning %zu tokens ...\n", vocab_size);
     bv_error *error;
     while (!(error = bv_documents_next(documents, &text, &size)) && text)
-        if ((error = add_document(trainer, documents, text, size))) break;
-    if (!error) error = bv_bpe_trainer_learn(trainer, vocab_size, out);
-    bv_bpe_trainer_destroy(&trainer);
+        if ((error = add_document(&l, text, size))) break;
+    bv_live_line_end(&l.line);
+    if (!error) error = bv_bpe_trainer_learn(l.trainer, vocab_size, out);
+    bv_bpe_trainer_destroy(&l.trainer);
     bv_documents_rewind(documents);
     return error;
 }

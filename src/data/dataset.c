@@ -130,6 +130,13 @@ bv_status bv_dataset_verify(const bv_dataset *d) {
     return BV_OK;
 }
 
+bv_status bv_dataset_check(const bv_dataset *d) {
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < d->splits[i].shard_count; k++)
+            BV_TRY(bv_map_check(&d->splits[i].shards[k].map, d->splits[i].shards[k].path));
+    return BV_OK;
+}
+
 size_t bv_dataset_vocab_size(const bv_dataset *d) {
     return d->vocab_size;
 }

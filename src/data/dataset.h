@@ -17,6 +17,9 @@ bv_status bv_dataset_open(const char *folder, bv_dataset **out); /* checks sizes
 /* Reads all of it once: BV_CODE_INPUT, with the file, where a shard's SHA-256 is not the
  * manifest's. */
 bv_status bv_dataset_verify(const bv_dataset *dataset);
+/* What was read until now is what the shards held; else BV_CODE_INPUT, with the one that was cut
+ * short meanwhile. */
+bv_status bv_dataset_check(const bv_dataset *dataset);
 void bv_dataset_close(bv_dataset **dataset);
 size_t bv_dataset_vocab_size(const bv_dataset *dataset);
 uint64_t bv_dataset_tokens(const bv_dataset *dataset, bv_split split);

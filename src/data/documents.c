@@ -154,6 +154,7 @@ static bv_status check_survey(const bv_survey *survey, const char *path) {
 bv_status bv_documents_check_text(const bv_map *map, const char *path) {
     bv_survey survey = {0};
     bv_error *error = bv_survey_run(&survey, NULL, map, 0, map->size, NULL, NULL);
+    if (!error) error = bv_map_check(map, path);
     if (!error) error = check_survey(&survey, path);
     bv_survey_free(&survey);
     return error;
@@ -174,6 +175,7 @@ static bv_status open_next(bv_documents *d) {
     BV_TRY(bv_map_open(path, &d->map));
     if (d->next <= d->checked) return BV_OK;
     if (d->surveyed != d->next) BV_TRY(survey(d, NULL, NULL));
+    BV_TRY(bv_map_check(&d->map, path));
     BV_TRY(check_survey(&d->survey, path));
     d->checked = d->next;
     return BV_OK;
@@ -201,6 +203,10 @@ bv_status bv_documents_survey(bv_documents *d, const char *text, size_t size,
     return bv_survey_run(&d->survey, d->pool, &d->map, begin, begin + size, NULL, NULL);
 }
 
+bv_status bv_documents_check(const bv_documents *d) {
+    return d->next ? bv_map_check(&d->map, d->paths[d->next - 1]) : BV_OK;
+}
+
 void bv_documents_forget(const bv_documents *d, const char *text, size_t size) {
     const size_t begin = (size_t)(text - (const char *)d->map.data);
     if (size >= WINDOW / 4) bv_map_forget(&d->map, begin, begin + size);
@@ -211,6 +217,7 @@ bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
         while (d->at >= d->map.size) {
             *text = NULL;
             *size = 0;
+            BV_TRY(bv_documents_check(d));
             if (d->next == d->count) return BV_OK;
             BV_TRY(open_next(d));
         }

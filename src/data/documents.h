@@ -18,7 +18,7 @@ bv_status bv_documents_open(const char *const *paths, size_t count, const char *
 void bv_documents_close(bv_documents **documents);
 void bv_documents_rewind(bv_documents *documents);
 /* The next document that is not empty; *text is NULL at the end. Borrowed until the next call.
- * A file that is no text is BV_CODE_INPUT. */
+ * A file that is no text is BV_CODE_INPUT, and so is one that was cut short while it was read. */
 bv_status bv_documents_next(bv_documents *documents, const char **text, size_t *size);
 /* Does something on one thread while the others look through the first file, which need not be
  * done again then. */
@@ -29,6 +29,8 @@ bv_status bv_documents_survey(bv_documents *documents, const char *text, size_t 
 /* A stretch of the document is not needed for now: its memory is given back. It may be read again.
  */
 void bv_documents_forget(const bv_documents *documents, const char *text, size_t size);
+/* What was read of the open file until now is what it held; else BV_CODE_INPUT. */
+bv_status bv_documents_check(const bv_documents *documents);
 /* BV_CODE_INPUT, with the byte, where a file has a NUL or is no UTF-8. */
 bv_status bv_documents_check_text(const bv_map *map, const char *path);
 uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */

@@ -299,6 +299,7 @@ static bv_status read_batch(preparation *p, size_t i) {
         BV_TRY(add_segment(b, (segment){r->split, text->size, n, n == r->left}));
         bv_buffer_append(text, r->text, n);
         BV_TRY(bv_buffer_error(text));
+        BV_TRY(bv_documents_check(r->documents));
         bv_documents_forget(r->documents, r->text, n);
         r->text += n;
         r->left -= n;

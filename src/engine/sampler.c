@@ -56,22 +56,31 @@ static uint32_t greedy(const float *logits, size_t count) {
     return best;
 }
 
-/* The candidates that survive, with unnormalized probabilities; returns how many. */
+/* How many of the first n candidates, likeliest first, reach top-p of what all n have together. */
+static size_t nucleus(const bv_sampler *s, size_t n) {
+    double total = 0, sum = 0;
+    for (size_t i = 0; i < n; i++) total += s->list[i].weight;
+    for (size_t i = 0; i < n; i++)
+        if ((sum += s->list[i].weight) >= s->options.top_p * total) return i + 1;
+    return n;
+}
+
+/* The candidates that survive, with unnormalized probabilities; returns how many. What has no
+ * probability is none. */
 static size_t cut(bv_sampler *s, const float *logits, double largest) {
     const bv_sampler_options *o = &s->options;
+    /* Top-p is of all that top-k leaves, so min-p waits for it. */
+    const double least = o->top_p < 1 ? 0 : o->min_p;
     size_t n = 0;
     for (uint32_t i = 0; i < s->vocab_size; i++) {
-        if (logits[i] != logits[i]) continue;
         const double p = bv_exp(((double)logits[i] - largest) / o->temperature);
-        if (p >= o->min_p) s->list[n++] = (candidate){i, p};
+        if (p > 0 && p >= least) s->list[n++] = (candidate){i, p};
     }
     if (o->top_k == 0 && o->top_p == 1) return n;
     qsort(s->list, n, sizeof *s->list, by_weight);
     if (o->top_k && o->top_k < n) n = o->top_k;
-    double total = 0, sum = 0;
-    for (size_t i = 0; i < n; i++) total += s->list[i].weight;
-    for (size_t i = 0; i < n; i++)
-        if ((sum += s->list[i].weight) >= o->top_p * total) return i + 1;
+    if (o->top_p < 1) n = nucleus(s, n);
+    while (n > 0 && s->list[n - 1].weight < o->min_p) n--;
     return n;
 }
 

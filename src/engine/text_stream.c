@@ -3,14 +3,14 @@
 #include "base/text.h"
 #include <string.h>
 
-/* Cuts the text before the first stop string that is in it; looks only where one may be new. */
-static void find_stop(bv_text_stream *s) {
+/* Cuts the text before the first stop string that is in it; looks only where one may be new: it
+ * ends behind the first `old` bytes, and begins with what was not shown. */
+static void find_stop(bv_text_stream *s, size_t old) {
     size_t first = s->text.size;
     for (size_t i = 0; i < s->stop_count; i++) {
         const size_t length = strlen(s->stops[i]);
-        if (length > s->text.size - s->shown) continue;
-        const char *at =
-            memmem(s->text.data + s->shown, s->text.size - s->shown, s->stops[i], length);
+        const size_t from = old >= s->shown + length ? old - length + 1 : s->shown;
+        const char *at = memmem(s->text.data + from, s->text.size - from, s->stops[i], length);
         if (at && (size_t)(at - s->text.data) < first) first = (size_t)(at - s->text.data);
         if (at) s->stopped = true;
     }
@@ -18,9 +18,10 @@ static void find_stop(bv_text_stream *s) {
 }
 
 bv_status bv_text_stream_add(bv_text_stream *s, uint32_t token) {
+    const size_t old = s->text.size;
     BV_TRY(bv_tokenizer_decode(s->tokenizer, &token, 1, &s->text));
     BV_TRY(bv_buffer_error(&s->text));
-    if (s->text.data) find_stop(s);
+    if (s->text.data) find_stop(s, old);
     return BV_OK;
 }
 

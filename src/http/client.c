@@ -16,11 +16,15 @@
 #define HEAD_MAX ((size_t)64 << 10)
 #define ANSWER_MAX ((size_t)64 << 20)
 #define TIMEOUT_MS 60000
+#define LOOK_MS 100 /* between looks for an interruption */
 
 struct bv_http_client {
     char *host, *port, *prefix;
     char *authority; /* as the Host header has it */
     int fd;          /* -1: not connected */
+    /* of the call that is made */
+    const bv_http_call *call;
+    uint64_t deadline;
 };
 
 /* ---- where to ---- */
@@ -79,26 +83,30 @@ void bv_http_client_destroy(bv_http_client **client) {
 /* ---- the socket, with a deadline ---- */
 
 /* Waits until the socket can be read or written. */
-static bv_status wait_for(const bv_http_client *c, short events, uint64_t deadline) {
+static bv_status wait_for(const bv_http_client *c, short events) {
+    const bv_http_call *call = c->call;
     for (;;) {
         const uint64_t now = bv_clock_ns();
         struct pollfd wait = {.fd = c->fd, .events = events};
-        if (now >= deadline) break;
-        const int n = poll(&wait, 1, (int)((deadline - now) / 1000000 + 1));
+        if (now >= c->deadline) break;
+        const int left = (int)((c->deadline - now) / 1000000 + 1);
+        const int n = poll(&wait, 1, call->interrupted && left > LOOK_MS ? LOOK_MS : left);
         if (n > 0) return BV_OK;
         if (n < 0 && errno != EINTR) return bv_fail_errno("cannot wait for %s", c->authority);
+        const int signal = call->interrupted ? call->interrupted(call->context) : 0;
+        if (signal) return bv_fail_interrupted(signal, "interrupted");
     }
     return bv_fail(BV_CODE_IO, "%s did not answer in time", c->authority);
 }
 
-static bv_status connect_one(bv_http_client *c, const struct addrinfo *to, uint64_t deadline) {
+static bv_status connect_one(bv_http_client *c, const struct addrinfo *to) {
     int code = 0;
     socklen_t size = sizeof code;
     c->fd = socket(to->ai_family, to->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, to->ai_protocol);
     if (c->fd < 0) return bv_fail_errno("cannot make a socket");
     if (connect(c->fd, to->ai_addr, to->ai_addrlen) != 0) {
         if (errno != EINPROGRESS) return bv_fail_errno("cannot connect to %s", c->authority);
-        BV_TRY(wait_for(c, POLLOUT, deadline));
+        BV_TRY(wait_for(c, POLLOUT));
         getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &code, &size);
         errno = code;
         if (code) return bv_fail_errno("cannot connect to %s", c->authority);
@@ -107,7 +115,7 @@ static bv_status connect_one(bv_http_client *c, const struct addrinfo *to, uint6
     return BV_OK;
 }
 
-static bv_status open_connection(bv_http_client *c, uint64_t deadline) {
+static bv_status open_connection(bv_http_client *c) {
     struct addrinfo *list = NULL;
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     const int code = getaddrinfo(c->host, c->port, &hints, &list);
@@ -115,7 +123,7 @@ static bv_status open_connection(bv_http_client *c, uint64_t deadline) {
     bv_error *error = BV_OK;
     for (const struct addrinfo *to = list; to; to = to->ai_next) {
         bv_error_free(&error);
-        error = connect_one(c, to, deadline);
+        error = connect_one(c, to);
         if (!error) break;
         disconnect(c);
     }
@@ -123,12 +131,12 @@ static bv_status open_connection(bv_http_client *c, uint64_t deadline) {
     return error;
 }
 
-static bv_status send_all(bv_http_client *c, const char *bytes, size_t size, uint64_t deadline) {
+static bv_status send_all(bv_http_client *c, const char *bytes, size_t size) {
     while (size) {
         const ssize_t n = send(c->fd, bytes, size, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR) continue;
         if (n < 0 && errno == EAGAIN) {
-            BV_TRY(wait_for(c, POLLOUT, deadline));
+            BV_TRY(wait_for(c, POLLOUT));
             continue;
         }
         if (n < 0) return bv_fail_errno("cannot send to %s", c->authority);
@@ -206,12 +214,12 @@ static bv_status parse(const bv_http_client *c, answer *a, const char *bytes, si
     return bv_buffer_error(&a->result->body);
 }
 
-static bv_status receive(bv_http_client *c, answer *a, uint64_t deadline) {
+static bv_status receive(bv_http_client *c, answer *a) {
     char bytes[16384];
     llhttp_init(&a->llhttp, HTTP_RESPONSE, &settings);
     a->llhttp.data = a;
     while (!a->complete && !a->stopped) {
-        BV_TRY(wait_for(c, POLLIN, deadline));
+        BV_TRY(wait_for(c, POLLIN));
         const ssize_t n = recv(c->fd, bytes, sizeof bytes, 0);
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
         if (n < 0) return bv_fail_errno("cannot read from %s", c->authority);
@@ -238,27 +246,28 @@ static void put_request(const bv_http_client *c, const bv_http_call *call, bv_bu
     if (call->body) bv_buffer_append(out, call->body, call->size);
 }
 
-static bv_status try_call(bv_http_client *c, const bv_buffer *request, answer *a,
-                          uint64_t deadline) {
-    if (c->fd < 0) BV_TRY(open_connection(c, deadline));
-    BV_TRY(send_all(c, request->data, request->size, deadline));
-    return receive(c, a, deadline);
+static bv_status try_call(bv_http_client *c, const bv_buffer *request, answer *a) {
+    if (c->fd < 0) BV_TRY(open_connection(c));
+    BV_TRY(send_all(c, request->data, request->size));
+    return receive(c, a);
 }
 
 bv_status bv_http_client_call(bv_http_client *c, const bv_http_call *call, bv_http_result *result) {
     const int ms = call->timeout_ms ? call->timeout_ms : TIMEOUT_MS;
-    const uint64_t deadline = bv_clock_ns() + (uint64_t)ms * 1000000;
     bv_buffer request = {0};
+    c->call = call;
+    c->deadline = bv_clock_ns() + (uint64_t)ms * 1000000;
     *result = (bv_http_result){0};
     put_request(c, call, &request);
     bv_error *error = bv_buffer_error(&request);
     for (int tries = 0; !error && tries < 2; tries++) {
         const bool was_open = c->fd >= 0;
         answer a = {.call = call, .result = result};
-        error = try_call(c, &request, &a, deadline);
+        error = try_call(c, &request, &a);
         if (!error) break;
         disconnect(c);
-        if (!was_open || a.any || tries == 1 || bv_clock_ns() >= deadline) break;
+        if (!was_open || a.any || bv_error_code(error) != BV_CODE_IO) break;
+        if (tries == 1 || bv_clock_ns() >= c->deadline) break;
         bv_error_free(&error);
     }
     bv_buffer_free(&request);

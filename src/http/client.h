@@ -30,7 +30,9 @@ typedef struct bv_http_call {
     /* Given the body piece by piece instead of collecting it; false ends the call and closes the
      * connection, which is not an error. */
     bool (*piece)(void *context, const char *bytes, size_t size);
-    void *context;
+    /* Asked while it waits: a signal ends the call (BV_CODE_INTERRUPTED), 0 lets it wait on. */
+    int (*interrupted)(void *context);
+    void *context; /* of both */
 } bv_http_call;
 
 typedef struct bv_http_result {

@@ -7,9 +7,15 @@
 #include <string.h>
 #include <strings.h>
 
+static void count_held(bv_http_connection *c, size_t held) {
+    c->server->held += held - c->held;
+    c->held = held;
+}
+
 static void release(bv_http_connection *c) {
     if (--c->refs > 0) return;
     bv_http_server *s = c->server;
+    count_held(c, 0);
     bv_http_match_free(&c->exchange.match);
     bv_http_parser_destroy(&c->parser);
     bv_free(c);
@@ -223,6 +229,16 @@ static void on_end(bv_http_connection *c) {
         bv_http_connection_close(c);
 }
 
+/* Clients that hand in much at once, or begin to and wait, cannot take all memory; what is small
+ * still comes through. */
+static void limit_held(bv_http_connection *c) {
+    const bv_http_limits *l = &c->server->options.limits;
+    count_held(c, bv_http_parser_held(c->parser));
+    if (c->state == BV_HTTP_READ_BODY && c->server->held > (size_t)l->held_bytes &&
+        c->held > (size_t)l->ahead_bytes)
+        reject(c, 503, "too much is handed in at once");
+}
+
 static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes) {
     bv_http_connection *c = stream->data;
     bv_http_server *s = c->server;
@@ -235,6 +251,7 @@ static void on_read(uv_stream_t *stream, ssize_t size, const uv_buf_t *bytes) {
             bv_http_connection_close(c);
         } else if (c->state <= BV_HTTP_READ_BODY) {
             advance(c);
+            limit_held(c);
         } else if (bv_http_parser_waiting(c->parser) > (size_t)s->options.limits.ahead_bytes) {
             uv_read_stop(stream);
             c->reading = false;
@@ -266,6 +283,7 @@ static void on_all_written(bv_http_connection *c) {
     }
     set_state(c, BV_HTTP_IDLE);
     bv_http_parser_next(c->parser);
+    count_held(c, bv_http_parser_held(c->parser));
     advance(c);
 }
 
@@ -356,7 +374,7 @@ void bv_http_connection_tick(bv_http_connection *c, uint64_t now) {
     } else if (c->deadline && now >= c->deadline) {
         on_deadline(c);
     } else if (c->is_stream && c->state == BV_HTTP_HANDLING && c->exchange.is_events &&
-               now >= c->ping_at && !c->writes) {
+               !c->exchange.head_only && now >= c->ping_at && !c->writes) {
         ping(c);
     }
 }

@@ -201,8 +201,8 @@ void bv_http_stream_begin(bv_http_exchange *x, const char *type) {
 }
 
 bool bv_http_stream_send(bv_http_exchange *x, const void *bytes, size_t size) {
-    if (is_gone(x)) return false;
-    if (size == 0 || x->head_only) return true;
+    if (x->head_only || is_gone(x)) return false;
+    if (size == 0) return true;
     bv_buffer out = {0};
     if (x->chunked) bv_buffer_printf(&out, "%zx\r\n", size);
     bv_buffer_append(&out, bytes, size);

@@ -50,8 +50,8 @@ typedef void bv_http_cancel(void *context);
 bool bv_http_on_cancel(bv_http_exchange *x, bv_http_cancel *cancel, void *context);
 
 /* Streams. `type` NULL is an event stream (text/event-stream, WHATWG HTML section 9.2), which is
- * kept alive by comments. Sending returns false when the client has gone, or takes too little: then
- * it is cut off. */
+ * kept alive by comments. Sending returns false when the client has gone, asked for the head alone,
+ * or takes too little: then it is cut off. */
 void bv_http_stream_begin(bv_http_exchange *x, const char *type);
 bool bv_http_stream_send(bv_http_exchange *x, const void *bytes, size_t size);
 bool bv_http_stream_event(bv_http_exchange *x, const char *event, const char *data);

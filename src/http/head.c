@@ -30,11 +30,19 @@ static bool is_named(const char *line, size_t length, const char *name) {
     return length == strlen(name) && strncasecmp(line, name, length) == 0;
 }
 
+/* Such requests need no Host: load balancers ask so whether a server is there. */
+static bool is_old(const char *bytes, const char *line_end) {
+    static const char version[] = " HTTP/1.0\r";
+    const size_t length = sizeof version - 1;
+    return (size_t)(line_end - bytes) >= length && !memcmp(line_end - length, version, length);
+}
+
 const char *bv_http_head_check(const char *bytes, size_t size) {
     const char *wrong = check_bytes(bytes, size);
     int hosts = 0, lengths = 0, encodings = 0;
     const char *end = bytes + size;
     const char *line = memchr(bytes, '\n', size);
+    const bool old = line && is_old(bytes, line);
     if (is_blank(bytes[0])) return "a blank before the request";
     while (!wrong && line && ++line < end - 2) {
         const char *next = memchr(line, '\n', (size_t)(end - line));
@@ -49,7 +57,7 @@ const char *bv_http_head_check(const char *bytes, size_t size) {
         line = next;
     }
     if (wrong) return wrong;
-    if (hosts != 1) return hosts ? "more than one Host" : "no Host";
+    if (hosts > 1 || (!hosts && !old)) return hosts ? "more than one Host" : "no Host";
     if (lengths > 1) return "more than one Content-Length";
     if (encodings > 1) return "more than one Transfer-Encoding";
     if (lengths && encodings) return "both Content-Length and Transfer-Encoding";

@@ -13,8 +13,8 @@
 size_t bv_http_head_end(const char *bytes, size_t size, size_t known);
 
 /* What is wrong with a block that ends in an empty line, or NULL: CR without LF, LF without CR,
- * NUL, a line that begins with a blank (obs-fold), a blank before the colon, not exactly one Host,
- * more than one Content-Length or Transfer-Encoding, both of these. */
+ * NUL, a line that begins with a blank (obs-fold), a blank before the colon, not exactly one Host
+ * (of HTTP/1.0: at most one), more than one Content-Length or Transfer-Encoding, both of these. */
 const char *bv_http_head_check(const char *bytes, size_t size);
 
 #endif

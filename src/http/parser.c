@@ -151,6 +151,10 @@ size_t bv_http_parser_waiting(const bv_http_parser *p) {
     return p->in.size - p->used;
 }
 
+size_t bv_http_parser_held(const bv_http_parser *p) {
+    return p->in.capacity + p->head.capacity + p->body.capacity;
+}
+
 void bv_http_parser_next(bv_http_parser *p) {
     BV_ASSERT(p->state == AT_END);
     if (p->used == p->in.size) bv_buffer_free(&p->in), p->used = 0;
@@ -170,12 +174,15 @@ static char *cut(char *data, size_t at, size_t size) {
     return data + at;
 }
 
-/* https://host/path is /path: absolute-form, RFC 9112 section 3.2.2. */
+/* https://host/path is /path: absolute-form, RFC 9112 section 3.2.2. An empty path is "/"; what was
+ * before it makes room. */
 static char *skip_authority(char *target) {
     char *host = strstr(target, "://");
     if (*target == '/' || !host) return target;
     char *path = host + 3 + strcspn(host + 3, "/?");
-    return *path == '/' ? path : NULL;
+    if (*path == '/') return path;
+    *--path = '/';
+    return path;
 }
 
 static bool cut_head(bv_http_parser *p) {
@@ -187,7 +194,7 @@ static bool cut_head(bv_http_parser *p) {
                                    .minor = p->llhttp.http_minor,
                                    .keep_alive = llhttp_should_keep_alive(&p->llhttp)};
     char *target = skip_authority(cut(data, p->target.value, p->target.value_size));
-    if (!target || (*target != '/' && strcmp(target, "*") != 0)) return false;
+    if (*target != '/' && strcmp(target, "*") != 0) return false;
     char *query = strchr(target, '?');
     if (query) *query++ = 0;
     p->request.path = target;

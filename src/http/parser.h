@@ -37,6 +37,7 @@ void bv_http_parser_destroy(bv_http_parser **parser); /* NULL is legal */
 
 bool bv_http_parser_append(bv_http_parser *parser, const char *bytes, size_t size);
 size_t bv_http_parser_waiting(const bv_http_parser *parser); /* bytes that no step has taken */
+size_t bv_http_parser_held(const bv_http_parser *parser);    /* memory of what was appended */
 bv_http_step bv_http_parser_step(bv_http_parser *parser);
 void bv_http_parser_next(bv_http_parser *parser); /* after DONE: forgets the request */
 

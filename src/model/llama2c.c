@@ -138,6 +138,7 @@ bv_status bv_llama2c_load(const char *path, const bv_kernels *kernels, bv_pool *
     if (!error) error = bv_gpt_weights_create(config, kernels, pool, weights);
     file f = {config, map.data + HEADER_BYTES, map.data + map.size, *weights};
     if (!error) error = take_all(&f);
+    if (!error) error = bv_map_check(&map, path);
     if (!error) bv_weights_changed(*weights);
     if (error) bv_weights_destroy(weights);
     bv_map_close(&map);

@@ -89,7 +89,7 @@ static void close_file(opened *f) {
 }
 
 static bv_status open_file(const char *path, opened *f) {
-    *f = (opened){.map = {(const unsigned char *)"", 0}};
+    *f = (opened){.map = {.data = (const unsigned char *)""}};
     BV_TRY(bv_map_open(path, &f->map));
     uint64_t length = 0;
     for (int i = 0; i < 8 && f->map.size >= 8; i++) length |= (uint64_t)f->map.data[i] << 8 * i;
@@ -149,6 +149,7 @@ bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, siz
         if (!error) memcpy(list[i].data, data, elements_of(&list[i]) * sizeof(float));
     }
     if (!error) error = check_count(&f, count);
+    if (!error) error = bv_map_check(&f.map, path);
     close_file(&f);
     return bv_while(error, "loading %s", path);
 }

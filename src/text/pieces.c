@@ -199,6 +199,13 @@ bool bv_splitter_next(bv_splitter *s, const unsigned char **piece, size_t *size)
     return true;
 }
 
+/* Does a piece end between two characters, whatever is around them? `first` is the second's first
+ * byte. Line ends may belong to what is before them (cl100k), and white space to what is behind. */
+static bool parted(bv_char_class before, bv_char_class here, unsigned char first) {
+    if (before == BV_CHAR_LETTER || before == BV_CHAR_NUMBER) return here != before;
+    return before == BV_CHAR_OTHER && here == BV_CHAR_SPACE && first != '\n' && first != '\r';
+}
+
 size_t bv_pieces_cut(const void *text, size_t size, size_t wanted) {
     const unsigned char *t = text;
     bv_char_class before = BV_CHAR_NONE;
@@ -206,7 +213,7 @@ size_t bv_pieces_cut(const void *text, size_t size, size_t wanted) {
     while (at < size && (t[at] & 0xc0) == 0x80) at++;
     for (; at < size; at += length ? length : 1) {
         const bv_char_class here = class_of(t, at, size, &length);
-        if (before == BV_CHAR_LETTER && here != BV_CHAR_LETTER) return at;
+        if (parted(before, here, t[at])) return at;
         before = here;
     }
     return size;

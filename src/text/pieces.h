@@ -28,8 +28,9 @@ size_t bv_splitter_ends(bv_splitter *splitter, size_t *ends, size_t most);
 /* The next piece; false at the end. */
 bool bv_splitter_next(bv_splitter *splitter, const unsigned char **piece, size_t *size);
 
-/* Where a text may be cut, behind `wanted` bytes, without changing its pieces: where a letter is
- * followed by something else, by either pattern. `size` where there is no such place. */
+/* Where a text may be cut, behind `wanted` bytes, without changing its pieces by either pattern:
+ * where letters or numbers end, and where something else is followed by a blank. `size` where there
+ * is no such place. */
 size_t bv_pieces_cut(const void *text, size_t size, size_t wanted);
 
 #endif

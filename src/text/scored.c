@@ -84,6 +84,7 @@ bv_status bv_tokenizer_load_scored(const char *path, size_t vocab_size, bv_token
     if (!error && vocab_size < FIRST_BYTE + 256)
         error = bv_fail(BV_CODE_INPUT, "a vocabulary of %zu is too small for it", vocab_size);
     if (!error) error = read_pieces(t, &map);
+    if (!error) error = bv_map_check(&map, path);
     if (!error) error = bv_pair_table_create(vocab_size, &t->table);
     if (!error) error = list_pairs(t);
     bv_map_close(&map);

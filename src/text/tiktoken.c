@@ -209,6 +209,7 @@ bv_status bv_tokenizer_load_tiktoken(const char *path, const char *pattern,
     *out = NULL;
     BV_TRY(bv_map_open(path, &map));
     bv_error *error = read_ranks(&r, (const char *)map.data, map.size);
+    if (!error) error = bv_map_check(&map, path);
     if (!error) error = make(&r, pattern, specials, out);
     free_ranks(&r);
     bv_map_close(&map);

@@ -26,6 +26,11 @@ static void name_of(char name[32], uint64_t step) {
     snprintf(name, 32, "%llu", (unsigned long long)step);
 }
 
+/* Not a checkpoint's: list_steps passes it over. */
+static void temporary_of(char temporary[40], const char name[32]) {
+    snprintf(temporary, 40, ".%s", name);
+}
+
 /* ---- manifest ---- */
 
 static json_t *left_out_json(const bv_progress_of_run *p) {
@@ -88,15 +93,18 @@ static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
     p->due = json_is_true(json_object_get(m, "due"));
     const json_t *val_loss = json_object_get(m, "val_loss"), *list = json_object_get(m, "left_out");
     if (json_is_number(val_loss)) p->val_loss = json_number_value(val_loss);
+    BV_TRY(bv_guard_parse(&p->guard, json_object_get(m, "guard")));
     p->left_out_count = json_array_size(list);
-    if (p->left_out_count > BV_GUARD_RETURNS)
-        return bv_fail(BV_CODE_INPUT, "\"left_out\" is longer than %d", BV_GUARD_RETURNS);
+    if (p->left_out_count != p->guard.returns || p->left_out_count > BV_GUARD_RETURNS)
+        return bv_fail(BV_CODE_INPUT,
+                       "\"left_out\" has %zu stretches after %zu returns of at most %d",
+                       p->left_out_count, p->guard.returns, BV_GUARD_RETURNS);
     for (size_t i = 0; i < p->left_out_count; i++) {
         const json_t *pair = json_array_get(list, i);
         p->left_out[i].begin = (uint64_t)json_integer_value(json_array_get(pair, 0));
         p->left_out[i].end = (uint64_t)json_integer_value(json_array_get(pair, 1));
     }
-    return bv_guard_parse(&p->guard, json_object_get(m, "guard"));
+    return BV_OK;
 }
 
 /* ---- writing ---- */
@@ -156,7 +164,7 @@ bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tens
                               const bv_checkpoint_about *about) {
     char name[32], temporary[40], from[PATH_SIZE], to[PATH_SIZE];
     name_of(name, progress->step);
-    snprintf(temporary, sizeof temporary, ".%s", name);
+    temporary_of(temporary, name);
     BV_TRY(path_of(from, run, temporary, ""));
     BV_TRY(path_of(to, run, name, ""));
     if (bv_dir_exists(to)) {
@@ -363,11 +371,33 @@ bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_
 
 /* ---- removing ---- */
 
+/* Of a whole checkpoint, or of a temporary one: what is left of it when a removal is killed must
+ * not be taken for a checkpoint. */
 static bv_status remove_step(const char *run, uint64_t step) {
-    char name[32], path[PATH_SIZE];
+    char name[32], temporary[40], path[PATH_SIZE], gone[PATH_SIZE];
     name_of(name, step);
+    temporary_of(temporary, name);
     BV_TRY(path_of(path, run, name, ""));
-    return bv_dir_remove(path);
+    BV_TRY(path_of(gone, run, temporary, ""));
+    BV_TRY(bv_dir_remove(gone));
+    BV_TRY(bv_path_rename(path, gone));
+    return bv_dir_remove(gone);
+}
+
+/* What was being written or removed when its process was killed. */
+static bv_status remove_temporary(const char *run) {
+    char path[PATH_SIZE], **names;
+    size_t count;
+    BV_TRY(path_of(path, run, "", ""));
+    BV_TRY(bv_dir_list(path, &names, &count));
+    bv_error *error = BV_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (!error && names[i][0] == '.') error = path_of(path, run, names[i], "");
+        if (!error && names[i][0] == '.') error = bv_dir_remove(path);
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    return error;
 }
 
 bv_status bv_checkpoint_forget_after(const char *run, uint64_t step) {
@@ -413,5 +443,6 @@ bv_status bv_checkpoint_prune(const char *run, size_t keep) {
     for (size_t i = 0; !error && i + keep < count; i++)
         if (i != best && (int64_t)steps[i] != regular) error = remove_step(run, steps[i]);
     bv_free(steps);
+    if (!error) error = remove_temporary(run);
     return bv_while(error, "removing old checkpoints");
 }

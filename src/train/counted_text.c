@@ -19,7 +19,10 @@ static bv_status read_text(const bv_dataset *data, uint8_t **text, size_t *count
         for (size_t i = 0; i < n; i++) (*text)[done + i] = (uint8_t)tokens[i];
         done += n;
     }
-    return BV_OK;
+    bv_error *error = bv_dataset_check(data);
+    if (!error) return BV_OK;
+    bv_free(*text);
+    return error;
 }
 
 bv_status bv_counted_text_count(const bv_dataset *data, const bv_gpt_config *c,

@@ -38,6 +38,7 @@ static void score(const evaluator *e, size_t windows, size_t length, bv_evaluati
                          length, e->losses);
     for (size_t i = 0; i < windows * length; i++) out->nats += (double)e->losses[i];
     out->tokens += windows * length;
+    if (e->options->progress) e->options->progress(e->options->progress_context, out);
 }
 
 static void run(const evaluator *e, bv_evaluation *out) {

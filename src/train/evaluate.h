@@ -16,6 +16,12 @@ typedef struct bv_token_source {
     uint64_t count;
 } bv_token_source;
 
+typedef struct bv_evaluation {
+    double nats;     /* sum of -log p */
+    uint64_t tokens; /* predicted     */
+    bool interrupted;
+} bv_evaluation;
+
 typedef struct bv_evaluate_options {
     size_t context;                      /* of a window */
     size_t batch;                        /* windows scored together */
@@ -23,13 +29,10 @@ typedef struct bv_evaluate_options {
     bool document_mask;                  /* attention stays behind the last end of text */
     uint32_t end_of_text;                /* for the mask */
     const volatile sig_atomic_t *signal; /* once set, evaluation stops early; or NULL */
+    /* Called after each batch with what is known so far; or NULL. */
+    void (*progress)(void *progress_context, const bv_evaluation *so_far);
+    void *progress_context;
 } bv_evaluate_options;
-
-typedef struct bv_evaluation {
-    double nats;     /* sum of -log p */
-    uint64_t tokens; /* predicted     */
-    bool interrupted;
-} bv_evaluation;
 
 /* Works in memory of its own; BV_CODE_INPUT for a text of fewer than two tokens. */
 bv_status bv_evaluate(bv_gpt_scorer *scorer, const bv_token_source *source,

@@ -12,11 +12,11 @@
 static bv_status go_on(bv_session *s) {
     int64_t step;
     BV_TRY(bv_checkpoint_find(s->options->run, BV_CHECKPOINT_LATEST, &step));
-    BV_TRY(bv_session_open_metrics(s, step));
-    if (step < 0) return BV_OK;
+    if (step < 0) return bv_session_open_metrics(s);
     const bv_checkpoint_tensors tensors = bv_session_tensors(s);
     BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
     bv_gpt_trainer_changed(s->trainer);
+    BV_TRY(bv_session_open_metrics(s));
     if (s->progress.due || s->progress.step < s->settings->steps)
         bv_session_note(s, "going on from step %llu", (unsigned long long)s->progress.step);
     return BV_OK;
@@ -45,6 +45,7 @@ static bv_status train_step(bv_session *s) {
     const double begin = bv_clock_seconds();
     const uint64_t sequence = s->progress.sequence;
     bv_session_read_batch(s);
+    if (s->options->data) BV_TRY(bv_dataset_check(s->options->data));
     if (!bv_session_gradient(s, s->options->signal, &loss, &norm)) {
         s->progress.sequence = sequence; /* the step was not made */
         return BV_OK;
@@ -56,6 +57,7 @@ static bv_status train_step(bv_session *s) {
     bv_session_apply(s, norm);
     const size_t tokens = s->batch * s->settings->model.context;
     s->progress.step++;
+    s->progress.due = true;
     s->progress.tokens += tokens;
     s->report.loss = loss;
     s->report.grad_norm = norm;
@@ -86,10 +88,11 @@ static bv_status evaluate(bv_session *s, bool *whole) {
     s->progress.val_loss = loss;
     if (s->progress.step > 0) report_step(s);
     return bv_metrics_write(s->metrics, json_pack("{sI so}", "step", (json_int_t)s->progress.step,
-                                                  "val_loss", bv_metrics_number(loss)));
+                                                  "val_loss", bv_json_number(loss)));
 }
 
-/* After a step: its evaluation and its checkpoint. A signal before leaves them due. */
+/* After a step, and before the first: its evaluation and its checkpoint. A signal before leaves
+ * them due. The beginning needs no checkpoint. */
 static bv_status finish_step(bv_session *s) {
     if (is_due(s, s->settings->eval_every)) {
         bool whole;
@@ -98,6 +101,7 @@ static bv_status finish_step(bv_session *s) {
     }
     s->progress.due = false;
     const bool last = s->progress.step == s->settings->steps;
+    if (s->progress.step == 0) return BV_OK;
     if (!last && !is_due(s, s->settings->checkpoint_every)) return BV_OK;
     BV_TRY(bv_session_save(s, true));
     return bv_checkpoint_prune(s->options->run, s->settings->keep);
@@ -111,19 +115,10 @@ static bv_status stop(bv_session *s, int signal) {
 }
 
 static bv_status run(bv_session *s) {
-    bool whole;
-    if (s->progress.step == 0 && s->settings->eval_every && isnan(s->progress.val_loss))
-        BV_TRY(evaluate(s, &whole));
     while (s->progress.due || s->progress.step < s->settings->steps) {
         const int signal = signal_of(s);
         if (signal) return stop(s, signal);
-        if (s->progress.due) {
-            BV_TRY(finish_step(s));
-            continue;
-        }
-        const uint64_t before = s->progress.step;
-        BV_TRY(train_step(s));
-        s->progress.due = s->progress.step > before; /* the guard may have gone back */
+        BV_TRY(s->progress.due ? finish_step(s) : train_step(s));
     }
     return BV_OK;
 }

@@ -80,10 +80,10 @@ static bv_status write_skip(bv_session *s, const bv_verdict *verdict, double los
                     "at token %llu of the training text",
                     (unsigned long long)s->progress.step + 1, verdict->why, range,
                     (unsigned long long)first, (unsigned long long)last, (unsigned long long)at);
-    json_t *line = json_pack(
-        "{sI ss ss so so s[II] sI}", "step", (json_int_t)s->progress.step + 1, "event", "skipped",
-        "why", verdict->why, "loss", bv_metrics_number(loss), "grad_norm", bv_metrics_number(norm),
-        "sequences", (json_int_t)first, (json_int_t)last, "worst_token", (json_int_t)at);
+    json_t *line = json_pack("{sI ss ss so so s[II] sI}", "step", (json_int_t)s->progress.step + 1,
+                             "event", "skipped", "why", verdict->why, "loss", bv_json_number(loss),
+                             "grad_norm", bv_json_number(norm), "sequences", (json_int_t)first,
+                             (json_int_t)last, "worst_token", (json_int_t)at);
     return bv_metrics_write(s->metrics, line);
 }
 
@@ -130,7 +130,7 @@ static bv_status go_back(bv_session *s, int64_t step) {
         BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
         bv_gpt_trainer_changed(s->trainer);
     } else {
-        s->progress = (bv_progress_of_run){.val_loss = NAN};
+        s->progress = bv_session_beginning();
         bv_gpt_trainer_reset(s->trainer);
     }
     s->progress.guard.returns = guard.returns + 1;
@@ -142,16 +142,12 @@ static bv_status go_back(bv_session *s, int64_t step) {
 }
 
 /* Writes the decision down: in the manifest, and in the metrics, which go back too. */
-static bv_status remember(bv_session *s, int64_t step, bv_left_out stretch) {
+static bv_status remember(bv_session *s, int64_t step) {
     const char *run = s->options->run;
     if (step < 0) BV_TRY(bv_session_save(s, true)); /* there was none: the beginning is one */
     BV_TRY(bv_checkpoint_forget_after(run, s->progress.step));
     BV_TRY(bv_checkpoint_amend(run, s->progress.step, &s->progress));
-    BV_TRY(bv_session_open_metrics(s, (int64_t)s->progress.step));
-    json_t *line =
-        json_pack("{sI ss s[II]}", "step", (json_int_t)s->progress.step, "event", "returned",
-                  "left_out", (json_int_t)stretch.begin, (json_int_t)stretch.end);
-    return bv_metrics_write(s->metrics, line);
+    return bv_session_open_metrics(s);
 }
 
 static bv_status return_to_checkpoint(bv_session *s, bv_left_out stretch) {
@@ -165,7 +161,7 @@ static bv_status return_to_checkpoint(bv_session *s, bv_left_out stretch) {
     BV_TRY(bv_checkpoint_find(s->options->run, BV_CHECKPOINT_REGULAR, &step));
     p->left_out[p->left_out_count++] = stretch;
     BV_TRY(go_back(s, step));
-    BV_TRY(remember(s, step, stretch));
+    BV_TRY(remember(s, step));
     bv_session_note(s,
                     "the same bits again: it is the data or the settings. Back to step %llu; "
                     "sequences %llu..%llu of the data are left out from now on (return %zu of %d)",
@@ -179,9 +175,11 @@ bv_status bv_rescue(bv_session *s, const bv_verdict *verdict, double loss, doubl
     g->skipped++;
     if (g->in_a_row++ == 0) s->progress.trouble_began = s->sequences[0];
     BV_TRY(write_skip(s, verdict, loss, norm));
-    s->progress.step++;
-    if (g->in_a_row < BV_GUARD_PATIENCE) return BV_OK;
-    s->progress.step--;
+    if (g->in_a_row < BV_GUARD_PATIENCE) {
+        s->progress.step++;
+        s->progress.due = true;
+        return BV_OK;
+    }
     BV_TRY(replay(s, loss));
     return return_to_checkpoint(
         s, (bv_left_out){s->progress.trouble_began, s->sequences[s->batch - 1] + 1});

@@ -47,6 +47,7 @@ void bv_saved_model_check_begin(bv_saved_model *m) {
 
 bv_status bv_saved_model_check(bv_saved_model *m, bool wait) {
     bv_saved_file *file = m->file;
+    if (file) BV_TRY(bv_map_check(&file->map, file->run));
     if (!file || file->checked || (!wait && !atomic_load(&file->done))) return BV_OK;
     file->checked = true;
     if (file->begun)
@@ -94,7 +95,7 @@ static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_poo
                       "beaver train --out %s --resume", run);
     m->file = bv_calloc(1, sizeof *m->file);
     if (!m->file) return bv_fail_memory("a model");
-    m->file->map = (bv_map){(const unsigned char *)"", 0};
+    m->file->map = (bv_map){.data = (const unsigned char *)""};
     m->file->step = (uint64_t)step;
     m->file->run = bv_strdup(run);
     if (!m->file->run) return bv_fail_memory("a path");

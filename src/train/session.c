@@ -49,9 +49,13 @@ static void make_tokens(bv_session *s) {
     }
 }
 
+bv_progress_of_run bv_session_beginning(void) {
+    return (bv_progress_of_run){.val_loss = NAN, .due = true};
+}
+
 bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
     *s = (bv_session){.options = options, .settings = options->settings};
-    s->progress.val_loss = NAN;
+    s->progress = bv_session_beginning();
     const size_t rows = s->settings->batch * s->settings->model.context;
     s->inputs = bv_calloc(rows, sizeof *s->inputs);
     s->targets = bv_calloc(rows, sizeof *s->targets);
@@ -160,6 +164,7 @@ bv_status bv_session_evaluate(bv_session *s, double *loss) {
     bv_trace_enter(s->options->trace, s->spans.evaluate);
     bv_error *error = bv_evaluate(bv_gpt_trainer_scorer(s->trainer), &source, &options, &result);
     bv_trace_leave(s->options->trace, (bv_cost){0});
+    if (!error) error = bv_dataset_check(data);
     if (error) return error;
     if (!result.interrupted) *loss = result.nats / (double)result.tokens;
     return BV_OK;
@@ -187,12 +192,17 @@ bv_status bv_session_save(bv_session *s, bool regular) {
     return error;
 }
 
-bv_status bv_session_open_metrics(bv_session *s, int64_t step) {
+bv_status bv_session_open_metrics(bv_session *s) {
     char *path = bv_path_join(s->options->run, "metrics.jsonl");
     if (!path) return bv_fail_memory("a path");
+    const bv_progress_of_run *p = &s->progress;
+    size_t told = 0;
     bv_error *error = bv_append_close(&s->metrics);
-    if (!error) error = bv_metrics_cut(path, step);
+    if (!error) error = bv_metrics_cut(path, p->step, p->due, &told);
     if (!error) error = bv_append_open(path, &s->metrics);
+    for (; !error && told < p->left_out_count; told++)
+        error = bv_metrics_write(
+            s->metrics, bv_metrics_return(p->step, p->left_out[told].begin, p->left_out[told].end));
     bv_free(path);
     return error;
 }

@@ -46,8 +46,8 @@ static const setting table[] = {
     {"dropout", DOUBLE, AT(model.dropout), 0, 0.99, {0}},
     {"document_mask", BOOL, AT(model.document_mask), 0, 0, {0}},
     {"batch", SIZE, AT(batch), 1, 1e6, {0}},
-    {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
     {"grains", SIZE, AT(grains), 1, 4096, {0}},
+    {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
     {"steps", SIZE, AT(steps), 1, 1e9, {0}},
     {"seed", SIZE, AT(seed), 0, 1e15, {0}},
     {"dtype", CHOICE, AT(numerics), 0, 0, {"f32", "bf16"}},
@@ -314,6 +314,12 @@ bv_status bv_settings_check(bv_settings *s) {
                               "that takes in nothing new",
                               s->beta1, s->beta2),
                       "--set beta1=0.9 --set beta2=0.95");
+    if ((float)s->eps == 0)
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "eps %g is 0 in f32: AdamW would divide 0 by 0 where there is no "
+                              "gradient",
+                              s->eps),
+                      "--set eps=1e-8");
     if (s->numerics == BV_NUMERICS_BF16 && (s->model.context % 2 || s->model.d_head % 2))
         return bv_try(bv_fail(BV_CODE_USAGE,
                               "bf16 sums in pairs: context %zu and d_head %zu must be even",

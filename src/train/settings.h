@@ -60,8 +60,8 @@ typedef struct bv_settings {
     X(dropout, "P", "after embedding, attention weights, attention and MLP")                       \
     X(document_mask, "BOOL", "attention does not cross the end of a document")                     \
     X(batch, "N", "sequences of a step")                                                           \
-    X(micro_batch, "N", "sequences computed together; changes no bit; 0: all of a grain")          \
     X(grains, "N", "parts of a batch whose gradients are summed in a fixed tree")                  \
+    X(micro_batch, "N", "sequences computed together; changes no bit; 0: all of a grain")          \
     X(steps, "N", "steps to train")                                                                \
     X(seed, "N", "of all random numbers")                                                          \
     X(dtype, "KIND", "f32, or bf16 with f32 master weights and sums")                              \

@@ -284,13 +284,25 @@ static void test_keys(void **state) {
     bv_code_options options;
     char a[BV_SHA256_TEXT_SIZE], b[BV_SHA256_TEXT_SIZE];
     bv_code_options_default(&options);
-    assert_ok(bv_code_key(&square, "x", 1, &options, a));
-    assert_ok(bv_code_key(&square, "x", 1, &options, b));
+    assert_ok(bv_code_key(pool, &square, "x", 1, &options, a));
+    assert_ok(bv_code_key(pool, &square, "x", 1, &options, b));
     assert_string_equal(a, b);
-    assert_ok(bv_code_key(&square, "y", 1, &options, b));
+    assert_ok(bv_code_key(pool, &square, "y", 1, &options, b));
     assert_string_not_equal(a, b);
+    /* Another policy, if this machine has both. */
+    const bool full = bv_sandbox_pool_policy(pool) == BV_POLICY_FULL;
+    const bv_sandbox_options other = {.policy = full ? BV_POLICY_NESTED : BV_POLICY_FULL,
+                                      .boxes = 1};
+    bv_sandbox_pool *others = NULL;
+    bv_error *error = bv_sandbox_pool_create(&other, &others);
+    if (!error) {
+        assert_ok(bv_code_key(others, &square, "x", 1, &options, b));
+        assert_string_not_equal(a, b);
+    }
+    bv_error_free(&error);
+    bv_sandbox_pool_destroy(&others);
     options.way = BV_CODE_IN_PROCESS;
-    assert_ok(bv_code_key(&square, "x", 1, &options, b));
+    assert_ok(bv_code_key(pool, &square, "x", 1, &options, b));
     assert_string_not_equal(a, b);
 }
 

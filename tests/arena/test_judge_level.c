@@ -8,7 +8,12 @@
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
 #include "arena/level_tests.h"
+#include "base/pool.h"
 #include "support/boxes.h"
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static bv_sandbox_pool *pool;
 static char *folder;
@@ -54,6 +59,48 @@ static void test_verdicts(void **state) {
     expect("python", "import time\ntime.sleep(60)\n", BV_LEVEL_WALL, 0);
     expect("python", "while True: print('x' * 1000)\n", BV_LEVEL_OUTPUT, 0);
     expect("c", "int main(void) { return undefined; }\n", BV_LEVEL_NOT_COMPILED, 0);
+}
+
+static pid_t spinners[16];
+
+/* Each in a session of its own: the kernel shares cores out among those. Shells, which have none of
+ * our descriptors. */
+static void spin(void) {
+    const size_t most = sizeof spinners / sizeof *spinners, cores = (size_t)bv_usable_cores();
+    for (size_t i = 0; i < (cores < most / 4 ? 4 * cores : most); i++) {
+        spinners[i] = fork();
+        assert_true(spinners[i] >= 0);
+        if (spinners[i]) continue;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        setsid();
+        execl("/bin/sh", "sh", "-c", "while :; do :; done", NULL);
+        _exit(127);
+    }
+}
+
+static void stop_spinning(void) {
+    for (size_t i = 0; i < sizeof spinners / sizeof *spinners; i++) {
+        if (spinners[i] <= 0) continue;
+        kill(spinners[i], SIGKILL);
+        waitpid(spinners[i], NULL, 0);
+        spinners[i] = 0;
+    }
+}
+
+/* Who computes and is kept waiting by others has more wall time; who sleeps has not. */
+static void test_busy_machine(void **state) {
+    (void)state;
+    if (access("/proc/self/schedstat", R_OK) != 0) skip();
+    put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"generator\": \"generator.py\",\n"
+                      "\"limits\": {\"cpu\": \"600ms\", \"wall\": \"600ms\"},\n"
+                      "\"tests\": {\"visible\": 1, \"hidden\": 1}, \"checker\": \"tokens\"}\n");
+    open_level();
+    spin();
+    expect("python",
+           "import time\nwhile time.process_time() < 0.4: pass\n"
+           "a, b = map(int, input().split())\nprint(a + b)\n",
+           BV_LEVEL_ACCEPTED, 10);
+    expect("python", "import time\ntime.sleep(60)\n", BV_LEVEL_WALL, 0);
 }
 
 static void test_refused(void **state) {
@@ -239,6 +286,7 @@ static int begin(void **state) {
 
 static int end(void **state) {
     (void)state;
+    stop_spinning();
     bv_level_free(&level);
     remove_folder(folder);
     return 0;
@@ -261,6 +309,7 @@ static int close_pool(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_verdicts, begin, end),
+        cmocka_unit_test_setup_teardown(test_busy_machine, begin, end),
         cmocka_unit_test_setup_teardown(test_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_hidden_inputs_stay_hidden, begin, end),
         cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),

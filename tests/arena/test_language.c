@@ -536,6 +536,36 @@ static void test_cgroup_lost(void **state) {
     close(file);
 }
 
+static void hash_of(const bv_language *language, char out[BV_SHA256_TEXT_SIZE]) {
+    bv_sha256 *hash;
+    assert_ok(bv_sha256_begin(&hash));
+    bv_language_hash(language, hash);
+    bv_sha256_end(&hash, out);
+}
+
+/* An interpreter that is upgraded is another one. */
+static void test_hash(void **state) {
+    (void)state;
+    char *folder = make_folder(), path[600], text[1200];
+    char before[BV_SHA256_TEXT_SIZE], after[BV_SHA256_TEXT_SIZE];
+    bv_language *language;
+    snprintf(path, sizeof path, "%s/interpreter", folder);
+    snprintf(text, sizeof text,
+             "{\"name\": \"own\", \"title\": \"Own\", \"source\": \"main.own\", "
+             "\"run\": [\"%s\", \"main.own\"], \"run_binds\": [\"/usr/bin\"]}",
+             path);
+    assert_ok(bv_file_write(path, "old", 3));
+    assert_ok(bv_language_parse(text, strlen(text), "mine", &language));
+    hash_of(language, before);
+    hash_of(language, after);
+    assert_string_equal(before, after);
+    assert_ok(bv_file_write(path, "newer", 5));
+    hash_of(language, after);
+    assert_string_not_equal(before, after);
+    bv_language_free(&language);
+    remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in),        cmocka_unit_test(test_static),
@@ -544,7 +574,7 @@ int main(void) {
         cmocka_unit_test(test_words_for_tools), cmocka_unit_test(test_words_for_again),
         cmocka_unit_test(test_again),           cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),    cmocka_unit_test(test_cgroup_divided),
-        cmocka_unit_test(test_cgroup_lost),
+        cmocka_unit_test(test_cgroup_lost),     cmocka_unit_test(test_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -38,13 +38,17 @@ static int64_t make_user(bv_store *s) {
 
 static const bv_submission_limits wide = {.waiting = 1000, .per_minute = 1000};
 
-static int64_t submit(bv_store *s, int64_t user) {
-    const bv_submission submission = {user, "echo", "c", "int main;", 9};
+static int64_t submit_to(bv_store *s, int64_t user, const char *level) {
+    const bv_submission submission = {user, level, "c", "int main;", 9};
     int64_t id;
     const char *why;
     assert_ok(bv_submission_create(s, &submission, &wide, &id, &why));
     assert_true(id > 0);
     return id;
+}
+
+static int64_t submit(bv_store *s, int64_t user) {
+    return submit_to(s, user, "echo");
 }
 
 static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
@@ -266,6 +270,34 @@ static void test_scores(void **state) {
     }
 }
 
+/* Of equal points the earlier ones are ahead, and a failed attempt at another level is no rise. */
+static void test_ranks(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t early = make_user(s), late = make_user(s), nobody = make_user(s);
+        const int64_t users[] = {early, late, early, nobody}, scores[] = {10, 10, 0, 0};
+        static const char *const names[] = {"echo", "echo", "maze", "maze"};
+        bv_buffer order = {0};
+        bv_lease lease;
+        json_t *row;
+        for (int i = 0; i < 4; i++) {
+            submit_to(s, users[i], names[i]);
+            assert_true(take(s, 1000, &lease) && record(s, &lease, "failed", (int)scores[i]));
+            nanosleep(&(struct timespec){0, 3000000}, NULL);
+        }
+        assert_ok(bv_scoreboard_order(s, &order));
+        const int64_t expected[] = {early, late, nobody};
+        assert_int_equal(order.size, sizeof expected);
+        assert_memory_equal(order.data, expected, sizeof expected);
+        bv_buffer_free(&order);
+        assert_ok(bv_scoreboard_user_json(s, nobody, &row));
+        assert_int_equal(json_integer_value(json_object_get(row, "last_ms")), 0);
+        json_decref(row);
+        assert_ok(bv_scoreboard_user_json(s, make_user(s), &row));
+        assert_null(row);
+    }
+}
+
 typedef struct racer {
     const char *url;
     int taken;
@@ -319,7 +351,7 @@ int main(void) {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
         cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_race),
+        cmocka_unit_test(test_ranks),      cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

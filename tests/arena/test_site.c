@@ -225,10 +225,22 @@ static void test_story(void **state) {
     assert_int_equal(call(&ada, "/api/scoreboard", NULL, &answer), 200);
     const json_t *users = json_object_get(answer, "users");
     assert_int_equal(json_array_size(users), 2);
+    assert_int_equal(json_integer_value(json_object_get(answer, "count")), 2);
+    const json_t *me = json_object_get(answer, "me"); /* who asks, wherever they stand */
+    assert_int_equal(json_integer_value(json_object_get(me, "rank")), 1);
+    assert_string_equal(json_string_value(json_object_get(me, "name")), "Ada");
     assert_string_equal(json_string_value(json_object_get(json_array_get(users, 0), "name")),
                         "Ada");
     assert_string_equal(json_string_value(json_object_get(json_array_get(users, 1), "kind")),
                         "model");
+    json_decref(answer);
+    assert_int_equal(call(&model, "/api/scoreboard", NULL, &answer), 200);
+    me = json_object_get(answer, "me");
+    assert_int_equal(json_integer_value(json_object_get(me, "rank")), 2);
+    json_decref(answer);
+    assert_int_equal(call(&ada, "/api/me", NULL, &answer), 200);
+    const json_t *scores = json_object_get(answer, "levels");
+    assert_int_equal(json_integer_value(json_object_get(scores, "echo")), 10);
     json_decref(answer);
     char path[64];
     snprintf(path, sizeof path, "/api/submissions/%lld", (long long)id);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -142,6 +143,65 @@ static void test_maps(void **state) {
     bv_map_close(&map);
     assert_fails(bv_map_open("absent", &map), BV_CODE_IO, "absent");
     assert_fails(bv_map_open("/", &map), BV_CODE_INPUT, "is a folder");
+}
+
+static void test_map_of_a_file_cut_short(void **state) {
+    (void)state;
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), size = 5 * page + 3;
+    char *bytes = bv_malloc(size);
+    bv_map map, other;
+    memset(bytes, 'x', size);
+    assert_ok(bv_file_write("long", bytes, size));
+    assert_ok(bv_map_open("long", &map));
+    assert_ok(bv_map_open("long", &other));
+    assert_int_equal(truncate("long", (off_t)page + 1), 0);
+    assert_int_equal(map.data[page], 'x');
+    assert_ok(bv_map_check(&map, "long"));
+    assert_int_equal(map.data[3 * page], 0);
+    assert_int_equal(map.data[2 * page], 0);
+    assert_int_equal(map.data[5 * page + 2], 0);
+    assert_int_equal(map.data[0], 'x');
+    assert_fails(bv_map_check(&map, "long"), BV_CODE_INPUT, "long was cut short");
+    assert_ok(bv_map_check(&other, "long")); /* nobody read what it lost */
+    bv_map_close(&map);
+    bv_map_close(&other);
+    bv_free(bytes);
+}
+
+static volatile char sink;
+
+/* The signal that a child ends with. */
+static int signal_of(void (*act)(void)) {
+    const pid_t child = fork();
+    if (child == 0) {
+        setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+        act();
+        _exit(0);
+    }
+    int status = 0;
+    assert_true(child > 0 && waitpid(child, &status, 0) == child);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+}
+
+static void read_beyond_a_file(void) {
+    const int fd = open("short", O_RDONLY);
+    const char *data = mmap(NULL, 1 << 20, PROT_READ, MAP_PRIVATE, fd, 0);
+    sink = data[1 << 19];
+}
+
+static void signal_itself(void) {
+    raise(SIGBUS);
+}
+
+/* Only maps of ours are mended. */
+static void test_other_bus_errors(void **state) {
+    (void)state;
+    bv_map map;
+    assert_ok(bv_file_write("short", "x", 1));
+    assert_ok(bv_map_open("short", &map));
+    assert_int_equal(signal_of(read_beyond_a_file), SIGBUS);
+    assert_int_equal(signal_of(signal_itself), SIGBUS);
+    bv_map_close(&map);
 }
 
 /* Each write-like call fails once: the error is reported, the old content stays whole (or, when
@@ -405,6 +465,8 @@ int main(void) {
         TEST(test_big_streams),
         TEST(test_aborted_writes_leave_nothing),
         TEST(test_maps),
+        TEST(test_map_of_a_file_cut_short),
+        TEST(test_other_bus_errors),
         TEST(test_every_failed_system_call),
         TEST(test_interrupted_calls_are_repeated),
         TEST(test_everything_without_disk),

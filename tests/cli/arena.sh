@@ -130,6 +130,12 @@ json 'j["total"] == 9 and set(j["pass_at_k"]) == {"1", "3"}' \
 expect 0 "(9 known before" eval_run --out "$folder/again.jsonl"
 expect 0 "(0 known before" eval_run --out "$folder/fresh.jsonl" --fresh --threads 1
 expect 0 "samples of 3 problems" eval_run --out "$folder/other.jsonl" --seed 1
+# A sample is the same whatever n is, and those that are known are not written again.
+grow() { eval_tiny --model "$folder/run" --tokens 20 --seed 2 -n "$@"; }
+expect 0 "6 samples of 3 problems" grow 2
+expect 0 "9 samples of 3 problems" grow 3 --out "$folder/grown.jsonl"
+expect 0 "9 samples of 3 problems" grow 3 --out "$folder/whole.jsonl" --fresh
+cmp -s "$folder/grown.jsonl" "$folder/whole.jsonl" || fail "n changes a sample"
 for name in again fresh; do
     cmp -s "$folder/first.jsonl" "$folder/$name.jsonl" || fail "$name.jsonl differs"
 done
@@ -138,21 +144,36 @@ expect 1 "absent" eval_tiny --model "$folder/absent"
 
 # ---- evaluation of a model behind an endpoint ----
 python3 "$BEAVER_SOURCE/tests/cli/fake_endpoint.py" "$folder/samples.jsonl" \
-    "$problems/humaneval.jsonl" >"$folder/port" &
+    "$problems/humaneval.jsonl" "$folder/asked" >"$folder/port" &
 endpoint=$!
 for _ in $(seq 100); do [ -s "$folder/port" ] && break; sleep 0.1; done
-eval_endpoint() {
-    OPENAI_API_KEY=secret eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")" "$@"
-}
-# The server gives at most two choices an answer: it is asked again.
+place=http://127.0.0.1:$(cat "$folder/port")
+eval_endpoint() { OPENAI_API_KEY=secret eval_tiny --endpoint "$place" "$@"; }
+asked() { cut -d " " -f "$1" "$folder/asked"; }
+# The server gives at most two choices an answer: it is asked again. A larger -n only asks for what
+# is missing, a smaller one for nothing.
+json 'j["total"] == 9' eval_endpoint -n 3 --json
+[ "$(asked 1 | paste -sd " ")" = "3 1 3 1 3 1" ] || fail "what was asked for: $(asked 1)"
 json 'j["passed"] == 2 and j["total"] == 12 and abs(j["pass_at_k"]["1"] - 1/6) < 1e-12' \
     eval_endpoint -n 4 --json
+[ "$(asked 1 | paste -sd " ")" = "3 1 3 1 3 1 1 1 1" ] || fail "what was asked for: $(asked 1)"
+[ "$(asked 2 | sort -u | wc -l)" = 9 ] || fail "two calls had one seed"
 expect 0 "(12 known before" eval_endpoint -n 4
+json 'j["total"] == 6' eval_endpoint -n 2 --json
+place=$place/v1/ json 'j["total"] == 6' eval_endpoint -n 2 --json
+[ "$(wc -l <"$folder/asked")" = 9 ] || fail "what was known was asked for"
+json 'j["passed"] == 0 and j["total"] == 3' eval_endpoint --model huge --json
 expect 1 "no such model" eval_endpoint --model other --fresh
 expect 2 "pass@5 needs so many samples" eval_endpoint -n 4 -k 5 --fresh
 expect 1 "try: the key in the variable OPENAI_API_KEY" \
-    eval_tiny --endpoint "http://127.0.0.1:$(cat "$folder/port")/v1" --fresh
-expect 2 "http" eval_endpoint --endpoint "https://127.0.0.1/v1"
+    eval_tiny --endpoint "$place/v1" --fresh
+expect 2 "http" eval_tiny --endpoint "https://127.0.0.1/v1"
+OPENAI_API_KEY=secret timeout -s TERM 2 "$BEAVER" arena eval --set humaneval --policy $policy \
+    --data "$problems/humaneval.jsonl" --model slow --fresh \
+    --endpoint "$place" 2>"$folder/err" &
+slow=$!
+for _ in $(seq 100); do kill -0 $slow 2>/dev/null || break; sleep 0.1; done
+kill -0 $slow 2>/dev/null && fail "an interruption waits for a slow server" && kill -9 $slow
 kill $endpoint
 wait $endpoint 2>/dev/null
 expect 1 "asking http://127.0.0.1" eval_endpoint --fresh

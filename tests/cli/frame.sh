@@ -37,6 +37,9 @@ while read -r name; do
     for text in "example:" "--threads N"; do
         grep -qF -- "$text" "$folder/out" || fail "beaver $name --help has no $text"
     done
+    ! grep -F "(default: )" "$folder/out" || fail "beaver $name --help tells an empty default"
+    sed '/^example:/,$d; /^usage:/d' "$folder/out" | awk 'length > 80 { print; bad = 1 }
+        END { exit bad }' || fail "beaver $name --help is wider than 80 columns"
     expect 2 'unknown flag --none' beaver $name --threads 1024 --none
     expect 2 "--threads" beaver $name --threads 1025
     expect 2 "--threads" beaver $name --threads -1

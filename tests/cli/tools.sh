@@ -79,6 +79,9 @@ echo '{"layers": 3, "width": 48, "heads": 4}' >"$folder/c.json"
 json 'j["settings"]["layers"] == 3 and j["settings"]["vocab_size"] == 70' \
     beaver explain "$folder/c.json" --vocab 70 --json
 expect 0 "does not fit" beaver explain gpt3-175b
+expect 0 "lr=0.0006" beaver explain gpt2
+awk 'length > 80 { wide = 1; print } END { exit wide }' "$folder/err" ||
+    fail "explain is wider than 80 columns"
 expect 2 "no preset is named" beaver explain gpt-2
 
 small=(--set layers=2 --set width=32 --set heads=2 --set context=16 --set batch=2 --vocab 50)

@@ -66,6 +66,13 @@ beaver tokenizer encode tok.json random.bin | beaver tokenizer decode tok.json >
 cmp random.bin back.bin || fail "decode(encode(bytes)) are not the bytes"
 echo 300 >numbers
 expect 1 "not below the vocabulary" beaver tokenizer decode tok.json numbers
+printf '104\0 105' >numbers
+expect 1 "byte 3 is NUL" beaver tokenizer decode tok.json numbers
+[ ! -s out ] || fail "half of the numbers were decoded"
+for bad in 99999999999 -1 +1 1.5 1x; do
+    echo "104 $bad 105" >numbers
+    expect 1 "\"$bad\" is no token number" beaver tokenizer decode tok.json numbers
+done
 expect 1 "not JSON" beaver tokenizer info text.txt
 
 # ---- training ----
@@ -151,6 +158,8 @@ expect 0 "1 step takes about" beaver train --data data --out timed1 --preset min
     --set eval_every=0 --set context=32 --set batch=2
 expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
+expect 2 "the run has warmup=" beaver train --out timed --resume --warmup 7777
+expect 2 "the run has grains=1, not 3" beaver train --out timed --resume --grains 3
 z80() { BEAVER_CPU=z80 beaver "$@"; }
 expect 2 "BEAVER_CPU" z80 train --data data --out y "${tiny[@]}"
 expect 2 "BEAVER_CPU" z80 version
@@ -218,6 +227,9 @@ expect 0 "" beaver generate swapped --tokens 3
 expect 2 "$foreign" beaver generate swapped --tokenizer tok.json
 expect 0 "" beaver train --data chars --out cr "${tiny[@]}" --steps 2
 expect 1 "is not in the vocabulary" beaver generate cr --prompt Z
+# Without an end of text a text begins behind the end of a line, where there is one.
+json 'j["prompt_tokens"] == [0] and j["prompt_logprobs"] == [None]' \
+    beaver generate cr --tokens 2 --logprobs --json
 printf 'the\nold\n' >lines
 beaver generate run --interactive --tokens 3 <lines >out 2>err || fail "--interactive"
 [ "$(wc -l <out)" -ge 2 ] || fail "--interactive answered fewer than two lines"
@@ -297,6 +309,8 @@ expect 1 "is not text: byte 7 is NUL" beaver eval run binary
 mkdir empty-run empty-data
 expect 0 "" prepare text.txt --out empty-data --tokenizer byte
 expect 0 "" beaver train --data empty-data --out empty-run "${tiny[@]}" --steps 1
+json 'j["prompt"] == "" and j["prompt_tokens"] == [10]' \
+    beaver generate empty-run --tokens 2 --logprobs --json
 
 # ---- stopped while it prepares: nothing is left ----
 for _ in $(seq 4000); do cat text.txt; done >large.txt

@@ -5,6 +5,7 @@
 #include "data/tail.h"
 #include "support/check.h"
 #include <errno.h>
+#include <unistd.h>
 
 static char *folder;
 
@@ -292,6 +293,62 @@ static void test_bad_text_far_inside(void **state) {
     bv_free(out);
 }
 
+/* ---- files that are cut short while they are read ---- */
+
+static void cut_short(void *context, uint64_t bytes, uint64_t total) {
+    (void)bytes;
+    (void)total;
+    if (truncate(context, 100) != 0) fail_msg("cannot truncate %s", (char *)context);
+}
+
+static void test_text_cut_short(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    bv_documents *documents;
+    bv_tokenizer *tokenizer;
+    bv_pool *pool;
+    bv_buffer text = {0};
+    char *path = bv_path_join(folder, "text"), *out = bv_path_join(folder, "data");
+    const char *paths[] = {path};
+    while (text.size < (5u << 20)) bv_buffer_text(&text, "some text ");
+    assert_ok(bv_file_write(path, text.data, text.size));
+    assert_ok(bv_tokenizer_byte(&tokenizer));
+    assert_ok(bv_pool_create(2, &pool));
+    assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
+    const bv_prepare_options options = {
+        .out = out, .val_fraction = 0.1, .pool = pool, .progress = cut_short, .context = path};
+    assert_fails(bv_data_prepare(documents, tokenizer, &options, &r), BV_CODE_INPUT,
+                 "text was cut short while it was read");
+    assert_false(bv_dir_exists(out));
+    bv_documents_close(&documents);
+    bv_pool_destroy(&pool);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_buffer_free(&text);
+    bv_free(path);
+    bv_free(out);
+}
+
+static void test_shard_cut_short(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    bv_buffer text = {0};
+    uint32_t token;
+    char *path = bv_path_join(folder, "data/train-00000.bin");
+    while (text.size < (1u << 20)) bv_buffer_text(&text, "some text ");
+    assert_ok(prepare(text.data, text.size, NULL, 0, &r));
+    bv_dataset *d = open_data();
+    assert_int_equal(truncate(path, 2), 0);
+    bv_dataset_read(d, BV_SPLIT_TRAIN, 0, 1, &token);
+    assert_int_equal(token, 's');
+    assert_ok(bv_dataset_check(d));
+    bv_dataset_read(d, BV_SPLIT_TRAIN, 500000, 1, &token);
+    assert_int_equal(token, 0);
+    assert_fails(bv_dataset_check(d), BV_CODE_INPUT, "train-00000.bin was cut short");
+    bv_dataset_close(&d);
+    bv_buffer_free(&text);
+    bv_free(path);
+}
+
 typedef struct countdown {
     int left;
 } countdown;
@@ -342,6 +399,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_text_cut_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,6 +53,9 @@ static void test_shares(void **state) {
     check((bv_sampler_options){.temperature = 1, .top_p = 0.71}, 0x32); /* one more is needed */
     check((bv_sampler_options){.temperature = 1, .top_p = 1, .min_p = 0.3}, 0x32);
     check((bv_sampler_options){.temperature = 1, .top_p = 0.7, .top_k = 3, .min_p = 0.2}, 0x12);
+    /* Top-p is of all tokens, also of those that min-p leaves out after it. */
+    check((bv_sampler_options){.temperature = 1, .top_p = 0.75, .min_p = 0.3}, 0x32);
+    check((bv_sampler_options){.temperature = 1, .top_p = 0.9, .min_p = 0.5}, 0x12);
 }
 
 static void test_greedy(void **state) {

@@ -71,6 +71,8 @@ static const probe probes[] = {
      "GET /a ? b=c headers 2 body  keep 0"},
     {"\r\n\r\nGET / HTTP/1.1\r\n" H "\r\n", "GET / "},
     {"GET http://x:1/p?q HTTP/1.1\r\n" H "\r\n", "GET /p ? q "},
+    {"GET http://x HTTP/1.1\r\n" H "\r\n", "GET / ?  headers 1 "},
+    {"GET http://x?q=http://y/z HTTP/1.1\r\n" H "\r\n", "GET / ? q=http://y/z headers 1 "},
     {"POST /e HTTP/1.1\r\n" H "Content-Length: 3\r\n\r\nabcGET /2 HTTP/1.1\r\n" H "\r\n",
      "POST /e ?  headers 2 body abc keep 1\nGET /2 "},
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n1\r\nc\r\n0\r\n\r\n",
@@ -79,6 +81,7 @@ static const probe probes[] = {
      "\r\n",
      "GET / ?  headers 3 body  keep 1\nGET /2"},
     {"GET / HTTP/1.0\r\n" H "\r\n", "GET / ?  headers 1 body  keep 0"},
+    {"GET / HTTP/1.0\r\n\r\n", "GET / ?  headers 0 body  keep 0"},
     {"GET / HTTP/1.1\r\n" H "X:\r\nY: \t b \t\r\n\r\n", "GET / ?  headers 3 "},
     /* what is refused */
     {"POST / HTTP/1.1\r\n" H "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
@@ -102,6 +105,8 @@ static const probe probes[] = {
     {"POST / HTTP/1.1\r\n" H "Transfer-Encoding: identity\r\n\r\n", "400"},
     {"POST / HTTP/1.0\r\n" H "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
     {"GET / HTTP/1.1\r\n\r\n", "400 no Host"},
+    {"GET / HTTP/1.1\r\nX: HTTP/1.0\r\n\r\n", "400 no Host"},
+    {"GET / HTTP/1.0\r\n" H H "\r\n", "400 more than one Host"},
     {"GET / HTTP/1.1\r\n" H H "\r\n", "400 more than one Host"},
     {"POST / HTTP/1.1\r\n" H
      "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffffffff\r\nab\r\n0\r\n\r\n",
@@ -153,7 +158,6 @@ static const probe probes[] = {
     {"GET a HTTP/1.1\r\n" H "\r\n", "400"},
     {"GET /\x7f HTTP/1.1\r\n" H "\r\n", "400"},
     {"GET /\xc3\xa4 HTTP/1.1\r\n" H "\r\n", "400"},
-    {"GET http://x HTTP/1.1\r\n" H "\r\n", "400"},
     {"CONNECT x:1 HTTP/1.1\r\n" H "\r\n", "400"},
     {"\x16\x03\x01\x02\r\n\r\n", "400"},
 };

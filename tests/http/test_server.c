@@ -291,6 +291,40 @@ static void test_big_bodies(void **state) {
     end();
 }
 
+/* Many who send much and never end: memory is bounded, who comes with little is served, and later
+ * all is as before. */
+static void test_held(void **state) {
+    (void)state;
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    limits.held_bytes = 4 << 20;
+    begin_with(&limits);
+    bv_buffer out = {0};
+    int fds[12], refused = 0;
+    for (int i = 0; i < 12; i++) {
+        fds[i] = wire_open(s.port);
+        wire_text(fds[i], "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+        wire_send(fds[i], s.big, 999999);
+        bv_buffer_clear(&out);
+        if (i >= 4 && wire_read(fds[i], &out, 300) > 0) {
+            assert_non_null(strstr(out.data, "HTTP/1.1 503 "));
+            assert_non_null(strstr(out.data, "Retry-After: "));
+            refused++;
+        }
+    }
+    assert_in_range(refused, 6, 9);
+    expect("POST /echo HTTP/1.1\r\n" H "Content-Length: 5\r\n\r\nsmall", "200", "small");
+    for (int i = 0; i < 12; i++) close(fds[i]);
+    nanosleep(&(struct timespec){0, 200000000}, NULL);
+    const int fd = wire_open(s.port);
+    bv_buffer_clear(&out);
+    wire_text(fd, "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n");
+    wire_send(fd, s.big, 1000000);
+    wire_expect(fd, &out, "HTTP/1.1 200 ");
+    close(fd);
+    bv_buffer_free(&out);
+    end();
+}
+
 static void test_slow_clients(void **state) {
     (void)state;
     bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
@@ -357,6 +391,29 @@ static void test_ping(void **state) {
     wire_text(fd, "GET /events/7 HTTP/1.1\r\nHost: a\r\n\r\n");
     wire_expect(fd, &out, ": ping\n\n\r\n8\r\n: ping\n\n");
     bv_http_stream_end(wait_held());
+    close(fd);
+    bv_buffer_free(&out);
+    end();
+}
+
+/* Nothing follows the head, or it would be taken for the next answer. */
+static void test_head_of_stream(void **state) {
+    (void)state;
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    limits.ping_ms = 100;
+    begin_with(&limits);
+    const int fd = wire_open(s.port);
+    bv_buffer out = {0};
+    wire_text(fd, "HEAD /events HTTP/1.1\r\nHost: a\r\n\r\n"
+                  "GET /hello HTTP/1.1\r\nHost: a\r\n\r\n");
+    bv_http_exchange *x = wait_held();
+    nanosleep(&(struct timespec){0, 400000000}, NULL);
+    assert_false(bv_http_stream_event(x, NULL, "nobody reads it"));
+    bv_http_stream_end(x);
+    wire_expect(fd, &out, "hello");
+    const char *next = strstr(out.data, "\r\n\r\n");
+    assert_non_null(next);
+    assert_memory_equal(next + 4, "HTTP/1.1 200", 12);
     close(fd);
     bv_buffer_free(&out);
     end();
@@ -643,6 +700,8 @@ int main(void) {
         cmocka_unit_test(test_slow_clients),
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_ping),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_head_of_stream),
         cmocka_unit_test(test_clients_that_go),
         cmocka_unit_test(test_half_closed),
         cmocka_unit_test(test_backpressure),

@@ -2,6 +2,7 @@
 #include "report/estimate.h"
 
 #include "model/gpt_train.h"
+#include "support/any_settings.h"
 #include "support/check.h"
 
 static bv_settings settings_of(const char *const *pairs) {
@@ -14,27 +15,33 @@ static bv_settings settings_of(const char *const *pairs) {
     return s;
 }
 
-static void check(const char *const *pairs, int threads) {
-    const bv_settings s = settings_of(pairs);
-    const bv_kernels *kernels;
+static void check_parameters(bv_gpt_trainer *trainer, const bv_settings *s) {
+    size_t count, elements = 0;
+    const bv_named_tensor *list = bv_gpt_trainer_parameters(trainer, &count);
+    for (size_t i = 0; i < count; i++)
+        elements += list[i].shape[0] * (list[i].rank == 1 ? 1 : list[i].shape[1]);
+    assert_int_equal(bv_gpt_parameter_count(&s->model), elements);
+}
+
+static void check_settings(const bv_settings *s, const bv_kernels *kernels, int threads) {
     bv_pool *pool;
-    assert_ok(bv_kernels_pick(&kernels));
     assert_ok(bv_pool_create(threads, &pool));
     bv_estimate e;
-    assert_ok(bv_estimate_memory(&s, kernels, pool, &e));
+    assert_ok(bv_estimate_memory(s, kernels, pool, &e));
     bv_gpt_trainer *trainer;
-    assert_ok(bv_gpt_trainer_create(&(bv_gpt_trainer_options){.config = s.model,
-                                                              .numerics = s.numerics,
+    assert_ok(bv_gpt_trainer_create(&(bv_gpt_trainer_options){.config = s->model,
+                                                              .numerics = s->numerics,
                                                               .kernels = kernels,
                                                               .pool = pool,
-                                                              .batch_max = s.batch,
-                                                              .micro_batch = s.micro_batch,
-                                                              .context = s.model.context,
-                                                              .grains = s.grains,
-                                                              .recompute = s.recompute,
-                                                              .unfused = !s.fuse,
-                                                              .optimizer = s.optimizer},
+                                                              .batch_max = s->batch,
+                                                              .micro_batch = s->micro_batch,
+                                                              .context = s->model.context,
+                                                              .grains = s->grains,
+                                                              .recompute = s->recompute,
+                                                              .unfused = !s->fuse,
+                                                              .optimizer = s->optimizer},
                                     &trainer));
+    check_parameters(trainer, s);
     const bv_gpt_trainer_memory m = bv_gpt_trainer_memory_used(trainer);
     assert_int_equal(e.weights, m.weights);
     assert_int_equal(e.gradients, m.gradients);
@@ -43,6 +50,13 @@ static void check(const char *const *pairs, int threads) {
     assert_int_equal(e.total, e.weights + e.gradients + e.optimizer + e.activations);
     bv_gpt_trainer_destroy(&trainer);
     bv_pool_destroy(&pool);
+}
+
+static void check(const char *const *pairs, int threads) {
+    const bv_settings s = settings_of(pairs);
+    const bv_kernels *kernels;
+    assert_ok(bv_kernels_pick(&kernels));
+    check_settings(&s, kernels, threads);
 }
 
 static void test_against_trainer(void **state) {
@@ -58,6 +72,22 @@ static void test_against_trainer(void **state) {
                                 "bias", "false", "kv_heads", "1", "context", "200", NULL},
           2);
     check((const char *const[]){"batch", "32", "dtype", "bf16", NULL}, 2); /* BV_MANY_ROWS */
+}
+
+static void test_any_settings(void **state) {
+    (void)state;
+    const any_range r = any_wanted(150);
+    size_t levels;
+    const bv_kernels *const *list = bv_kernels_all(&levels);
+    for (uint32_t i = r.first; i < r.end; i++) {
+        any_settings a = any_begin(r.seed, i);
+        bv_settings s;
+        any_apply(&a, &s);
+        const bv_kernels *kernels = list[any_draw(&a, (uint32_t)levels)];
+        print_message("draw %u, %s: %s\n", i, kernels->level, a.text.data);
+        if (bv_kernels_usable(kernels)) check_settings(&s, kernels, 1 + (int)any_draw(&a, 4));
+        bv_buffer_free(&a.text);
+    }
 }
 
 static bv_estimate estimate_with(const char *key, const char *value) {
@@ -99,8 +129,8 @@ static void test_gpt3(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_against_trainer),
-                                       cmocka_unit_test(test_settings_matter),
-                                       cmocka_unit_test(test_gpt3)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_against_trainer), cmocka_unit_test(test_any_settings),
+        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_gpt3)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -94,7 +94,8 @@ static bv_error *load_curves(void) {
 }
 
 static bv_error *cut_metrics(void) {
-    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1));
+    size_t returns;
+    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1, true, &returns));
     return load_curves();
 }
 

@@ -190,6 +190,18 @@ static void test_cuts(void **state) {
     release(&unassigned);
 }
 
+/* Texts without letters are cut too. */
+static void test_cuts_are_near(void **state) {
+    (void)state;
+    assert_int_equal(bv_pieces_cut("1234 5678 9", 11, 2), 4);
+    assert_int_equal(bv_pieces_cut("0.25,0.5", 8, 0), 1);
+    assert_int_equal(bv_pieces_cut("---- ----", 9, 1), 4);
+    assert_int_equal(bv_pieces_cut("--\n-- --", 8, 1), 5);
+    assert_int_equal(bv_pieces_cut("aa--bb", 6, 1), 2);
+    assert_int_equal(bv_pieces_cut("1\xff", 2, 0), 1);
+    assert_int_equal(bv_pieces_cut("   \n  ", 6, 1), 6); /* one piece, or what follows says */
+}
+
 static void test_names(void **state) {
     (void)state;
     bv_splitter *splitter;
@@ -198,9 +210,8 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_classes),
-        cmocka_unit_test(test_scanners_equal_pcre2),
-        cmocka_unit_test(test_cuts),
+        cmocka_unit_test(test_classes), cmocka_unit_test(test_scanners_equal_pcre2),
+        cmocka_unit_test(test_cuts),    cmocka_unit_test(test_cuts_are_near),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

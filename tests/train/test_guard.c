@@ -6,6 +6,8 @@
 #include "support/tiny_run.h"
 #include "train/guard.h"
 #include <math.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 static char said[65536]; /* all notes of one run */
 
@@ -134,6 +136,61 @@ static void test_never_back_to_an_interruption(void **state) {
     tiny_end(&t);
 }
 
+/* Kills the process when the return stands in the manifest, before metrics.jsonl tells it. */
+static int die_between(void *context, const char *call, const char *path) {
+    static bool amended;
+    (void)context;
+    if (amended && strstr(path, "metrics.jsonl")) kill(getpid(), SIGKILL);
+    amended |= !strcmp(call, "rename") && strstr(path, "/checkpoints/40/manifest.json");
+    return 0;
+}
+
+static void test_a_return_is_told_once(void **state) {
+    (void)state;
+    tiny_run t;
+    int status;
+    char path[400];
+    bv_buffer text = {0};
+    tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
+    flipped = false;
+    flips = 1;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        bv_io_hook_set(die_between, NULL);
+        bv_error *error = train(&t, flip_weight);
+        _exit(error ? 1 : 0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    assert_ok(train(&t, NULL));
+    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
+    assert_ok(bv_file_read(path, &text));
+    assert_ok(bv_buffer_error(&text));
+    const char *told = memmem(text.data, text.size, "returned", 8);
+    assert_non_null(told);
+    assert_null(memmem(told + 8, text.size - (size_t)(told + 8 - text.data), "returned", 8));
+    bv_buffer_free(&text);
+    tiny_end(&t);
+}
+
+/* A manifest with more stretches left out than there were returns has room for no further one. */
+static void test_foreign_manifest(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400];
+    json_t *manifest;
+    tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
+    check_return(&t, 1, "all layers are in range, values up to ");
+    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t.run);
+    assert_ok(bv_json_load(path, &manifest));
+    json_object_set_new(json_object_get(manifest, "guard"), "returns", json_integer(0));
+    assert_ok(bv_json_save(path, manifest));
+    json_decref(manifest);
+    assert_fails(train(&t, NULL), BV_CODE_INPUT, "left_out");
+    tiny_end(&t);
+}
+
 /* From step 45 on the gradient comes out different each time it is computed. */
 static void unsteady(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
     (void)context, (void)trainer;
@@ -154,7 +211,7 @@ static void test_bad_learning_rate_stops(void **state) {
     tiny_run t;
     tiny_begin(&t,
                "steps=400 lr=1000 warmup=0 grad_clip=0 eval_every=0 checkpoint_every=20 "
-               "schedule=constant beta2=0.5 eps=0 weight_decay=10",
+               "schedule=constant beta2=0.5 eps=1e-30 weight_decay=10",
                0, 1);
     assert_fails(train(&t, NULL), BV_CODE_FAULT, "lower --set lr");
     assert_non_null(strstr(said, "return 3 of 3"));
@@ -167,6 +224,8 @@ int main(void) {
         cmocka_unit_test(test_bad_data_is_skipped),
         cmocka_unit_test(test_flipped_bit_goes_back),
         cmocka_unit_test(test_never_back_to_an_interruption),
+        cmocka_unit_test(test_a_return_is_told_once),
+        cmocka_unit_test(test_foreign_manifest),
         cmocka_unit_test(test_unsteady_hardware_stops),
         cmocka_unit_test(test_bad_learning_rate_stops),
     };

@@ -223,6 +223,46 @@ static void test_damage_is_found(void **state) {
     tiny_end(&t);
 }
 
+static int die_while_saving(void *context, const char *call, const char *path) {
+    (void)context, (void)call;
+    if (strstr(path, "/checkpoints/.5/optimizer")) kill(getpid(), SIGKILL);
+    return 0;
+}
+
+/* Killed while it saves what a signal interrupted, at a step that is never saved again: half a
+ * checkpoint does not stay for ever. */
+static void test_half_a_checkpoint_goes(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400], **names;
+    size_t count;
+    tiny_begin(&t, "", 0, 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        stopper s = {.at = 5};
+        t.options.signal = &s.signal;
+        t.options.events = (bv_train_events){.step = on_step, .context = &s};
+        bv_io_hook_set(die_while_saving, NULL);
+        bv_error *error = bv_train(&t.options);
+        _exit(error ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    snprintf(path, sizeof path, "%s/checkpoints/.5", t.run);
+    assert_true(bv_dir_exists(path));
+    assert_ok(bv_train(&t.options));
+    snprintf(path, sizeof path, "%s/checkpoints", t.run);
+    assert_ok(bv_dir_list(path, &names, &count));
+    for (size_t i = 0; i < count; i++) {
+        assert_int_not_equal(names[i][0], '.');
+        bv_free(names[i]);
+    }
+    bv_free(names);
+    tiny_end(&t);
+}
+
 /* A copy of a run that followed links has a folder in place of the link. */
 static void test_latest_is_a_folder(void **state) {
     (void)state;
@@ -296,6 +336,7 @@ int main(void) {
         cmocka_unit_test(test_metrics_are_cut),
         cmocka_unit_test(test_interrupted_at_any_moment),
         cmocka_unit_test(test_damage_is_found),
+        cmocka_unit_test(test_half_a_checkpoint_goes),
         cmocka_unit_test(test_latest_is_a_folder),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
         cmocka_unit_test(test_two_make_one_run),

@@ -7,6 +7,7 @@ let account = null;
 try { account = JSON.parse(kept("")); } catch (e) { account = null; }
 let watching = null; // AbortController of the stream that is shown
 let turn = 0; // counts the pages that were asked for
+let newKey = false; // of an account that was made just now: shown without being asked
 
 // ---- small helpers ----
 
@@ -35,23 +36,44 @@ function kept(name) {
   try { return localStorage.getItem("beaver-arena" + name); } catch (e) { return null; }
 }
 
+// An error has `away` when trying again a little later may help by itself.
 async function api(path, body) {
   const headers = {};
   if (account) headers.Authorization = "Bearer " + account.key;
   if (body) headers["Content-Type"] = "application/json";
-  const answer = await fetch("/api/" + path,
-    {method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body)});
+  let answer;
+  try {
+    answer = await fetch("/api/" + path,
+      {method: body ? "POST" : "GET", headers, body: body && JSON.stringify(body)});
+  } catch (e) {
+    throw Object.assign(new Error("The arena cannot be reached."), {away: true});
+  }
   const value = await answer.json().catch(() => ({}));
-  if (!answer.ok) throw new Error(value.error ? value.error.message : "HTTP " + answer.status);
-  return value;
+  if (answer.ok) return value;
+  throw Object.assign(new Error(value.error ? value.error.message : "HTTP " + answer.status),
+    {away: answer.status >= 502 && answer.status <= 504, status: answer.status});
+}
+
+function sleep(ms) {
+  return new Promise((wake) => setTimeout(wake, ms));
 }
 
 function time(ms) {
   return ms ? new Date(ms).toLocaleString([], {dateStyle: "medium", timeStyle: "short"}) : "";
 }
 
+// The time of today, the day of before.
+function shortTime(ms) {
+  if (!ms) return "";
+  const today = new Date(ms).toDateString() === new Date().toDateString();
+  const shape = today ? {timeStyle: "short"} : {year: "2-digit", month: "short", day: "numeric"};
+  return new Date(ms).toLocaleString([], shape);
+}
+
 function errorBox(error) {
-  return h("p", {class: "notice error"}, error.message);
+  return h("p", {class: "notice error", role: "alert"}, error.message,
+    error.status === 401 && account ? h("span", null, " Perhaps this arena is another one: ",
+      h("a", {href: "#/account"}, "sign out and in again"), ".") : null);
 }
 
 // ---- Markdown: headings, lists, fences, and `code`, **bold**, *italic* in lines ----
@@ -135,10 +157,11 @@ function verdictCard(submission) {
       submission.state === "done"
         ? h("span", {class: "points"}, submission.score + " / " + submission.points) : null));
   if (tests.length) {
-    card.append(h("div", {class: "tests"}, ...tests.map((test) => h("i", {
-      class: test.verdict === "accepted" ? "pass" : "fail",
-      title: testName(test) + ": " + test.verdict}))),
-      h("p", {class: "quiet"}, detail.passed + " of " + detail.total + " hidden tests passed"));
+    card.append(h("div", {class: "tests"}, ...tests.map((test) => {
+      const good = test.verdict === "accepted", name = testName(test) + ": " + test.verdict;
+      return h("i", {class: good ? "pass" : "fail", title: name, role: "img", "aria-label": name},
+        good ? "" : "×");
+    })), h("p", {class: "quiet"}, detail.passed + " of " + detail.total + " hidden tests passed"));
   }
   const first = tests.find((test) => test.verdict !== "accepted");
   if (first) {
@@ -149,34 +172,45 @@ function verdictCard(submission) {
   return card;
 }
 
-// Reads the event stream by fetch: it can carry the key in a header, EventSource cannot.
+// Shows what an event stream tells of a submission; true when that was the verdict.
+async function readEvents(body, place) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const {value, done} = await reader.read();
+    if (done) return false;
+    text += value;
+    for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
+      const data = text.slice(0, end).split("\n").filter((line) => line.startsWith("data: "));
+      if (!data.length) continue;
+      const submission = JSON.parse(data.map((line) => line.slice(6)).join("\n"));
+      place.replaceChildren(verdictCard(submission));
+      if (submission.state === "done") return true;
+    }
+  }
+}
+
+// Reads the event stream by fetch: it can carry the key in a header, EventSource cannot. Goes on
+// until there is a verdict, however often the arena is away.
 async function watch(id, place) {
   stopWatching();
   watching = new AbortController();
   const signal = watching.signal;
-  for (let tries = 0; tries < 100 && !signal.aborted; tries++) {
+  const lost = h("p", {class: "quiet"}, "The connection was lost; trying again …");
+  for (let tries = 0; !signal.aborted; tries++) {
     try {
       const answer = await fetch("/api/submissions/" + id + "/events",
         {headers: {Authorization: "Bearer " + account.key}, signal});
-      if (answer.status >= 400 && answer.status < 500) return; // it will not become another
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-      let text = "";
-      for (;;) {
-        const {value, done} = await reader.read();
-        if (done) break;
-        text += value;
-        for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) {
-          const data = text.slice(0, end).split("\n").filter((line) => line.startsWith("data: "));
-          if (!data.length) continue;
-          const submission = JSON.parse(data.map((line) => line.slice(6)).join("\n"));
-          place.replaceChildren(verdictCard(submission));
-          if (submission.state === "done") return;
-        }
+      if (answer.status >= 400 && answer.status < 500 && answer.status !== 429) {
+        place.append(errorBox(new Error("Its verdict cannot be followed: HTTP " + answer.status)));
+        return; // it will not become another
       }
+      if (answer.ok && await readEvents(answer.body, place)) return;
     } catch (error) {
       if (signal.aborted) return;
     }
-    await new Promise((wake) => setTimeout(wake, 1000));
+    place.append(lost);
+    await sleep(Math.min(1000 + 500 * tries, 5000));
   }
 }
 
@@ -184,17 +218,20 @@ async function watch(id, place) {
 // meanwhile ----
 
 async function levelsPage(show) {
-  const [{levels}, mine] = await Promise.all([
-    api("levels"), account ? api("submissions").catch(() => null) : null]);
-  const solved = new Set(((mine && mine.submissions) || [])
-    .filter((s) => s.verdict === "accepted").map((s) => s.level));
+  const [{levels}, me] = await Promise.all([
+    api("levels"), account ? api("me").catch(() => null) : null]);
+  const best = (me && me.levels) || {};
+  const mark = (level) => {
+    if (!best[level.name]) return null;
+    if (best[level.name] >= level.points) return h("span", {class: "good"}, "✓ solved");
+    return h("span", {class: "wait"}, best[level.name] + " so far");
+  };
   show(h("h1", null, "Levels"),
     h("p", {class: "lead"}, "Write a program that answers what is asked. Hidden tests decide; " +
       "your best score in each level counts."),
     h("div", {class: "grid"}, ...levels.map((level) =>
       h("a", {class: "card", href: "#/level/" + encodeURIComponent(level.name)},
-        h("div", {class: "row spread"}, h("h3", null, level.title),
-          solved.has(level.name) ? h("span", {class: "good"}, "✓ solved") : null),
+        h("div", {class: "row spread"}, h("h2", null, level.title), mark(level)),
         h("div", {class: "row spread"},
           h("span", {class: "row"}, ...level.languages.map((l) => h("span", {class: "tag"}, l))),
           h("span", {class: "points"}, level.points + " points"))))));
@@ -212,9 +249,11 @@ function submitForm(level) {
   const language = h("select", {onchange: () => keep("-language", language.value)},
     ...level.languages.map((l) => h("option", {value: l}, l)));
   if (level.languages.includes(kept("-language"))) language.value = kept("-language");
-  const source = h("textarea", {spellcheck: "false", placeholder: "your program",
+  const source = h("textarea", {spellcheck: "false", autocapitalize: "off", autocomplete: "off",
+    placeholder: "your program", "aria-describedby": "keys",
     oninput: () => keep(draft, source.value)});
-  const verdict = h("div");
+  const verdict = h("div", {role: "status", class: "news"});
+  let busy = false, leaving = false; // Escape, then Tab, leaves the field
   const file = h("input", {type: "file", hidden: "", onchange: async () => {
     if (file.files[0]) source.value = await file.files[0].text();
     keep(draft, source.value);
@@ -222,13 +261,17 @@ function submitForm(level) {
   }});
   source.value = kept(draft) || "";
   source.addEventListener("keydown", (event) => {
-    if (event.key !== "Tab" || event.shiftKey) return;
+    const leave = leaving;
+    leaving = event.key === "Escape" || (leaving && event.key === "Shift");
+    if (event.key !== "Tab" || event.shiftKey || leave) return;
     event.preventDefault();
     source.setRangeText("    ", source.selectionStart, source.selectionEnd, "end");
+    keep(draft, source.value);
   });
-  const button = h("button", {onclick: async () => {
+  const submit = async () => {
     const mine = turn;
-    button.disabled = true;
+    if (busy) return;
+    busy = true;
     stopWatching();
     try {
       const made = await api("levels/" + encodeURIComponent(level.name) + "/submissions",
@@ -238,13 +281,15 @@ function submitForm(level) {
     } catch (error) {
       verdict.replaceChildren(errorBox(error));
     }
-    button.disabled = false;
-  }}, "Submit");
-  return h("div", null, verdict,
+    busy = false;
+  };
+  return h("div", null,
     h("label", null, "Language", language),
     h("label", null, "Program", source), file,
-    h("div", {class: "row"}, button,
-      h("button", {class: "plain", onclick: () => file.click()}, "From a file …")));
+    h("p", {class: "quiet small", id: "keys"}, "Tab indents; Escape, then Tab, leaves the field."),
+    h("div", {class: "row"}, h("button", {onclick: submit}, "Submit"),
+      h("button", {class: "plain", onclick: () => file.click()}, "From a file …")),
+    verdict);
 }
 
 async function levelPage(show, name) {
@@ -264,73 +309,114 @@ async function levelPage(show, name) {
   show(h("div", {class: "split"}, left, submitForm(level)));
 }
 
-async function scoreboardPage(show) {
-  const [{users}, {levels}] = await Promise.all([api("scoreboard"), api("levels")]);
-  const own = account && account.name;
-  const rows = users.map((user) => h("tr", {class: user.name === own ? "me" : null},
+function scoreboardRow(user, levels, own) {
+  return h("tr", {class: own ? "me" : null},
     h("td", {class: "number"}, user.rank),
     h("td", {class: "name", title: user.name}, user.name),
     h("td", {class: "number points"}, user.points),
     h("td", null, h("span", {class: "tag"}, user.kind)),
     ...levels.map((level) => {
       const score = user.levels[level.name];
-      const full = score === level.points;
-      return h("td", {class: "number" + (full ? " good" : "")}, score === undefined ? "" : score);
+      const look = score === level.points ? " good" : score === 0 ? " quiet" : "";
+      return h("td", {class: "number" + look}, score === undefined ? "" : score);
     }),
-    h("td", {class: "quiet"}, time(user.last_ms))));
+    h("td", {class: "quiet", title: time(user.last_ms)}, shortTime(user.last_ms)));
+}
+
+// The first ones, and one's own row wherever it stands.
+async function scoreboardPage(show) {
+  const [{users, count, me}, {levels}] = await Promise.all([api("scoreboard"), api("levels")]);
+  const rows = users.map((user) =>
+    scoreboardRow(user, levels, me && user.rank === me.rank && user.name === me.name));
+  if (me && me.rank > users.length) {
+    rows.push(h("tr", null, h("td", {class: "quiet", colspan: 5 + levels.length}, "⋮")),
+      scoreboardRow(me, levels, true));
+  }
+  const head = (text, attributes) => h("th", {scope: "col", ...attributes}, text);
   show(h("h1", null, "Scoreboard"),
-    h("p", {class: "lead"}, "People and models side by side: the best score of each in each level " +
-      "(the numbers lead to them)."),
-    users.length ? h("div", {class: "card scroll"}, h("table", null,
-      h("thead", null, h("tr", null, h("th", {class: "number"}, "#"), h("th", null, "Name"),
-        h("th", {class: "number"}, "Points"), h("th", null, ""),
-        ...levels.map((level, i) =>
-          h("th", {class: "number"}, h("a", {href: "#/level/" + encodeURIComponent(level.name),
-            title: level.title + ", " + level.points + " points"}, i + 1))),
-        h("th", null, "Last rise"))),
+    h("p", {class: "lead"}, "People and models side by side: the best score of each in each " +
+      "level (the numbers lead to them)." +
+      (count > users.length ? " The first " + users.length + " of " + count + "." : "") +
+      (me ? " You are number " + me.rank + "." : "")),
+    users.length ? h("div", {class: "card scroll", tabindex: "0", role: "region",
+      "aria-label": "Scoreboard"}, h("table", null,
+      h("thead", null, h("tr", null, head("#", {class: "number"}), head("Name"),
+        head("Points", {class: "number"}), head("Kind"),
+        ...levels.map((level, i) => {
+          const name = level.title + ", " + level.points + " points";
+          return head(h("a", {href: "#/level/" + encodeURIComponent(level.name), title: name,
+            "aria-label": name}, i + 1), {class: "number"});
+        }),
+        head("Last rise"))),
       h("tbody", null, ...rows))) : h("p", {class: "quiet"}, "Nobody has a score yet."));
 }
 
+// While some are not judged, it is looked at again, unless the keyboard is in it.
 async function submissionsPage(show) {
   if (!account) return accountPage(show);
   const {submissions} = await api("submissions");
-  show(h("h1", null, "My submissions"),
-    submissions.length ? h("div", {class: "card scroll"}, h("table", null,
+  const shown = show(h("h1", null, "My submissions"),
+    submissions.length === 50 ? h("p", {class: "lead"}, "The newest 50.") : null,
+    submissions.length ? h("div", {class: "card scroll", tabindex: "0", role: "region",
+      "aria-label": "My submissions"}, h("table", null,
       h("thead", null, h("tr", null, ...["#", "Level", "Language", "Verdict", "Score", "Handed in"]
-        .map((title) => h("th", null, title)))),
+        .map((title) => h("th", {scope: "col"}, title)))),
       h("tbody", null, ...submissions.map((s) => h("tr", null,
         h("td", null, h("a", {href: "#/submission/" + s.id}, s.id)),
         h("td", null, s.level), h("td", null, s.language), h("td", null, verdictText(s)),
         h("td", null, s.state === "done" ? s.score + " / " + s.points : ""),
         h("td", {class: "quiet"}, time(s.created_ms)))))))
       : h("p", {class: "quiet"}, "None yet."));
+  if (!shown || submissions.every((s) => s.state === "done")) return;
+  const page = turn;
+  sleep(2000).then(() => {
+    const used = document.activeElement && document.activeElement.closest("table");
+    if (page === turn && !used) route();
+  });
 }
 
 async function submissionPage(show, id) {
   const submission = await api("submissions/" + id);
-  const place = h("div", null, verdictCard(submission));
-  const shown = show(h("h1", null, submission.level), place,
+  const place = h("div", {role: "status"}, verdictCard(submission));
+  const shown = show(h("h1", null, h("a", {href: "#/level/" + encodeURIComponent(submission.level)},
+    submission.level)), place,
     h("h2", null, "Program (" + submission.language + ")"),
     h("pre", null, submission.source || ""));
   if (shown && submission.state !== "done") watch(id, place);
 }
 
+function ownAccountPage(show) {
+  const key = h("code", {class: "key"}, newKey ? account.key : "•".repeat(20));
+  const copied = h("span", {class: "quiet", role: "status"});
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(account.key);
+      copied.replaceChildren("copied");
+    } catch (e) { // only pages that came by https, or from this machine, may copy
+      key.replaceChildren(account.key);
+      getSelection().selectAllChildren(key);
+      copied.replaceChildren("marked: copy it by hand");
+    }
+  };
+  const signOut = () => {
+    keep("", "null");
+    account = null;
+    route();
+  };
+  show(h("h1", null, account.name),
+    h("p", {class: "lead"}, (newKey ? "Welcome! " : "Signed in on this browser. ") + "The key is " +
+      "your password: keep it. It is shown nowhere else, and nobody can make you another."),
+    h("div", {class: "card"}, h("p", null, "Key: ", key),
+      h("div", {class: "row"},
+        h("button", {class: "plain", onclick: () => key.replaceChildren(account.key)}, "Show"),
+        h("button", {class: "plain", onclick: copy}, "Copy"),
+        h("button", {class: "plain", onclick: signOut}, "Sign out"), copied)));
+  newKey = false;
+}
+
 function accountPage(show) {
+  if (account) return ownAccountPage(show);
   const message = h("div");
-  if (account) {
-    const key = h("code", null, "•".repeat(20));
-    show(h("h1", null, account.name), h("p", {class: "lead"}, "Signed in on this browser. The key " +
-      "is your password: keep it, it is shown nowhere else."),
-      h("div", {class: "card"}, h("p", null, "Key: ", key),
-        h("div", {class: "row"},
-          h("button", {class: "plain", onclick: () => key.replaceChildren(account.key)}, "Show"),
-          h("button", {class: "plain", onclick: () => {
-            keep("", "null");
-            account = null;
-            route();
-          }}, "Sign out"))));
-    return;
-  }
   const name = h("input", {type: "text", maxlength: "40", autocomplete: "nickname"});
   const kind = h("select", null, h("option", {value: "person"}, "a person"),
     h("option", {value: "model"}, "a model"));
@@ -347,43 +433,68 @@ function accountPage(show) {
       message.replaceChildren(errorBox(error));
     }
   };
-  const signUp = attempt(() => api("users", {name: name.value.trim(), kind: kind.value}));
+  const signUp = attempt(async () => {
+    const made = await api("users", {name: name.value.trim(), kind: kind.value});
+    newKey = true;
+    return made;
+  });
   const signIn = attempt(async () => {
     account = {key: old.value.trim()};
     return {name: (await api("me")).name, key: account.key};
   });
   show(h("h1", null, "Take part"), message, h("div", {class: "split"},
-    h("form", {class: "card", onsubmit: signUp}, h("h3", null, "New here"),
+    h("form", {class: "card", onsubmit: signUp}, h("h2", null, "New here"),
       h("label", null, "Name, as the scoreboard shows it", name),
       h("label", null, "I am", kind), h("p"), h("button", null, "Sign up")),
-    h("form", {class: "card", onsubmit: signIn}, h("h3", null, "I have a key"),
+    h("form", {class: "card", onsubmit: signIn}, h("h2", null, "I have a key"),
       h("label", null, "Key", old), h("p"), h("button", {class: "plain"}, "Sign in"))));
 }
 
 // ---- routes ----
 
-async function route() {
-  const mine = ++turn;
-  const show = (...children) => {
-    if (mine !== turn) return false;
-    stopWatching();
-    main.replaceChildren(...children);
-    return true;
-  };
-  const [page, argument] = location.hash.replace(/^#\//, "").split("/");
-  const pages = {"": levelsPage, level: levelPage, scoreboard: scoreboardPage,
-    submissions: submissionsPage, submission: submissionPage, account: accountPage};
+// What a reader hears of, and where the keyboard goes on, is the new page.
+function announce(moved) {
+  const heading = main.querySelector("h1");
+  document.title = (heading ? heading.textContent + " · " : "") + "Beaver Arena";
+  if (!moved || !heading) return;
+  heading.tabIndex = -1;
+  heading.focus();
+}
+
+function showHere(page) {
   document.getElementById("who").textContent = account ? account.name : "Sign up";
   for (const link of document.querySelectorAll("nav a")) {
     const here = link.dataset.page === (page || "levels") ||
       (page === "level" && link.dataset.page === "levels") ||
       (page === "submission" && link.dataset.page === "submissions");
-    link.classList.toggle("here", here);
+    if (here) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
   }
-  try {
-    await (pages[page] || levelsPage)(show, argument && decodeURIComponent(argument));
-  } catch (error) {
-    show(errorBox(error));
+}
+
+async function route(event) {
+  const mine = ++turn;
+  const show = (...children) => {
+    if (mine !== turn) return false;
+    stopWatching();
+    main.replaceChildren(...children.filter((child) => child !== null));
+    announce(event);
+    return true;
+  };
+  const [page, argument] = location.hash.replace(/^#\//, "").split("/");
+  const pages = new Map([["", levelsPage], ["level", levelPage], ["scoreboard", scoreboardPage],
+    ["submissions", submissionsPage], ["submission", submissionPage], ["account", accountPage]]);
+  showHere(page);
+  for (let tries = 0; mine === turn; tries++) {
+    try {
+      await (pages.get(page) || levelsPage)(show, argument && decodeURIComponent(argument));
+      return;
+    } catch (error) {
+      const again = h("p", {class: "quiet"}, "Trying again …");
+      show(errorBox(error), error.away ? again : null);
+      if (!error.away) return;
+    }
+    await sleep(Math.min(1000 + 1000 * tries, 10000));
   }
 }
 window.addEventListener("hashchange", route);
