@@ -138,7 +138,10 @@ static void add_excess(script *s) {
     switch (pick(s, 10)) {
     case 0:
         s->verdict = BV_VERDICT_TIME;
-        add(s, "ct"[pick(s, 2)], 2000, 2000);
+        if (pick(s, 2))
+            add(s, 'c', 2000, 0);
+        else
+            add(s, 't', 2, 2000);
         break;
     case 1:
         s->verdict = BV_VERDICT_TIME;

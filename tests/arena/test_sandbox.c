@@ -224,6 +224,26 @@ static void test_placed_memory(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* What the box uses to place files is not the program's time. */
+static void test_placed_time(void **state) {
+    (void)state;
+    const char *const argv[] = {"true", NULL};
+    static char bytes[60000000];
+    const bv_sandbox_file file = {.name = "f", .bytes = bytes, .size = sizeof bytes};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_job job = shell_job(argv);
+    job.files = &file;
+    for (size_t i = 0; i < 2; i++) {
+        bv_sandbox_result r = {0};
+        job.file_count = i;
+        assert_ok(bv_sandbox_run(pool, &job, &r));
+        if (r.verdict != BV_VERDICT_OK) fail_msg("%zu files: %s", i, r.reason);
+        job.limits.cpu_ns = 4 * r.cpu_ns + 2000000;
+        bv_sandbox_result_free(&r);
+    }
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A peak is that of a program, not of those before it in the same control group. */
 static bool try_peaks(const boxes_mode *mode, void *unused) {
     const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
@@ -438,6 +458,7 @@ int main(void) {
         cmocka_unit_test(test_two_boxes),
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_placed_memory),
+        cmocka_unit_test(test_placed_time),
         BOXES_MODES(test_killed_arena),
         BOXES_MODES(test_killed_anytime),
         BOXES_MODES(test_swept),

@@ -37,13 +37,13 @@ static inline size_t boxes_count_names(const char *folder, const char *part) {
     return count;
 }
 
-/* Control groups and work folders of the arena that this process is, or was; 0: of any. */
+/* Control groups and work folders of the arena that this process is, or was. */
 static inline size_t boxes_count_left(pid_t arena) {
-    char group[64] = "beaver-box-", folder[64] = "beaver-sandbox-";
+    char group[64], folder[64];
     bv_cgroup_bases bases;
     bv_cgroup_find(NULL, NULL, &bases);
-    if (arena) snprintf(group, sizeof group, "beaver-box-%d-", (int)arena);
-    if (arena) snprintf(folder, sizeof folder, "beaver-sandbox-%d-", (int)arena);
+    snprintf(group, sizeof group, "beaver-box-%d-", (int)arena);
+    snprintf(folder, sizeof folder, "beaver-sandbox-%d-", (int)arena);
     const char *const places[] = {bases.memory, bases.pids, bases.cpu};
     size_t count = boxes_count_names("/tmp", folder);
     for (int i = 0; i < 3; i++)
