@@ -77,11 +77,12 @@ static void on_gradient(void *context, bv_gpt_trainer *trainer, uint64_t step, d
 
 /* ---- training ---- */
 
-/* Mostly the best level of this machine; plain C is slow, at bf16 too slow for many steps. */
+/* Mostly the best level of this machine: plain C is slow, and only tried on short work. */
 static const bv_kernels *any_level(void) {
     size_t count;
     const bv_kernels *const *levels = bv_kernels_all(&count);
-    const bool other = any_draw(&a, 5) == 0 && (!a.bf16 || drawn.steps < 10);
+    const bool brief = drawn.steps < 10 && drawn.batch * drawn.model.context <= 100;
+    const bool other = brief && any_draw(&a, 3) == 0;
     size_t i = other ? any_draw(&a, (uint32_t)count) : count - 1;
     while (!bv_kernels_usable(levels[i])) i--;
     return levels[i];
