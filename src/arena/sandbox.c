@@ -89,11 +89,14 @@ static bv_status make_scratch(bv_sandbox_pool *pool) {
     return BV_OK;
 }
 
+uint64_t bv_sandbox_pool_descriptors(const bv_sandbox_pool *pool) {
+    return OTHER_DESCRIPTORS + SLOT_DESCRIPTORS * pool->slot_count + BOX_DESCRIPTORS * pool->count;
+}
+
 /* A slot keeps some above BV_SLOT_OWN. What is not allowed and may be, is taken. */
 static bv_status have_descriptors(const bv_sandbox_pool *pool) {
     struct rlimit limit;
-    const rlim_t pools =
-        OTHER_DESCRIPTORS + SLOT_DESCRIPTORS * pool->slot_count + BOX_DESCRIPTORS * pool->count;
+    const rlim_t pools = bv_sandbox_pool_descriptors(pool);
     const rlim_t needed = pools < BV_SLOT_OWN + 28 ? BV_SLOT_OWN + 28 : pools;
     if (getrlimit(RLIMIT_NOFILE, &limit)) return bv_fail_errno("cannot ask for a limit");
     if (limit.rlim_cur >= needed) return BV_OK;

@@ -181,6 +181,8 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
 void bv_sandbox_pool_destroy(bv_sandbox_pool **pool); /* kills what runs; NULL is legal */
 uint32_t bv_sandbox_pool_boxes(const bv_sandbox_pool *pool);
 bv_sandbox_policy bv_sandbox_pool_policy(const bv_sandbox_pool *pool);
+/* Files that this process has open while all boxes run, the pool's and some others. */
+uint64_t bv_sandbox_pool_descriptors(const bv_sandbox_pool *pool);
 
 /* Runs one job and waits. *result must be {0}; free it, whatever is returned. When the fault is
  * ours, the job runs again, up to three times, unless descriptors are connected. */

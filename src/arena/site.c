@@ -36,6 +36,7 @@ static bv_status build(bv_site *site) {
                             .context = site,
                             .log = on_log,
                             .tick = on_tick};
+    if (o->connections) http.limits.connections = o->connections;
     if (o->proxied)
         http.limits.connections_per_address = 0;
     else if (o->connections_per_address)

@@ -27,6 +27,7 @@ typedef struct bv_site_options {
     size_t level_count;
     bv_submission_limits limits;
     int signups_per_hour;        /* of one address; 0: no limit */
+    int connections;             /* 0: the server's own limit */
     int connections_per_address; /* 0: the server's own limit; not behind a proxy */
     bool proxied; /* clients are those that X-Forwarded-For ends with, whose proxy is trusted */
     int feed_period_ms; /* between looks at what other processes judge (feed.h); 0: 50 */

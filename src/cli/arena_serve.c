@@ -22,6 +22,9 @@
         .help = "where all is kept: a SQLite file, or postgres://user@host/database"               \
     }
 
+#define SITE_FILES 64      /* open files of a site and its store */
+#define CONNECTIONS_MIN 16 /* or it is none */
+
 static const bv_argument arguments[] = {{.name = "LEVELS", .help = "a folder of levels"}};
 
 static const bv_flag serve_flags[] = {
@@ -229,9 +232,29 @@ static void allow_many_files(void) {
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* Connections get the files that judges and stores leave: whoever opens many could otherwise stop
+ * all judging. */
+static bv_status limit_connections(const arena_run *run, int *out) {
+    const bv_http_limits usual = BV_HTTP_LIMITS_DEFAULT;
+    const rlim_t kept = SITE_FILES + (run->pool ? bv_sandbox_pool_descriptors(run->pool) : 0);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit)) return bv_fail_errno("cannot ask for a limit");
+    if (limit.rlim_cur < kept + CONNECTIONS_MIN)
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "a site needs %llu open files; %llu are allowed",
+                    (unsigned long long)kept + CONNECTIONS_MIN, (unsigned long long)limit.rlim_cur),
+            "ulimit -n %llu, or fewer --judges", (unsigned long long)kept + usual.connections);
+    const rlim_t left = limit.rlim_cur - kept;
+    *out = left < (rlim_t)usual.connections ? (int)left : usual.connections;
+    return BV_OK;
+}
+
 static bv_status run_site(arena_run *run, int judges) {
     const bv_flags *flags = run->flags;
+    int connections = 0;
+    BV_TRY(limit_connections(run, &connections));
     const bv_site_options options = {
+        .connections = connections,
         .store = bv_flags_string(flags, "store"),
         .host = bv_flags_string(flags, "host"),
         .port = (int)bv_flags_int(flags, "port"),

@@ -92,7 +92,8 @@ static bv_status make_tokenizer(const bv_flags *flags, bv_documents *documents, 
                                 bv_tokenizer **out) {
     const char *name = bv_flags_string(flags, "tokenizer");
     const size_t vocab = (size_t)bv_flags_int(flags, "vocab");
-    if (!name == !vocab)
+    if (name && vocab) return bv_fail(BV_CODE_USAGE, "--tokenizer and --vocab exclude each other");
+    if (!name && !vocab)
         return bv_try(bv_fail(BV_CODE_USAGE, "one of --tokenizer and --vocab is needed"),
                       "--vocab 2048, or --tokenizer char");
     if (name) return bv_make_named_tokenizer(documents, name, out);
@@ -111,8 +112,8 @@ static void tell_share(const bv_prepare_result *r, double wanted) {
     const double share = (double)r->bytes[1] / (double)(r->bytes[0] + r->bytes[1]);
     if (share >= wanted / 2 && share <= 2 * wanted) return;
     bv_cli_say(
-        "validation has %.3g %% of the text, not %.3g %%: documents stay whole (a single file "
-        "is cut exactly, --separator makes more documents)\n",
+        "validation has %.3g %% of the text, not %.3g %%: documents stay whole, and characters "
+        "of a single one\n  try: more text; --separator makes more documents of a file\n",
         100 * share, 100 * wanted);
 }
 

@@ -126,7 +126,8 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
     size_t windows = BATCH_TOKENS / m->config.context;
     if (windows == 0) windows = 1;
     BV_TRY(bv_map_open(path, &map));
-    bv_error *error = bv_documents_check_text(&map, path);
+    bv_error *error = map.size ? bv_documents_check_text(&map, path)
+                               : bv_fail(BV_CODE_INPUT, "the text is empty: nothing to predict");
     if (!error) error = encode(m, (const char *)map.data, map.size, &list);
     if (!error) error = bv_map_check(&map, path);
     if (!error) error = create_scorer(m, use, windows, &scorer);

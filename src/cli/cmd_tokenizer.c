@@ -87,7 +87,14 @@ static bv_status tell_info(const bv_tokenizer *t, const char *path, bool as_json
 
 static bv_status learn(const bv_flags *flags, bv_documents *documents, bv_tokenizer **out) {
     const char *kind = bv_flags_string(flags, "kind");
-    if (!strcmp(kind, "char")) return bv_make_char_tokenizer(documents, out);
+    if (!strcmp(kind, "char")) {
+        for (int i = 0; i < 2; i++)
+            if (bv_flags_given(flags, i ? "pattern" : "vocab"))
+                return bv_try(
+                    bv_fail(BV_CODE_USAGE, "--kind char takes no --%s", i ? "pattern" : "vocab"),
+                    "--kind bpe, or without it: each character of the text is a token");
+        return bv_make_char_tokenizer(documents, out);
+    }
     if (strcmp(kind, "bpe"))
         return bv_try(bv_fail(BV_CODE_USAGE, "--kind cannot be \"%s\"", kind), "bpe or char");
     bv_pool *pool;

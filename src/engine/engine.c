@@ -103,7 +103,7 @@ static bv_status reserve(bv_engine *e, size_t sequence, size_t end) {
     if (end > e->options.config.context)
         return bv_try(bv_fail(BV_CODE_INPUT, "%zu tokens do not fit the model's context of %zu",
                               end, e->options.config.context),
-                      "a shorter prompt, or fewer --tokens");
+                      "a shorter prompt");
     for (; s->page_count * BV_PAGE_POSITIONS < end; s->page_count++) {
         void *page = bv_malloc_aligned(e->page_bytes);
         if (!page) return bv_fail_memory("the KV cache");

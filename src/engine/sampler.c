@@ -3,11 +3,11 @@
 #include "base/memory.h"
 #include "base/random.h"
 #include "kernel/real_host.h"
-#include <stdlib.h>
+#include <stdbool.h>
 
 typedef struct candidate {
     uint32_t token;
-    double weight; /* the logit, then the unnormalized probability */
+    double weight; /* unnormalized probability */
 } candidate;
 
 struct bv_sampler {
@@ -19,9 +19,12 @@ struct bv_sampler {
 bv_status bv_sampler_create(const bv_sampler_options *options, size_t vocab_size,
                             bv_sampler **out) {
     *out = NULL;
-    if (!(options->temperature >= 0) || !(options->top_p > 0 && options->top_p <= 1) ||
-        !(options->min_p >= 0 && options->min_p <= 1))
-        return bv_fail(BV_CODE_USAGE, "temperature must be >= 0, top-p in (0, 1], min-p in [0, 1]");
+    if (!(options->temperature >= 0))
+        return bv_fail(BV_CODE_USAGE, "the temperature must not be negative");
+    if (!(options->top_p >= 0 && options->top_p <= 1))
+        return bv_fail(BV_CODE_USAGE, "top-p must be between 0 and 1");
+    if (!(options->min_p >= 0 && options->min_p <= 1))
+        return bv_fail(BV_CODE_USAGE, "min-p must be between 0 and 1");
     bv_sampler *s = bv_calloc(1, sizeof *s);
     if (!s) return bv_fail_memory("a sampler");
     s->options = *options;
@@ -42,13 +45,6 @@ void bv_sampler_destroy(bv_sampler **sampler) {
     *sampler = NULL;
 }
 
-/* Larger weight first; equal weights by token, so that the order is one. */
-static int by_weight(const void *a, const void *b) {
-    const candidate *x = a, *y = b;
-    if (x->weight != y->weight) return x->weight > y->weight ? -1 : 1;
-    return x->token < y->token ? -1 : 1;
-}
-
 static uint32_t greedy(const float *logits, size_t count) {
     uint32_t best = 0;
     for (uint32_t i = 1; i < count; i++)
@@ -56,17 +52,58 @@ static uint32_t greedy(const float *logits, size_t count) {
     return best;
 }
 
-/* How many of the first n candidates, likeliest first, reach top-p of what all n have together. */
-static size_t nucleus(const bv_sampler *s, size_t n) {
-    double total = 0, sum = 0;
-    for (size_t i = 0; i < n; i++) total += s->list[i].weight;
-    for (size_t i = 0; i < n; i++)
-        if ((sum += s->list[i].weight) >= s->options.top_p * total) return i + 1;
-    return n;
+/* ---- the likeliest first, no more of them than are asked for ---- */
+
+/* Larger weight first; equal weights by token, so that the order is one. */
+static bool before(const candidate *a, const candidate *b) {
+    return a->weight != b->weight ? a->weight > b->weight : a->token < b->token;
 }
 
-/* The candidates that survive, with unnormalized probabilities; returns how many. What has no
- * probability is none. */
+/* A heap that lies backwards: its root is at the end of the list, the others stand before it. */
+static void sink(candidate *root, size_t count, size_t at) {
+    const candidate value = *(root - at);
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        if (child + 1 < count && before(root - child - 1, root - child)) child++;
+        if (!before(root - child, &value)) break;
+        *(root - at) = *(root - child);
+    }
+    *(root - at) = value;
+}
+
+static void make_heap(candidate *list, size_t n) {
+    for (size_t i = n / 2; i-- > 0;) sink(list + n - 1, n, i);
+}
+
+/* Brings the likeliest of the heap behind the `done` that are in front, where the heap ends. */
+static void bring(candidate *list, size_t n, size_t done) {
+    candidate *root = list + n - 1;
+    const candidate likeliest = *root;
+    *root = list[done];
+    list[done] = likeliest;
+    sink(root, n - done - 1, 0);
+}
+
+/* ---- what survives ---- */
+
+/* Top-k, then top-p of all that it leaves: how many are in front then, likeliest first. */
+static size_t choose(const bv_sampler_options *o, candidate *list, size_t n) {
+    const size_t most = o->top_k && o->top_k < n ? o->top_k : n;
+    size_t done = 0;
+    double total = 0, sum = 0;
+    make_heap(list, n);
+    if (o->top_k)
+        while (done < most) bring(list, n, done++);
+    if (o->top_p == 1) return most;
+    for (size_t i = 0; i < most; i++) total += list[i].weight;
+    for (size_t i = 0; i < most; i++) {
+        if (i == done) bring(list, n, done++);
+        if ((sum += list[i].weight) >= o->top_p * total) return i + 1;
+    }
+    return most;
+}
+
+/* Lists the candidates that survive, with unnormalized probabilities; how many. A token of no
+ * probability, or of none that is a number, is none. */
 static size_t cut(bv_sampler *s, const float *logits, double largest) {
     const bv_sampler_options *o = &s->options;
     /* Top-p is of all that top-k leaves, so min-p waits for it. */
@@ -76,10 +113,7 @@ static size_t cut(bv_sampler *s, const float *logits, double largest) {
         const double p = bv_exp(((double)logits[i] - largest) / o->temperature);
         if (p > 0 && p >= least) s->list[n++] = (candidate){i, p};
     }
-    if (o->top_k == 0 && o->top_p == 1) return n;
-    qsort(s->list, n, sizeof *s->list, by_weight);
-    if (o->top_k && o->top_k < n) n = o->top_k;
-    if (o->top_p < 1) n = nucleus(s, n);
+    if (o->top_k || o->top_p < 1) n = choose(o, s->list, n);
     while (n > 0 && s->list[n - 1].weight < o->min_p) n--;
     return n;
 }

@@ -13,7 +13,7 @@
 typedef struct bv_sampler_options {
     double temperature; /* >= 0; 0 is greedy, the lowest index wins a tie */
     size_t top_k;       /* 0: all                                         */
-    double top_p;       /* 1: all                                         */
+    double top_p;       /* 0: the likeliest alone; 1: all                 */
     double min_p;       /* 0: all; else drop what is below min_p * the largest probability */
     uint64_t seed;
 } bv_sampler_options;

@@ -140,6 +140,13 @@ static bv_status point_latest(const char *run, const char *name) {
     return bv_path_rename(fresh, link);
 }
 
+bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step) {
+    char link[PATH_SIZE], name[32];
+    name_of(name, step);
+    BV_TRY(path_of(link, run, "latest", ""));
+    return bv_dir_exists(link) ? BV_OK : point_latest(run, name);
+}
+
 /* Writes into a manifest what may be said of the same state later. */
 static bv_status amend(const char *run, const char *name, const bv_progress_of_run *progress,
                        bool regular) {

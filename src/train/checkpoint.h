@@ -73,6 +73,8 @@ bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *lis
  * becomes true. */
 bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
                               const char sha256[BV_SHA256_TEXT_SIZE], const atomic_bool *stop);
+/* Points `latest` at a step where the link is missing or leads nowhere. */
+bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step);
 /* Makes a checkpoint a regular one, with the guard's decisions and the evaluation of `progress`. */
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
 /* Removes all checkpoints later than `step`. */

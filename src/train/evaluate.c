@@ -68,8 +68,8 @@ bv_status bv_evaluate(bv_gpt_scorer *scorer, const bv_token_source *source,
                       const bv_evaluate_options *options, bv_evaluation *out) {
     *out = (bv_evaluation){0};
     if (source->count < 2)
-        return bv_try(bv_fail(BV_CODE_INPUT, "the text has %llu tokens: at least 2 are needed",
-                              (unsigned long long)source->count),
+        return bv_try(bv_fail(BV_CODE_INPUT, "the text has %llu token%s: at least 2 are needed",
+                              (unsigned long long)source->count, source->count == 1 ? "" : "s"),
                       "a longer text");
     const size_t rows = options->batch * options->context;
     evaluator e = {.scorer = scorer, .source = source, .options = options};

@@ -16,6 +16,7 @@ static bv_status go_on(bv_session *s) {
     const bv_checkpoint_tensors tensors = bv_session_tensors(s);
     BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
     bv_gpt_trainer_changed(s->trainer);
+    BV_TRY(bv_checkpoint_mend_latest(s->options->run, (uint64_t)step));
     BV_TRY(bv_session_open_metrics(s));
     if (s->progress.due || s->progress.step < s->settings->steps)
         bv_session_note(s, "going on from step %llu", (unsigned long long)s->progress.step);

@@ -8,10 +8,10 @@
 static const struct {
     const char *name, *text;
 } presets[] = {
-    {"demo", "layers=4 heads=4 width=128 context=64 batch=32 rms_norm=true position=rope "
-             "qk_norm=true activation=relu2 bias=false optimizer=muon lr=3e-3 min_lr=0 "
-             "schedule=wsd decay=0.4 warmup=20 dtype=bf16 steps=1200 eval_every=40 "
-             "checkpoint_every=80 weight_decay=0 eval_windows=100"},
+    {"demo", "layers=4 heads=4 width=128 context=64 batch=32 ngram=2 ngram_rows=65536 "
+             "rms_norm=true position=rope qk_norm=true activation=relu2 bias=false optimizer=muon "
+             "lr=3e-3 min_lr=0 schedule=wsd decay=0.4 warmup=20 dtype=bf16 steps=1200 "
+             "eval_every=40 checkpoint_every=120 weight_decay=0 eval_windows=100"},
     {"tiny", "layers=2 heads=2 width=32 context=32 batch=8 steps=50 warmup=5 eval_every=25 "
              "checkpoint_every=25 lr=3e-3"},
     {"nano", "layers=4 heads=4 width=128 context=128 batch=16 lr=1e-3 steps=2000 eval_windows=200"},

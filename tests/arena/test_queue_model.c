@@ -20,8 +20,8 @@
 #define LINKS 3 /* connections */
 #define SUBMISSIONS_MAX 600
 #define LEASES_MAX 2000
-#define STEPS 1200
-#define SEEDS 3
+#define STEPS 600
+#define SEEDS 2
 #define SURE_MS 3000 /* times that are nearer to now than this are moved away from it */
 
 static const char *const level_names[LEVELS] = {"echo", "maze", "sum-of-two"};
@@ -360,7 +360,7 @@ static void test_model(void **state) {
             drain();
             check_scores();
             check_all();
-            assert_true(m.count > 100 && m.held > m.count);
+            assert_true(m.count > 60 && m.held > m.count);
             for (int n = 0; n < LINKS; n++) bv_store_close(&m.links[n]);
         }
 }

@@ -67,4 +67,32 @@ wait $site 2>/dev/null
 expect 1 "127.0.0.1:$port" beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels"
 expect 2 "no kind of store" beaver arena serve "$folder/levels" --store mysql://x --judges 0
 expect 1 "has no levels" beaver arena serve "$folder" --judges 0 --store "$folder/arena.db"
+# Connections that lie idle leave judges the files that they need.
+ulimit -n 400
+port=0
+serve --judges 1
+python3 - "$port" <<'END' || fail "idle connections stop the judges"
+import http.client, json, socket, sys, time
+port = int(sys.argv[1])
+link = http.client.HTTPConnection("127.0.0.1", port)
+headers = {}
+
+
+def call(path, body=None):
+    link.request("POST" if body else "GET", "/api/" + path, body and json.dumps(body), headers)
+    return json.load(link.getresponse())
+
+
+headers["Authorization"] = "Bearer " + call("users", {"name": "Before all others"})["key"]
+idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(390)]
+number = call("levels/01-echo/submissions", {"language": "shell", "source": "cat"})["id"]
+for _ in range(300):
+    time.sleep(0.1)
+    answer = call(f"submissions/{number}")
+    if answer["state"] == "done":
+        sys.exit(answer["verdict"] != "accepted")
+sys.exit(1)
+END
+kill $site
+wait $site
 finish

@@ -20,6 +20,9 @@ prepare() { beaver data prepare "$@"; }
 expect 0 '"vocab_size": 300' prepare text.txt --out data --vocab 300 --json
 expect 0 "" prepare text.txt --out chars --tokenizer char
 expect 2 "one of --tokenizer and --vocab" prepare text.txt --out x
+expect 2 "exclude each other" prepare text.txt --out x --tokenizer byte --vocab 300
+expect 2 "takes no --vocab" beaver tokenizer train text.txt --kind char --vocab 300 --out x
+expect 2 "takes no --pattern" beaver tokenizer train text.txt --kind char --pattern gpt2 --out x
 expect 1 "No such file" prepare missing.txt --out x --tokenizer byte
 : >empty.txt
 expect 1 "there is no text" prepare empty.txt --out x --tokenizer byte
@@ -300,7 +303,12 @@ n = len(g["prompt_tokens"])
 assert g["prompt_logprobs"] == e["logprobs"][:n] or g["prompt_tokens"] != e["tokens"][:n], (g, e)
 P
 expect 0 '"bits_per_byte": ' beaver eval run text.txt --json
-expect 1 "at least 2 are needed" beaver eval cr empty.txt
+expect 1 "the text is empty" beaver eval cr empty.txt
+expect 1 "the text is empty" beaver eval run empty.txt
+printf t >letter.txt
+expect 1 "the text has 1 token: at least 2 are needed" beaver eval cr letter.txt
+json 'j["tokens"] == 1 and abs(j["bits_per_byte"] * 0.6931471805599453 - j["loss"]) < 1e-9' \
+    beaver eval run letter.txt --json
 expect 2 "one of FILE and --logprobs" beaver eval run
 printf 'the old\0king' >binary
 expect 1 "is not text: byte 7 is NUL" beaver eval run binary

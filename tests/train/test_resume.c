@@ -223,10 +223,32 @@ static void test_damage_is_found(void **state) {
     tiny_end(&t);
 }
 
-static int die_while_saving(void *context, const char *call, const char *path) {
+/* Trains in a child, which dies at the first write to a path that ends so. A signal comes after
+ * step 5. */
+static const char *deadly;
+
+static int die_writing(void *context, const char *call, const char *path) {
     (void)context, (void)call;
-    if (strstr(path, "/checkpoints/.5/optimizer")) kill(getpid(), SIGKILL);
+    const size_t n = strlen(path), m = strlen(deadly);
+    if (n >= m && !strcmp(path + n - m, deadly)) kill(getpid(), SIGKILL);
     return 0;
+}
+
+static void train_and_die_writing(tiny_run *t, const char *path) {
+    deadly = path;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        stopper s = {.at = 5};
+        t->options.signal = &s.signal;
+        t->options.events = (bv_train_events){.step = on_step, .context = &s};
+        bv_io_hook_set(die_writing, NULL);
+        bv_error *error = bv_train(&t->options);
+        _exit(error ? 1 : 0);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
 /* Killed while it saves what a signal interrupted, at a step that is never saved again: half a
@@ -237,20 +259,8 @@ static void test_half_a_checkpoint_goes(void **state) {
     char path[400], **names;
     size_t count;
     tiny_begin(&t, "", 0, 1);
-    const pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        stopper s = {.at = 5};
-        t.options.signal = &s.signal;
-        t.options.events = (bv_train_events){.step = on_step, .context = &s};
-        bv_io_hook_set(die_while_saving, NULL);
-        bv_error *error = bv_train(&t.options);
-        _exit(error ? 1 : 0);
-    }
-    int status;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     snprintf(path, sizeof path, "%s/checkpoints/.5", t.run);
+    train_and_die_writing(&t, "/.5/optimizer.safetensors");
     assert_true(bv_dir_exists(path));
     assert_ok(bv_train(&t.options));
     snprintf(path, sizeof path, "%s/checkpoints", t.run);
@@ -260,6 +270,18 @@ static void test_half_a_checkpoint_goes(void **state) {
         bv_free(names[i]);
     }
     bv_free(names);
+    tiny_end(&t);
+}
+
+/* Killed after the only checkpoint had its name, and before the link. */
+static void test_latest_is_mended(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=3", 0, 1);
+    const tiny_proof whole = straight("steps=3", 1);
+    train_and_die_writing(&t, "/checkpoints/latest");
+    assert_ok(bv_train(&t.options));
+    check_same(tiny_hash(&t), whole);
     tiny_end(&t);
 }
 
@@ -337,6 +359,7 @@ int main(void) {
         cmocka_unit_test(test_interrupted_at_any_moment),
         cmocka_unit_test(test_damage_is_found),
         cmocka_unit_test(test_half_a_checkpoint_goes),
+        cmocka_unit_test(test_latest_is_mended),
         cmocka_unit_test(test_latest_is_a_folder),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
         cmocka_unit_test(test_two_make_one_run),
