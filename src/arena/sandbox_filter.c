@@ -43,17 +43,31 @@ void bv_filter_answer(bv_filter_answers *answers, int number, uint32_t answer) {
     if (number >= 0 && number < BV_FILTER_NUMBERS) answers->of[number] = answer;
 }
 
+/* Calls of which only one and the same is asked share it. */
+static bool are_same(const bv_filter_question *a, const bv_filter_question *b) {
+    return a->word == b->word && a->mask == b->mask && a->values == b->values &&
+           a->count == b->count && a->yes == b->yes && a->no == b->no && a->yes != BV_FILTER_ASK;
+}
+
 /* An asked call's answer is BV_FILTER_ASK and the place of its first question. */
 void bv_filter_ask(bv_filter_answers *answers, const bv_filter_question *question) {
     const int number = question->number;
+    const bv_filter_question *q = answers->questions;
+    size_t place = 0;
     if (number < 0 || number >= BV_FILTER_NUMBERS) return;
-    const size_t place = answers->question_count;
-    answers->too_many =
-        answers->too_many || place == BV_FILTER_QUESTIONS || question->count > VALUES_MAX;
-    if (answers->too_many) return;
-    answers->questions[answers->question_count++] = *question;
-    if (place == 0 || answers->questions[place - 1].number != number)
-        answers->of[number] = BV_FILTER_ASK + (uint32_t)place;
+    const size_t count = answers->question_count;
+    const bool first = count == 0 || q[count - 1].number != number;
+    for (; first && place < count; place++)
+        if (are_same(&q[place], question) && (place == 0 || q[place - 1].number != q[place].number))
+            break;
+    if (!first) place = count;
+    if (place == count) {
+        answers->too_many =
+            answers->too_many || count == BV_FILTER_QUESTIONS || question->count > VALUES_MAX;
+        if (answers->too_many) return;
+        answers->questions[answers->question_count++] = *question;
+    }
+    if (first) answers->of[number] = BV_FILTER_ASK + (uint32_t)place;
 }
 
 static bool is_asked(uint32_t answer) {

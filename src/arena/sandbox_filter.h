@@ -26,7 +26,8 @@
 #define BV_FILTER_LOW(argument) (2u * (argument))
 #define BV_FILTER_HIGH(argument) (2u * (argument) + 1u)
 
-/* "Is the word, masked, one of these values?" Questions of one call follow each other. */
+/* "Is the word, masked, one of these values?" Questions of one call follow each other; all but the
+ * last have BV_FILTER_ASK for an answer. */
 typedef struct bv_filter_question {
     int number; /* of the call; a negative one is left out, as below */
     uint32_t word, mask;

@@ -358,25 +358,40 @@ static const uint32_t fcntls[] = {F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,     F_
  * that go elsewhere than to the kernel (PR_SET_SYSCALL_USER_DISPATCH), merging equal pages with
  * others, cookies of core scheduling, that would let the core's other thread stand still for the
  * neighbours. malloc names its memory (PR_SET_VMA). */
-static const uint32_t prctls[] = {
-    PR_SET_PDEATHSIG,        PR_GET_PDEATHSIG,    PR_GET_DUMPABLE,     PR_SET_DUMPABLE,
-    PR_GET_KEEPCAPS,         PR_SET_KEEPCAPS,     PR_SET_NAME,         PR_GET_NAME,
-    PR_GET_SECCOMP,          PR_SET_SECCOMP,      PR_CAPBSET_READ,     PR_CAPBSET_DROP,
-    PR_GET_SECUREBITS,       PR_SET_TIMERSLACK,   PR_GET_TIMERSLACK,   PR_SET_CHILD_SUBREAPER,
-    PR_GET_CHILD_SUBREAPER,  PR_SET_NO_NEW_PRIVS, PR_GET_NO_NEW_PRIVS, PR_GET_TID_ADDRESS,
-    PR_SET_THP_DISABLE,      PR_GET_THP_DISABLE,  PR_CAP_AMBIENT,      PR_GET_SPECULATION_CTRL,
-    PR_SVE_GET_VL,           PR_SVE_SET_VL,       PR_PAC_RESET_KEYS,   PR_SET_TAGGED_ADDR_CTRL,
-    PR_GET_TAGGED_ADDR_CTRL, PR_SET_VMA};
+static const uint32_t prctls[] = {PR_SET_PDEATHSIG,
+                                  PR_GET_PDEATHSIG,
+                                  PR_GET_DUMPABLE,
+                                  PR_SET_DUMPABLE,
+                                  PR_SET_KEEPCAPS,
+                                  PR_SET_NAME,
+                                  PR_GET_NAME,
+                                  PR_GET_SECCOMP,
+                                  PR_SET_SECCOMP,
+                                  PR_CAPBSET_READ,
+                                  PR_CAPBSET_DROP,
+                                  PR_SET_TIMERSLACK,
+                                  PR_GET_TIMERSLACK,
+                                  PR_SET_CHILD_SUBREAPER,
+                                  PR_GET_CHILD_SUBREAPER,
+                                  PR_SET_NO_NEW_PRIVS,
+                                  PR_GET_NO_NEW_PRIVS,
+                                  PR_GET_TID_ADDRESS,
+                                  PR_SET_THP_DISABLE,
+                                  PR_GET_THP_DISABLE,
+                                  PR_CAP_AMBIENT,
+                                  PR_GET_SPECULATION_CTRL,
+                                  PR_SVE_SET_VL,
+                                  PR_PAC_RESET_KEYS,
+                                  PR_SET_TAGGED_ADDR_CTRL,
+                                  PR_SET_VMA};
 
-/* arch/x86/include/uapi/asm/prctl.h: the two registers of threads, vectors and tiles that must be
- * asked for, shadow stacks. */
-static const uint32_t arch_prctls[] = {0x1001, 0x1002, 0x1003, 0x1004, 0x1021, 0x1022, 0x1023,
-                                       0x1024, 0x1025, 0x5001, 0x5002, 0x5003, 0x5004, 0x5005};
+/* arch/x86/include/uapi/asm/prctl.h, by eights: the two registers of threads; vectors and tiles
+ * that must be asked for; shadow stacks. */
+static const uint32_t arch_prctls[] = {0x1000, 0x1020, 0x5000};
 
-/* Not among them: programs of the kernel's own that look at what arrives (SO_ATTACH_FILTER). */
-static const uint32_t socket_options[] = {
-    SO_REUSEADDR, SO_BROADCAST, SO_SNDBUF,   SO_RCVBUF,   SO_KEEPALIVE, SO_PRIORITY, SO_LINGER,
-    SO_REUSEPORT, SO_PASSCRED,  SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,  SO_TIMESTAMP};
+/* Programs of the kernel's own that look at what arrives: SO_ATTACH_FILTER, SO_ATTACH_BPF, and the
+ * same of SO_REUSEPORT. */
+static const uint32_t socket_programs[] = {26, 50, 51, 52};
 
 /* Not among them: those that inherit a priority, which nobody has here. */
 static const uint32_t futexes[] = {FUTEX_WAIT,        FUTEX_WAKE,    FUTEX_REQUEUE,
@@ -411,8 +426,8 @@ static const struct {
     {FULL, "socketpair", BV_FILTER_LOW(0), ALL, VALUES(local), YES, REFUSE(EAFNOSUPPORT)},
     {NESTED, "socketpair", BV_FILTER_LOW(0), ALL, VALUES(local), NEXT, REFUSE(EAFNOSUPPORT)},
     {NESTED, "socketpair", BV_FILTER_LOW(1), 0xf, VALUES(streams), YES, REFUSE(EACCES)},
-    {EVERYWHERE, "setsockopt", BV_FILTER_LOW(2), ALL, VALUES(socket_options), YES,
-     REFUSE(ENOPROTOOPT)},
+    {EVERYWHERE, "setsockopt", BV_FILTER_LOW(2), ALL, VALUES(socket_programs), REFUSE(ENOPROTOOPT),
+     YES},
     {EVERYWHERE, "sendto", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
     {EVERYWHERE, "sendmsg", BV_FILTER_LOW(2), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
     {EVERYWHERE, "sendmmsg", BV_FILTER_LOW(3), MSG_OOB, VALUES(none), YES, REFUSE(EOPNOTSUPP)},
@@ -423,7 +438,7 @@ static const struct {
     {EVERYWHERE, "fcntl", BV_FILTER_LOW(1), ALL, VALUES(fcntls), YES, REFUSE(EINVAL)},
     {EVERYWHERE, "pipe2", BV_FILTER_LOW(1), O_EXCL, VALUES(none), YES, REFUSE(EINVAL)},
     {EVERYWHERE, "prctl", BV_FILTER_LOW(0), ALL, VALUES(prctls), YES, REFUSE(ENOSYS)},
-    {EVERYWHERE, "arch_prctl", BV_FILTER_LOW(0), ALL, VALUES(arch_prctls), YES, REFUSE(EINVAL)},
+    {EVERYWHERE, "arch_prctl", BV_FILTER_LOW(0), ~7u, VALUES(arch_prctls), YES, REFUSE(EINVAL)},
     {EVERYWHERE, "prlimit64", BV_FILTER_LOW(0), ALL, VALUES(none), YES, REFUSE(EPERM)},
     {EVERYWHERE, "personality", BV_FILTER_LOW(0), ALL, VALUES(personalities), YES, REFUSE(ENOSYS)},
     {EVERYWHERE, "futex", BV_FILTER_LOW(1), FUTEX_CMD_MASK, VALUES(futexes), YES, REFUSE(ENOSYS)},

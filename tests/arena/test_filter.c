@@ -177,8 +177,16 @@ static void test_too_many(void **state) {
     bv_filter_answers t;
     struct sock_fprog f = {0};
     bv_filter_begin(&t, NATIVE, SECCOMP_RET_ALLOW, SECCOMP_RET_ALLOW);
+    const bv_filter_question same = {.values = zero, .count = 1, .no = SECCOMP_RET_ERRNO};
+    for (int i = 0; i < BV_FILTER_NUMBERS; i++) {
+        bv_filter_question q = same;
+        q.number = i;
+        bv_filter_ask(&t, &q);
+    }
+    assert_int_equal(t.question_count, 1); /* the same is shared */
     for (int i = 0; i <= BV_FILTER_QUESTIONS; i++) {
-        const bv_filter_question q = {.number = i, .values = zero, .count = 1};
+        const bv_filter_question q = {
+            .number = i, .values = zero, .count = 1, .no = SECCOMP_RET_ERRNO | (uint32_t)i};
         bv_filter_ask(&t, &q);
     }
     assert_fails(bv_filter_make(&t, &f), BV_CODE_FAULT, "too long");
