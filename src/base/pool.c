@@ -27,7 +27,8 @@
 #define LOOK_ROUND 64 /* spins between two looks at who is on which core */
 
 typedef struct place {
-    _Alignas(64) _Atomic int core; /* where a thread was last seen */
+    _Alignas(64) _Atomic int core;      /* where a thread was last seen */
+    _Alignas(64) _Atomic uint64_t left; /* of its share: the first index, above it the end */
 } place;
 
 static _Thread_local int self; /* this thread's part: 0 for a caller */
@@ -233,6 +234,35 @@ void bv_pool_barrier(bv_pool *pool) {
         return;
     }
     wait_while(pool, &pool->barrier_epoch, epoch);
+}
+
+void bv_pool_share(bv_pool *pool, size_t count) {
+    BV_ASSERT(count <= UINT32_MAX);
+    const uint64_t threads = (uint64_t)pool->threads;
+    for (uint64_t part = 0, begin = 0, end; part < threads; part++, begin = end) {
+        end = count * (part + 1) / threads;
+        atomic_store_explicit(&pool->places[part].left, end << 32 | begin, memory_order_relaxed);
+    }
+}
+
+/* One of `left`, the first or the last index. Relaxed: indices carry no data. */
+static bool take_from(_Atomic uint64_t *left, bool last, size_t *index) {
+    uint64_t seen = atomic_load_explicit(left, memory_order_relaxed), next;
+    do {
+        const uint64_t begin = seen & UINT32_MAX, end = seen >> 32;
+        if (begin == end) return false;
+        *index = last ? end - 1 : begin;
+        next = last ? (end - 1) << 32 | begin : end << 32 | (begin + 1);
+    } while (!atomic_compare_exchange_weak_explicit(left, &seen, next, memory_order_relaxed,
+                                                    memory_order_relaxed));
+    return true;
+}
+
+bool bv_pool_take(bv_pool *pool, int part, size_t *index) {
+    if (take_from(&pool->places[part].left, false, index)) return true;
+    for (int i = 1; i < pool->threads; i++)
+        if (take_from(&pool->places[(part + i) % pool->threads].left, true, index)) return true;
+    return false;
 }
 
 size_t bv_pool_next(bv_pool *pool) {

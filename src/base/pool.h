@@ -7,6 +7,7 @@
 #define BV_BASE_POOL_H
 
 #include "base/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,13 @@ void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin
 
 /* All parts wait for each other; only inside a task, called by every part. */
 void bv_pool_barrier(bv_pool *pool);
+
+/* Uneven work, or cores of uneven speed, where what is computed does not depend on who does it:
+ * before a run `share` gives each part one of nearly equal ranges of 0..count-1, count < 2^32.
+ * Within the run `take` gives a part the next index of its own range, which it finds in its cache
+ * if it always has that range, and then the last ones of others'. False: nothing is left. */
+void bv_pool_share(bv_pool *pool, size_t count);
+bool bv_pool_take(bv_pool *pool, int part, size_t *index);
 
 /* Hands out 0..count-1 one after another to whoever asks: for uneven work whose result does not
  * depend on who does it. Reset happens at bv_pool_run; at most one counter a run. */

@@ -25,6 +25,7 @@
 #define ROWS_MAX 96                    /* of a block of sums */
 #define COLS_MAX 816                   /* of a block of sums, of B that is packed on the way */
 #define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
+#define BLOCKS_A_THREAD 8              /* of rows, where threads share them */
 
 /* ---- the layout of packed operands ---- */
 
@@ -115,6 +116,7 @@ void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
 
 typedef struct blocking {
     division parts;
+    bool shares_rows; /* blocks of rows go to whoever is ready: cores are not equally fast */
     size_t kc, mc, nc;
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
 } blocking;
@@ -140,8 +142,10 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     size_t m_most = least(ROWS_BYTES / bytes, many ? ROWS_MAX : SIZE_MAX);
     m_most = m_most < kernels->rows ? kernels->rows : m_most / kernels->rows * kernels->rows;
     const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
-    b.mc = piece(m, m_most, kernels->rows);
     b.nc = many || !args->b ? piece(n, n_most, kernels->cols) : up(n, kernels->cols);
+    b.shares_rows = b.parts.m > 1 && b.parts.n == 1 && b.nc >= n;
+    if (b.shares_rows) m_most = least(m_most, up(m / BLOCKS_A_THREAD + 1, kernels->rows));
+    b.mc = piece(m, m_most, kernels->rows);
     const size_t width = least(b.nc, up(n, 16));
     b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
     if (packs_rows(kernels, args))
@@ -160,6 +164,7 @@ size_t bv_matmul_scratch_bytes(const bv_kernels *kernels, int threads, const bv_
 typedef struct matmul_task {
     const bv_kernels *kernels;
     const bv_matmul_args *args;
+    bv_pool *pool;
     blocking blocking;
     char *scratch;
 } matmul_task;
@@ -280,6 +285,15 @@ static void prepare_panels(place *p) {
     p->b_cols = p->col_end - p->col;
 }
 
+/* All columns, and blocks of rows as long as there are any. */
+static void run_shared_rows(place *p, int part) {
+    const size_t mc = p->task->blocking.mc, m = p->task->args->m;
+    p->col_end = p->task->args->n;
+    prepare_panels(p);
+    for (size_t i; bv_pool_take(p->task->pool, part, &i);)
+        run_rows(p, i * mc, least((i + 1) * mc, m));
+}
+
 static void run_part(void *context, int part, int parts) {
     (void)parts;
     const matmul_task *task = context;
@@ -292,7 +306,7 @@ static void run_part(void *context, int part, int parts) {
                   &row_end);
     bv_pool_range(args->n, kernels->cols, part % (int)b->parts.n, (int)b->parts.n, &col_begin,
                   &col_end);
-    if (row_begin == row_end) return;
+    if (row_begin == row_end && !b->shares_rows) return;
     char *scratch = task->scratch + (size_t)part * (b->sums + b->rows + b->panels);
     place p = {.task = task,
                .sums = scratch,
@@ -300,6 +314,10 @@ static void run_part(void *context, int part, int parts) {
                .panels = scratch + b->sums + b->rows,
                .b = args->b,
                .b_cols = args->n};
+    if (b->shares_rows) {
+        run_shared_rows(&p, part);
+        return;
+    }
     for (p.col = col_begin; p.col < col_end; p.col += b->nc) {
         p.col_end = least(p.col + b->nc, col_end);
         prepare_panels(&p);
@@ -309,8 +327,10 @@ static void run_part(void *context, int part, int parts) {
 
 void bv_matmul_run(const bv_kernels *kernels, bv_pool *pool, const bv_matmul_args *args,
                    void *scratch) {
-    matmul_task task = {.kernels = kernels, .args = args, .scratch = scratch};
+    matmul_task task = {.kernels = kernels, .args = args, .pool = pool, .scratch = scratch};
     task.blocking = plan_blocks(kernels, args, (size_t)bv_pool_threads(pool));
-    const bool alone = task.blocking.parts.m * task.blocking.parts.n == 1;
+    const blocking *b = &task.blocking;
+    const bool alone = b->parts.m * b->parts.n == 1;
+    if (b->shares_rows) bv_pool_share(pool, (args->m + b->mc - 1) / b->mc);
     bv_pool_run(alone ? NULL : pool, run_part, &task);
 }

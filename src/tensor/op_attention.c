@@ -205,7 +205,7 @@ static void attention_part(void *context, int part, int parts) {
     (void)parts;
     const attention_task *task = context;
     void *scratch = task->scratch + (size_t)part * task->scratch_bytes;
-    for (size_t item; (item = bv_pool_next(task->pool)) < task->items;) {
+    for (size_t item; bv_pool_take(task->pool, part, &item);) {
         if (task->backward)
             task->kernels->attention->backward(&task->args, item, scratch);
         else
@@ -322,6 +322,7 @@ static void attention_run(const bv_tensor *t, const bv_run *run) {
     task.args.lse = run->gradients ? bv_memory(run, t->extras[0]) : NULL;
     task.scratch_bytes = align64(run->kernels->attention->scratch_bytes(&task.args, false));
     task.items = run->kernels->attention->forward_items(&task.args);
+    bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
 }
 
@@ -395,6 +396,7 @@ static void attention_gradient_run(const bv_tensor *t, const bv_run *run) {
     task.args.dv = (char *)task.args.dk + a->shape.kv_heads * a->shape.d_head * element;
     task.scratch_bytes = align64(run->kernels->attention->scratch_bytes(&task.args, true));
     task.items = run->kernels->attention->backward_items(&task.args);
+    bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
 }
 

@@ -4,8 +4,8 @@
 #include "tensor/op.h"
 #include <string.h>
 
-/* Rows of a group that go through its steps together: a tile of 16 rows of a wide layer stays in
- * the second-level cache. */
+/* Rows of a group that go through its steps together, at most: a tile of 16 rows of a wide layer
+ * stays in the second-level cache. */
 #define TILE_ROWS 16
 
 typedef struct group {
@@ -250,7 +250,7 @@ void bv_plan_bind(bv_plan *plan, const bv_tensor *input, const void *data) {
 typedef struct group_task {
     const bv_plan *plan;
     const group *group;
-    size_t rows;
+    size_t rows, tile; /* rows, and those of a tile */
 } group_task;
 
 static void time_tile(const bv_plan *plan, int part, size_t step, size_t row, size_t stop) {
@@ -260,13 +260,12 @@ static void time_tile(const bv_plan *plan, int part, size_t step, size_t row, si
 }
 
 static void group_part(void *context, int part, int parts) {
+    (void)parts;
     const group_task *task = context;
     const bv_plan *plan = task->plan;
-    size_t begin, end;
-    bv_pool_range(task->rows, 1, part, parts, &begin, &end);
-    const size_t tile = plan->options.unfused ? task->rows : TILE_ROWS;
-    for (size_t row = begin; row < end; row += tile) {
-        const size_t stop = end - row < tile ? end : row + tile;
+    for (size_t tile; bv_pool_take(plan->run.pool, part, &tile);) {
+        const size_t row = tile * task->tile;
+        const size_t stop = task->rows - row < task->tile ? task->rows : row + task->tile;
         for (size_t i = task->group->begin; i < task->group->end; i++) {
             if (plan->options.trace)
                 time_tile(plan, part, i, row, stop);
@@ -282,8 +281,13 @@ static void run_group(const bv_plan *plan, const group *g) {
         first->op->run(first, &plan->run);
         return;
     }
-    group_task task = {plan, g, bv_rows(&plan->run, first)};
-    bv_pool_run(plan->run.pool, group_part, &task);
+    bv_pool *pool = plan->run.pool;
+    const size_t rows = bv_rows(&plan->run, first), threads = (size_t)bv_pool_threads(pool);
+    const size_t most = (rows + threads - 1) / threads; /* few rows: a tile for each thread */
+    group_task task = {plan, g, rows, most < TILE_ROWS ? most : TILE_ROWS};
+    if (rows == 0) return;
+    bv_pool_share(pool, (rows + task.tile - 1) / task.tile);
+    bv_pool_run(pool, group_part, &task);
 }
 
 static void trace_group(const bv_plan *plan, const group *g) {

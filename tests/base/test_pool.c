@@ -84,6 +84,29 @@ static void test_next_hands_out_each_index_once(void **state) {
     }
 }
 
+/* Part 0 takes nothing: what is its share is taken by others, from its end. */
+static void take(void *context, int part, int parts) {
+    visit *v = context;
+    if (part == 0 && parts > 1) return;
+    for (size_t i; bv_pool_take(v->pool, part, &i);) v->drawn[i]++;
+}
+
+static void test_take_hands_out_each_index_once(void **state) {
+    (void)state;
+    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
+        visit v = {0};
+        assert_ok(bv_pool_create(counts[c], &v.pool));
+        for (size_t run = 1; run <= 20; run++) {
+            const size_t count = run < 10 ? run - 1 : 50 * run;
+            memset(v.drawn, 0, sizeof v.drawn);
+            bv_pool_share(v.pool, count);
+            bv_pool_run(v.pool, take, &v);
+            for (size_t i = 0; i < 1000; i++) assert_int_equal(v.drawn[i], i < count);
+        }
+        bv_pool_destroy(&v.pool);
+    }
+}
+
 static void test_no_pool_is_one_thread(void **state) {
     (void)state;
     visit v = {0};
@@ -201,6 +224,7 @@ int main(void) {
         cmocka_unit_test(test_each_part_once_a_run),
         cmocka_unit_test(test_barrier),
         cmocka_unit_test(test_next_hands_out_each_index_once),
+        cmocka_unit_test(test_take_hands_out_each_index_once),
         cmocka_unit_test(test_no_pool_is_one_thread),
         cmocka_unit_test(test_zero_means_the_cores),
         cmocka_unit_test(test_workers_that_slept_wake_up),

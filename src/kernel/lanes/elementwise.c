@@ -34,21 +34,31 @@ static void add(const bv_add_args *a, size_t begin, size_t end) {
 
 /* ---- dropout ---- */
 
+#define KEPT (4 * BV_LANES) /* columns at a time: four a counter, and a lane for each counter */
+
+/* Columns from col on: 1 where it is kept, else 0. A uniform number is its word's upper 24 bits. */
+BV_INLINE void keep_columns(const bv_dropout_args *a, size_t row, size_t col, real keep[KEPT]) {
+    const uint32_t least = (uint32_t)ceil((double)(float)a->p * 0x1p24);
+    uint32_t words[4][BV_LANES];
+    for (size_t i = 0; i < BV_LANES; i++) {
+        const bv_random4 r = bv_random(a->seed, BV_RANDOM_DROPOUT, a->site, a->step,
+                                       a->row_ids[row], (uint32_t)(col / 4 + i));
+        for (size_t w = 0; w < 4; w++) words[w][i] = r.v[w];
+    }
+    for (size_t i = 0; i < BV_LANES; i++)
+        for (size_t w = 0; w < 4; w++) keep[4 * i + w] = words[w][i] >> 8 >= least;
+}
+
 BV_INLINE void dropout_body(const bv_dropout_args *a, size_t row_begin, size_t row_end, bv_dtype xt,
                             bv_dtype yt) {
     const vreal scale = v_set((real)(1 / (1 - a->p)));
-    const float p = (float)a->p;
+    real keep[KEPT];
     for (size_t r = row_begin; r < row_end; r++)
         for (size_t i = 0; i < a->cols; i += BV_LANES) {
             const size_t n = BV_LANES_LEFT(i, a->cols);
-            real keep[BV_LANES] = {0};
-            for (size_t k = 0; k < n; k += 4) {
-                const bv_random4 words = bv_random(a->seed, BV_RANDOM_DROPOUT, a->site, a->step,
-                                                   a->row_ids[r], (uint32_t)((i + k) / 4));
-                for (size_t w = 0; w < 4; w++) keep[k + w] = bv_uniform_f32(words.v[w]) >= p;
-            }
+            if (i % KEPT == 0) keep_columns(a, r, i, keep);
             const vreal x = v_mul(v_get_first(a->x, xt, r * a->cols + i, n), scale);
-            const vreal y = v_if_less(v_zero(), v_load(keep), x, v_zero());
+            const vreal y = v_if_less(v_zero(), v_load(keep + i % KEPT), x, v_zero());
             v_put_first(a->y, yt, r * a->cols + i, y, n);
         }
 }

@@ -4,18 +4,32 @@
  */
 #include "kernel/lanes/matmul.h"
 
+/* A step of `tiles` tiles; a constant number of rows makes the copies a few instructions. */
+BV_INLINE void copy_step(const real *from, char *to, size_t tile_bytes, size_t tiles, size_t rows) {
+    for (size_t t = 0; t < tiles; t++, from += rows, to += tile_bytes)
+        memcpy(to, from, rows * sizeof *from);
+}
+
+static void copy_tiles(const real *from, char *to, size_t tile_bytes, size_t tiles, size_t rows) {
+    if (rows == ROWS)
+        copy_step(from, to, tile_bytes, tiles, ROWS);
+    else if (rows + 1 == ROWS)
+        copy_step(from, to, tile_bytes, tiles, ROWS - 1);
+    else
+        copy_step(from, to, tile_bytes, tiles, rows);
+}
+
 void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
                              size_t tile_bytes) {
+    const tile_rows r = first_rows(m, ROWS); /* the higher tiles come first */
+    const size_t all = (m + ROWS - 1) / ROWS, before = r.higher * (r.least + 1);
     for (size_t p = 0; p < k; p++) {
         const real *from = (const real *)a + p * lda;
         char *to = (char *)packed + p * ROWS * sizeof *from;
-        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
-            if (p + AHEAD < k) __builtin_prefetch(from + AHEAD * lda + r.begin, 0, 3);
-            if (r.count == ROWS)
-                memcpy(to, from + r.begin, ROWS * sizeof *from);
-            else
-                memcpy(to, from + r.begin, r.count * sizeof *from);
-        }
+        for (size_t i = 0; p + AHEAD < k && i < m; i += BV_LANES)
+            __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
+        copy_tiles(from, to, tile_bytes, r.higher, r.least + 1);
+        copy_tiles(from + before, to + r.higher * tile_bytes, tile_bytes, all - r.higher, r.least);
     }
 }
 
