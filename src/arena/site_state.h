@@ -17,8 +17,8 @@ struct bv_site {
     bv_signups *signups;
     /* the scoreboard as it was a moment ago, so that many readers cost one query */
     pthread_mutex_t lock;
-    bv_buffer scoreboard; /* its JSON, but for the asker's own row and the last brace */
-    bv_buffer order;      /* as bv_scoreboard_order makes it */
+    bv_buffer scoreboard;         /* its JSON, but for the asker's own row and the last brace */
+    bv_buffer order;              /* as bv_scoreboard_order makes it */
     uint64_t scoreboard_until_ns; /* then it is made anew */
 };
 
