@@ -39,7 +39,8 @@ void bv_pool_barrier(bv_pool *pool);
 /* Uneven work, or cores of uneven speed, where what is computed does not depend on who does it:
  * before a run `share` gives each part one of nearly equal ranges of 0..count-1, count < 2^32.
  * Within the run `take` gives a part the next index of its own range, which it finds in its cache
- * if it always has that range, and then the last ones of others'. False: nothing is left. */
+ * if it always has that range, and then the last ones of others'. False: nothing is left. Not of a
+ * NULL pool. */
 void bv_pool_share(bv_pool *pool, size_t count);
 bool bv_pool_take(bv_pool *pool, int part, size_t *index);
 

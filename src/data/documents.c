@@ -82,8 +82,9 @@ static bv_status add_path(bv_documents *d, const char *path, const folder *outer
     BV_TRY(bv_dir_list(path, &names, &count));
     bv_error *error = BV_OK;
     for (size_t i = 0; i < count; i++) {
-        char *inner = error ? NULL : bv_path_join(path, names[i]);
-        if (!error && !inner) error = bv_fail_memory("a path");
+        const bool hidden = names[i][0] == '.'; /* of tools: .git */
+        char *inner = error || hidden ? NULL : bv_path_join(path, names[i]);
+        if (!error && !hidden && !inner) error = bv_fail_memory("a path");
         if (inner) error = add_path(d, inner, &here);
         bv_free(inner);
         bv_free(names[i]);

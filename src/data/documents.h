@@ -11,8 +11,9 @@
 
 typedef struct bv_documents bv_documents;
 
-/* paths: files, and folders whose files are taken recursively, sorted. separator: NULL, or bytes
- * between documents (not part of either). pool: borrowed; NULL for one thread. */
+/* paths: files, and folders whose files are taken recursively, sorted, but for hidden names.
+ * separator: NULL, or bytes between documents (not part of either). pool: borrowed; NULL for one
+ * thread. */
 bv_status bv_documents_open(const char *const *paths, size_t count, const char *separator,
                             bv_pool *pool, bv_documents **out);
 void bv_documents_close(bv_documents **documents);

@@ -14,10 +14,8 @@ void bv_first_visible(const uint32_t *tokens, size_t sequences, size_t context,
                       uint32_t end_of_text, uint32_t *first_visible) {
     for (size_t i = 0; i < sequences * context; i++) {
         const uint32_t position = (uint32_t)(i % context);
-        if (position == 0)
-            first_visible[i] = 0;
-        else
-            first_visible[i] = tokens[i - 1] == end_of_text ? position : first_visible[i - 1];
+        const bool begins = position == 0 || tokens[i] == end_of_text;
+        first_visible[i] = begins ? position : first_visible[i - 1];
     }
 }
 

@@ -38,7 +38,8 @@ typedef struct bv_evaluate_options {
 bv_status bv_evaluate(bv_gpt_scorer *scorer, const bv_token_source *source,
                       const bv_evaluate_options *options, bv_evaluation *out);
 
-/* first_visible of rows [sequences, context]: the position after the last end of text before it. */
+/* first_visible of rows [sequences, context]: where its document begins, which is the end of text
+ * before it (as `generate` puts one before its prompt), or the window. */
 void bv_first_visible(const uint32_t *tokens, size_t sequences, size_t context,
                       uint32_t end_of_text, uint32_t *first_visible);
 

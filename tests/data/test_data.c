@@ -236,6 +236,34 @@ static void test_files_in_order(void **state) {
     bv_free(b);
 }
 
+/* A folder is read in the order of names; what tools hide in it is none of its text. */
+static void test_hidden_files_are_passed_over(void **state) {
+    (void)state;
+    char *text_path = bv_path_join(folder, "inner"), *hidden = bv_path_join(folder, ".git");
+    char *inner = bv_path_join(text_path, "b"), *object = bv_path_join(hidden, "object");
+    char *swap = bv_path_join(text_path, ".b.swp");
+    const char *paths[] = {folder}, *text;
+    size_t size;
+    bv_documents *documents;
+    assert_ok(bv_dir_make(text_path));
+    assert_ok(bv_dir_make(hidden));
+    assert_ok(bv_file_write(inner, "text", 4));
+    assert_ok(bv_file_write(object, "\0\1\2", 3));
+    assert_ok(bv_file_write(swap, "\0", 1));
+    assert_ok(bv_documents_open(paths, 1, NULL, NULL, &documents));
+    assert_int_equal(bv_documents_bytes(documents), 4);
+    assert_ok(bv_documents_next(documents, &text, &size));
+    assert_int_equal(size, 4);
+    assert_ok(bv_documents_next(documents, &text, &size));
+    assert_null(text);
+    bv_documents_close(&documents);
+    /* Named itself, it is meant. */
+    assert_ok(bv_documents_open((const char *const[]){hidden}, 1, NULL, NULL, &documents));
+    assert_fails(bv_documents_next(documents, &text, &size), BV_CODE_INPUT, "is not text");
+    bv_documents_close(&documents);
+    bv_free(text_path), bv_free(hidden), bv_free(inner), bv_free(object), bv_free(swap);
+}
+
 static void test_epoch_takes_each_window_once(void **state) {
     (void)state;
     char text[101];
@@ -393,6 +421,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup, teardown),
         cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hidden_files_are_passed_over, setup, teardown),
         cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unequal_documents, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup, teardown),
