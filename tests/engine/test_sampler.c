@@ -67,7 +67,8 @@ static size_t slow_cut(const bv_sampler_options *o, const float *many, bool kept
     double p[MANY], total = 0, sum = 0, largest = -INFINITY;
     size_t order[MANY], count = 0, most = o->top_k && o->top_k < MANY ? o->top_k : MANY;
     bool taken[MANY] = {false};
-    for (int i = 0; i < MANY; i++) largest = fmax(largest, (double)many[i]);
+    for (int i = 0; i < MANY; i++) /* fmax here crashes gcc 12 for arm64 */
+        if (many[i] > largest) largest = many[i];
     for (int i = 0; i < MANY; i++) p[i] = exp(((double)many[i] - largest) / o->temperature);
     for (size_t k = 0; k < most; k++) {
         size_t best = MANY;
