@@ -7,7 +7,7 @@ static void attention_part(void *context, int part, int parts) {
     const bv_attention_kernels *kernels = j->use->kernels->attention;
     const bv_attention_args *args = &j->args.attention;
     void *scratch = j->scratch + (size_t)part * j->scratch_bytes;
-    for (size_t item; (item = bv_pool_next(j->use->pool)) < j->rows;)
+    for (size_t item; bv_pool_take(j->use->pool, part, &item);)
         if (args->dq)
             kernels->backward(args, item, scratch);
         else
@@ -15,6 +15,7 @@ static void attention_part(void *context, int part, int parts) {
 }
 
 static void run_attention(bv_bench_job *j) {
+    bv_pool_share(j->use->pool, j->rows);
     bv_pool_run(j->use->pool, attention_part, j);
 }
 

@@ -62,6 +62,22 @@ static bv_status bench_int8(bv_bench_suite *s, const bv_bench_shapes *model, con
     return bv_bench_finish(s, &j, run_int8);
 }
 
+/* Operands of a product of the job's shape and type with packed weights. */
+static void take_product(bv_bench_job *j, const void *packed) {
+    const size_t m = j->shape[0], n = j->shape[1], k = j->shape[2];
+    j->args.matmul = (bv_matmul_args){.m = m,
+                                      .n = n,
+                                      .k = k,
+                                      .type = j->type,
+                                      .a = bv_bench_filled(j, j->type, m * k),
+                                      .lda = k,
+                                      .b = packed,
+                                      .c = bv_bench_take(j, m * n * bv_dtype_size(j->type)),
+                                      .ldc = n,
+                                      .c_type = j->type};
+    take_matmul_scratch(j);
+}
+
 /* y [m, n] = x [m, k] times packed weights. */
 static bv_status bench_linear(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type,
                               const char *kernel, size_t m, size_t n, size_t k) {
@@ -73,17 +89,7 @@ static bv_status bench_linear(bv_bench_suite *s, const bv_bench_shapes *model, b
     void *packed = bv_bench_take(&j, bv_matmul_packed_bytes(s->use->kernels, type, k, n));
     const bv_matmul_source source = {weights, BV_F32, 1, k, k, n};
     if (!j.failed) bv_matmul_pack(s->use->kernels, s->use->pool, type, &source, packed);
-    j.args.matmul = (bv_matmul_args){.m = m,
-                                     .n = n,
-                                     .k = k,
-                                     .type = type,
-                                     .a = bv_bench_filled(&j, type, m * k),
-                                     .lda = k,
-                                     .b = packed,
-                                     .c = bv_bench_take(&j, m * n * bv_dtype_size(type)),
-                                     .ldc = n,
-                                     .c_type = type};
-    take_matmul_scratch(&j);
+    take_product(&j, packed);
     return bv_bench_finish(s, &j, run_matmul);
 }
 
@@ -104,17 +110,7 @@ static bv_status bench_decode(bv_bench_suite *s, const bv_bench_shapes *model, b
     if (!bv_bench_wanted(s, &j)) return BV_OK;
     j.copy_bytes = (bv_matmul_packed_bytes(s->use->kernels, type, k, n) + 63) / 64 * 64;
     j.copies = COLD_BYTES / j.copy_bytes + 1;
-    j.args.matmul = (bv_matmul_args){.m = m,
-                                     .n = n,
-                                     .k = k,
-                                     .type = type,
-                                     .a = bv_bench_filled(&j, type, m * k),
-                                     .lda = k,
-                                     .b = bv_bench_filled(&j, BV_F32, j.copies * j.copy_bytes / 4),
-                                     .c = bv_bench_take(&j, m * n * bv_dtype_size(type)),
-                                     .ldc = n,
-                                     .c_type = type};
-    take_matmul_scratch(&j);
+    take_product(&j, bv_bench_filled(&j, BV_F32, j.copies * j.copy_bytes / 4));
     return bv_bench_finish(s, &j, run_cold);
 }
 

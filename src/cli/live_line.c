@@ -10,11 +10,11 @@
 #define PLAIN_SECONDS 10
 
 bv_live_line bv_live_line_begin(void) {
-    return (bv_live_line){.said = bv_clock_seconds()};
+    return (bv_live_line){.said = bv_clock_seconds(), .terminal = isatty(STDERR_FILENO)};
 }
 
 bool bv_live_line_due(const bv_live_line *line) {
-    const double period = isatty(STDERR_FILENO) ? TERMINAL_SECONDS : PLAIN_SECONDS;
+    const double period = line->terminal ? TERMINAL_SECONDS : PLAIN_SECONDS;
     return bv_clock_seconds() - line->said >= period;
 }
 
@@ -24,8 +24,8 @@ void bv_live_line_say(bv_live_line *line, const char *format, ...) {
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    line->standing = isatty(STDERR_FILENO);
-    bv_cli_say(line->standing ? "\r%s\033[K" : "%s\n", text);
+    line->standing = line->terminal;
+    bv_cli_say(line->terminal ? "\r%s\033[K" : "%s\n", text);
     line->said = bv_clock_seconds();
 }
 

@@ -9,8 +9,9 @@
 #include <stdbool.h>
 
 typedef struct bv_live_line {
-    double said;   /* when; at first when the work began */
-    bool standing; /* on the terminal */
+    double said; /* when; at first when the work began */
+    bool terminal;
+    bool standing; /* there is a line on the terminal */
 } bv_live_line;
 
 bv_live_line bv_live_line_begin(void);

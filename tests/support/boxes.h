@@ -146,6 +146,13 @@ static inline void boxes_try(bool (*test)(const boxes_mode *mode, void *context)
     assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+/* Whether any policy can be used here. */
+static inline bool boxes_possible(void) {
+    bv_selftest walls;
+    bv_selftest_run(&walls);
+    return walls.full || walls.nested;
+}
+
 /* Tests name_full, name_nested, and the same as an ordinary user, each of which calls
  * try(policy, user); BOXES_MODES(name) lists them. */
 #define BOXES_MODE(name, try, policy, user)                                                        \
