@@ -224,13 +224,19 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
+/* Columns of the next block: of one panel, or with few rows of several. */
+static size_t block_columns(const bv_matmul_kernels *kernels, size_t rows, size_t left) {
+    const size_t several = kernels->row_panels / rows * kernels->cols;
+    return several > 0 && several <= left ? several : least(kernels->cols, left);
+}
+
 static void run_panels(const place *p) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    for (size_t col = p->col; col < p->col_end; col += kernels->cols) {
-        bv_matmul_block block = {.m = p->row_end - p->row,
-                                 .n = least(kernels->cols, p->col_end - col),
-                                 .k = p->k_end - p->k};
+    const size_t m = p->row_end - p->row;
+    for (size_t col = p->col, n; col < p->col_end; col += n) {
+        n = block_columns(kernels, m, p->col_end - col);
+        bv_matmul_block block = {.m = m, .n = n, .k = p->k_end - p->k};
         locate_rows(p, &block);
         locate_sums(p, col, &block);
         block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);

@@ -53,9 +53,10 @@ size_t bv_matmul_scratch_bytes(const struct bv_kernels *kernels, int threads,
 void bv_matmul_run(const struct bv_kernels *kernels, bv_pool *pool, const bv_matmul_args *args,
                    void *scratch);
 
-/* A panel of C: m rows and n <= cols columns, continued over k elements. Widths of panels are n
- * rounded up to 16. A step is an element of k, at bf16 a pair; a word is what a step takes of a row
- * or column: a real, at bf16 32 bits. */
+/* A panel of C: m rows and n <= cols columns, continued over k elements; or of
+ * row_panels / m whole panels side by side. Widths of panels are n rounded up to 16. A step is an
+ * element of k, at bf16 a pair; a word is what a step takes of a row or column: a real, at bf16 32
+ * bits. */
 typedef struct bv_matmul_block {
     size_t m, n, k;
     const void *a;        /* the first word of row 0 */
@@ -75,6 +76,9 @@ typedef struct bv_matmul_block {
 /* What a level supplies; the loops around it are written once. */
 typedef struct bv_matmul_kernels {
     size_t rows, cols; /* of a tile */
+    /* Panels that a block of one row takes side by side; of m rows 1 / m of them. Memory gives
+     * several streams faster than one, and sums of few rows would wait for their products. */
+    size_t row_panels;
     /* A level without an instruction for pairs may split them: block_bf16 then takes packed rows
      * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals; 16 words
      * of a panel are 16 odd elements and 16 even ones, in an order of the level's own. */

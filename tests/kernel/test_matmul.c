@@ -362,6 +362,16 @@ static void test_bf16_around_tiles(void **state) {
     random_shapes(true, PLAIN, 60);
 }
 
+/* Panels side by side, a whole number of them or with a rest, begun, rounded and not. */
+static void test_few_rows(void **state) {
+    (void)state;
+    for (size_t m = 1; m <= 4; m++)
+        for (int i = 0; i < 24; i++) {
+            product p = random_product(i & 1, PLAIN, m, random_size(30, 210), random_size(1, 40));
+            check(&p);
+        }
+}
+
 /* Sizes at which the driver goes over to more blocks of rows, columns and k, and divides work. */
 static void test_around_blocks(void **state) {
     (void)state;
@@ -458,9 +468,13 @@ static int end_pools(void **state) {
 int main(void) {
     random_begin(SEED, 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_real_around_tiles),  cmocka_unit_test(test_bf16_around_tiles),
-        cmocka_unit_test(test_around_blocks),      cmocka_unit_test(test_shaped_values),
-        cmocka_unit_test(test_bf16_smallest_sums), cmocka_unit_test(test_real_keeps_denormals),
+        cmocka_unit_test(test_real_around_tiles),
+        cmocka_unit_test(test_bf16_around_tiles),
+        cmocka_unit_test(test_few_rows),
+        cmocka_unit_test(test_around_blocks),
+        cmocka_unit_test(test_shaped_values),
+        cmocka_unit_test(test_bf16_smallest_sums),
+        cmocka_unit_test(test_real_keeps_denormals),
     };
     print_message("seed %u\n", SEED);
     return cmocka_run_group_tests(tests, begin_pools, end_pools);

@@ -6,6 +6,7 @@
 const bv_matmul_kernels BV_NAME(bv_matmul_table) = {
     .rows = ROWS,
     .cols = COLS,
+    .row_panels = ROW_PANELS,
 #if defined(BV_LEVEL_AVX2)
     .splits_pairs = true,
 #endif

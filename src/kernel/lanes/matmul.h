@@ -19,6 +19,11 @@
 #define VECS 1
 #endif
 #define COLS (VECS * BV_LANES)
+#if defined(BV_LEVEL_AVX2)
+#define ROW_PANELS 6
+#else
+#define ROW_PANELS 1
+#endif
 #include "kernel/lanes/tile_sizes.h"
 
 /* Steps that packing fetches ahead: rows that are read a piece at a time lie too far apart for the

@@ -144,11 +144,61 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, f
 
 #endif
 
+#if ROW_PANELS > 1
+typedef real few_tiles[ROW_PANELS][ROWS][BV_LANES];
+
+BV_INLINE void flushed_few(const bv_matmul_block *t, few_tiles tiles, int rows) {
+    few_sums acc;
+    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+        acc[p][i][0] = v_load(tiles[p][i]);
+    const char *a = t->a;
+    const uint16_t *b = t->panel;
+    const size_t steps = (t->k + 1) / 2, panel = steps * 2 * COLS;
+    for (size_t left = steps; left > 0; left--, a += PAIR_STEP, b += 2 * COLS)
+        UNROLL for (int p = 0; p < PANELS(rows); p++)
+            pair_step(a, b + (size_t)p * panel, acc[p], rows);
+    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+        v_store(tiles[p][i], acc[p][i][0]);
+}
+
+static __attribute__((noinline)) void few_chains(const bv_matmul_block *t, few_tiles tiles) {
+    if (t->m == 1) flushed_few(t, tiles, 1);
+    if (t->m == 2) flushed_few(t, tiles, 2);
+    if (t->m == 3) flushed_few(t, tiles, 3);
+}
+
+BV_INLINE void few_pairs(const bv_matmul_block *t, int rows) {
+    few_sums acc;
+    few_tiles tiles;
+    few_start(t, acc, rows);
+    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+        v_store(tiles[p][i], acc[p][i][0]);
+    const unsigned saved = flushing_begin();
+    few_chains(t, tiles);
+    flushing_end(saved);
+    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+        acc[p][i][0] = v_load(tiles[p][i]);
+    few_finish(t, acc, rows);
+}
+
+static void run_few(const bv_matmul_block *t) {
+    if (t->m == 1) few_pairs(t, 1);
+    if (t->m == 2) few_pairs(t, 2);
+    if (t->m == 3) few_pairs(t, 3);
+}
+#endif
+
 #if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
 TILES(PAIRS)
 static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(pairs);
 
 void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
+#if ROW_PANELS > 1
+    if (block->n > COLS) {
+        run_few(block);
+        return;
+    }
+#endif
     run_tiles(block, (block->k + 1) / 2, tiles);
 }
 #else

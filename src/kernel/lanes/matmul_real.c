@@ -78,6 +78,35 @@ BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, const char *a, fe
 TILES(REAL)
 static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(real);
 
+#if ROW_PANELS > 1
+BV_INLINE void few_real(const bv_matmul_block *t, int rows) {
+    few_sums acc;
+    few_start(t, acc, rows);
+    const char *a[FEW_ROWS];
+    UNROLL for (int i = 0; i < rows; i++) a[i] = (const char *)t->a + (size_t)i * t->a_row;
+    const real *b = t->panel;
+    const size_t panel = t->k * COLS;
+    for (size_t left = t->k; left > 0; left--, b += COLS) {
+        UNROLL for (int p = 0; p < PANELS(rows); p++)
+            v_add_rows(acc[p][0], a, 0, v_load(b + (size_t)p * panel).v, rows);
+        UNROLL for (int i = 0; i < rows; i++) a[i] += t->a_step;
+    }
+    few_finish(t, acc, rows);
+}
+
+static void run_few(const bv_matmul_block *t) {
+    if (t->m == 1) few_real(t, 1);
+    if (t->m == 2) few_real(t, 2);
+    if (t->m == 3) few_real(t, 3);
+}
+#endif
+
 void BV_NAME(bv_matmul_real)(const bv_matmul_block *block) {
+#if ROW_PANELS > 1
+    if (block->n > COLS) {
+        run_few(block);
+        return;
+    }
+#endif
     run_tiles(block, block->k, tiles);
 }

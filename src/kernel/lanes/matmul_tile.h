@@ -108,6 +108,39 @@ BV_INLINE size_t tile_bytes(const bv_matmul_block *t, size_t rows) {
 /* a: the tile's first row of A. */
 typedef void tile_function(const bv_matmul_block *t, size_t row, const char *a, fetch next);
 
+/* ---- few rows, several panels ---- */
+
+/* Up to FEW_ROWS rows, and as many panels as make the sums of a full tile. */
+#if ROW_PANELS > 1
+#define FEW_ROWS (ROW_PANELS / 2)
+#define PANELS(rows) (ROW_PANELS / (rows))
+typedef vreal few_sums[ROW_PANELS][ROWS][VECS];
+
+BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
+    bv_matmul_block one = *t;
+    const size_t col = (size_t)panel * COLS;
+    one.n = COLS;
+    if (t->start) one.start = (const real *)t->start + col;
+    if (t->bias) one.bias = (const real *)t->bias + col;
+    one.out = (char *)t->out + col * (t->out_type == BV_BF16 ? sizeof(uint16_t) : sizeof(real));
+    return one;
+}
+
+BV_INLINE void few_start(const bv_matmul_block *t, few_sums acc, int rows) {
+    UNROLL for (int p = 0; p < PANELS(rows); p++) {
+        const bv_matmul_block one = one_panel(t, p);
+        tile_start(&one, 0, acc[p], rows, 1);
+    }
+}
+
+BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
+    UNROLL for (int p = 0; p < PANELS(rows); p++) {
+        const bv_matmul_block one = one_panel(t, p);
+        tile_finish(&one, 0, acc[p], rows, 1);
+    }
+}
+#endif
+
 /* steps: of k. */
 BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
                          tile_function *const tiles[VECS][ROWS]) {
