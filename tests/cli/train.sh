@@ -137,6 +137,14 @@ expect 1 "no UTF-8" beaver train --data $'data\377' --out odd "${tiny[@]}" --ste
 [ ! -e odd ] && [ ! -e odd.partial ] || fail "a name that JSON cannot hold left a run"
 expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
 expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
+# The same data elsewhere: on another machine, or moved.
+mv data elsewhere
+expect 1 "--data DIR, if it lies elsewhere" beaver train --out grows --resume
+expect 2 "is not the one that the run began with" beaver train --out grows --resume --data chars
+expect 0 '"step": 25' beaver train --out grows --resume --data elsewhere --steps 25 --json
+expect 0 '"step": 25' beaver train --out grows --resume --json
+mv elsewhere data
+expect 0 "is finished" beaver train --out grows --resume --data data
 
 # ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
 whole=$(sha256sum <run/checkpoints/20/model.safetensors)
@@ -363,6 +371,11 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         "train --out hidden --resume"; do
         expect 1 "cannot look into hidden: Permission denied" nobody $command
     done
+    # Before the training, not at its first checkpoint.
+    cp -r grows sealed
+    chown -R 65534 sealed
+    chmod 555 sealed/checkpoints
+    expect 1 "cannot write sealed/checkpoints" nobody train --out sealed --resume --steps 30
     [ -z "$(ls closed)" ] || fail "left in a closed folder: $(ls closed)"
     # A disk of 300 kB, where mounting is allowed.
     mkdir disk
