@@ -317,6 +317,16 @@ printf t >letter.txt
 expect 1 "the text has 1 token: at least 2 are needed" beaver eval cr letter.txt
 json 'j["tokens"] == 1 and abs(j["bits_per_byte"] * 0.6931471805599453 - j["loss"]) < 1e-9' \
     beaver eval run letter.txt --json
+# Each of several texts has them for its own copy of the prompt.
+beaver generate run --prompt "the old" --tokens 2 --n 3 --logprobs --json >several.json
+python3 - <<'P' || fail "--n 3 --logprobs"
+import json
+e = json.load(open("evaluated.json"))
+lines = [json.loads(line) for line in open("several.json")]
+n = len(lines[0]["prompt_tokens"])
+assert len(lines) == 3 and all(g["prompt_logprobs"] == e["logprobs"][:n] for g in lines), lines
+P
+expect 1 "eval RUN FILE" beaver eval run --logprobs "$(cat text.txt)"
 expect 2 "one of FILE and --logprobs" beaver eval run
 printf 'the old\0king' >binary
 expect 1 "is not text: byte 7 is NUL" beaver eval run binary
