@@ -242,9 +242,21 @@ bv_status bv_path_rename(const char *from, const char *to) {
     return sync_folder_of(to);
 }
 
+/* Is the last part of the path a link? A slash behind it would follow it. */
+static bool is_link(const char *path) {
+    struct stat s;
+    size_t length = strlen(path);
+    char *name = bv_strdup(path);
+    while (name && length > 1 && name[length - 1] == '/') name[--length] = 0;
+    const bool link = name && lstat(name, &s) == 0 && S_ISLNK(s.st_mode);
+    bv_free(name);
+    return link;
+}
+
 bool bv_path_taken(const char *path) {
     struct stat s;
     if (!bv_dir_exists(path)) return lstat(path, &s) == 0; /* a pipe, a link to nothing ... */
+    if (is_link(path)) return true;
     char **names = NULL;
     size_t count = 0;
     bv_error *error = bv_dir_list(path, &names, &count);

@@ -185,8 +185,9 @@ static bv_status eval_logprobs(const bv_flags *flags, const bv_saved_model *m,
     float *losses = NULL;
     bv_error *error = encode(m, text, strlen(text), &list);
     if (!error && list.count > m->config.context + 1)
-        error = bv_fail(BV_CODE_INPUT, "the text has %zu tokens, the model's context %zu",
-                        list.count - list.start, m->config.context);
+        error = bv_try(bv_fail(BV_CODE_INPUT, "the text has %zu tokens, the model's context %zu",
+                               list.count - list.start, m->config.context),
+                       "a shorter text; a file is read in windows: beaver eval RUN FILE");
     if (!error) error = create_scorer(m, use, 1, &scorer);
     if (!error && !(losses = bv_calloc(list.count + 1, sizeof *losses)))
         error = bv_fail_memory("log-probabilities");

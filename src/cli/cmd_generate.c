@@ -202,6 +202,14 @@ static bv_status feed_prompt(generation *g) {
     return BV_OK;
 }
 
+/* What the first sample knows of the prompt, for sample `index`. */
+static bv_status share_prompt(generation *g, size_t index) {
+    const sample *first = &g->samples[0];
+    memcpy(g->samples[index].logprobs, first->logprobs,
+           first->prompt_count * sizeof *first->logprobs);
+    return bv_engine_copy(g->engine, 0, index);
+}
+
 /* ---- one token for each live sample ---- */
 
 /* Takes what the sampler picks from row `row` of the last step's logits. */
@@ -333,7 +341,7 @@ static bv_status show_rest(generation *g, const char *prompt) {
 static bv_status write_texts(generation *g, const char *prompt) {
     BV_TRY(begin_samples(g, prompt));
     BV_TRY(feed_prompt(g));
-    for (size_t i = 1; i < g->n; i++) BV_TRY(bv_engine_copy(g->engine, 0, i));
+    for (size_t i = 1; i < g->n; i++) BV_TRY(share_prompt(g, i));
     if (shows_text(g)) BV_TRY(bv_cli_print(prompt, strlen(prompt)));
     g->live_count = g->n;
     for (size_t i = 0; i < g->n; i++) {

@@ -126,6 +126,7 @@ static bv_status check_room(const training *t) {
     size_t there;
     BV_TRY(bv_estimate_memory(s, t->machine.kernels, t->machine.pool, &estimate));
     BV_TRY(bv_estimate_fits(&estimate, "this training"));
+    BV_TRY(bv_checkpoint_writable(t->out));
     BV_TRY(bv_file_free_space(t->out, &space));
     BV_TRY(bv_checkpoint_count(t->out, &there));
     const double one = 3 * sizeof(float) * (double)bv_gpt_parameter_count(&s->model); /* AdamW's */
@@ -202,7 +203,8 @@ static bv_status compare_flags(training *t, int64_t done) {
     return BV_OK;
 }
 
-static bv_status compare_data(const training *t) {
+/* The same data may lie elsewhere by now: the run goes on with what --data names. */
+static bv_status find_data(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
     if (!data) return BV_OK;
     bv_run_config given = {0};
@@ -213,8 +215,11 @@ static bv_status compare_data(const training *t) {
                               "the tokenizer of the data %s is not the one that the run began with",
                               given.data),
                       "without --data: the run knows its own, %s", t->config.data);
-    if (!strcmp(given.data_sha256, t->config.data_sha256)) return BV_OK;
-    return bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data, given.data);
+    if (strcmp(given.data_sha256, t->config.data_sha256) != 0)
+        return bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data,
+                       given.data);
+    memcpy(t->config.data, given.data, sizeof given.data);
+    return BV_OK;
 }
 
 static bv_status continue_run(training *t) {
@@ -222,16 +227,17 @@ static bv_status continue_run(training *t) {
     BV_TRY(bv_run_folder_load(t->out, &t->config));
     BV_TRY(bv_run_folder_lock(t->out, &t->lock));
     BV_TRY(bv_checkpoint_find(t->out, BV_CHECKPOINT_LATEST, &done));
-    const size_t steps = t->config.settings.steps;
+    const bv_run_config old = t->config;
     BV_TRY(compare_flags(t, done));
-    BV_TRY(compare_data(t));
+    BV_TRY(find_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
     if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
     BV_TRY(bv_dataset_open(t->config.data, &t->data));
     BV_TRY(verify_data(t));
     t->signal = bv_interrupt_catch();
-    if (t->config.settings.steps != steps) return bv_run_folder_save(t->out, &t->config);
-    return BV_OK;
+    const bool changed =
+        t->config.settings.steps != old.settings.steps || strcmp(t->config.data, old.data) != 0;
+    return changed ? bv_run_folder_save(t->out, &t->config) : BV_OK;
 }
 
 /* ---- telling ---- */

@@ -73,7 +73,7 @@ static bv_status open_split(const bv_dataset *d, split *s, const char *folder,
         const uint64_t here = s->shards[i].map.size / d->token_bytes;
         if (i == 0)
             s->shard_tokens = here;
-        else if (i + 1 < count && here != s->shard_tokens)
+        else if (here > s->shard_tokens || (i + 1 < count && here < s->shard_tokens))
             return bv_fail(BV_CODE_INPUT, "shard %zu is of another size than the first", i);
         found += here;
     }

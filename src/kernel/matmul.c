@@ -27,6 +27,10 @@
 #define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
 #define BLOCKS_A_THREAD 8              /* of rows, where threads share them */
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
 /* ---- the layout of packed operands ---- */
 
 static size_t word_size(bv_dtype type) {
@@ -154,9 +158,36 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     return b;
 }
 
+/* The most that a thread's part takes in this division, of A's rows as many as args says or fewer:
+ * with fewer, blocks of rows may be higher, and those of k longer. */
+static size_t part_bytes(const bv_kernels *k, const bv_matmul_args *args, division parts) {
+    const bv_matmul_kernels *kernels = k->matmul;
+    const size_t m = up(share(args->m, kernels->rows, parts.m), kernels->rows);
+    const size_t n = share(args->n, kernels->cols, parts.n);
+    const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
+    const size_t width = least(piece(n, n_most, kernels->cols), up(n, 16));
+    const size_t k_most = args->type == BV_BF16 ? K_MAX_BF16 : K_MAX_REAL;
+    size_t bytes = 0;
+    if (args->k > k_most)
+        bytes += up(least(m, up(ROWS_MAX, kernels->rows)) * width * bv_dtype_size(k->real), 64);
+    if (packs_rows(kernels, args)) {
+        const size_t tiles = m / kernels->rows;
+        const size_t tile = rows_tile_bytes(kernels, args->type, least(up(args->k, 16), k_most));
+        bytes += least(tiles * tile, ROWS_BYTES + tiles * 128); /* 128: a tile's rounding */
+    }
+    if (!args->b) bytes += up(width * steps_of(args->type, args->k) * word_size(args->type), 64);
+    return bytes;
+}
+
+/* With fewer rows, or with a packed B, C may be divided otherwise: the most of all divisions. */
 size_t bv_matmul_scratch_bytes(const bv_kernels *kernels, int threads, const bv_matmul_args *args) {
-    const blocking b = plan_blocks(kernels, args, (size_t)threads);
-    return b.parts.m * b.parts.n * (b.sums + b.rows + b.panels);
+    const size_t count = (size_t)threads;
+    size_t most = part_bytes(kernels, args, (division){1, 1}); /* what is too small to divide */
+    for (size_t m = 1; m <= count; m++) {
+        const division parts = {m, count / m};
+        if (count % m == 0) most = larger(most, count * part_bytes(kernels, args, parts));
+    }
+    return most;
 }
 
 /* ---- the loops ---- */

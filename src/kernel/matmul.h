@@ -46,7 +46,8 @@ size_t bv_matmul_packed_bytes(const struct bv_kernels *kernels, bv_dtype type, s
 void bv_matmul_pack(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                     const bv_matmul_source *source, void *packed);
 
-/* Scratch that bv_matmul_run needs for such arguments, 64-byte aligned. Of pointers only counts
+/* Scratch that bv_matmul_run needs for such arguments, 64-byte aligned; enough also for fewer rows
+ * of the matrix that A is in memory (m, transposed: k), and for a packed B. Of pointers only counts
  * whether there is a packed B. */
 size_t bv_matmul_scratch_bytes(const struct bv_kernels *kernels, int threads,
                                const bv_matmul_args *args);

@@ -167,7 +167,7 @@ double bv_gpt_forward_flops(const bv_gpt_config *c) {
     for (size_t layer = 0; layer < c->layers; layer++) {
         const double context = (double)c->context;
         const double band = c->band && layer % 2 == 1 ? (double)c->band : context;
-        const double keys = band < context ? band : context / 2;
+        const double keys = band < context ? band * (1 - band / (2 * context)) : context / 2;
         attention += 4 * keys * heads;
     }
     return 2 * ((double)c->layers * matrices + (double)bv_gpt_head_rows(c) * width) + attention;

@@ -253,6 +253,12 @@ bv_status bv_checkpoint_count(const char *run, size_t *count) {
     return BV_OK;
 }
 
+bv_status bv_checkpoint_writable(const char *run) {
+    char path[PATH_SIZE];
+    BV_TRY(path_of(path, run, "", ""));
+    return bv_path_writable(path);
+}
+
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step) {
     uint64_t *steps;
     size_t count;

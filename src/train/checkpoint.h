@@ -61,6 +61,8 @@ typedef enum bv_checkpoint_which {
 bv_status bv_checkpoint_count(const char *run, size_t *count); /* 0 where there is no run */
 /* Step of a checkpoint, or -1 when the run has none. */
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step);
+/* Could one be made here? A look, no promise. */
+bv_status bv_checkpoint_writable(const char *run);
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress);

@@ -56,7 +56,7 @@ bv_status bv_run_config_set_data(bv_run_config *config, const char *data) {
 
 bv_status bv_run_config_check_data(const bv_run_config *config) {
     char hash[BV_SHA256_TEXT_SIZE];
-    BV_TRY(hash_data(config->data, hash));
+    BV_TRY(bv_try(hash_data(config->data, hash), "--data DIR, if it lies elsewhere by now"));
     if (!strcmp(hash, config->data_sha256)) return BV_OK;
     return bv_try(
         bv_fail(BV_CODE_INPUT, "the data in %s is not what the run began with", config->data),

@@ -30,7 +30,7 @@ bv_status bv_run_folder_check_new(const char *run);
  * makes it just now. Copies the data's tokenizer.json and, sets config's hash of it, the text that
  * the model counts. */
 bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock);
-/* Replaces config.json: for a run whose number of steps grows. */
+/* Replaces config.json: for a run whose number of steps grows, or whose data was moved. */
 bv_status bv_run_folder_save(const char *run, const bv_run_config *config);
 /* BV_CODE_USAGE when `run` is no run. */
 bv_status bv_run_folder_load(const char *run, bv_run_config *config);

@@ -437,6 +437,12 @@ static void test_only_files_are_replaced(void **state) {
     assert_fails(bv_file_check_writable("device"), BV_CODE_INPUT, "is a pipe or a device");
     assert_true(bv_path_taken("pipe") && bv_path_taken("device") && bv_path_taken("link"));
     assert_false(bv_path_taken("missing"));
+    assert_ok(bv_dir_make("empty"));
+    assert_int_equal(symlink("empty", "to_empty"), 0);
+    assert_false(bv_path_taken("empty") || bv_path_taken("empty//"));
+    assert_true(bv_path_taken("to_empty") && bv_path_taken("to_empty//"));
+    assert_int_equal(unlink("to_empty"), 0);
+    assert_ok(bv_dir_remove("empty"));
     assert_int_equal(kind_of("pipe"), S_IFIFO);
     assert_int_equal(kind_of("device"), S_IFLNK);
     assert_int_equal(names_in("."), 3);

@@ -137,6 +137,14 @@ expect 1 "no UTF-8" beaver train --data $'data\377' --out odd "${tiny[@]}" --ste
 [ ! -e odd ] && [ ! -e odd.partial ] || fail "a name that JSON cannot hold left a run"
 expect 0 "" beaver train --data data --out grows "${tiny[@]}" --steps 10 --set schedule=constant
 expect 0 '"step": 20' beaver train --out grows --resume --steps 20 --json
+# The same data elsewhere: on another machine, or moved.
+mv data elsewhere
+expect 1 "--data DIR, if it lies elsewhere" beaver train --out grows --resume
+expect 2 "is not the one that the run began with" beaver train --out grows --resume --data chars
+expect 0 '"step": 25' beaver train --out grows --resume --data elsewhere --steps 25 --json
+expect 0 '"step": 25' beaver train --out grows --resume --json
+mv elsewhere data
+expect 0 "is finished" beaver train --out grows --resume --data data
 
 # ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
 whole=$(sha256sum <run/checkpoints/20/model.safetensors)
@@ -309,6 +317,16 @@ printf t >letter.txt
 expect 1 "the text has 1 token: at least 2 are needed" beaver eval cr letter.txt
 json 'j["tokens"] == 1 and abs(j["bits_per_byte"] * 0.6931471805599453 - j["loss"]) < 1e-9' \
     beaver eval run letter.txt --json
+# Each of several texts has them for its own copy of the prompt.
+beaver generate run --prompt "the old" --tokens 2 --n 3 --logprobs --json >several.json
+python3 - <<'P' || fail "--n 3 --logprobs"
+import json
+e = json.load(open("evaluated.json"))
+lines = [json.loads(line) for line in open("several.json")]
+n = len(lines[0]["prompt_tokens"])
+assert len(lines) == 3 and all(g["prompt_logprobs"] == e["logprobs"][:n] for g in lines), lines
+P
+expect 1 "eval RUN FILE" beaver eval run --logprobs "$(cat text.txt)"
 expect 2 "one of FILE and --logprobs" beaver eval run
 printf 'the old\0king' >binary
 expect 1 "is not text: byte 7 is NUL" beaver eval run binary
@@ -363,6 +381,11 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         "train --out hidden --resume"; do
         expect 1 "cannot look into hidden: Permission denied" nobody $command
     done
+    # Before the training, not at its first checkpoint.
+    cp -r grows sealed
+    chown -R 65534 sealed
+    chmod 555 sealed/checkpoints
+    expect 1 "cannot write sealed/checkpoints" nobody train --out sealed --resume --steps 30
     [ -z "$(ls closed)" ] || fail "left in a closed folder: $(ls closed)"
     # A disk of 300 kB, where mounting is allowed.
     mkdir disk

@@ -377,6 +377,54 @@ static void test_shard_cut_short(void **state) {
     bv_free(path);
 }
 
+/* ---- shards that another hand made ---- */
+
+static bv_status write_file(const char *name, const char *text, size_t size) {
+    char *path = bv_path_join(folder, name);
+    bv_error *error = bv_file_write(path, text, size);
+    bv_free(path);
+    return error;
+}
+
+/* Two shards of tokens of 2 bytes, with a manifest that tells their sizes. */
+static void write_shards(const size_t bytes[2]) {
+    static const char zeros[64];
+    char text[600];
+    assert_ok(write_file("a", zeros, bytes[0]));
+    assert_ok(write_file("b", zeros, bytes[1]));
+    const int n = snprintf(text, sizeof text,
+                           "{\"format\": \"beaver-data/1\", \"vocab_size\": 9, \"token_bytes\": 2,"
+                           "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
+                           "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
+                           "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
+                           "\"val\": {\"tokens\": 0, \"bytes\": 0, \"shards\": []}}}",
+                           (bytes[0] + bytes[1]) / 2, bytes[0], bytes[1]);
+    assert_ok(write_file("manifest.json", text, (size_t)n));
+}
+
+/* The first shard's size says where a token stands: no other may be larger. */
+static void test_shards_of_unequal_size(void **state) {
+    (void)state;
+    static const struct {
+        size_t bytes[2];
+        bool fine;
+    } cases[] = {{{20, 20}, true}, {{20, 2}, true}, {{20, 22}, false}, {{0, 20}, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        bv_dataset *d;
+        uint32_t token;
+        write_shards(cases[i].bytes);
+        bv_error *error = bv_dataset_open(folder, &d);
+        if (cases[i].fine) {
+            assert_ok(error);
+            bv_dataset_read(d, BV_SPLIT_TRAIN, bv_dataset_tokens(d, BV_SPLIT_TRAIN) - 1, 1, &token);
+            assert_int_equal(token, 0);
+        } else {
+            assert_fails(error, BV_CODE_INPUT, "shard 1 is of another size than the first");
+        }
+        bv_dataset_close(&d);
+    }
+}
+
 typedef struct countdown {
     int left;
 } countdown;
@@ -430,6 +478,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, teardown),
         cmocka_unit_test_setup_teardown(test_text_cut_short, setup, teardown),
         cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -453,6 +453,32 @@ static void test_real_keeps_denormals(void **state) {
     }
 }
 
+/* A plan asks once, for its most rows and with no weight packed yet, and runs with fewer: what it
+ * then takes for one product must be enough for each smaller one. */
+static void test_scratch_is_enough_for_fewer_rows(void **state) {
+    (void)state;
+    size_t count;
+    const bv_kernels *const *levels = bv_kernels_all(&count);
+    for (size_t i = 0; i < 40000; i++) {
+        const bv_kernels *kernels = levels[i % count];
+        const size_t most = random_size(0, 3) ? 200 : 3000;
+        bv_matmul_args args = {.m = random_size(1, most),
+                               .n = random_size(1, most),
+                               .k = random_size(1, most),
+                               .type = random_size(0, 1) ? BV_BF16 : kernels->real,
+                               .a_transposed = random_size(0, 1)};
+        const int threads = (int)random_size(1, 8);
+        const size_t asked = bv_matmul_scratch_bytes(kernels, threads, &args);
+        size_t *rows = args.a_transposed ? &args.k : &args.m;
+        *rows = random_size(1, *rows);
+        if (random_size(0, 1)) args.b = &args;
+        const size_t taken = bv_matmul_scratch_bytes(kernels, threads, &args);
+        if (taken > asked)
+            fail_msg("%s, %d threads, [%zu, %zu, %zu]: %zu bytes of %zu", kernels->level, threads,
+                     args.m, args.n, args.k, taken, asked);
+    }
+}
+
 static int begin_pools(void **state) {
     (void)state;
     for (int n = 1; n <= 4; n++) assert_null(bv_pool_create(n, &pools[n]));
@@ -475,6 +501,7 @@ int main(void) {
         cmocka_unit_test(test_shaped_values),
         cmocka_unit_test(test_bf16_smallest_sums),
         cmocka_unit_test(test_real_keeps_denormals),
+        cmocka_unit_test(test_scratch_is_enough_for_fewer_rows),
     };
     print_message("seed %u\n", SEED);
     return cmocka_run_group_tests(tests, begin_pools, end_pools);

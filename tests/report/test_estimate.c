@@ -1,9 +1,11 @@
 /* Estimates of memory against what a trainer really takes. */
 #include "report/estimate.h"
 
+#include "model/gpt.h"
 #include "model/gpt_train.h"
 #include "support/any_settings.h"
 #include "support/check.h"
+#include <math.h>
 
 static bv_settings settings_of(const char *const *pairs) {
     bv_settings s;
@@ -128,9 +130,30 @@ static void test_gpt3(void **state) {
     assert_ok(bv_estimate_fits(&(bv_estimate){.total = 1}, "nothing"));
 }
 
+/* Every second layer's queries see no more than the band; each sees half of itself, as causal
+ * attention over all counts half of the context. */
+static void test_band_is_counted(void **state) {
+    (void)state;
+    const bv_settings s = settings_of((const char *[]){"band", "20", NULL}); /* context 32 */
+    bv_settings dense = s;
+    dense.model.band = 0;
+    for (size_t band = 1; band <= 40; band++) {
+        bv_settings banded = s;
+        banded.model.band = band;
+        double spared = 0;
+        for (size_t i = 0; i < s.model.context; i++)
+            if (i >= band) spared += (double)i + 0.5 - (double)band;
+        const double flops = 4 * spared * (double)(s.model.heads * s.model.d_head);
+        const double less =
+            bv_gpt_forward_flops(&dense.model) - bv_gpt_forward_flops(&banded.model);
+        assert_true(fabs(less * (double)s.model.context - flops) < 1e-3);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_trainer), cmocka_unit_test(test_any_settings),
-        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_gpt3)};
+        cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_gpt3),
+        cmocka_unit_test(test_band_is_counted)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
