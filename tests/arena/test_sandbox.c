@@ -232,6 +232,21 @@ static void test_placed_memory(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* The kernel counts ticks for this limit: it comes long after the one that is counted exactly. */
+static void test_ticks(void **state) {
+    (void)state;
+    const char *const argv[] = {"sh", "-c", "ulimit -S -t", NULL};
+    bv_sandbox_pool *pool = make_pool(1, NULL);
+    bv_sandbox_result r = {0};
+    bv_sandbox_job job = shell_job(argv);
+    job.limits.cpu_ns = 10000000000;
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    const long seconds = strtol(r.output.data, NULL, 10);
+    assert_true(seconds >= 15 && seconds < 60);
+    bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* What the box uses to place files is not the program's time. */
 static void test_placed_time(void **state) {
     (void)state;
@@ -467,6 +482,7 @@ int main(void) {
         cmocka_unit_test(test_kill),
         cmocka_unit_test(test_placed_memory),
         cmocka_unit_test(test_placed_time),
+        cmocka_unit_test(test_ticks),
         BOXES_MODES(test_killed_arena),
         BOXES_MODES(test_killed_anytime),
         BOXES_MODES(test_swept),
