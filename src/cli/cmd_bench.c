@@ -185,7 +185,7 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
 static bv_status check_memory(const bv_flags *flags, const train_bench *b) {
     const char *preset = bv_flags_string(flags, "preset");
     bv_estimate estimate;
-    BV_TRY(bv_estimate_memory(&b->settings, b->use.kernels, b->use.pool, &estimate));
+    BV_TRY(bv_estimate_memory(&b->settings, 0, b->use.kernels, b->use.pool, &estimate));
     return bv_estimate_fits(&estimate, preset ? preset : "this model");
 }
 

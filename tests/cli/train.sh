@@ -59,6 +59,23 @@ expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
 grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
 expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
 
+# ---- too long a text for counted n-grams: the shard is a hole, which nothing may read ----
+cp -r chars long && long=$(((1 << 28) + 1))
+shard=$(python3 - $long <<'P'
+import json, sys
+m, n = json.load(open("long/manifest.json")), int(sys.argv[1])
+shard = m["splits"]["train"]["shards"][0]
+m["splits"]["train"]["tokens"], shard["bytes"] = n, n * m["token_bytes"]
+json.dump(m, open("long/manifest.json", "w"))
+print(shard["name"])
+P
+)
+truncate -s $((2 * long)) "long/$shard"
+expect 2 "n-grams are counted of at most 268435456 tokens, not $long" beaver train --data long \
+    --out x "${tiny[@]}" --set kneser_ney=3 --set tied=false
+[ ! -e x ] || fail "a text too long for n-grams left something"
+rm -r long
+
 # ---- tokenizers ----
 expect 0 '"kind": "bpe"' beaver tokenizer train text.txt --vocab 300 --out tok.json --json
 expect 0 '"vocab_size": 300' beaver tokenizer info tok.json --json
@@ -270,6 +287,7 @@ expect 1 "counted.bin is not what the run was made with" beaver generate broken 
 rm broken/counted.bin
 expect 1 "No such file" beaver eval broken text.txt
 expect 0 "kneser_ney.weight" beaver explain cn
+json "j['memory']['counts'] == 17 * $(stat -c %s cn/counted.bin)" beaver explain cn --json
 
 # ---- traces ----
 expect 0 "trace " beaver train --data chars --out tr "${tiny[@]}" --steps 3 --trace tr.json
