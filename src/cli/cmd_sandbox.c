@@ -403,7 +403,10 @@ static void say_selftest(const bv_selftest *report) {
         const bv_wall *w = &report->walls[i];
         bv_cli_say("%-8s %-22s%s%s\n", bv_wall_grade_name(w->grade), w->name,
                    w->found[0] ? " " : "", w->found);
-        if (w->remedy) bv_cli_say("         try: %s\n", w->remedy);
+        /* of neighbours that have the same one, behind the last */
+        const char *next = i + 1 < report->count ? w[1].remedy : NULL;
+        if (w->remedy && !(next && !strcmp(next, w->remedy)))
+            bv_cli_say("         try: %s\n", w->remedy);
     }
     bv_cli_say("policy full %s, nested %s\n", report->full ? "can be used" : "CANNOT be used",
                report->nested ? "can be used" : "CANNOT be used");
