@@ -140,7 +140,7 @@ static void tell_memory(const explanation *e) {
                bv_human_bytes((double)m->optimizer).text,
                bv_human_bytes((double)m->activations).text);
     if (e->settings.model.kneser_ney)
-        bv_cli_say(", counted n-grams %s",
+        bv_cli_say(",\n%*scounted n-grams %s", HEAD_COLUMNS, "",
                    m->counts ? bv_human_bytes((double)m->counts).text : "by the text's size");
     bv_cli_say("\n");
     bv_error *error = bv_estimate_fits(m, "! it does not fit: training");
