@@ -156,7 +156,7 @@ static void expect_a_limit(user *u) {
     assert_int_equal(r.status, 429);
     const char *at = strstr(r.head.data, name);
     assert_non_null(at);
-    assert_in_range(atoi(at + sizeof name - 1), 3000, 3600);
+    assert_in_range(strtol(at + sizeof name - 1, NULL, 10), 3000, 3600);
     bv_http_result_free(&r);
 }
 

@@ -84,7 +84,8 @@ fi
 
 # ---- remedies: each once, also where three control groups want the same ----
 if unshare -Urm mount -t tmpfs none /sys/fs/cgroup 2>/dev/null; then
-    said=$(unshare -Urm sh -c 'mount -t tmpfs none /sys/fs/cgroup; "$0" sandbox selftest 2>&1' "$BEAVER")
+    said=$(unshare -Urm sh -c 'mount -t tmpfs none /sys/fs/cgroup; "$0" sandbox selftest 2>&1' \
+        "$BEAVER")
     [ "$(grep -c "counts by /proc" <<<"$said")" = 3 ] || fail "control groups are there: $said"
     [ "$(grep -c "try: run as root; with" <<<"$said")" = 1 ] || fail "not one remedy: $said"
 fi
