@@ -59,6 +59,26 @@ expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
 grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
 expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
 
+# ---- stopped: by the signal itself, and nothing is left ----
+# stop WORDS...: SIGTERM as soon as it has said something
+stop() {
+    rm -f out err
+    ${BEAVER_EMULATOR:-} "$BEAVER" "$@" >out 2>err &
+    local pid=$!
+    until [ -s err ]; do sleep 0.01; done
+    kill -TERM $pid
+    wait $pid 2>/dev/null
+    [ $? = 143 ] || fail "$* was not ended by SIGTERM: $(cat out err)"
+    [ ! -s out ] || fail "$* wrote half a result: $(cat out)"
+    [ -z "$(find . -name 'stopped*')" ] || fail "$* left $(find . -name 'stopped*')"
+}
+python3 -c "import random
+random.seed(1)
+for i in range(600000): print(''.join(random.choices('abcdefghij', k=7)), end=' ')" >long.txt
+stop data prepare long.txt --out stopped --vocab 20000
+stop tokenizer train long.txt --out stopped.json --vocab 20000
+rm long.txt
+
 # ---- too long a text for counted n-grams: the shard is a hole, which nothing may read ----
 cp -r chars long && long=$(((1 << 28) + 1))
 shard=$(python3 - $long <<'P'
