@@ -388,7 +388,9 @@ static bv_status report(evaluation *e) {
 static bv_status evaluate(evaluation *e) {
     const double begin = bv_clock_seconds();
     const char *out = bv_flags_string(e->flags, "out");
+    const char *samples = bv_flags_string(e->flags, "samples");
     BV_TRY(read_options(e));
+    if (out && samples) BV_TRY(bv_file_check_apart(out, samples));
     if (out) BV_TRY(bv_file_check_writable(out));
     BV_TRY(load_set(e));
     BV_TRY(open_caches(e));

@@ -107,6 +107,8 @@ json 'j["problem_count"] == 1 and j["without_samples"] == 2' \
 grep -q "2 problems of the set have no sample" "$folder/err" || fail "problems without samples"
 expect 1 "cannot write" eval_tiny --samples canonical --fresh --out "$folder/absent/out.jsonl"
 grep -q "judged" "$folder/err" && fail "judged before --out was looked at"
+expect 2 "would replace what is read" eval_tiny --samples "$folder/samples.jsonl" \
+    --out "$folder/samples.jsonl"
 expect 1 "is a folder" eval_tiny --samples canonical --out "$folder"
 expect 2 "one of --model, --endpoint and --samples" eval_tiny
 expect 2 "is not a whole number" eval_tiny --samples canonical -k one

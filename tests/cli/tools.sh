@@ -114,6 +114,7 @@ expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"
 echo '{"log_x": true, "series": [{"name": "a", "x": [1, 10], "y": [2, 3]}]}' >"$folder/figure.json"
+expect 2 "would replace what is read" beaver plot "$folder/figure.json" --out "$folder/figure.json"
 json 'j["points"] == 2 and j["out"].endswith("figure.svg")' beaver plot "$folder/figure.json" --json
 [ -s "$folder/figure.svg" ] || fail "no picture"
 finish

@@ -54,6 +54,17 @@ expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
 expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 [ ! -e x ] || fail "a failed prepare left something"
+expect 0 "" prepare text.txt --out slashes// --tokenizer byte
+cp text.txt own.txt
+own=$(sha256sum own.txt)
+for out in own.txt ./own.txt; do
+    expect 2 "$out would replace what is read, own.txt" beaver tokenizer train own.txt \
+        --vocab 300 --out $out
+done
+ln own.txt own2.txt
+expect 2 "would replace what is read" beaver tokenizer import own2.txt --out own.txt
+[ "$own" = "$(sha256sum own.txt)" ] || fail "a text was replaced by its tokenizer"
+rm own.txt own2.txt
 head -c 100 text.txt >short.txt
 expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
 grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
