@@ -540,7 +540,7 @@ bv_status bv_file_check_apart(const char *out, const char *in) {
     if (stat(out, &a) != 0 || stat(in, &b) != 0 || !S_ISREG(a.st_mode)) return BV_OK;
     if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return BV_OK;
     return bv_try(bv_fail(BV_CODE_USAGE, "%s would replace what is read, %s", out, in),
-                  "another --out");
+                  "another file");
 }
 
 bv_status bv_file_check_writable(const char *path) {

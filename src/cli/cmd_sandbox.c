@@ -216,11 +216,16 @@ static bv_status collect(const bv_flags *flags, single_run *r) {
     if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
     for (size_t i = 0; i < words; i++) r->argv[i] = bv_flags_argument(flags, i);
     r->job.argv = r->argv, r->job.files = r->files, r->job.wanted = r->wanted;
-    for (size_t i = 0; i < places; i++) BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
+    const char *verdict = bv_flags_string(flags, "verdict");
+    for (size_t i = 0; i < places; i++) {
+        if (verdict) BV_TRY(bv_file_check_apart(verdict, place[i]));
+        BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
+    }
     for (size_t i = 0; i < fetches; i++)
         r->wanted[i] = (bv_sandbox_wanted){fetch[i], (size_t)r->job.limits.files_bytes};
     r->job.wanted_count = fetches;
     if (!strchr(r->argv[0], '/') || of_the_system(r->argv[0])) return BV_OK;
+    if (verdict) BV_TRY(bv_file_check_apart(verdict, r->argv[0]));
     BV_TRY(add_file(r, r->argv[0], true));
     r->argv[0] = base_name(r->argv[0]);
     return BV_OK;
