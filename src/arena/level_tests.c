@@ -5,6 +5,7 @@
 #include "base/tasks.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* The work of one of the two programs, on tests[0], tests[1] ...: each test is one thread's. */
 typedef struct making {
@@ -15,12 +16,10 @@ typedef struct making {
     size_t count;
 } making;
 
-/* GENERATOR SEED INDEX COUNT writes an input. */
-static bv_status generate(void *context, size_t index_of_test) {
-    const making *m = context;
+/* GENERATOR SEED INDEX COUNT writes an input, appended to `input`. */
+static bv_status run_generator(const making *m, const bv_level_test *test, bv_buffer *input) {
     const bv_level *level = m->level;
     const bv_level_program *generator = level->generator.list;
-    bv_level_test *test = m->tests[index_of_test];
     char seed[24], index[24], all[24];
     bv_sandbox_result result = {0};
     snprintf(seed, sizeof seed, "%lld", (long long)(level->seed + test->generated));
@@ -32,10 +31,29 @@ static bv_status generate(void *context, size_t index_of_test) {
     if (!error && result.exit_code != 0)
         error =
             bv_fail(BV_CODE_INPUT, "%s %s %s %s: exit code 1", generator->name, seed, index, all);
-    bv_buffer_clear(&test->input);
-    if (!error) bv_buffer_append(&test->input, result.output.data, result.output.size);
-    if (!error) error = bv_buffer_error(&test->input);
+    if (!error) bv_buffer_append(input, result.output.data, result.output.size);
+    if (!error) error = bv_buffer_error(input);
     bv_sandbox_result_free(&result);
+    return error;
+}
+
+/* Twice: a test that is another each time would be another on each judge. */
+static bv_status generate(void *context, size_t index_of_test) {
+    const making *m = context;
+    bv_level_test *test = m->tests[index_of_test];
+    bv_buffer again = {0}, *input = &test->input;
+    bv_buffer_clear(input);
+    bv_error *error = run_generator(m, test, input);
+    if (!error) error = run_generator(m, test, &again);
+    const bool same = again.size == input->size &&
+                      (!input->size || !memcmp(again.data, input->data, input->size));
+    if (!error && !same)
+        error =
+            bv_try(bv_fail(BV_CODE_INPUT, "%s with seed %lld wrote another input when it ran again",
+                           m->level->generator.list[0].name,
+                           (long long)(m->level->seed + test->generated)),
+                   "let all that is random follow from its first argument, the seed");
+    bv_buffer_free(&again);
     return error;
 }
 

@@ -19,7 +19,8 @@ typedef struct bv_level_maker {
     void *context;
 } bv_level_maker;
 
-/* BV_CODE_INPUT when a program of the author fails; BV_CODE_FAULT when the sandbox does. */
+/* BV_CODE_INPUT when a program of the author fails, or a generator writes another input when it
+ * runs again; BV_CODE_FAULT when the sandbox does. */
 bv_status bv_level_complete(bv_level *level, const bv_level_maker *maker);
 
 #endif

@@ -58,15 +58,15 @@ static row *find(bv_signups *s, const char *network) {
     return oldest;
 }
 
-bool bv_signups_allow(bv_signups *s, const char *address, uint64_t now_ns) {
+uint64_t bv_signups_wait(bv_signups *s, const char *address, uint64_t now_ns) {
     char network[ADDRESS_SIZE];
-    if (!s->per_hour) return true;
+    if (!s->per_hour) return 0;
     network_of(address, network);
     pthread_mutex_lock(&s->lock);
     row *r = find(s, network);
-    if (!r->count || now_ns - r->since_ns > HOUR_NS) r->count = 0, r->since_ns = now_ns;
-    const bool allowed = r->count < s->per_hour;
-    r->count += allowed;
+    if (!r->count || now_ns - r->since_ns >= HOUR_NS) r->count = 0, r->since_ns = now_ns;
+    const uint64_t wait = r->count < s->per_hour ? 0 : r->since_ns + HOUR_NS - now_ns;
+    r->count += !wait;
     pthread_mutex_unlock(&s->lock);
-    return allowed;
+    return wait;
 }

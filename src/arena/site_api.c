@@ -14,6 +14,7 @@
 
 #define SOURCE_BYTES_MAX ((size_t)1 << 20)
 #define BODY_BYTES_MAX (6 * SOURCE_BYTES_MAX + 4096) /* each byte may be escaped */
+#define LIMIT_SECONDS 2 /* until one whose submissions are too many may ask again */
 #define SCOREBOARD_ROWS 200
 #define SCOREBOARD_NS UINT64_C(1000000000) /* how long one serves all who ask, and at least */
 #define SCOREBOARD_SHARE 9                 /* so many times as long as it took to make      */
@@ -131,8 +132,9 @@ static bv_status sign_up(bv_site *site, bv_http_exchange *x, bv_store *s, const 
     char key[BV_ACCOUNT_KEY_SIZE];
     if (strcmp(kind, "person") != 0 && strcmp(kind, "model") != 0)
         return bv_fail(BV_CODE_USAGE, "\"kind\" must be \"person\" or \"model\"");
-    if (!bv_signups_allow(site->signups, client_address(site, x), bv_clock_ns())) {
-        bv_http_reply_error(x, 429, "too many sign-ups from your address in this hour");
+    const uint64_t wait = bv_signups_wait(site->signups, client_address(site, x), bv_clock_ns());
+    if (wait) {
+        bv_http_reply_limit(x, 1 + wait / 1000000000, "too many sign-ups from your address");
         return BV_OK;
     }
     BV_TRY(bv_account_create(s, name, !strcmp(kind, "model"), &account, key));
@@ -198,7 +200,7 @@ static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const b
     BV_TRY(bv_submission_create(s, &submission, &site->options.limits, &id, &why));
     if (id && site->options.submitted) site->options.submitted(site->options.context);
     if (!id)
-        bv_http_reply_error(x, 429, "%s", why);
+        bv_http_reply_limit(x, LIMIT_SECONDS, "%s", why);
     else
         bv_http_reply_json(x, 202,
                            json_pack("{sI ss ss}", "id", (json_int_t)id, "level", level->name,

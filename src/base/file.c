@@ -51,6 +51,12 @@ static bv_status sync_fd(int fd, const char *path) {
 
 /* ---- paths ---- */
 
+size_t bv_path_trimmed(const char *path) {
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/') length--;
+    return length;
+}
+
 char *bv_path_join(const char *a, const char *b) {
     bv_buffer path = {0};
     const size_t n = strlen(a);
@@ -539,6 +545,14 @@ bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
     if (!error) return bv_writer_commit(&writer);
     bv_writer_abort(&writer);
     return error;
+}
+
+bv_status bv_file_check_apart(const char *out, const char *in) {
+    struct stat a, b;
+    if (stat(out, &a) != 0 || stat(in, &b) != 0 || !S_ISREG(a.st_mode)) return BV_OK;
+    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "%s would replace what is read, %s", out, in),
+                  "another file");
 }
 
 bv_status bv_file_check_writable(const char *path) {

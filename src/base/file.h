@@ -20,6 +20,8 @@ bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller fre
 bv_status bv_file_write(const char *path, const void *bytes, size_t size);
 /* Could bv_writer write it? A look before long work: makes a temporary file and removes it. */
 bv_status bv_file_check_writable(const char *path);
+/* BV_CODE_USAGE where `out` is the file `in`, which it would replace. */
+bv_status bv_file_check_apart(const char *out, const char *in);
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);
@@ -34,6 +36,7 @@ bv_status bv_path_rename(const char *from, const char *to); /* and syncs the fol
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 /* May one make something there, as far as permissions say? A cheap look before long work. */
 bv_status bv_path_writable(const char *path);
+size_t bv_path_trimmed(const char *path);         /* its length without slashes at its end */
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
 
 /* A read-only map of a whole file; a pipe or a device is BV_CODE_INPUT. An empty file gives size 0

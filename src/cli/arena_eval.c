@@ -170,8 +170,12 @@ static bv_status read_options(evaluation *e) {
                       "--samples canonical");
     if (bv_flags_given(f, "endpoint") && bv_flags_given(f, "tokenizer"))
         return bv_fail(BV_CODE_USAGE, "--tokenizer is for a model that runs here");
-    if (bv_flags_given(f, "samples") && bv_flags_given(f, "n"))
-        return bv_fail(BV_CODE_USAGE, "-n is for samples that are written, not for --samples");
+    static const char *const of_writing[] = {"n",      "temperature", "top-p",
+                                             "tokens", "seed",        "tokenizer"};
+    for (size_t i = 0; i < sizeof of_writing / sizeof *of_writing; i++)
+        if (!writes && bv_flags_given(f, of_writing[i]))
+            return bv_fail(BV_CODE_USAGE, "%s%s is for samples that are written, not for --samples",
+                           of_writing[i][1] ? "--" : "-", of_writing[i]);
     if (!bv_flags_given(f, "samples") && bv_flags_given(f, "truncate"))
         return bv_fail(BV_CODE_USAGE, "--truncate is for --samples: others end at stop texts");
     if (bv_flags_given(f, "fresh") && bv_flags_given(f, "cache"))
@@ -217,7 +221,10 @@ static bv_status check_ks(const evaluation *e, uint64_t least) {
             return bv_try(bv_fail(BV_CODE_USAGE,
                                   "pass@%llu needs so many samples of each problem; one has %llu",
                                   (unsigned long long)e->ks[i], (unsigned long long)least),
-                          "-n %llu, or a smaller k", (unsigned long long)e->ks[i]);
+                          bv_flags_given(e->flags, "samples")
+                              ? "a file with %llu samples of each, or a smaller k"
+                              : "-n %llu, or a smaller k",
+                          (unsigned long long)e->ks[i]);
     return BV_OK;
 }
 
@@ -388,7 +395,9 @@ static bv_status report(evaluation *e) {
 static bv_status evaluate(evaluation *e) {
     const double begin = bv_clock_seconds();
     const char *out = bv_flags_string(e->flags, "out");
+    const char *samples = bv_flags_string(e->flags, "samples");
     BV_TRY(read_options(e));
+    if (out && samples) BV_TRY(bv_file_check_apart(out, samples));
     if (out) BV_TRY(bv_file_check_writable(out));
     BV_TRY(load_set(e));
     BV_TRY(open_caches(e));

@@ -266,6 +266,10 @@ static bv_status measure_training(const bv_flags *flags, bench *b, int threads, 
 static bv_status measure(const bv_flags *flags, bench *b, json_t *rows, json_t *training) {
     const char *path = bv_flags_string(flags, "tokenizer");
     bv_pool *pool;
+    if (path && (bv_flags_given(flags, "vocab") || bv_flags_given(flags, "pattern")))
+        return bv_fail(BV_CODE_USAGE,
+                       "--vocab and --pattern are for a tokenizer that is learned, not "
+                       "for --tokenizer");
     BV_TRY(bv_pool_create((int)bv_flags_int(flags, "threads"), &pool));
     const int threads = bv_pool_threads(pool);
     bv_pool_destroy(&pool);
@@ -288,9 +292,9 @@ bv_status bv_bench_tokenizer(int argc, char **argv) {
     if (!error) bv_cli_say("%s: %zu bytes, %zu tokens\n", b.name, b.size, b.tokens);
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack(
-            "{ss sI sI sI sO sO}", "text", b.name, "bytes", (json_int_t)b.size, "tokens",
-            (json_int_t)b.tokens, "vocab_size", (json_int_t)bv_tokenizer_vocab_size(b.tokenizer),
-            "codec", rows, "training", training));
+            "{so sI sI sI sO sO}", "text", bv_cli_path(b.name), "bytes", (json_int_t)b.size,
+            "tokens", (json_int_t)b.tokens, "vocab_size",
+            (json_int_t)bv_tokenizer_vocab_size(b.tokenizer), "codec", rows, "training", training));
     json_decref(rows);
     json_decref(training);
     for (size_t i = 0; i < b.codec_count; i++) end_codec(&b.codecs[i]);

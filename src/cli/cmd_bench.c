@@ -48,14 +48,14 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     const bool brief = bv_flags_given(flags, "seconds");
     const double seconds = brief ? bv_flags_double(flags, "seconds") : LIMITS_SECONDS;
     bv_pool *pool;
-    bv_limits l;
+    bv_limits l, best;
     BV_TRY(bv_pool_create(threads, &pool));
     threads = bv_pool_threads(pool);
     bv_error *error = bv_limits_measure(kernels, pool, seconds, &l);
     bv_pool_destroy(&pool);
     if (error) return error;
     /* For explain and for training; without a folder to keep them they are only printed. */
-    if (!brief) error = bv_limits_remember(threads, kernels->level, &l);
+    if (!brief) error = bv_limits_remember(threads, kernels->level, &l, &best);
     bv_error_free(&error);
     bv_cli_say("%d thread%s  %s\n", threads, threads == 1 ? " " : "s", bv_limits_text(&l).text);
     json_array_append_new(list, json_pack("{si sf sf sf sf}", "threads", threads, "f32_gflops",
@@ -185,7 +185,7 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
 static bv_status check_memory(const bv_flags *flags, const train_bench *b) {
     const char *preset = bv_flags_string(flags, "preset");
     bv_estimate estimate;
-    BV_TRY(bv_estimate_memory(&b->settings, b->use.kernels, b->use.pool, &estimate));
+    BV_TRY(bv_estimate_memory(&b->settings, 0, b->use.kernels, b->use.pool, &estimate));
     return bv_estimate_fits(&estimate, preset ? preset : "this model");
 }
 

@@ -13,8 +13,9 @@
 
 static const bv_command command = {
     .name = "doctor",
-    .summary = "Says what this machine is, measures its limits (1.5 s; they are remembered for "
-               "`explain` and for the shares that training prints), says which kernels will be "
+    .summary = "Says what this machine is, measures its limits (1.5 s; the best that was ever "
+               "measured is remembered for `explain` and for the shares that training prints), "
+               "says which kernels will be "
                "used, and what slows it down, each with a remedy.",
     .example = "beaver doctor\n"
                "BEAVER_CPU=avx2 beaver doctor --threads 1 --json",
@@ -143,10 +144,11 @@ static bv_status examine(const bv_machine_use *use, bool as_json) {
         say_machine(&around.machine);
         say_kernels(use);
     }
-    bv_limits limits;
+    bv_limits limits, best;
     BV_TRY(bv_limits_measure(use->kernels, use->pool, MEASURE_SECONDS, &limits));
-    bv_error *error = bv_limits_remember(bv_pool_threads(use->pool), around.level, &limits);
+    bv_error *error = bv_limits_remember(bv_pool_threads(use->pool), around.level, &limits, &best);
     around.limits_kept = error == BV_OK;
+    around.share_of_best = bv_limits_share(&limits, &best);
     bv_error_free(&error);
     bv_advice_list advice;
     bv_advise(&around, &advice);

@@ -9,6 +9,7 @@
 #include "report/limits_cache.h"
 #include "report/units.h"
 #include "tensor/weights.h"
+#include "train/counted_text.h"
 #include "train/presets.h"
 #include "train/run_folder.h"
 
@@ -131,12 +132,17 @@ static void init_of(const bv_parameter *p, char text[48]) {
         snprintf(text, 48, "%s", p->init == BV_INIT_ONE ? "ones" : "zeros");
 }
 
-static void tell_memory(const bv_estimate *m) {
-    bv_cli_say("memory      %s: weights %s, gradients %s,\n%*soptimizer %s, activations %s\n",
+static void tell_memory(const explanation *e) {
+    const bv_estimate *m = &e->memory;
+    bv_cli_say("memory      %s: weights %s, gradients %s,\n%*soptimizer %s, activations %s",
                bv_human_bytes((double)m->total).text, bv_human_bytes((double)m->weights).text,
                bv_human_bytes((double)m->gradients).text, HEAD_COLUMNS, "",
                bv_human_bytes((double)m->optimizer).text,
                bv_human_bytes((double)m->activations).text);
+    if (e->settings.model.kneser_ney)
+        bv_cli_say(",\n%*scounted n-grams %s", HEAD_COLUMNS, "",
+                   m->counts ? bv_human_bytes((double)m->counts).text : "by the text's size");
+    bv_cli_say("\n");
     bv_error *error = bv_estimate_fits(m, "! it does not fit: training");
     if (error) bv_cli_say("%s\n", bv_error_text(error));
     bv_error_free(&error);
@@ -179,7 +185,7 @@ static bv_status tell(const explanation *e) {
     bv_cli_say("a token     %s FLOP, %s of them forward; moves %s of weights and state\n",
                bv_human_count(e->flops).text, bv_human_count(e->flops / 3).text,
                bv_human_bytes(e->traffic).text);
-    tell_memory(&e->memory);
+    tell_memory(e);
     BV_TRY(tell_settings(s));
     bv_cli_say("training    %zu steps of %s tokens: %s tokens\n", s->steps,
                bv_human_count((double)e->tokens_per_step).text, bv_human_count(e->tokens).text);
@@ -202,15 +208,17 @@ static bv_status print_json(const explanation *e) {
         json_array_append_new(
             list, json_pack("{ss so ss}", "name", p->name, "shape", shape, "init", init));
     }
+    const bool unknown = e->settings.model.kneser_ney && !e->memory.counts;
+    json_t *counts = unknown ? json_null() : json_integer((json_int_t)e->memory.counts);
     json_t *seconds = e->seconds > 0 ? json_real(e->seconds) : json_null();
     return bv_cli_json(json_pack(
-        "{sI sf sf sf s{sI sI sI sI} so sf so so so*}", "parameter_count",
+        "{sI sf sf sf s{sI sI sI sI so} so sf so so so*}", "parameter_count",
         (json_int_t)e->parameters, "train_flops_per_token", e->flops, "forward_flops_per_token",
         e->flops / 3, "bytes_per_token", e->traffic, "memory", "weights",
         (json_int_t)e->memory.weights, "gradients", (json_int_t)e->memory.gradients, "optimizer",
-        (json_int_t)e->memory.optimizer, "activations", (json_int_t)e->memory.activations,
-        "seconds_here", seconds, "tokens", e->tokens, "settings", bv_settings_json(&e->settings),
-        "parameters", list, "time", json_incref(e->time)));
+        (json_int_t)e->memory.optimizer, "activations", (json_int_t)e->memory.activations, "counts",
+        counts, "seconds_here", seconds, "tokens", e->tokens, "settings",
+        bv_settings_json(&e->settings), "parameters", list, "time", json_incref(e->time)));
 }
 
 static bv_status time_steps(const bv_flags *flags, const bv_machine_use *use, explanation *e) {
@@ -230,7 +238,9 @@ static bv_status explain(const bv_flags *flags, explanation *e) {
     BV_TRY(find_settings(flags, &e->settings));
     BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
     BV_TRY(bv_machine_begin(flags, &use));
-    bv_error *error = bv_estimate_memory(&e->settings, use.kernels, use.pool, &e->memory);
+    const char *what = bv_flags_argument(flags, 0);
+    const uint64_t text = what ? bv_counted_text_tokens(what) : 0;
+    bv_error *error = bv_estimate_memory(&e->settings, text, use.kernels, use.pool, &e->memory);
     if (!error) {
         find_costs(e);
         find_time(e, &use);

@@ -85,6 +85,7 @@ static bv_status show_and_draw(const drawing *d, const char *out) {
 
 static bv_status plot_figure(const bv_flags *flags, const char *path, const char *out) {
     bv_figure figure;
+    BV_TRY(bv_file_check_apart(out, path));
     BV_TRY(bv_figure_read(path, &figure));
     bv_error *error = show_and_draw(&(drawing){.figure = &figure}, out);
     if (!error && bv_flags_bool(flags, "json"))

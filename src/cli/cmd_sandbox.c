@@ -216,11 +216,16 @@ static bv_status collect(const bv_flags *flags, single_run *r) {
     if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
     for (size_t i = 0; i < words; i++) r->argv[i] = bv_flags_argument(flags, i);
     r->job.argv = r->argv, r->job.files = r->files, r->job.wanted = r->wanted;
-    for (size_t i = 0; i < places; i++) BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
+    const char *verdict = bv_flags_string(flags, "verdict");
+    for (size_t i = 0; i < places; i++) {
+        if (verdict) BV_TRY(bv_file_check_apart(verdict, place[i]));
+        BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
+    }
     for (size_t i = 0; i < fetches; i++)
         r->wanted[i] = (bv_sandbox_wanted){fetch[i], (size_t)r->job.limits.files_bytes};
     r->job.wanted_count = fetches;
     if (!strchr(r->argv[0], '/') || of_the_system(r->argv[0])) return BV_OK;
+    if (verdict) BV_TRY(bv_file_check_apart(verdict, r->argv[0]));
     BV_TRY(add_file(r, r->argv[0], true));
     r->argv[0] = base_name(r->argv[0]);
     return BV_OK;
@@ -403,7 +408,10 @@ static void say_selftest(const bv_selftest *report) {
         const bv_wall *w = &report->walls[i];
         bv_cli_say("%-8s %-22s%s%s\n", bv_wall_grade_name(w->grade), w->name,
                    w->found[0] ? " " : "", w->found);
-        if (w->remedy) bv_cli_say("         try: %s\n", w->remedy);
+        /* of neighbours that have the same one, behind the last */
+        const char *next = i + 1 < report->count ? w[1].remedy : NULL;
+        if (w->remedy && !(next && !strcmp(next, w->remedy)))
+            bv_cli_say("         try: %s\n", w->remedy);
     }
     bv_cli_say("policy full %s, nested %s\n", report->full ? "can be used" : "CANNOT be used",
                report->nested ? "can be used" : "CANNOT be used");

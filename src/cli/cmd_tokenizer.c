@@ -117,6 +117,7 @@ static bv_status run_train(int argc, char **argv) {
     for (size_t i = 0; paths && i < count; i++) paths[i] = bv_flags_argument(flags, i);
     if (!error) error = bv_file_check_writable(out);
     if (!error) error = bv_documents_open(paths, count, NULL, NULL, &documents);
+    if (!error) error = bv_documents_check_apart(documents, out);
     if (!error) error = learn(flags, documents, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
@@ -196,7 +197,8 @@ static bv_status run_import(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&import_command, argc, argv, &flags));
     if (!flags) return BV_OK;
     const char *out = bv_flags_string(flags, "out");
-    bv_error *error = bv_file_check_writable(out);
+    bv_error *error = bv_file_check_apart(out, bv_flags_argument(flags, 0));
+    if (!error) error = bv_file_check_writable(out);
     if (!error) error = import(flags, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));

@@ -6,6 +6,7 @@
 #include "cli/interrupt.h"
 #include "cli/machine_flags.h"
 #include "cli/settings_flags.h"
+#include "model/kneser_ney.h"
 #include "report/estimate.h"
 #include "report/limits_cache.h"
 #include "report/progress.h"
@@ -124,7 +125,8 @@ static bv_status check_room(const training *t) {
     bv_estimate estimate;
     uint64_t space;
     size_t there;
-    BV_TRY(bv_estimate_memory(s, t->machine.kernels, t->machine.pool, &estimate));
+    BV_TRY(bv_estimate_memory(s, bv_dataset_tokens(t->data, BV_SPLIT_TRAIN), t->machine.kernels,
+                              t->machine.pool, &estimate));
     BV_TRY(bv_estimate_fits(&estimate, "this training"));
     BV_TRY(bv_checkpoint_writable(t->out));
     BV_TRY(bv_file_free_space(t->out, &space));
@@ -145,6 +147,13 @@ static bv_status verify_data(const training *t) {
     return tokens <= VERIFIED_TOKENS ? bv_dataset_verify(t->data) : BV_OK;
 }
 
+static bv_status check_text(const training *t) {
+    const bv_gpt_config *model = &t->config.settings.model;
+    if (model->kneser_ney)
+        BV_TRY(bv_kneser_ney_check_count(bv_dataset_tokens(t->data, BV_SPLIT_TRAIN)));
+    return bv_dataset_check_context(t->data, model->context);
+}
+
 /* What is refused without reading the data comes first. */
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
@@ -157,7 +166,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(bv_dataset_open(data, &t->data));
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
-    BV_TRY(bv_dataset_check_context(t->data, t->config.settings.model.context));
+    BV_TRY(check_text(t));
     BV_TRY(bv_run_config_set_data(&t->config, data));
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
@@ -231,8 +240,8 @@ static bv_status continue_run(training *t) {
     BV_TRY(compare_flags(t, done));
     BV_TRY(find_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
-    if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
     BV_TRY(bv_dataset_open(t->config.data, &t->data));
+    if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     t->signal = bv_interrupt_catch();
     const bool changed =

@@ -72,9 +72,10 @@ static void run_steps(measurement *m, bv_rehearsal *rehearsal) {
 
 static bv_status measure(measurement *m) {
     bv_estimate estimate;
-    BV_TRY(bv_estimate_memory(&m->settings, m->use->kernels, m->use->pool, &estimate));
-    BV_TRY(bv_estimate_fits(&estimate, "running a few steps"));
     BV_TRY(open_data(m));
+    const uint64_t text = m->data ? bv_dataset_tokens(m->data, BV_SPLIT_TRAIN) : 0;
+    BV_TRY(bv_estimate_memory(&m->settings, text, m->use->kernels, m->use->pool, &estimate));
+    BV_TRY(bv_estimate_fits(&estimate, "running a few steps"));
     BV_TRY(bv_trace_create(m->use->pool, m->options->trace ? BV_TRACE_EVENTS : 0, &m->trace));
     const bv_train_options options = {.settings = &m->settings,
                                       .data = m->data,

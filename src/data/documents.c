@@ -111,6 +111,11 @@ bv_status bv_documents_open(const char *const *paths, size_t count, const char *
     return error;
 }
 
+bv_status bv_documents_check_apart(const bv_documents *d, const char *out) {
+    for (size_t i = 0; i < d->count; i++) BV_TRY(bv_file_check_apart(out, d->paths[i]));
+    return BV_OK;
+}
+
 void bv_documents_close(bv_documents **documents) {
     bv_documents *d = *documents;
     if (!d) return;

@@ -32,6 +32,8 @@ bv_status bv_documents_survey(bv_documents *documents, const char *text, size_t 
 void bv_documents_forget(const bv_documents *documents, const char *text, size_t size);
 /* What was read of the open file until now is what it held; else BV_CODE_INPUT. */
 bv_status bv_documents_check(const bv_documents *documents);
+/* BV_CODE_USAGE where the file `out`, that is to be written, is one of those that are read. */
+bv_status bv_documents_check_apart(const bv_documents *documents, const char *out);
 /* BV_CODE_INPUT, with the byte, where a file has a NUL or is no UTF-8. */
 bv_status bv_documents_check_text(const bv_map *map, const char *path);
 uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */

@@ -402,7 +402,8 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
                      .reader = {.documents = documents},
                      .total = bv_documents_bytes(documents)};
     bv_buffer folder = {0};
-    bv_buffer_printf(&folder, "%s.tmp.%d", options->out, (int)getpid());
+    bv_buffer_printf(&folder, "%.*s.tmp.%d", (int)bv_path_trimmed(options->out), options->out,
+                     (int)getpid());
     p.folder = folder.data;
     for (int i = 0; i < 2; i++) p.splits[i].files = json_array();
     bv_error *error = bv_buffer_error(&folder);

@@ -104,14 +104,16 @@ void bv_http_reply_json(bv_http_exchange *x, int status, json_t *value) {
     reply_json(x, status, value, "Cache-Control: no-store\r\n");
 }
 
-static void reply_message(bv_http_exchange *x, int status, const char *message) {
+/* seconds: of Retry-After; 0: none */
+static void reply_message(bv_http_exchange *x, int status, uint64_t seconds, const char *message) {
     const char *type = status < 500 ? "invalid_request_error" : "server_error";
     char headers[BV_HTTP_PARAMETERS_MAX * 64] = "Cache-Control: no-store\r\n";
     if (status == 405)
         snprintf(headers, sizeof headers, "Allow: %s\r\n",
                  x->match.allowed.data ? x->match.allowed.data : "");
-    if (status == 503 || status == 429)
-        snprintf(headers, sizeof headers, "Cache-Control: no-store\r\nRetry-After: 2\r\n");
+    if (seconds)
+        snprintf(headers, sizeof headers, "Cache-Control: no-store\r\nRetry-After: %llu\r\n",
+                 (unsigned long long)seconds);
     if (status == 401)
         snprintf(headers, sizeof headers,
                  "Cache-Control: no-store\r\nWWW-Authenticate: Bearer\r\n");
@@ -121,19 +123,32 @@ static void reply_message(bv_http_exchange *x, int status, const char *message) 
                headers);
 }
 
+static uint64_t pause_of(int status) {
+    return status == 503 ? 2 : 0;
+}
+
 void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...) {
     char message[1024];
     va_list list;
     va_start(list, format);
     vsnprintf(message, sizeof message, format, list);
     va_end(list);
-    reply_message(x, status, message);
+    reply_message(x, status, pause_of(status), message);
+}
+
+void bv_http_reply_limit(bv_http_exchange *x, uint64_t seconds, const char *format, ...) {
+    char message[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    reply_message(x, 429, seconds, message);
 }
 
 void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error) {
     const bv_code code = bv_error_code(error);
     if (!status) status = code == BV_CODE_USAGE || code == BV_CODE_INPUT ? 400 : 500;
-    reply_message(x, status, bv_error_text(error));
+    reply_message(x, status, pause_of(status), bv_error_text(error));
     bv_error_free(&error);
 }
 

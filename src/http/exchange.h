@@ -39,8 +39,11 @@ void bv_http_reply_json(bv_http_exchange *x, int status, json_t *value); /* take
 /* {"error": {"message": ..., "type": ...}} */
 void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same with 429 and Retry-After. */
+void bv_http_reply_limit(bv_http_exchange *x, uint64_t seconds, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* The error's text, with 400 for what the client did wrong and 500 for the rest, unless `status` is
- * not 0; 503 and 429 come with Retry-After. Frees the error. */
+ * not 0; 503 comes with Retry-After. Frees the error. */
 void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error);
 
 /* Told once, on the server's thread, as soon as the client has gone or the server stops; never

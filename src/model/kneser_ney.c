@@ -79,15 +79,24 @@ static bv_status count_levels(bv_kneser_ney *m, uint64_t *keys, uint64_t *other,
     return BV_OK;
 }
 
+bv_status bv_kneser_ney_check_count(uint64_t count) {
+    if (count <= BV_KNESER_NEY_COUNT_MAX) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "n-grams are counted of at most %zu tokens, not %llu",
+                          BV_KNESER_NEY_COUNT_MAX, (unsigned long long)count),
+                  "--set kneser_ney=0");
+}
+
+/* The text, its n-grams, and these sorted. */
+size_t bv_kneser_ney_counting_bytes(uint64_t count) {
+    return (size_t)count * (1 + 2 * sizeof(uint64_t));
+}
+
 bv_status bv_kneser_ney_create(const uint8_t *tokens, size_t count, size_t vocab_size, size_t order,
                                bv_kneser_ney **out) {
     *out = NULL;
     BV_ASSERT(vocab_size <= BV_KNESER_NEY_VOCAB_MAX);
     BV_ASSERT(order >= 1 && order <= BV_KNESER_NEY_ORDER_MAX);
-    if (count > BV_KNESER_NEY_COUNT_MAX)
-        return bv_try(bv_fail(BV_CODE_USAGE, "n-grams are counted of at most %zu tokens, not %zu",
-                              BV_KNESER_NEY_COUNT_MAX, count),
-                      "--set kneser_ney=0");
+    BV_TRY(bv_kneser_ney_check_count(count));
     const size_t size = count < order ? 0 : count - order + 1;
     bv_kneser_ney *m = bv_calloc(1, sizeof *m);
     uint64_t *keys = bv_calloc(size + 1, sizeof *keys);

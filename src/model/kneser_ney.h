@@ -24,6 +24,12 @@
 
 typedef struct bv_kneser_ney bv_kneser_ney;
 
+/* BV_CODE_USAGE for a text of more than BV_KNESER_NEY_COUNT_MAX tokens. */
+bv_status bv_kneser_ney_check_count(uint64_t count);
+/* Bytes that are taken while a text of `count` tokens is counted, beside the counts. These stay: 12
+ * bytes for each different n-gram, which is less for ordinary text. */
+size_t bv_kneser_ney_counting_bytes(uint64_t count);
+
 /* tokens: [count], all < vocab_size; no longer needed afterwards. order: the longest n-gram. */
 bv_status bv_kneser_ney_create(const uint8_t *tokens, size_t count, size_t vocab_size, size_t order,
                                bv_kneser_ney **out);

@@ -31,9 +31,10 @@ typedef struct bv_surroundings {
     double load;            /* of the last minute, processes that want a core */
     double free_disk_bytes; /* where runs would be written; negative: not told */
     bool limits_kept;       /* measured limits can be remembered */
+    double share_of_best;   /* that a limit measured now is of the best seen; 1: it is the best */
 } bv_surroundings;
 
-/* Fills all but threads, level, best_level and limits_kept. */
+/* Fills all but threads, level, best_level, limits_kept and share_of_best. */
 void bv_surroundings_read(bv_surroundings *out);
 void bv_advise(const bv_surroundings *surroundings, bv_advice_list *out);
 

@@ -2,6 +2,7 @@
 
 #include "base/memory.h"
 #include "model/gpt.h"
+#include "model/kneser_ney.h"
 #include "report/machine.h"
 #include "report/units.h"
 #include "tensor/autograd.h"
@@ -103,7 +104,7 @@ static void count_parameters(const estimator *e, const bv_graph *g, bv_estimate 
         out->optimizer += states * elements_of(p) * bv_dtype_size(e->kernels->real);
     }
     if (muon) out->optimizer += muon_bytes(e, g);
-    out->total = out->weights + out->gradients + out->optimizer + out->activations;
+    out->total = out->weights + out->gradients + out->optimizer + out->activations + out->counts;
 }
 
 static bv_status measure(estimator *e, bv_gpt *learn, bv_gpt *score, bv_estimate *out) {
@@ -120,9 +121,10 @@ static bv_status measure(estimator *e, bv_gpt *learn, bv_gpt *score, bv_estimate
     return BV_OK;
 }
 
-bv_status bv_estimate_memory(const bv_settings *settings, const bv_kernels *kernels, bv_pool *pool,
-                             bv_estimate *out) {
+bv_status bv_estimate_memory(const bv_settings *settings, uint64_t text_tokens,
+                             const bv_kernels *kernels, bv_pool *pool, bv_estimate *out) {
     *out = (bv_estimate){0};
+    if (settings->model.kneser_ney) out->counts = bv_kneser_ney_counting_bytes(text_tokens);
     estimator e = {.settings = settings, .kernels = kernels, .pool = pool};
     bv_gpt learn = {0}, score = {0};
     bv_error *error = measure(&e, &learn, &score, out);

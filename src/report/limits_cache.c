@@ -59,19 +59,24 @@ static bool get(const json_t *entry, const char *key, double *out) {
     return json_is_number(value) && isfinite(*out) && *out > 0;
 }
 
-bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
-    char key[256];
-    char *path = bv_limits_path();
-    if (!path) return false;
-    make_key(threads, level, key, sizeof key);
-    json_t *root = load(path);
-    const json_t *entry = json_object_get(root, key);
+/* `out` stays as it is where one of the figures is none. */
+static bool get_all(const json_t *entry, bv_limits *out) {
     bv_limits found;
     const bool known = get(entry, "f32_gflops", &found.f32_gflops) &&
                        get(entry, "bf16_gflops", &found.bf16_gflops) &&
                        get(entry, "int8_gops", &found.int8_gops) &&
                        get(entry, "read_gbps", &found.read_gbps);
     if (known) *out = found;
+    return known;
+}
+
+bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
+    char key[256];
+    char *path = bv_limits_path();
+    if (!path) return false;
+    make_key(threads, level, key, sizeof key);
+    json_t *root = load(path);
+    const bool known = get_all(json_object_get(root, key), out);
     json_decref(root);
     bv_free(path);
     return known;
@@ -87,17 +92,32 @@ static bv_status make_folder(const char *path) {
     return error;
 }
 
-bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits) {
+static bv_limits larger(const bv_limits *a, const bv_limits *b) {
+    return (bv_limits){fmax(a->f32_gflops, b->f32_gflops), fmax(a->bf16_gflops, b->bf16_gflops),
+                       fmax(a->int8_gops, b->int8_gops), fmax(a->read_gbps, b->read_gbps)};
+}
+
+double bv_limits_share(const bv_limits *measured, const bv_limits *best) {
+    return fmin(
+        fmin(measured->f32_gflops / best->f32_gflops, measured->bf16_gflops / best->bf16_gflops),
+        fmin(measured->int8_gops / best->int8_gops, measured->read_gbps / best->read_gbps));
+}
+
+bv_status bv_limits_remember(int threads, const char *level, const bv_limits *measured,
+                             bv_limits *best) {
     char key[256];
+    *best = *measured;
     char *path = bv_limits_path();
     if (!path)
         return bv_try(bv_fail(BV_CODE_IO, "no folder for the cache of measured limits"),
                       "set HOME or XDG_CACHE_HOME");
     make_key(threads, level, key, sizeof key);
     json_t *root = load(path);
-    json_t *entry = json_pack("{sfsfsfsf}", "f32_gflops", limits->f32_gflops, "bf16_gflops",
-                              limits->bf16_gflops, "int8_gops", limits->int8_gops, "read_gbps",
-                              limits->read_gbps);
+    bv_limits kept;
+    if (get_all(json_object_get(root, key), &kept)) *best = larger(measured, &kept);
+    json_t *entry =
+        json_pack("{sfsfsfsf}", "f32_gflops", best->f32_gflops, "bf16_gflops", best->bf16_gflops,
+                  "int8_gops", best->int8_gops, "read_gbps", best->read_gbps);
     bv_error *error = NULL;
     if (!root || json_object_set_new(root, key, entry) != 0)
         error = bv_fail_memory("the cache of measured limits");

@@ -1,7 +1,9 @@
 /*
  * This machine's measured limits, kept in $XDG_CACHE_HOME/beaver/limits.json (or ~/.cache/beaver),
  * one entry for each CPU model, number of threads and kernel level. `doctor` and `bench limits`
- * measure and write; training and generation only read. A cache that is absent, unreadable or
+ * measure and write; training and generation only read. Of each figure the largest that was ever
+ * measured stays: a limit is what the machine reaches when it does nothing else, and other programs
+ * only take from it. Removing the file forgets. A cache that is absent, unreadable or
  * garbage is an empty one; writing replaces the file all at once.
  */
 #ifndef BV_REPORT_LIMITS_CACHE_H
@@ -30,7 +32,11 @@ bv_limits_line bv_limits_text(const bv_limits *limits);
 
 /* False when nothing is known of this CPU with that many threads at that level. */
 bool bv_limits_cached(int threads, const char *level, bv_limits *out);
-bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits);
+/* *best: what is remembered from now on; `measured` where nothing can be. */
+bv_status bv_limits_remember(int threads, const char *level, const bv_limits *measured,
+                             bv_limits *best);
+/* The smallest share that a figure of `measured` is of its like in `best`. */
+double bv_limits_share(const bv_limits *measured, const bv_limits *best);
 
 /* The file's path, or NULL when neither XDG_CACHE_HOME nor HOME is set; free with bv_free. */
 char *bv_limits_path(void);

@@ -89,9 +89,30 @@ static bv_status choose_steps(bv_plan *plan) {
 
 /* ---- memory ---- */
 
+#define BYTES_MAX ((size_t)1 << 60) /* of all tensors together: no sum of sizes overflows */
+
+/* At most BYTES_MAX. */
 static size_t tensor_bytes(const bv_plan *plan, const bv_tensor *t) {
-    const size_t bytes = bv_rows(&plan->run, t) * t->cols * bv_dtype_size(bv_type(&plan->run, t));
+    size_t bytes;
+    if (__builtin_mul_overflow(bv_rows(&plan->run, t) * bv_dtype_size(bv_type(&plan->run, t)),
+                               t->cols, &bytes) ||
+        bytes >= BYTES_MAX)
+        return BYTES_MAX;
     return (bytes + 127) / 64 * 64; /* and 64 bytes between tensors: masked tails, false sharing */
+}
+
+static bv_status check_sizes(const bv_plan *plan) {
+    size_t left = BYTES_MAX;
+    for (size_t i = 0; i < plan->graph->tensor_count; i++) {
+        if (plan->places[i].bytes >= left)
+            return bv_try(bv_fail(BV_CODE_USAGE,
+                                  "the tensors of %zu tokens computed at once have more than "
+                                  "2^60 bytes",
+                                  plan->options.rows_max),
+                          "a smaller --set micro_batch=N, or a smaller context or model");
+        left -= plan->places[i].bytes;
+    }
+    return BV_OK;
 }
 
 static void live(bv_plan *plan, const bv_tensor *t, size_t at) {
@@ -156,6 +177,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
     plan->run.memory = bv_calloc(count, sizeof(void *));
     if (!plan->places || !plan->run.memory) return bv_fail_memory("a plan");
     find_lifetimes(plan);
+    BV_TRY(check_sizes(plan));
     place_tensors(plan);
     for (size_t i = 0; i < plan->step_count; i++) {
         const bv_tensor *t = plan->steps[i];

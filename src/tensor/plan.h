@@ -27,6 +27,7 @@ typedef struct bv_plan_options {
     bv_trace *trace; /* times every step of every run; NULL: nobody wants to know */
 } bv_plan_options;
 
+/* BV_CODE_USAGE for tensors of 2^60 bytes and more together. */
 bv_status bv_plan_create(bv_graph *graph, const bv_plan_options *options, bv_plan **out);
 void bv_plan_destroy(bv_plan **plan);
 

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include <string.h>
+#include <sys/stat.h>
 
 #define FILE_NAME "counted.bin"
 #define READ_TOKENS 4096
@@ -77,6 +78,14 @@ static bv_status count_file(const char *path, const char *hash, const bv_gpt_con
     if (!error) error = bv_kneser_ney_create(bytes, text.size, c->vocab_size, c->kneser_ney, out);
     bv_buffer_free(&text);
     return bv_try(error, "copy the run again, or train it again");
+}
+
+uint64_t bv_counted_text_tokens(const char *run) {
+    char *path = bv_path_join(run, FILE_NAME);
+    struct stat file;
+    const bool known = path && stat(path, &file) == 0;
+    bv_free(path);
+    return known ? (uint64_t)file.st_size : 0;
 }
 
 bv_status bv_counted_text_load(const char *run, const char *hash, const bv_gpt_config *c,

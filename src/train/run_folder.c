@@ -137,10 +137,9 @@ static bv_status fill(const char *partial, const char *run, bv_run_config *confi
 
 bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock) {
     char whole[4096], partial[4096];
-    size_t length = strlen(run);
+    const size_t length = bv_path_trimmed(run);
     *lock = NULL;
     BV_TRY(bv_run_folder_check_new(run));
-    while (length > 1 && run[length - 1] == '/') length--;
     snprintf(whole, sizeof whole, "%.*s", (int)length, run);
     const int n = snprintf(partial, sizeof partial, "%.*s.partial", (int)length, run);
     if (n >= (int)sizeof partial) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);

@@ -265,6 +265,11 @@ static void test_bad_authors(void **state) {
     assert_ok(bv_level_load(path, &level));
     assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT,
                  "generator.py 1 0 10: exit code 1");
+    put("generator.py", "import random\nprint(random.random(), 1)\n");
+    bv_level_free(&level);
+    assert_ok(bv_level_load(path, &level));
+    assert_fails(bv_level_complete(level, &maker), BV_CODE_INPUT,
+                 "another input when it ran again");
     put("generator.py", "print('x', 'y')\n");
     bv_level_free(&level);
     assert_ok(bv_level_load(path, &level));

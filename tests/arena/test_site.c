@@ -147,6 +147,19 @@ static void expect(user *u, const char *path, json_t *body, int status, const ch
     json_decref(answer);
 }
 
+/* A sign-up too many is told when the hour is over. */
+static void expect_a_limit(user *u) {
+    static const char name[] = "\r\nRetry-After: ";
+    bv_http_result r;
+    const bv_http_call call = {.path = "/api/users", .body = "{\"name\": \"Bob\"}", .size = 15};
+    assert_ok(bv_http_client_call(u->client, &call, &r));
+    assert_int_equal(r.status, 429);
+    const char *at = strstr(r.head.data, name);
+    assert_non_null(at);
+    assert_in_range(strtol(at + sizeof name - 1, NULL, 10), 3000, 3600);
+    bv_http_result_free(&r);
+}
+
 static void sign_up(user *u, const char *name, const char *kind) {
     json_t *answer;
     *u = (user){0};
@@ -291,6 +304,7 @@ static void test_refusals(void **state) {
     sign_up(&ada, "Ada", "person");
     expect(&ada, "/api/users", json_pack("{ss}", "name", "ada"), 400, "is taken");
     expect(&ada, "/api/users", json_pack("{ss}", "name", "Bob"), 429, "too many sign-ups");
+    expect_a_limit(&ada);
     expect(&ada, "/api/users", json_pack("{si}", "name", 5), 400, "\"name\" is missing");
     expect(&ada, "/api/users", json_pack("{ss ss}", "name", "B", "kind", "cat"), 400, "\"kind\"");
     expect(&ada, "/api/levels/none", NULL, 404, "there is no level \"none\"");

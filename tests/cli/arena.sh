@@ -13,6 +13,9 @@ expect 0 '"verdict": "ok"' boxed --cpu 1 --wall 1.5s --memory 64MiB --output 10k
 expect 2 '--cpu: "2x" is no quantity' boxed --cpu 2x
 expect 2 "--memory must be more than 0" boxed --memory 0
 expect 2 '--files: "2000T" is too much' boxed --files 2000T
+echo echo >"$folder/own.sh"
+expect 2 "would replace what is read" beaver sandbox run --policy $policy --place "$folder/own.sh" \
+    --verdict "$folder/own.sh" -- /bin/true
 json 'j["verdict"] == "failed" and j["exit_code"] == 3 and j["output"] == "a\ufffdb\n" and
     j["error"] == "\u00fc"' \
     beaver sandbox run --policy $policy --json -- \
@@ -99,7 +102,7 @@ json 'abs(j["pass_at_k"]["1"] - 1/6) < 1e-12 and abs(j["pass_at_k"]["4"] - 2/3) 
 [ "$(grep -c '"passed": true' "$folder/results.jsonl")" = 2 ] || fail "--out"
 [ "$(grep -c '"reward": 1.0' "$folder/results.jsonl")" = 2 ] || fail "rewards"
 json 'j["passed"] == 2' eval_tiny --samples "$folder/samples.jsonl" --truncate --json
-expect 2 "pass@5 needs so many samples" eval_tiny --samples "$folder/samples.jsonl" -k 5 --fresh
+expect 2 "try: a file with 5 samples" eval_tiny --samples "$folder/samples.jsonl" -k 5 --fresh
 grep -q "judged" "$folder/err" && fail "judged before -k was looked at"
 head -4 "$folder/samples.jsonl" >"$folder/few.jsonl"
 json 'j["problem_count"] == 1 and j["without_samples"] == 2' \
@@ -107,10 +110,13 @@ json 'j["problem_count"] == 1 and j["without_samples"] == 2' \
 grep -q "2 problems of the set have no sample" "$folder/err" || fail "problems without samples"
 expect 1 "cannot write" eval_tiny --samples canonical --fresh --out "$folder/absent/out.jsonl"
 grep -q "judged" "$folder/err" && fail "judged before --out was looked at"
+expect 2 "would replace what is read" eval_tiny --samples "$folder/samples.jsonl" \
+    --out "$folder/samples.jsonl"
 expect 1 "is a folder" eval_tiny --samples canonical --out "$folder"
 expect 2 "one of --model, --endpoint and --samples" eval_tiny
 expect 2 "is not a whole number" eval_tiny --samples canonical -k one
 expect 2 "-n is for samples that are written" eval_tiny --samples canonical -n 3
+expect 2 "--top-p is for samples that are written" eval_tiny --samples canonical --top-p 0.9
 expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5x
 expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
 expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"

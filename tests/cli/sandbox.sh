@@ -82,6 +82,14 @@ if [ "$(id -u)" = 0 ] && unshare -Ur true 2>/dev/null; then
     expect 0 "no other id is mapped" unshare -Ur "$BEAVER" sandbox selftest
 fi
 
+# ---- remedies: each once, also where three control groups want the same ----
+if unshare -Urm mount -t tmpfs none /sys/fs/cgroup 2>/dev/null; then
+    said=$(unshare -Urm sh -c 'mount -t tmpfs none /sys/fs/cgroup; "$0" sandbox selftest 2>&1' \
+        "$BEAVER")
+    [ "$(grep -c "counts by /proc" <<<"$said")" = 3 ] || fail "control groups are there: $said"
+    [ "$(grep -c "try: run as root; with" <<<"$said")" = 1 ] || fail "not one remedy: $said"
+fi
+
 # ---- what another pid namespace runs is not taken for a dead one's ----
 if [ "$(id -u)" = 0 ] && unshare -pf --mount-proc true 2>/dev/null; then
     boxed --verdict v -- sleep 1 &

@@ -29,6 +29,9 @@ expect 1 "cannot open" beaver tokenizer import "$folder/none" --out "$folder/x"
 # ---- bench ----
 bench() { beaver bench tokenizer --seconds 0.01 --threads 3 "$@"; }
 expect 0 "usage: beaver bench tokenizer" bench --help
+expect 2 "are for a tokenizer that is learned" bench --tokenizer byte --vocab 300
+printf 'some text' >"$folder/"$'name\377'
+json 'j["text"].endswith("name\ufffd")' bench "$folder/"$'name\377' --json
 json 'j["bytes"] > 1.6e7 and j["vocab_size"] == 1000 and j["text"] == "generated" and
     [r["threads"] for r in j["codec"]] == [1, 3] and [r["threads"] for r in j["training"]] == [1, 3]
     and all(r["encode_mbps"] > 0 and r["decode_mbps"] > 0 for r in j["codec"]) and

@@ -72,6 +72,8 @@ json 'j["parameter_count"] == 124439808 and j["parameters"][0]["name"] == "wte.w
     with XDG_CACHE_HOME="$folder/none" beaver explain gpt2 --json
 json 'j["parameter_count"] > 174e9 and j["train_flops_per_token"] > 1e12' \
     beaver explain gpt3-175b --json
+json 'j["memory"]["counts"] is None' beaver explain char-best --json
+json 'j["memory"]["counts"] == 0' beaver explain tiny --json
 expect 0 "[8192, 2048]" beaver explain gpt3-xl
 expect 0 "[65, 128]" beaver explain nanogpt-char-cpu # as many as its text has characters
 expect 0 "[65, 128]" beaver explain --preset nanogpt-char-cpu
@@ -112,6 +114,7 @@ expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"
 echo '{"log_x": true, "series": [{"name": "a", "x": [1, 10], "y": [2, 3]}]}' >"$folder/figure.json"
+expect 2 "would replace what is read" beaver plot "$folder/figure.json" --out "$folder/figure.json"
 json 'j["points"] == 2 and j["out"].endswith("figure.svg")' beaver plot "$folder/figure.json" --json
 [ -s "$folder/figure.svg" ] || fail "no picture"
 finish

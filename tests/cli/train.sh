@@ -54,10 +54,58 @@ expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
 expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 [ ! -e x ] || fail "a failed prepare left something"
+expect 0 "" prepare text.txt --out slashes// --tokenizer byte
+cp text.txt own.txt
+own=$(sha256sum own.txt)
+for out in own.txt ./own.txt; do
+    expect 2 "$out would replace what is read, own.txt" beaver tokenizer train own.txt \
+        --vocab 300 --out $out
+done
+ln own.txt own2.txt
+expect 2 "would replace what is read" beaver tokenizer import own2.txt --out own.txt
+[ "$own" = "$(sha256sum own.txt)" ] || fail "a text was replaced by its tokenizer"
+rm own.txt own2.txt
 head -c 100 text.txt >short.txt
 expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
 grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
 expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
+
+# ---- stopped: by the signal itself, and nothing is left ----
+# stop WORDS...: SIGTERM as soon as it has said something
+stop() {
+    rm -f out err
+    ${BEAVER_EMULATOR:-} "$BEAVER" "$@" >out 2>err &
+    local pid=$!
+    until [ -s err ]; do sleep 0.01; done
+    kill -TERM $pid
+    wait $pid 2>/dev/null
+    [ $? = 143 ] || fail "$* was not ended by SIGTERM: $(cat out err)"
+    [ ! -s out ] || fail "$* wrote half a result: $(cat out)"
+    [ -z "$(find . -name 'stopped*')" ] || fail "$* left $(find . -name 'stopped*')"
+}
+python3 -c "import random
+random.seed(1)
+for i in range(600000): print(''.join(random.choices('abcdefghij', k=7)), end=' ')" >long.txt
+stop data prepare long.txt --out stopped --vocab 20000
+stop tokenizer train long.txt --out stopped.json --vocab 20000
+rm long.txt
+
+# ---- too long a text for counted n-grams: the shard is a hole, which nothing may read ----
+cp -r chars long && long=$(((1 << 28) + 1))
+shard=$(python3 - $long <<'P'
+import json, sys
+m, n = json.load(open("long/manifest.json")), int(sys.argv[1])
+shard = m["splits"]["train"]["shards"][0]
+m["splits"]["train"]["tokens"], shard["bytes"] = n, n * m["token_bytes"]
+json.dump(m, open("long/manifest.json", "w"))
+print(shard["name"])
+P
+)
+truncate -s $((2 * long)) "long/$shard"
+expect 2 "n-grams are counted of at most 268435456 tokens, not $long" beaver train --data long \
+    --out x "${tiny[@]}" --set kneser_ney=3 --set tied=false
+[ ! -e x ] || fail "a text too long for n-grams left something"
+rm -r long
 
 # ---- tokenizers ----
 expect 0 '"kind": "bpe"' beaver tokenizer train text.txt --vocab 300 --out tok.json --json
@@ -278,6 +326,7 @@ expect 1 "counted.bin is not what the run was made with" beaver generate broken 
 rm broken/counted.bin
 expect 1 "No such file" beaver eval broken text.txt
 expect 0 "kneser_ney.weight" beaver explain cn
+json "j['memory']['counts'] == 17 * $(stat -c %s cn/counted.bin)" beaver explain cn --json
 
 # ---- traces ----
 expect 0 "trace " beaver train --data chars --out tr "${tiny[@]}" --steps 3 --trace tr.json

@@ -15,7 +15,8 @@ static bv_surroundings good(void) {
                              .governor = "performance",
                              .load = 0.3,
                              .free_disk_bytes = 1e11,
-                             .limits_kept = true};
+                             .limits_kept = true,
+                             .share_of_best = 1};
 }
 
 /* Exactly one piece of advice, which says `what` and has a remedy with `remedy`. */
@@ -67,6 +68,13 @@ static void test_faults(void **state) {
     s.free_disk_bytes = 1e6;
     assert_advice(&s, "1.0 MB of disk", "--out");
     s = good();
+    s.share_of_best = 0.42;
+    assert_advice(&s, "42 % of the best", "while nothing else runs");
+    s = good();
+    s.share_of_best = 0.9; /* as measurements vary */
+    bv_advice_list list;
+    bv_advise(&s, &list);
+    assert_int_equal(list.count, 0);
     s.limits_kept = false;
     assert_advice(&s, "remembered", "XDG_CACHE_HOME");
     s = good();

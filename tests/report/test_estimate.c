@@ -29,7 +29,7 @@ static void check_settings(const bv_settings *s, const bv_kernels *kernels, int 
     bv_pool *pool;
     assert_ok(bv_pool_create(threads, &pool));
     bv_estimate e;
-    assert_ok(bv_estimate_memory(s, kernels, pool, &e));
+    assert_ok(bv_estimate_memory(s, 0, kernels, pool, &e));
     bv_gpt_trainer *trainer;
     assert_ok(bv_gpt_trainer_create(&(bv_gpt_trainer_options){.config = s->model,
                                                               .numerics = s->numerics,
@@ -98,7 +98,7 @@ static bv_estimate estimate_with(const char *key, const char *value) {
     const bv_kernels *kernels;
     assert_ok(bv_kernels_pick(&kernels));
     bv_estimate e;
-    assert_ok(bv_estimate_memory(&s, kernels, NULL, &e));
+    assert_ok(bv_estimate_memory(&s, 0, kernels, NULL, &e));
     return e;
 }
 
@@ -124,7 +124,7 @@ static void test_gpt3(void **state) {
     const bv_kernels *kernels;
     assert_ok(bv_kernels_pick(&kernels));
     bv_estimate e;
-    assert_ok(bv_estimate_memory(&s, kernels, NULL, &e));
+    assert_ok(bv_estimate_memory(&s, 0, kernels, NULL, &e));
     assert_true((double)e.total > 16 * 174e9 && (double)e.total < 20 * 176e9);
     assert_fails(bv_estimate_fits(&e, "gpt3-175b"), BV_CODE_MEMORY, "gpt3-175b needs 2.9 TB");
     assert_ok(bv_estimate_fits(&(bv_estimate){.total = 1}, "nothing"));
@@ -150,10 +150,46 @@ static void test_band_is_counted(void **state) {
     }
 }
 
+/* n-grams are counted from a token a byte, in keys of eight bytes that are sorted from one place
+ * into another; what is left beside them fits into the same for a text like this. */
+static void test_counted_ngrams(void **state) {
+    (void)state;
+    const bv_settings s = settings_of(
+        (const char *const[]){"vocab_size", "65", "kneser_ney", "7", "tied", "false", NULL});
+    const bv_kernels *kernels;
+    assert_ok(bv_kernels_pick(&kernels));
+    bv_estimate without, with;
+    assert_ok(bv_estimate_memory(&s, 0, kernels, NULL, &without));
+    assert_ok(bv_estimate_memory(&s, 1000, kernels, NULL, &with));
+    assert_int_equal(without.counts, 0);
+    assert_int_equal(with.counts, 17 * 1000);
+    assert_int_equal(with.total, without.total + with.counts);
+    const bv_settings plain = settings_of((const char *const[]){NULL});
+    assert_ok(bv_estimate_memory(&plain, 1000, kernels, NULL, &with));
+    assert_int_equal(with.counts, 0);
+}
+
+/* Sizes whose sums go beyond 64 bits are refused, and not told as something small. */
+static void test_too_large(void **state) {
+    (void)state;
+    const bv_kernels *kernels;
+    bv_estimate e;
+    assert_ok(bv_kernels_pick(&kernels));
+    for (int untied = 0; untied < 2; untied++) { /* many tensors, or one that is too large alone */
+        const bv_settings s = settings_of(
+            (const char *const[]){"layers", untied ? "1" : "40", "width", "100000", "ff_width",
+                                  "1000000", "heads", "1000", "context", "1000000", "batch",
+                                  "1000000", "vocab_size", untied ? "10000000" : "300", NULL});
+        assert_fails(bv_estimate_memory(&s, 0, kernels, NULL, &e), BV_CODE_USAGE,
+                     "more than 2^60 bytes");
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_trainer), cmocka_unit_test(test_any_settings),
         cmocka_unit_test(test_settings_matter), cmocka_unit_test(test_gpt3),
-        cmocka_unit_test(test_band_is_counted)};
+        cmocka_unit_test(test_band_is_counted), cmocka_unit_test(test_counted_ngrams),
+        cmocka_unit_test(test_too_large)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@ static int tear_down(void **state) {
     return 0;
 }
 
+static bv_limits best; /* of the last that was to be remembered */
 static const bv_limits some = {123.5, 456.25, 911.5, 78.125};
 
 static void assert_some(const bv_limits *limits) {
@@ -47,7 +48,7 @@ static void test_path(void **state) {
     assert_null(bv_limits_path());
     bv_limits limits;
     assert_false(bv_limits_cached(1, "c", &limits));
-    assert_fails(bv_limits_remember(1, "c", &some), BV_CODE_IO, "XDG_CACHE_HOME");
+    assert_fails(bv_limits_remember(1, "c", &some, &best), BV_CODE_IO, "XDG_CACHE_HOME");
     setenv("HOME", home, 1);
 }
 
@@ -56,15 +57,32 @@ static void test_remember(void **state) {
     bv_limits limits = {1, 2, 3, 4};
     assert_false(bv_limits_cached(2, "avx2", &limits));
     assert_true(limits.read_gbps == 4); /* untouched */
-    assert_ok(bv_limits_remember(2, "avx2", &some));
+    assert_ok(bv_limits_remember(2, "avx2", &some, &best));
     assert_true(bv_limits_cached(2, "avx2", &limits));
     assert_some(&limits);
     assert_false(bv_limits_cached(3, "avx2", &limits));
     assert_false(bv_limits_cached(2, "c", &limits));
     const bv_limits other = {1, 1, 1, 1};
-    assert_ok(bv_limits_remember(2, "c", &other));
+    assert_ok(bv_limits_remember(2, "c", &other, &best));
     assert_true(bv_limits_cached(2, "avx2", &limits)); /* both are kept */
     assert_some(&limits);
+}
+
+/* What is measured beside other programs takes nothing from what was seen, figure by figure. */
+static void test_best(void **state) {
+    (void)state;
+    const bv_limits busy = {some.f32_gflops / 2, some.bf16_gflops + 1, some.int8_gops / 4, 1};
+    bv_limits limits;
+    assert_ok(bv_limits_remember(1, "c", &some, &best));
+    assert_some(&best);
+    assert_true(bv_limits_share(&some, &best) == 1);
+    assert_ok(bv_limits_remember(1, "c", &busy, &best));
+    assert_true(bv_limits_cached(1, "c", &limits));
+    assert_true(limits.bf16_gflops == some.bf16_gflops + 1 &&
+                best.bf16_gflops == limits.bf16_gflops);
+    limits.bf16_gflops = some.bf16_gflops;
+    assert_some(&limits);
+    assert_true(bv_limits_share(&busy, &best) == 1 / some.read_gbps);
 }
 
 static void test_garbage(void **state) {
@@ -79,7 +97,7 @@ static void test_garbage(void **state) {
         assert_ok(bv_dir_make(made));
         assert_ok(bv_file_write(path, texts[i], strlen(texts[i])));
         assert_false(bv_limits_cached(1, "c", &limits));
-        assert_ok(bv_limits_remember(1, "c", &some)); /* and is replaced */
+        assert_ok(bv_limits_remember(1, "c", &some, &best)); /* and is replaced */
         assert_true(bv_limits_cached(1, "c", &limits));
         assert_some(&limits);
     }
@@ -89,7 +107,7 @@ static void test_garbage(void **state) {
 /* An entry whose figures are absent, words or nonsense is not believed. */
 static void test_bad_entry(void **state) {
     (void)state;
-    assert_ok(bv_limits_remember(1, "c", &some));
+    assert_ok(bv_limits_remember(1, "c", &some, &best));
     char *path = bv_limits_path();
     bv_buffer text = {0};
     assert_ok(bv_file_read(path, &text));
@@ -112,11 +130,11 @@ static void test_bad_entry(void **state) {
 /* A full disk leaves the old file. */
 static void test_full_disk(void **state) {
     (void)state;
-    assert_ok(bv_limits_remember(1, "c", &some));
-    const bv_limits other = {9, 9, 9, 9};
+    assert_ok(bv_limits_remember(1, "c", &some, &best));
+    const bv_limits other = {9999, 9999, 9999, 9999};
     for (int n = 0;; n++) {
         faults_system_call(n, ENOSPC);
-        bv_error *error = bv_limits_remember(1, "c", &other);
+        bv_error *error = bv_limits_remember(1, "c", &other, &best);
         if (!faults_off()) {
             assert_ok(error);
             break;
@@ -125,7 +143,7 @@ static void test_full_disk(void **state) {
         bv_error_free(&error);
         bv_limits limits;
         assert_true(bv_limits_cached(1, "c", &limits));
-        assert_true((limits.f32_gflops == 9) == (limits.read_gbps == 9));
+        assert_true((limits.f32_gflops == 9999) == (limits.read_gbps == 9999));
     }
 }
 
@@ -151,6 +169,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_path, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_remember, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_best, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_bad_entry, set_up, tear_down),
         cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
