@@ -21,6 +21,7 @@ struct bv_parallel_encoder {
     size_t part_count, part_capacity;
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
     size_t turn_count, turn_capacity;
+    _Atomic size_t next; /* of the side work, then of the turns */
     const bv_side_work *side;
     bv_encoded *out;
 };
@@ -116,14 +117,12 @@ static void take_turns(void *context, int thread, int threads) {
     bv_parallel_encoder *e = context;
     const size_t before = e->side ? e->side->count : 0;
     (void)threads;
-    for (size_t own = 0;; own++) {
-        size_t turn = e->pool ? bv_pool_next(e->pool) : own;
-        if (turn < before) {
-            e->side->task(e->side->context, turn);
+    for (size_t next; (next = e->next++) < before + e->turn_count;) {
+        if (next < before) {
+            e->side->task(e->side->context, next);
             continue;
         }
-        turn -= before;
-        if (turn >= e->turn_count) break;
+        const size_t turn = next - before;
         for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
             part *p = &e->parts[i];
             uint32_t *tokens = e->out->tokens + p->room;
@@ -144,6 +143,7 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
         first = bv_fail_memory("tokens");
         e->part_count = e->turn_count = 0;
     }
+    e->next = 0;
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
     for (size_t i = 0; i < e->part_count; i++) {
