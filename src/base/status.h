@@ -64,13 +64,6 @@ static inline bv_error *bv_known_error(bv_error *error) {
         if (try_error_) return try_error_;                                                         \
     } while (0)
 
-/* Set a local `error` and jump to the local label `done`, which frees what is owned. */
-#define BV_GO(expression)                                                                          \
-    do {                                                                                           \
-        error = (expression);                                                                      \
-        if (error) goto done;                                                                      \
-    } while (0)
-
 /* Assertion for our own mistakes; stays on in release builds. Not for inner loops, never for input.
  */
 void bv_assert_failed(const char *expression, const char *file, int line)

@@ -24,15 +24,9 @@ struct bv_documents {
 
 /* Takes the path. */
 static bv_status add_file(bv_documents *d, char *path) {
-    if (d->count == d->capacity) {
-        const size_t wanted = d->capacity ? 2 * d->capacity : 16;
-        char **larger = bv_realloc(d->paths, wanted * sizeof *larger);
-        if (!larger) {
-            bv_free(path);
-            return bv_fail_memory("a list of files");
-        }
-        d->paths = larger;
-        d->capacity = wanted;
+    if (!bv_list_grow((void **)&d->paths, d->count, &d->capacity, sizeof path)) {
+        bv_free(path);
+        return bv_fail_memory("a list of files");
     }
     d->paths[d->count++] = path;
     bv_map map;

@@ -42,13 +42,7 @@ typedef struct rewrite {
 } rewrite;
 
 static bool place(rewrite *w, bv_tensor *t) {
-    if (w->count == w->capacity) {
-        const size_t wanted = w->capacity ? 2 * w->capacity : 256;
-        void *larger = bv_realloc(w->order, wanted * sizeof *w->order);
-        if (!larger) return false;
-        w->order = larger;
-        w->capacity = wanted;
-    }
+    if (!bv_list_grow((void **)&w->order, w->count, &w->capacity, sizeof t)) return false;
     w->order[w->count++] = t;
     return true;
 }

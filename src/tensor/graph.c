@@ -49,20 +49,10 @@ static bv_tensor *refuse(bv_graph *g, bv_error *error) {
     return &g->poison;
 }
 
-/* Room for one more pointer in a growing list; false without memory. */
-static bool grow(void **list, size_t count, size_t *capacity) {
-    if (count < *capacity) return true;
-    const size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *larger = bv_realloc(*list, wanted * sizeof(void *));
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
-}
-
 static bv_tensor *append(bv_graph *g) {
     bv_tensor *t = bv_arena_alloc(g->arena, sizeof *t);
-    if (!t || !grow((void **)&g->tensors, g->tensor_count, &g->tensor_capacity)) return NULL;
+    if (!t || !bv_list_grow((void **)&g->tensors, g->tensor_count, &g->tensor_capacity, sizeof t))
+        return NULL;
     t->index = g->tensor_count;
     t->layer = g->layer;
     t->backward = g->backward;
@@ -87,7 +77,8 @@ bv_tensor *bv_parameter_make(bv_graph *g, const char *name, size_t rows, size_t 
     bv_parameter *p = bv_arena_alloc(g->arena, sizeof *p);
     char *copy = bv_arena_strdup(g->arena, name);
     if (!t || !p || !copy ||
-        !grow((void **)&g->parameters, g->parameter_count, &g->parameter_capacity))
+        !bv_list_grow((void **)&g->parameters, g->parameter_count, &g->parameter_capacity,
+                      sizeof p))
         return refuse(g, bv_fail_memory("a graph"));
     *p = (bv_parameter){.name = copy,
                         .rows = rows ? rows : 1,

@@ -61,16 +61,6 @@ void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
 
 /* ---- dividing ---- */
 
-static bool grow(void **list, size_t count, size_t *capacity, size_t element) {
-    if (count < *capacity) return true;
-    const size_t wanted = count < 32 ? 64 : 2 * count;
-    void *larger = bv_realloc(*list, wanted * element);
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
-}
-
 static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, size_t *room) {
     size_t in_turn = PART_BYTES;
     e->part_count = e->turn_count = *room = 0;
@@ -79,8 +69,9 @@ static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, s
         for (size_t left = texts[i].size, n; left; bytes += n, left -= n) {
             const bool whole = left <= PART_BYTES || e->tokenizer->kind == BV_TOKENIZER_SCORED;
             n = whole ? left : bv_pieces_cut(bytes, left, PART_BYTES);
-            if (!grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
-                !grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity, sizeof(size_t)))
+            if (!bv_list_grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
+                !bv_list_grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity,
+                              sizeof(size_t)))
                 return false;
             if (in_turn >= PART_BYTES) {
                 e->turns[e->turn_count++] = e->part_count;
