@@ -87,7 +87,6 @@ bv_tensor *bv_parameter_make(bv_graph *g, const char *name, size_t rows, size_t 
                         .kind = kind,
                         .init = init,
                         .init_std = std,
-                        .cut = -1,
                         .index = g->parameter_count};
     g->parameters[g->parameter_count++] = p;
     t->op = &bv_op_parameter;

@@ -53,7 +53,6 @@ typedef struct bv_parameter {
     bv_parameter_kind kind;
     bv_initialization init;
     double init_std;
-    int cut;      /* dimension that tensor parallelism may cut: 0 rows, 1 columns, -1 none */
     size_t index; /* position in the graph's list */
     size_t uses;  /* places in the graph that read it: each has a gradient of its own */
 } bv_parameter;
