@@ -275,7 +275,7 @@ static void test_epoch_takes_each_window_once(void **state) {
         int seen[10] = {0};
         for (uint64_t i = 0; i < 10; i++) {
             uint32_t inputs[10], targets[10];
-            bv_dataset_batch(d, BV_ORDER_EPOCH, 4, epoch * 10 + i, 1, 10, inputs, targets);
+            bv_dataset_sequence(d, BV_ORDER_EPOCH, 4, epoch * 10 + i, 10, inputs, targets);
             assert_int_equal((inputs[0] - 1) % 10, 0);
             seen[(inputs[0] - 1) / 10]++;
             for (int k = 0; k < 10; k++) assert_int_equal(targets[k], inputs[k] + 1);

@@ -76,7 +76,7 @@ static bv_error *load_data(void) {
     bv_error *error = bv_dataset_open(t.data, &data);
     uint32_t inputs[16], targets[16];
     if (!error) error = bv_dataset_check_context(data, 16);
-    if (!error) bv_dataset_batch(data, BV_ORDER_EPOCH, 1, 5, 1, 16, inputs, targets);
+    if (!error) bv_dataset_sequence(data, BV_ORDER_EPOCH, 1, 5, 16, inputs, targets);
     bv_dataset_close(&data);
     return error;
 }
