@@ -86,8 +86,7 @@ bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_
     if (maker) BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &out->tools.programs));
     BV_TRY(bv_dir_list(folder, &names, &count));
     bv_error *error = load_named(folder, names, count, maker, out);
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     if (!error && !out->count)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),
                        "a folder whose folders have a level.json, as levels");

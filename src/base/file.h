@@ -26,9 +26,10 @@ bool bv_dir_exists(const char *path);
 bool bv_path_taken(const char *path);    /* exists, and is no empty folder: a rename would not do */
 bv_status bv_dir_make(const char *path); /* with parents; existing is success */
 bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
-/* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
+/* Names in a folder, sorted by bytes, without . and ..; the caller frees them. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);
-bv_status bv_dir_sync(const char *path); /* the names in it; not what the files hold */
+void bv_names_free(char **names, size_t count); /* each, and the list */
+bv_status bv_dir_sync(const char *path);        /* the names in it; not what the files hold */
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
 /* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);

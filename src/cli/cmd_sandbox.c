@@ -205,16 +205,16 @@ static bv_status add_file(single_run *r, const char *path, bool executable) {
 }
 
 static bv_status collect(const bv_flags *flags, single_run *r) {
-    size_t places, fetches;
+    size_t places, fetches, words;
     const char *const *place = bv_flags_list(flags, "place", &places);
     const char *const *fetch = bv_flags_list(flags, "fetch", &fetches);
-    const size_t words = bv_flags_argument_count(flags);
+    const char *const *word = bv_flags_arguments(flags, &words);
     r->files = bv_calloc(places + 2, sizeof *r->files);
     r->contents = bv_calloc(places + 2, sizeof *r->contents);
     r->wanted = bv_calloc(fetches + 1, sizeof *r->wanted);
     r->argv = bv_calloc(words + 1, sizeof *r->argv);
     if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
-    for (size_t i = 0; i < words; i++) r->argv[i] = bv_flags_argument(flags, i);
+    for (size_t i = 0; i < words; i++) r->argv[i] = word[i];
     r->job.argv = r->argv, r->job.files = r->files, r->job.wanted = r->wanted;
     for (size_t i = 0; i < places; i++) BV_TRY(add_file(r, place[i], access(place[i], X_OK) == 0));
     for (size_t i = 0; i < fetches; i++)
@@ -291,13 +291,6 @@ static bv_status print_result(const bv_sandbox_result *r) {
     return bv_cli_json(value);
 }
 
-static void keep_first(bv_error **first, bv_error *next) {
-    if (*first)
-        bv_error_free(&next);
-    else
-        *first = next;
-}
-
 static bool are_one_file(int a, int b) {
     struct stat s, t;
     return !fstat(a, &s) && !fstat(b, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
@@ -312,7 +305,7 @@ static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
     const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
     if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
         second = bv_cli_print_error("\n", 1);
-    keep_first(&error, second);
+    error = bv_first_error(error, second);
     return error;
 }
 
@@ -334,9 +327,9 @@ static bv_status tell(const bv_flags *flags, const bv_sandbox_result *result) {
     const bool as_json = bv_flags_bool(flags, "json");
     const char *path = bv_flags_string(flags, "verdict");
     bv_error *error = as_json ? BV_OK : pass_on(result, !path);
-    keep_first(&error, write_fetched(result));
-    if (path || !as_json) keep_first(&error, write_verdict(path, result));
-    if (as_json) keep_first(&error, print_result(result));
+    error = bv_first_error(error, write_fetched(result));
+    if (path || !as_json) error = bv_first_error(error, write_verdict(path, result));
+    if (as_json) error = bv_first_error(error, print_result(result));
     return error;
 }
 

@@ -81,9 +81,8 @@ static bv_status add_path(bv_documents *d, const char *path, const folder *outer
         if (!error && !hidden && !inner) error = bv_fail_memory("a path");
         if (inner) error = add_path(d, inner, &here);
         bv_free(inner);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return error;
 }
 

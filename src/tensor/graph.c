@@ -42,10 +42,7 @@ void bv_graph_layer(bv_graph *graph, int layer) {
 
 /* Keeps the first error; returns the tensor that stands for whatever could not be made. */
 static bv_tensor *refuse(bv_graph *g, bv_error *error) {
-    if (g->error)
-        bv_error_free(&error);
-    else
-        g->error = error;
+    g->error = bv_first_error(g->error, error);
     return &g->poison;
 }
 

@@ -137,11 +137,6 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
     e->next = 0;
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
-    for (size_t i = 0; i < e->part_count; i++) {
-        if (first)
-            bv_error_free(&e->parts[i].error);
-        else
-            first = e->parts[i].error;
-    }
+    for (size_t i = 0; i < e->part_count; i++) first = bv_first_error(first, e->parts[i].error);
     return first;
 }

@@ -176,10 +176,7 @@ bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tens
     }
     bv_error *error = write_files(run, temporary, tensors, progress, about);
     if (!error) error = bv_path_rename(from, to);
-    if (error) { /* make room again; the cause is what counts */
-        bv_error *second = bv_dir_remove(from);
-        bv_error_free(&second);
-    }
+    if (error) error = bv_first_error(error, bv_dir_remove(from)); /* make room again */
     if (!error) error = point_latest(run, name);
     return bv_while(error, "saving the checkpoint of step %s (those before it are intact)", name);
 }
@@ -207,9 +204,8 @@ static bv_status list_steps(const char *run, uint64_t **steps, size_t *count) {
         const uint64_t step = strtoull(names[i], &end, 10);
         const bool number = names[i][0] >= '0' && names[i][0] <= '9' && !*end && !errno;
         if (*steps && number) (*steps)[(*count)++] = step;
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, n);
     if (!*steps) return bv_fail_memory("a list of checkpoints");
     qsort(*steps, *count, sizeof **steps, ascending);
     return BV_OK;
@@ -397,9 +393,8 @@ static bv_status remove_temporary(const char *run) {
     for (size_t i = 0; i < count; i++) {
         if (!error && names[i][0] == '.') error = path_of(path, run, names[i], "");
         if (!error && names[i][0] == '.') error = bv_dir_remove(path);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return error;
 }
 

@@ -37,8 +37,7 @@ static size_t names_in(const char *path) {
     char **names;
     size_t count;
     assert_ok(bv_dir_list(path, &names, &count));
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     return count;
 }
 
@@ -266,8 +265,7 @@ static bv_status use_everything(files *f) {
 static bv_status everything(void) {
     files f = {0};
     bv_error *error = use_everything(&f), *second = bv_append_close(&f.log);
-    for (size_t i = 0; i < f.count; i++) bv_free(f.names[i]);
-    bv_free(f.names);
+    bv_names_free(f.names, f.count);
     bv_buffer_free(&f.text);
     bv_lock_release(&f.lock);
     bv_error_free(&second);
@@ -352,8 +350,7 @@ static void test_folders(void **state) {
     assert_string_equal(names[0], "Z");
     assert_string_equal(names[1], "c");
     assert_string_equal(names[2], "z");
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     assert_fails(bv_dir_list("absent", &names, &count), BV_CODE_IO, "cannot list absent");
     assert_ok(bv_dir_make("elsewhere"));
     assert_ok(bv_file_write("elsewhere/precious", "", 0));
