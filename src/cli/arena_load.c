@@ -191,10 +191,7 @@ static void *run_client(void *context) {
     bv_http_client_destroy(&client);
     if (error) {
         pthread_mutex_lock(&l->lock);
-        if (l->failed)
-            bv_error_free(&error);
-        else
-            l->error = error;
+        l->error = bv_first_error(l->error, error);
         l->failed = true;
         pthread_mutex_unlock(&l->lock);
     }

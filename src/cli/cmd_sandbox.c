@@ -5,8 +5,7 @@
 #include "base/quantity.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/flags.h"
-#include "report/units.h"
+#include "cli/policy_flag.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,11 +80,7 @@ static const bv_flag run_flags[] = {
      .type = BV_FLAG_STRING,
      .fallback = "none",
      .help = "none is all there is: not even loopback"},
-    {.name = "policy",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "full",
-     .help = "full, or nested: for containers that forbid namespaces"},
+    BV_POLICY_FLAG,
     {.name = "root",
      .value = "NAME",
      .type = BV_FLAG_STRING,
@@ -148,12 +143,9 @@ static bv_status read_limits(const bv_flags *flags, bv_sandbox_limits *l) {
 }
 
 static bv_status read_choices(const bv_flags *flags, single_run *r) {
-    const char *policy = bv_flags_string(flags, "policy"), *root = bv_flags_string(flags, "root");
-    const char *net = bv_flags_string(flags, "net");
+    const char *root = bv_flags_string(flags, "root"), *net = bv_flags_string(flags, "net");
     r->options.boxes = 1;
-    if (!bv_sandbox_policy_parse(policy, &r->options.policy))
-        return bv_try(bv_fail(BV_CODE_USAGE, "--policy: there is no policy \"%s\"", policy),
-                      "--policy full, or --policy nested");
+    BV_TRY(bv_policy_flag_read(flags, &r->options.policy));
     if (strcmp(net, "none"))
         return bv_try(bv_fail(BV_CODE_USAGE, "--net: a box has no network"), "--net none");
     if (!strcmp(root, "static"))
@@ -305,8 +297,7 @@ static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
     const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
     if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
         second = bv_cli_print_error("\n", 1);
-    error = bv_first_error(error, second);
-    return error;
+    return bv_first_error(error, second);
 }
 
 static bv_status write_fetched(const bv_sandbox_result *result) {
