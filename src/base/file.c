@@ -124,6 +124,13 @@ bv_status bv_dir_make(const char *path) {
     return error;
 }
 
+bv_status bv_dir_make_parent(const char *path) {
+    char *folder = folder_of(path);
+    bv_error *error = folder ? bv_dir_make(folder) : bv_fail_memory("a path");
+    bv_free(folder);
+    return error;
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }

@@ -25,6 +25,7 @@ bool bv_path_hidden(const char *path); /* may one not even look whether it is th
 bool bv_dir_exists(const char *path);
 bool bv_path_taken(const char *path);    /* exists, and is no empty folder: a rename would not do */
 bv_status bv_dir_make(const char *path); /* with parents; existing is success */
+bv_status bv_dir_make_parent(const char *path); /* the folder that `path` stands in */
 bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
 /* Names in a folder, sorted by bytes, without . and ..; the caller frees them. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);

@@ -77,16 +77,6 @@ bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
     return known;
 }
 
-static bv_status make_folder(const char *path) {
-    char *folder = bv_strdup(path);
-    if (!folder) return bv_fail_memory("a path");
-    char *slash = strrchr(folder, '/');
-    if (slash) *slash = 0;
-    bv_error *error = bv_dir_make(folder);
-    bv_free(folder);
-    return error;
-}
-
 bv_status bv_limits_remember(int threads, const char *level, const bv_limits *limits) {
     char key[256];
     char *path = bv_limits_path();
@@ -101,7 +91,7 @@ bv_status bv_limits_remember(int threads, const char *level, const bv_limits *li
     bv_error *error = NULL;
     if (!root || json_object_set_new(root, key, entry) != 0)
         error = bv_fail_memory("the cache of measured limits");
-    if (!error) error = make_folder(path);
+    if (!error) error = bv_dir_make_parent(path);
     if (!error) error = bv_json_save(path, root);
     json_decref(root);
     bv_free(path);
