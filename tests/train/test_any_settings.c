@@ -302,7 +302,9 @@ static speaker speak(const way *w) {
     bv_gpt_trainer_gradient(s.trainer, &loss, &norm);
     assert_true(isfinite(loss) && isfinite(norm));
     assert_null(bv_gpt_trainer_first_nonfinite(s.trainer));
-    if (s.counts) bv_gpt_trainer_losses(s.trainer, s.inputs, s.targets, NULL, 1, s.losses);
+    if (s.counts)
+        bv_gpt_scorer_losses(bv_gpt_trainer_scorer(s.trainer), s.inputs, s.targets, NULL, 1,
+                             s.count, s.losses);
     return s;
 }
 
