@@ -3,8 +3,6 @@
 #include "arena/language.h"
 #include "base/memory.h"
 
-#include <string.h>
-
 #define ARGUMENTS_MAX 80
 #define FILES_MAX 8
 

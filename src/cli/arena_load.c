@@ -14,7 +14,6 @@
 #include "cli/load.h"
 #include "cli/policy_flag.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 

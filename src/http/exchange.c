@@ -1,8 +1,6 @@
 #include "base/memory.h"
-#include "base/text.h"
 #include "http/connection.h"
 #include <ctype.h>
-#include <inttypes.h>
 #include <llhttp.h>
 #include <stdio.h>
 #include <string.h>

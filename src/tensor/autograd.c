@@ -1,7 +1,6 @@
 #include "tensor/autograd.h"
 
 #include "tensor/op.h"
-#include <string.h>
 
 /* Adds one more contribution to the gradient of x. */
 static void contribute(bv_graph *g, bv_tensor **slot, bv_tensor *dx, const bv_tensor *x) {

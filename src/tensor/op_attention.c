@@ -5,7 +5,6 @@
 
 #include "kernel/real_host.h"
 #include <math.h>
-#include <string.h>
 
 /* ---- heads: qkv -> qkv ---- */
 

@@ -1,7 +1,6 @@
 #include "tensor/weights.h"
 
 #include "tensor/normal.h"
-#include <string.h>
 
 typedef struct packed_form {
     bool wanted;

@@ -1,7 +1,6 @@
 #include "train/rescue.h"
 
 #include "base/hash.h"
-#include "base/memory.h"
 #include "model/gpt_probe.h"
 #include "train/metrics.h"
 #include <math.h>

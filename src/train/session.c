@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static bv_status create_trainer(bv_session *s) {
     const bv_settings *o = s->settings;

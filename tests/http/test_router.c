@@ -1,7 +1,6 @@
 /* Routes and the decoding of what stands in paths and queries. */
 #include "support/check.h"
 
-#include "http/request.h"
 #include "http/router.h"
 
 static void nothing(void *context, bv_http_exchange *x) {

@@ -1,7 +1,6 @@
 /* Curves: what is read from a metrics.jsonl, and what becomes of it. */
 #include "report/curves.h"
 
-#include "base/memory.h"
 #include "support/check.h"
 #include "support/faults.h"
 

@@ -2,8 +2,6 @@
 #include "support/check.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
-#include "base/random.h"
 #include "support/tiny_run.h"
 #include "train/checkpoint.h"
 #include <math.h>
