@@ -69,7 +69,7 @@ bv_status bv_writer_flush(bv_writer *writer);
 bv_status bv_writer_commit(bv_writer **writer); /* frees, also on failure */
 void bv_writer_abort(bv_writer **writer);       /* NULL is legal */
 
-/* An appending log file (metrics.jsonl): each line is one write, synced by bv_append_sync. */
+/* An appending log file (metrics.jsonl): each line is one write; closing syncs. */
 typedef struct bv_append bv_append;
 bv_status bv_append_open(const char *path, bv_append **out);
 bv_status bv_append_line(bv_append *file, const char *line); /* adds the newline */

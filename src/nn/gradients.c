@@ -38,7 +38,7 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     size_t largest = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
-        g->elements[i] = p->rows * p->cols;
+        g->elements[i] = bv_parameter_elements(p);
         g->uses[i] = p->uses ? p->uses : 1;
         g->offsets[i] = g->level_bytes;
         g->level_bytes += real_bytes(g, g->elements[i]);

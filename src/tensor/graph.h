@@ -57,6 +57,10 @@ typedef struct bv_parameter {
     size_t uses;  /* places in the graph that read it: each has a gradient of its own */
 } bv_parameter;
 
+static inline size_t bv_parameter_elements(const bv_parameter *p) {
+    return p->rows * p->cols;
+}
+
 typedef struct bv_op bv_op;
 typedef struct bv_tensor bv_tensor;
 

@@ -44,7 +44,7 @@ unsigned bv_kept_forms(const bv_tensor *t, const bv_run *run) {
  * parameter: packed, or as it is. */
 static double parameter_bytes(const bv_tensor *t, const bv_tensor *parameter, const bv_run *run) {
     const bv_parameter *p = parameter->parameter;
-    const double count = (double)(p->rows * p->cols);
+    const double count = (double)bv_parameter_elements(p);
     const double real = (double)bv_dtype_size(run->kernels->real);
     double bytes = 0;
     const bv_dtype packed = bv_numerics_type(run->numerics, BV_ROLE_OPERAND);

@@ -126,14 +126,7 @@ static int end(void **state) {
 }
 
 static int open_pool(void **state) {
-    (void)state;
-    pool = boxes_open(4);
-    return 0;
-}
-
-static int close_pool(void **state) {
-    (void)state;
-    bv_sandbox_pool_destroy(&pool);
+    *state = pool = boxes_open(4);
     return 0;
 }
 
@@ -144,5 +137,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_not_compiled, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
     };
-    return cmocka_run_group_tests(tests, open_pool, close_pool);
+    return cmocka_run_group_tests(tests, open_pool, boxes_teardown);
 }
