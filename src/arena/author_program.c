@@ -21,8 +21,8 @@ bv_status bv_author_program_create(bv_sandbox_pool *pool, const bv_level_program
                                    bv_program **out) {
     bv_buffer log = {0};
     uint64_t cpu_ns = 0;
-    bv_error *error = bv_program_create(pool, source->language, source->source.data,
-                                        source->source.size, out, &log, &cpu_ns);
+    const bv_program_source text = {source->language, source->source.data, source->source.size};
+    bv_error *error = bv_program_create(pool, &text, out, &log, &cpu_ns);
     if (!error && !*out)
         error = bv_fail(BV_CODE_INPUT, "%s does not compile:\n%s", source->name, tail(&log));
     bv_buffer_free(&log);

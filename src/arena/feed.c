@@ -54,7 +54,7 @@ void bv_feed_watch(bv_feed *feed, bv_http_exchange *x, int64_t user_id, int64_t 
     w->user_id = user_id;
     w->submission_id = submission_id;
     w->state = -1;
-    bv_http_stream_begin(x, NULL);
+    bv_http_stream_begin(x);
     if (!bv_http_on_cancel(x, note_gone, w)) w->gone = true;
     pthread_mutex_lock(&feed->lock);
     w->next = feed->incoming;

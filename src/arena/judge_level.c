@@ -186,12 +186,12 @@ static bv_status run_tests(judging *j) {
     return BV_OK;
 }
 
-static bv_status judge(judging *j, const char *language, const void *source, size_t size) {
+static bv_status judge(judging *j, const bv_program_source *source) {
     bv_buffer log = {0};
     bv_level_judgement *out = j->out;
     const uint64_t begin = bv_clock_ns();
-    bv_error *error = bv_program_cache_take(j->tools->programs, j->tools->pool, language, source,
-                                            size, &j->program, &log, &out->cpu_ns);
+    bv_error *error = bv_program_cache_take(j->tools->programs, j->tools->pool, source, &j->program,
+                                            &log, &out->cpu_ns);
     out->compile_wall_ns = bv_clock_ns() - begin;
     if (!error && !j->program.program) {
         out->verdict = BV_LEVEL_NOT_COMPILED;
@@ -207,7 +207,7 @@ bv_status bv_judge_level(const bv_judge_tools *tools, const bv_level *level, con
     judging j = {.tools = tools, .level = level, .out = out};
     if (!accept_source(level, language, source, size, out)) return bv_buffer_error(&out->message);
     BV_ASSERT(level->complete);
-    bv_error *error = judge(&j, language, source, size);
+    bv_error *error = judge(&j, &(bv_program_source){language, source, size});
     if (!error) error = bv_buffer_error(&out->message);
     bv_program_cache_give(tools->programs, &j.program);
     return bv_while(error, "judging a solution of %s", level->name);

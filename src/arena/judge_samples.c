@@ -3,7 +3,6 @@
 #include "base/tasks.h"
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 
 typedef struct work {
     bv_samples *samples;

@@ -7,7 +7,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <string.h>
 
 #define LEASE_MS 15000
 #define POLL_MS 25     /* between looks at an empty queue, and of the heart at who is busy */

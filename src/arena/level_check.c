@@ -1,7 +1,6 @@
 #include "arena/level_check.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* A wrong solution that never ran says nothing about the tests. */
 static bool is_good(const bv_level_check_row *row) {

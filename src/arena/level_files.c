@@ -51,11 +51,6 @@ static bv_status list_folder(const char *folder, const char *name, char ***names
     return bv_dir_list(path, names, count);
 }
 
-static void free_names(char **names, size_t count) {
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
-}
-
 /* ---- programs ---- */
 
 /* The language of a file by the end of its name; of several (c, c-tcc) the one that is first in the
@@ -110,7 +105,7 @@ static bv_status read_solutions(bv_level *level, const char *folder, const char 
     if (!error && count == 0)
         error = bv_try(bv_fail(BV_CODE_INPUT, "there is no solution in %s/", which),
                        "%s/solution.py", which);
-    free_names(names, count);
+    bv_names_free(names, count);
     return error;
 }
 
@@ -167,7 +162,7 @@ static bv_status read_pairs(bv_level *level, const char *folder, const char *whi
             error = read_pair(level, folder, which, names[i],
                               contains(names, count, names[i], strlen(names[i]) - 3, ".out"));
     }
-    free_names(names, count);
+    bv_names_free(names, count);
     return error;
 }
 

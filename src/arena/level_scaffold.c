@@ -62,9 +62,5 @@ bv_status bv_level_scaffold(const char *folder) {
     bv_error *error = BV_OK;
     for (size_t i = 0; !error && i < sizeof parts / sizeof *parts; i++)
         error = write_part(folder, &parts[i]);
-    if (error) {
-        bv_error *more = bv_dir_remove(folder);
-        bv_error_free(&more);
-    }
-    return error;
+    return error ? bv_first_error(error, bv_dir_remove(folder)) : BV_OK;
 }

@@ -86,8 +86,7 @@ bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_
     if (maker) BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &out->tools.programs));
     BV_TRY(bv_dir_list(folder, &names, &count));
     bv_error *error = load_named(folder, names, count, maker, out);
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     if (!error && !out->count)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),
                        "a folder whose folders have a level.json, as levels");
@@ -107,17 +106,17 @@ void bv_level_set_free(bv_level_set *set) {
     *set = (bv_level_set){0};
 }
 
-const bv_level *bv_level_set_find(const bv_level_set *set, const char *name) {
+/* ---- judging ---- */
+
+static const bv_level *find(const bv_level_set *set, const char *name) {
     for (size_t i = 0; i < set->count; i++)
         if (!strcmp(set->levels[i]->name, name)) return set->levels[i];
     return NULL;
 }
 
-/* ---- judging ---- */
-
 bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *out) {
     const bv_level_set *set = context;
-    const bv_level *level = bv_level_set_find(set, lease->level);
+    const bv_level *level = find(set, lease->level);
     bv_level_judgement j = {0};
     if (!level) return bv_fail(BV_CODE_INPUT, "this judge has no level \"%s\"", lease->level);
     bv_error *error = bv_judge_level(&set->tools, level, lease->language, lease->source.data,

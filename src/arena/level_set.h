@@ -22,7 +22,6 @@ typedef struct bv_level_set {
  * nothing. *out must be {0}; free it whatever is returned. */
 bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out);
 void bv_level_set_free(bv_level_set *set);
-const bv_level *bv_level_set_find(const bv_level_set *set, const char *name); /* or NULL */
 
 /* The bv_judge_call of judges: `context` is a set that was loaded with a maker. */
 bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *out);

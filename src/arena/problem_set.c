@@ -207,7 +207,7 @@ bv_status bv_problem_set_load(const char *name, const char *data, bv_problem_set
 }
 
 void bv_problem_set_free(bv_problem_set *set) {
-    if (set->arena) bv_arena_destroy(&set->arena);
+    bv_arena_destroy(&set->arena);
     *set = (bv_problem_set){0};
 }
 

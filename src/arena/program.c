@@ -3,8 +3,6 @@
 #include "arena/language.h"
 #include "base/memory.h"
 
-#include <string.h>
-
 #define ARGUMENTS_MAX 80
 #define FILES_MAX 8
 
@@ -25,10 +23,11 @@ static void put_log(const bv_sandbox_result *result, bv_buffer *log) {
     bv_buffer_append(log, result->output.data, result->output.size);
 }
 
-bv_status bv_program_create(bv_sandbox_pool *pool, const char *language, const void *source,
-                            size_t size, bv_program **out, bv_buffer *log, uint64_t *cpu_ns) {
-    const bv_language *l = bv_language_find(language);
-    const bv_sandbox_file file = {.name = l ? l->source : "", .bytes = source, .size = size};
+bv_status bv_program_create(bv_sandbox_pool *pool, const bv_program_source *source,
+                            bv_program **out, bv_buffer *log, uint64_t *cpu_ns) {
+    const bv_language *l = bv_language_find(source->language);
+    const bv_sandbox_file file = {
+        .name = l ? l->source : "", .bytes = source->bytes, .size = source->size};
     bv_sandbox_result result = {0};
     *out = NULL;
     BV_ASSERT(l);

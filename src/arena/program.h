@@ -9,10 +9,16 @@
 
 typedef struct bv_program bv_program;
 
+typedef struct bv_program_source {
+    const char *language; /* known */
+    const void *bytes;
+    size_t size;
+} bv_program_source;
+
 /* Makes a source ready. *out is NULL, and the compiler's log in *log, when it does not compile: the
  * author's doing, not an error. Errors are the judge's. cpu_ns is added to. */
-bv_status bv_program_create(bv_sandbox_pool *pool, const char *language, const void *source,
-                            size_t size, bv_program **out, bv_buffer *log, uint64_t *cpu_ns);
+bv_status bv_program_create(bv_sandbox_pool *pool, const bv_program_source *source,
+                            bv_program **out, bv_buffer *log, uint64_t *cpu_ns);
 void bv_program_destroy(bv_program **program);      /* NULL is legal */
 size_t bv_program_bytes(const bv_program *program); /* that it holds in memory */
 

@@ -81,12 +81,11 @@ void bv_program_cache_destroy(bv_program_cache **cache) {
     *cache = NULL;
 }
 
-static bv_status make_key(const char *language, const void *source, size_t size,
-                          char key[BV_SHA256_TEXT_SIZE]) {
+static bv_status make_key(const bv_program_source *source, char key[BV_SHA256_TEXT_SIZE]) {
     bv_sha256 *hash;
     BV_TRY(bv_sha256_begin(&hash));
-    bv_sha256_add(hash, language, strlen(language) + 1);
-    bv_sha256_add(hash, source, size);
+    bv_sha256_add(hash, source->language, strlen(source->language) + 1);
+    bv_sha256_add(hash, source->bytes, source->size);
     bv_sha256_end(&hash, key);
     return BV_OK;
 }
@@ -112,14 +111,14 @@ static void keep(bv_program_cache *c, const char *key, bv_program_loan *loan) {
     pthread_mutex_unlock(&c->lock);
 }
 
-bv_status bv_program_cache_take(bv_program_cache *c, bv_sandbox_pool *pool, const char *language,
-                                const void *source, size_t size, bv_program_loan *out,
+bv_status bv_program_cache_take(bv_program_cache *c, bv_sandbox_pool *pool,
+                                const bv_program_source *source, bv_program_loan *out,
                                 bv_buffer *log, uint64_t *cpu_ns) {
     char key[BV_SHA256_TEXT_SIZE];
-    const bv_language *l = bv_language_find(language);
+    const bv_language *l = bv_language_find(source->language);
     const bool compiled = c && l && l->compile;
     if (compiled) {
-        BV_TRY(make_key(language, source, size, key));
+        BV_TRY(make_key(source, key));
         pthread_mutex_lock(&c->lock);
         out->entry = lend(c, key);
         pthread_mutex_unlock(&c->lock);
@@ -128,7 +127,7 @@ bv_status bv_program_cache_take(bv_program_cache *c, bv_sandbox_pool *pool, cons
             return BV_OK;
         }
     }
-    BV_TRY(bv_program_create(pool, language, source, size, &out->program, log, cpu_ns));
+    BV_TRY(bv_program_create(pool, source, &out->program, log, cpu_ns));
     if (compiled && out->program) keep(c, key, out);
     return BV_OK;
 }

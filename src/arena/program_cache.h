@@ -22,8 +22,8 @@ typedef struct bv_program_loan {
 /* As bv_program_create, unless it is known. NULL cache: always bv_program_create. *out must be {0};
  * give it back whatever is returned. */
 bv_status bv_program_cache_take(bv_program_cache *cache, bv_sandbox_pool *pool,
-                                const char *language, const void *source, size_t size,
-                                bv_program_loan *out, bv_buffer *log, uint64_t *cpu_ns);
+                                const bv_program_source *source, bv_program_loan *out,
+                                bv_buffer *log, uint64_t *cpu_ns);
 void bv_program_cache_give(bv_program_cache *cache, bv_program_loan *loan); /* {0} is legal */
 
 #endif

@@ -1,7 +1,6 @@
 #include "arena/queue.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* ---- turns ---- */
 

@@ -12,17 +12,6 @@ struct bv_record_cache {
     bv_append *file;
 };
 
-static bv_status make_parent(const char *path) {
-    const char *slash = strrchr(path, '/');
-    char folder[4096];
-    if (!slash || slash == path) return BV_OK;
-    const size_t size = (size_t)(slash - path);
-    if (size >= sizeof folder) return bv_fail(BV_CODE_INPUT, "the path %s is too long", path);
-    memcpy(folder, path, size);
-    folder[size] = 0;
-    return bv_dir_make(folder);
-}
-
 /* {"key": ..., "record": {...}} */
 static bv_status take_line(bv_record_cache *cache, const char *text, size_t size) {
     json_t *line = NULL;
@@ -55,7 +44,7 @@ static bv_status read_lines(bv_record_cache *cache, const char *path) {
 
 bv_status bv_record_cache_open(const char *path, bv_record_cache **out) {
     *out = NULL;
-    BV_TRY(make_parent(path));
+    BV_TRY(bv_dir_make_parent(path));
     bv_record_cache *cache = bv_calloc(1, sizeof *cache);
     if (!cache) return bv_fail_memory("a cache");
     pthread_mutex_init(&cache->lock, NULL);

@@ -10,13 +10,9 @@
 
 bv_status bv_samples_add(bv_samples *samples, const bv_problem *problem, const char *completion,
                          size_t size) {
-    if (samples->count == samples->capacity) {
-        const size_t capacity = samples->capacity ? 2 * samples->capacity : 256;
-        bv_sample *list = bv_realloc(samples->list, capacity * sizeof *list);
-        if (!list) return bv_fail_memory("samples");
-        samples->list = list;
-        samples->capacity = capacity;
-    }
+    if (!bv_list_grow((void **)&samples->list, samples->count, &samples->capacity,
+                      sizeof(bv_sample)))
+        return bv_fail_memory("samples");
     if (size > BV_COMPLETION_BYTES_MAX)
         return bv_fail(BV_CODE_INPUT, "a completion of %s has %zu bytes, %u are allowed",
                        problem->id, size, BV_COMPLETION_BYTES_MAX);

@@ -1,7 +1,5 @@
 #include "arena/scoreboard.h"
 
-#include <string.h>
-
 /* A failed attempt at another level is no rise: it has its row in arena_scores, with no points. */
 #define TOTALS                                                                                     \
     "SELECT user_id, CAST(SUM(score) AS BIGINT) AS total, "                                        \

@@ -130,8 +130,20 @@ bv_status bv_dir_make(const char *path) {
     return error;
 }
 
+bv_status bv_dir_make_parent(const char *path) {
+    char *folder = folder_of(path);
+    bv_error *error = folder ? bv_dir_make(folder) : bv_fail_memory("a path");
+    bv_free(folder);
+    return error;
+}
+
 static int by_name(const void *a, const void *b) {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void bv_names_free(char **names, size_t count) {
+    for (size_t i = 0; i < count; i++) bv_free(names[i]);
+    bv_free(names);
 }
 
 bv_status bv_dir_list(const char *path, char ***names, size_t *count) {
@@ -156,8 +168,7 @@ bv_status bv_dir_list(const char *path, char ***names, size_t *count) {
         error = bv_fail_errno("cannot list %s", path);
     closedir(dir);
     if (error) {
-        for (size_t i = 0; i < *count; i++) bv_free((*names)[i]);
-        bv_free(*names);
+        bv_names_free(*names, *count);
         *names = NULL;
         *count = 0;
         return error;
@@ -267,8 +278,7 @@ bool bv_path_taken(const char *path) {
     size_t count = 0;
     bv_error *error = bv_dir_list(path, &names, &count);
     const bool taken = error || count > 0;
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     bv_error_free(&error);
     return taken;
 }

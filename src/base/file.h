@@ -27,10 +27,12 @@ bool bv_path_hidden(const char *path); /* may one not even look whether it is th
 bool bv_dir_exists(const char *path);
 bool bv_path_taken(const char *path);    /* exists, and is no empty folder: a rename would not do */
 bv_status bv_dir_make(const char *path); /* with parents; existing is success */
+bv_status bv_dir_make_parent(const char *path); /* the folder that `path` stands in */
 bv_status bv_dir_remove(const char *path); /* recursively; absent is success; no symlink followed */
-/* Names in a folder, sorted by bytes, without . and ..; free each and the list with bv_free. */
+/* Names in a folder, sorted by bytes, without . and ..; the caller frees them. */
 bv_status bv_dir_list(const char *path, char ***names, size_t *count);
-bv_status bv_dir_sync(const char *path); /* the names in it; not what the files hold */
+void bv_names_free(char **names, size_t count); /* each, and the list */
+bv_status bv_dir_sync(const char *path);        /* the names in it; not what the files hold */
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
 /* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
@@ -70,7 +72,7 @@ bv_status bv_writer_flush(bv_writer *writer);
 bv_status bv_writer_commit(bv_writer **writer); /* frees, also on failure */
 void bv_writer_abort(bv_writer **writer);       /* NULL is legal */
 
-/* An appending log file (metrics.jsonl): each line is one write, synced by bv_append_sync. */
+/* An appending log file (metrics.jsonl): each line is one write; closing syncs. */
 typedef struct bv_append bv_append;
 bv_status bv_append_open(const char *path, bv_append **out);
 bv_status bv_append_line(bv_append *file, const char *line); /* adds the newline */

@@ -77,6 +77,16 @@ char *bv_strdup(const char *text) {
     return copy;
 }
 
+bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element) {
+    if (count < *capacity) return true;
+    const size_t wanted = *capacity ? 2 * *capacity : 16;
+    void *larger = bv_realloc(*list, wanted * element);
+    if (!larger) return false;
+    *list = larger;
+    *capacity = wanted;
+    return true;
+}
+
 #define HUGE_PAGE ((size_t)2 << 20)
 
 /* Stands before an aligned block: where the memory came from. */

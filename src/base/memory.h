@@ -15,6 +15,10 @@ void *bv_realloc(void *pointer, size_t size);
 void bv_free(void *pointer);
 char *bv_strdup(const char *text);
 
+/* Room for one more element behind `count` of a list, whose capacity is doubled where it is full.
+ * False without memory: the list stays as it was. */
+bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element);
+
 /* Zeroed memory aligned to 64 bytes (huge pages asked for from 2 MiB on). Free with
  * bv_free_aligned. */
 void *bv_malloc_aligned(size_t size);

@@ -10,8 +10,6 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -52,9 +50,6 @@ struct bv_pool {
     bool stop;
     _Alignas(64) _Atomic uint32_t epoch;
     _Alignas(64) _Atomic uint32_t pending;
-    _Alignas(64) _Atomic uint32_t arrived; /* at the barrier */
-    _Alignas(64) _Atomic uint32_t barrier_epoch;
-    _Alignas(64) _Atomic size_t next;
     _Alignas(64) _Atomic int sleepers;
 };
 
@@ -197,11 +192,9 @@ void bv_pool_run(bv_pool *pool, bv_pool_task *task, void *context) {
     pool->task = task;
     pool->context = context;
     if (pool->threads == 1) {
-        pool->next = 0;
         run_part(pool, 0);
         return;
     }
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
     atomic_store_explicit(&pool->pending, (uint32_t)pool->threads - 1, memory_order_relaxed);
     atomic_fetch_add(&pool->epoch, 1);
     wake_all(pool, &pool->epoch);
@@ -223,25 +216,13 @@ void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin
     *end = last < count ? last : count;
 }
 
-void bv_pool_barrier(bv_pool *pool) {
-    if (!pool || pool->threads == 1) return;
-    const uint32_t epoch = atomic_load_explicit(&pool->barrier_epoch, memory_order_acquire);
-    if (atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel) + 1 ==
-        (uint32_t)pool->threads) {
-        atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-        atomic_fetch_add(&pool->barrier_epoch, 1);
-        wake_all(pool, &pool->barrier_epoch);
-        return;
-    }
-    wait_while(pool, &pool->barrier_epoch, epoch);
-}
-
 void bv_pool_share(bv_pool *pool, size_t count) {
     BV_ASSERT(count <= UINT32_MAX);
-    const uint64_t threads = (uint64_t)pool->threads;
-    for (uint64_t part = 0, begin = 0, end; part < threads; part++, begin = end) {
-        end = count * (part + 1) / threads;
-        atomic_store_explicit(&pool->places[part].left, end << 32 | begin, memory_order_relaxed);
+    for (int part = 0; part < pool->threads; part++) {
+        size_t begin, end;
+        bv_pool_range(count, 1, part, pool->threads, &begin, &end);
+        atomic_store_explicit(&pool->places[part].left, (uint64_t)end << 32 | begin,
+                              memory_order_relaxed);
     }
 }
 
@@ -263,8 +244,4 @@ bool bv_pool_take(bv_pool *pool, int part, size_t *index) {
     for (int i = 1; i < pool->threads; i++)
         if (take_from(&pool->places[(part + i) % pool->threads].left, true, index)) return true;
     return false;
-}
-
-size_t bv_pool_next(bv_pool *pool) {
-    return atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
 }

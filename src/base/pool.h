@@ -33,9 +33,6 @@ void bv_pool_watch_set(bv_pool *pool, bv_pool_watch *watch, void *context);
 /* The part-th of `parts` nearly equal ranges of 0..count, its borders multiples of `unit`. */
 void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end);
 
-/* All parts wait for each other; only inside a task, called by every part. */
-void bv_pool_barrier(bv_pool *pool);
-
 /* Uneven work, or cores of uneven speed, where what is computed does not depend on who does it:
  * before a run `share` gives each part one of nearly equal ranges of 0..count-1, count < 2^32.
  * Within the run `take` gives a part the next index of its own range, which it finds in its cache
@@ -43,9 +40,5 @@ void bv_pool_barrier(bv_pool *pool);
  * NULL pool. */
 void bv_pool_share(bv_pool *pool, size_t count);
 bool bv_pool_take(bv_pool *pool, int part, size_t *index);
-
-/* Hands out 0..count-1 one after another to whoever asks: for uneven work whose result does not
- * depend on who does it. Reset happens at bv_pool_run; at most one counter a run. */
-size_t bv_pool_next(bv_pool *pool);
 
 #endif

@@ -100,6 +100,12 @@ bv_error *bv_try(bv_error *error, const char *format, ...) {
     return error;
 }
 
+bv_error *bv_first_error(bv_error *first, bv_error *second) {
+    if (!first) return second;
+    bv_error_free(&second);
+    return first;
+}
+
 bv_code bv_error_code(const bv_error *error) {
     return error ? error->code : BV_CODE_OK;
 }

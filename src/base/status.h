@@ -41,6 +41,9 @@ bv_error *bv_fail_interrupted(int signal, const char *format, ...)
 bv_error *bv_while(bv_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 bv_error *bv_try(bv_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The first of two, or the second where there is no first (either may be NULL); frees the other. */
+bv_error *bv_first_error(bv_error *first, bv_error *second);
+
 bv_code bv_error_code(const bv_error *error);     /* BV_CODE_OK for NULL                    */
 const char *bv_error_text(const bv_error *error); /* the whole chain, "" for NULL; borrowed */
 int bv_error_exit_code(const bv_error *error);    /* 0, 1, 2, 130 or 143                    */
@@ -62,13 +65,6 @@ static inline bv_error *bv_known_error(bv_error *error) {
     do {                                                                                           \
         bv_error *try_error_ = (expression);                                                       \
         if (try_error_) return try_error_;                                                         \
-    } while (0)
-
-/* Set a local `error` and jump to the local label `done`, which frees what is owned. */
-#define BV_GO(expression)                                                                          \
-    do {                                                                                           \
-        error = (expression);                                                                      \
-        if (error) goto done;                                                                      \
     } while (0)
 
 /* Assertion for our own mistakes; stays on in release builds. Not for inner loops, never for input.

@@ -16,10 +16,7 @@ typedef struct tasks {
 
 static void keep_error(tasks *t, bv_error *error) {
     pthread_mutex_lock(&t->lock);
-    if (t->error)
-        bv_error_free(&error);
-    else
-        t->error = error;
+    t->error = bv_first_error(t->error, error);
     pthread_mutex_unlock(&t->lock);
     t->failed = true;
 }

@@ -10,13 +10,13 @@
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/interrupt.h"
+#include "cli/live_line.h"
 #include "cli/machine_flags.h"
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #define KS_MAX 16
 #define FAILURES_SHOWN 20
@@ -141,8 +141,9 @@ typedef struct evaluation {
     bv_code_options code;
     uint64_t ks[KS_MAX];
     size_t k_count, too_long;
-    const char *doing; /* of the live line */
-    double told, seconds;
+    bv_live_line line;
+    const char *doing; /* what it says */
+    double seconds;
 } evaluation;
 
 /* ---- flags ---- */
@@ -232,13 +233,8 @@ static bv_status check_ks(const evaluation *e, uint64_t least) {
 
 static int tell(void *context, size_t done, size_t count) {
     evaluation *e = context;
-    const bool terminal = isatty(STDERR_FILENO);
-    const double now = bv_clock_seconds();
-    if (now - e->told >= (terminal ? 0.2 : 10)) {
-        e->told = now;
-        bv_cli_say("%s%s %zu of %zu%s", terminal ? "\r" : "", e->doing, done, count,
-                   terminal ? "\033[K" : "\n");
-    }
+    if (bv_live_line_due(&e->line))
+        bv_live_line_say(&e->line, "%s %zu of %zu", e->doing, done, count);
     return *e->signal;
 }
 
@@ -324,7 +320,6 @@ static void say_failures(const evaluation *e) {
 static void say_report(const evaluation *e, const bv_pass_estimate *estimates) {
     size_t cached = 0;
     for (size_t i = 0; i < e->samples.count; i++) cached += e->samples.list[i].cached;
-    if (isatty(STDERR_FILENO)) bv_cli_say("\r\033[K");
     say_failures(e);
     bv_cli_say("%s: %zu of %zu samples of %zu problems pass", e->set.name, e->counts.passed,
                e->samples.count, e->counts.count);
@@ -403,6 +398,7 @@ static bv_status evaluate(evaluation *e) {
     BV_TRY(open_caches(e));
     BV_TRY(bv_machine_begin(e->flags, &e->use));
     e->signal = bv_interrupt_catch();
+    e->line = bv_live_line_begin();
     if (!bv_flags_given(e->flags, "samples"))
         BV_TRY(check_ks(e, (uint64_t)bv_flags_int(e->flags, "n")));
     BV_TRY(get_samples(e));
@@ -410,6 +406,7 @@ static bv_status evaluate(evaluation *e) {
     BV_TRY(check_ks(e, e->counts.n_min));
     BV_TRY(judge(e));
     BV_TRY(count(e));
+    bv_live_line_end(&e->line);
     e->seconds = bv_clock_seconds() - begin;
     return report(e);
 }
@@ -421,6 +418,7 @@ bv_status bv_arena_eval(int argc, char **argv) {
     if (!flags) return BV_OK;
     e.flags = flags;
     bv_error *error = evaluate(&e);
+    bv_live_line_end(&e.line);
     bv_sandbox_pool_destroy(&e.boxes);
     bv_sample_counts_free(&e.counts);
     bv_samples_free(&e.samples);

@@ -108,15 +108,14 @@ typedef struct check_run {
 } check_run;
 
 static bv_status load_levels(check_run *run) {
-    run->count = bv_flags_argument_count(run->flags);
+    const char *const *folders = bv_flags_arguments(run->flags, &run->count);
     run->levels = bv_calloc(run->count, sizeof *run->levels);
     run->checks = bv_calloc(run->count, sizeof *run->checks);
     run->left = bv_calloc(run->count, sizeof *run->left);
     run->list = json_array();
     if (!run->levels || !run->checks || !run->left || !run->list) return bv_fail_memory("levels");
     for (size_t i = 0; i < run->count; i++) {
-        const char *folder = bv_flags_argument(run->flags, i);
-        BV_TRY(bv_while(bv_level_load(folder, &run->levels[i]), "checking %s", folder));
+        BV_TRY(bv_while(bv_level_load(folders[i], &run->levels[i]), "checking %s", folders[i]));
     }
     for (size_t i = 0; i < run->count; i++) {
         bv_level *level = run->levels[i];
@@ -264,8 +263,7 @@ bv_status bv_arena_list(int argc, char **argv) {
                        "a folder whose folders have a level.json, as levels");
     if (!error && as_json) error = bv_cli_json(json_pack("{sO}", "levels", list));
     json_decref(list);
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     bv_flags_free(&flags);
     return error;
 }

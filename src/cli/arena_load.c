@@ -14,7 +14,6 @@
 #include "cli/load.h"
 #include "cli/policy_flag.h"
 
-#include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -191,10 +190,7 @@ static void *run_client(void *context) {
     bv_http_client_destroy(&client);
     if (error) {
         pthread_mutex_lock(&l->lock);
-        if (l->failed)
-            bv_error_free(&error);
-        else
-            l->error = error;
+        l->error = bv_first_error(l->error, error);
         l->failed = true;
         pthread_mutex_unlock(&l->lock);
     }

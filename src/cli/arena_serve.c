@@ -12,7 +12,6 @@
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 

@@ -7,7 +7,7 @@
 #include "base/order.h"
 #include "base/tasks.h"
 #include "cli/cli.h"
-#include "cli/flags.h"
+#include "cli/policy_flag.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -31,11 +31,7 @@ static const bv_flag flag_table[] = {
      .max = 1e6,
      .fallback = "300",
      .help = "runs of each program, one after another; slow ones get a tenth"},
-    {.name = "policy",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "full",
-     .help = "full or nested"},
+    BV_POLICY_FLAG,
 };
 static const bv_command command = {
     .name = "bench sandbox",
@@ -257,13 +253,9 @@ bv_status bv_bench_sandbox(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
     json_t *ours = json_object(), *others = json_object();
-    bv_error *error = BV_OK;
+    bv_error *error = bv_policy_flag_read(flags, &b.policy);
     b.runs = (size_t)bv_flags_int(flags, "runs");
     b.boxes = (uint32_t)bv_flags_int(flags, "threads");
-    if (!bv_sandbox_policy_parse(bv_flags_string(flags, "policy"), &b.policy))
-        error = bv_try(bv_fail(BV_CODE_USAGE, "--policy: there is no policy \"%s\"",
-                               bv_flags_string(flags, "policy")),
-                       "--policy full");
     if (!error && b.boxes > BOXES_MAX)
         error = bv_try(bv_fail(BV_CODE_USAGE,
                                "--threads: at most %d boxes at once are measured; %u would take "

@@ -74,16 +74,14 @@ static void unescape(const char *from, char *to) {
 }
 
 static bv_status open_documents(const bv_flags *flags, bv_pool *pool, bv_documents **out) {
-    const size_t count = bv_flags_argument_count(flags);
-    const char **paths = bv_calloc(count, sizeof *paths);
+    size_t count;
+    const char *const *paths = bv_flags_arguments(flags, &count);
     const char *separator = bv_flags_string(flags, "separator");
     char *plain = separator ? bv_strdup(separator) : NULL;
-    bv_error *error = paths && (plain || !separator) ? BV_OK : bv_fail_memory("a list of files");
-    for (size_t i = 0; !error && i < count; i++) paths[i] = bv_flags_argument(flags, i);
+    bv_error *error = plain || !separator ? BV_OK : bv_fail_memory("a separator");
     if (!error && plain) unescape(separator, plain);
     if (!error && plain && !*plain) error = bv_fail(BV_CODE_USAGE, "--separator TEXT is empty");
     if (!error) error = bv_documents_open(paths, count, plain, pool, out);
-    bv_free(paths);
     bv_free(plain);
     return error;
 }

@@ -14,7 +14,6 @@
 #include "train/run_folder.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #define HEAD_COLUMNS 12 /* of the word before what is told */
 

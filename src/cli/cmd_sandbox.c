@@ -5,8 +5,7 @@
 #include "base/quantity.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
-#include "cli/flags.h"
-#include "report/units.h"
+#include "cli/policy_flag.h"
 
 #include <errno.h>
 #include <string.h>
@@ -81,11 +80,7 @@ static const bv_flag run_flags[] = {
      .type = BV_FLAG_STRING,
      .fallback = "none",
      .help = "none is all there is: not even loopback"},
-    {.name = "policy",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "full",
-     .help = "full, or nested: for containers that forbid namespaces"},
+    BV_POLICY_FLAG,
     {.name = "root",
      .value = "NAME",
      .type = BV_FLAG_STRING,
@@ -148,12 +143,9 @@ static bv_status read_limits(const bv_flags *flags, bv_sandbox_limits *l) {
 }
 
 static bv_status read_choices(const bv_flags *flags, single_run *r) {
-    const char *policy = bv_flags_string(flags, "policy"), *root = bv_flags_string(flags, "root");
-    const char *net = bv_flags_string(flags, "net");
+    const char *root = bv_flags_string(flags, "root"), *net = bv_flags_string(flags, "net");
     r->options.boxes = 1;
-    if (!bv_sandbox_policy_parse(policy, &r->options.policy))
-        return bv_try(bv_fail(BV_CODE_USAGE, "--policy: there is no policy \"%s\"", policy),
-                      "--policy full, or --policy nested");
+    BV_TRY(bv_policy_flag_read(flags, &r->options.policy));
     if (strcmp(net, "none"))
         return bv_try(bv_fail(BV_CODE_USAGE, "--net: a box has no network"), "--net none");
     if (!strcmp(root, "static"))
@@ -205,16 +197,16 @@ static bv_status add_file(single_run *r, const char *path, bool executable) {
 }
 
 static bv_status collect(const bv_flags *flags, single_run *r) {
-    size_t places, fetches;
+    size_t places, fetches, words;
     const char *const *place = bv_flags_list(flags, "place", &places);
     const char *const *fetch = bv_flags_list(flags, "fetch", &fetches);
-    const size_t words = bv_flags_argument_count(flags);
+    const char *const *word = bv_flags_arguments(flags, &words);
     r->files = bv_calloc(places + 2, sizeof *r->files);
     r->contents = bv_calloc(places + 2, sizeof *r->contents);
     r->wanted = bv_calloc(fetches + 1, sizeof *r->wanted);
     r->argv = bv_calloc(words + 1, sizeof *r->argv);
     if (!r->files || !r->contents || !r->wanted || !r->argv) return bv_fail_memory("a job");
-    for (size_t i = 0; i < words; i++) r->argv[i] = bv_flags_argument(flags, i);
+    for (size_t i = 0; i < words; i++) r->argv[i] = word[i];
     r->job.argv = r->argv, r->job.files = r->files, r->job.wanted = r->wanted;
     const char *verdict = bv_flags_string(flags, "verdict");
     for (size_t i = 0; i < places; i++) {
@@ -296,13 +288,6 @@ static bv_status print_result(const bv_sandbox_result *r) {
     return bv_cli_json(value);
 }
 
-static void keep_first(bv_error **first, bv_error *next) {
-    if (*first)
-        bv_error_free(&next);
-    else
-        *first = next;
-}
-
 static bool are_one_file(int a, int b) {
     struct stat s, t;
     return !fstat(a, &s) && !fstat(b, &t) && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
@@ -317,8 +302,7 @@ static bv_status pass_on(const bv_sandbox_result *result, bool verdict) {
     const bv_buffer *last = err->size || !are_one_file(1, 2) ? err : out;
     if (!second && verdict && last->size && last->data[last->size - 1] != '\n')
         second = bv_cli_print_error("\n", 1);
-    keep_first(&error, second);
-    return error;
+    return bv_first_error(error, second);
 }
 
 static bv_status write_fetched(const bv_sandbox_result *result) {
@@ -339,9 +323,9 @@ static bv_status tell(const bv_flags *flags, const bv_sandbox_result *result) {
     const bool as_json = bv_flags_bool(flags, "json");
     const char *path = bv_flags_string(flags, "verdict");
     bv_error *error = as_json ? BV_OK : pass_on(result, !path);
-    keep_first(&error, write_fetched(result));
-    if (path || !as_json) keep_first(&error, write_verdict(path, result));
-    if (as_json) keep_first(&error, print_result(result));
+    error = bv_first_error(error, write_fetched(result));
+    if (path || !as_json) error = bv_first_error(error, write_verdict(path, result));
+    if (as_json) error = bv_first_error(error, print_result(result));
     return error;
 }
 

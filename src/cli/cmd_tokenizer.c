@@ -111,17 +111,15 @@ static bv_status run_train(int argc, char **argv) {
     bv_tokenizer *tokenizer = NULL;
     BV_TRY(bv_flags_parse(&train_command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    const size_t count = bv_flags_argument_count(flags);
-    const char **paths = bv_calloc(count, sizeof *paths), *out = bv_flags_string(flags, "out");
-    bv_error *error = paths ? BV_OK : bv_fail_memory("a list of files");
-    for (size_t i = 0; paths && i < count; i++) paths[i] = bv_flags_argument(flags, i);
-    if (!error) error = bv_file_check_writable(out);
+    size_t count;
+    const char *const *paths = bv_flags_arguments(flags, &count);
+    const char *out = bv_flags_string(flags, "out");
+    bv_error *error = bv_file_check_writable(out);
     if (!error) error = bv_documents_open(paths, count, NULL, NULL, &documents);
     if (!error) error = bv_documents_check_apart(documents, out);
     if (!error) error = learn(flags, documents, &tokenizer);
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
-    bv_free(paths);
     bv_tokenizer_destroy(&tokenizer);
     bv_documents_close(&documents);
     bv_flags_free(&flags);
@@ -185,8 +183,7 @@ static bv_status import(const bv_flags *flags, bv_tokenizer **out) {
     }
     const bv_bpe_numbers numbers = {NULL, (const char *const *)names, tokens, count};
     if (!error) error = bv_tokenizer_load_tiktoken(path, pattern, &numbers, out);
-    for (size_t i = 0; i < copied; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, copied);
     bv_free(tokens);
     return error;
 }

@@ -201,8 +201,8 @@ static bv_status compare_flags(training *t, int64_t done) {
     bv_settings fitted = wanted;
     bv_error *unfit = bv_settings_check(&fitted);
     bv_error *error = bv_settings_same(kept, unfit ? &wanted : &fitted, free_names);
-    if (error) bv_error_free(&unfit);
-    if (error || unfit) return error ? error : unfit;
+    error = bv_first_error(error, unfit);
+    if (error) return error;
     const double minutes = bv_flags_double(t->flags, "minutes");
     if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
         return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
@@ -348,10 +348,8 @@ static bv_status train(training *t) {
     bv_error *error = bv_train(&options);
     bv_progress_finish(&t->progress);
     /* What was interrupted is worth reading, too; the first error is the one to tell. */
-    bv_error *second = trace ? bv_trace_save(t->trace, trace) : BV_OK;
-    if (error) bv_error_free(&second);
-    if (error || second) return error ? error : second;
-    return tell_result(t);
+    if (trace) error = bv_first_error(error, bv_trace_save(t->trace, trace));
+    return error ? error : tell_result(t);
 }
 
 bv_status bv_cmd_train(int argc, char **argv) {

@@ -95,8 +95,7 @@ static bv_status check_value(const bv_flag *flag, const char *value) {
     }
     if (flag->required && !*value)
         return bv_fail(BV_CODE_USAGE, "--%s %s is empty", flag->name, flag->value);
-    bool ignored;
-    return flag->type == BV_FLAG_BOOL ? bv_parse_bool(what, value, &ignored) : BV_OK;
+    return BV_OK;
 }
 
 /* Stores one flag; `value` is NULL when none followed. */
@@ -243,13 +242,8 @@ static const char *value_of(const bv_flags *flags, const char *name, bv_flag_typ
 
 bool bv_flags_bool(const bv_flags *flags, const char *name) {
     const size_t row = row_of(flags, name);
-    if (bv_command_flag(flags->command, row).type == BV_FLAG_SWITCH)
-        return flags->typed[row].count > 0;
-    const char *text = value_of(flags, name, BV_FLAG_BOOL);
-    bool value = false;
-    bv_error *error = text ? bv_parse_bool(name, text, &value) : BV_OK;
-    BV_ASSERT(!error);
-    return value;
+    BV_ASSERT(bv_command_flag(flags->command, row).type == BV_FLAG_SWITCH);
+    return flags->typed[row].count > 0;
 }
 
 const char *bv_flags_string(const bv_flags *flags, const char *name) {
@@ -279,8 +273,9 @@ const char *const *bv_flags_list(const bv_flags *flags, const char *name, size_t
     return flags->typed[row].values;
 }
 
-size_t bv_flags_argument_count(const bv_flags *flags) {
-    return flags->argument_count;
+const char *const *bv_flags_arguments(const bv_flags *flags, size_t *count) {
+    *count = flags->argument_count;
+    return flags->arguments;
 }
 
 const char *bv_flags_argument(const bv_flags *flags, size_t index) {

@@ -42,7 +42,6 @@ typedef enum bv_flag_type {
     BV_FLAG_STRING,
     BV_FLAG_INT,
     BV_FLAG_DOUBLE,
-    BV_FLAG_BOOL, /* true|false|1|0 */
     BV_FLAG_LIST, /* a string, as often as wanted */
 } bv_flag_type;
 
@@ -91,13 +90,13 @@ bv_status bv_flags_parse(const bv_command *command, int argc, char **argv, bv_fl
 void bv_flags_free(bv_flags **flags); /* NULL is legal */
 
 bool bv_flags_given(const bv_flags *flags, const char *name);         /* typed by the user? */
-bool bv_flags_bool(const bv_flags *flags, const char *name);          /* also switches      */
+bool bv_flags_bool(const bv_flags *flags, const char *name);          /* of a switch        */
 const char *bv_flags_string(const bv_flags *flags, const char *name); /* NULL: no value    */
 int64_t bv_flags_int(const bv_flags *flags, const char *name);        /* 0 without a value  */
 double bv_flags_double(const bv_flags *flags, const char *name);      /* 0 without a value  */
 const char *const *bv_flags_list(const bv_flags *flags, const char *name, size_t *count);
 
-size_t bv_flags_argument_count(const bv_flags *flags);
+const char *const *bv_flags_arguments(const bv_flags *flags, size_t *count);
 const char *bv_flags_argument(const bv_flags *flags, size_t index); /* NULL beyond the last */
 
 /* Appends what --help prints. */

@@ -19,9 +19,8 @@ bv_status bv_languages_flag_read(const bv_flags *flags) {
             bv_free(path);
             found++;
         }
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     if (!error && !found)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no description of a language", folder),
                        "a .json file, as src/arena/languages/c.json");

@@ -183,8 +183,7 @@ bv_status bv_load_attacks_add(bv_load *l, const char *folder) {
     if (!error && !l->attack_count)
         error = bv_fail(BV_CODE_USAGE, "%s has no attack that %s takes", folder,
                         l->set.levels[0]->name);
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     bv_buffer_free(&c.header);
     if (!error) shuffle(l);
     return bv_while(error, "reading attacks from %s", folder);

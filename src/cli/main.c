@@ -4,7 +4,6 @@
  * 143 after SIGINT and SIGTERM.
  */
 #include "base/file.h"
-#include "base/memory.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 

@@ -18,7 +18,7 @@ typedef struct split {
     shard_file *shards;
     size_t shard_count;
     uint64_t shard_tokens; /* of all but the last */
-    uint64_t tokens, bytes;
+    uint64_t tokens;
 } split;
 
 struct bv_dataset {
@@ -60,9 +60,8 @@ static bv_status open_shard(const bv_dataset *d, split *s, const char *folder, c
 
 static bv_status open_split(const bv_dataset *d, split *s, const char *folder,
                             const json_t *value) {
-    int64_t tokens = 0, bytes = 0;
+    int64_t tokens = 0;
     BV_TRY(bv_json_get_int(value, "tokens", &tokens));
-    BV_TRY(bv_json_get_int(value, "bytes", &bytes));
     const json_t *list = json_object_get(value, "shards");
     const size_t count = json_array_size(list);
     s->shards = bv_calloc(count + 1, sizeof *s->shards);
@@ -81,7 +80,6 @@ static bv_status open_split(const bv_dataset *d, split *s, const char *folder,
         return bv_fail(BV_CODE_INPUT, "the shards hold %llu tokens, the manifest says %lld",
                        (unsigned long long)found, (long long)tokens);
     s->tokens = found;
-    s->bytes = (uint64_t)bytes;
     return BV_OK;
 }
 
@@ -145,10 +143,6 @@ uint64_t bv_dataset_tokens(const bv_dataset *d, bv_split which) {
     return d->splits[which].tokens;
 }
 
-uint64_t bv_dataset_bytes(const bv_dataset *d, bv_split which) {
-    return d->splits[which].bytes;
-}
-
 void bv_dataset_read(const bv_dataset *d, bv_split which, uint64_t offset, size_t count,
                      uint32_t *tokens) {
     const split *s = &d->splits[which];
@@ -206,11 +200,9 @@ uint64_t bv_dataset_offset(const bv_dataset *d, bv_order order, uint64_t seed, u
     return permute(n % windows, windows, seed, (uint32_t)(n / windows)) * context;
 }
 
-void bv_dataset_batch(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t first,
-                      size_t batch, size_t context, uint32_t *inputs, uint32_t *targets) {
-    for (size_t i = 0; i < batch; i++) {
-        const uint64_t offset = bv_dataset_offset(d, order, seed, first + i, context);
-        bv_dataset_read(d, BV_SPLIT_TRAIN, offset, context, inputs + i * context);
-        bv_dataset_read(d, BV_SPLIT_TRAIN, offset + 1, context, targets + i * context);
-    }
+void bv_dataset_sequence(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t n,
+                         size_t context, uint32_t *inputs, uint32_t *targets) {
+    const uint64_t offset = bv_dataset_offset(d, order, seed, n, context);
+    bv_dataset_read(d, BV_SPLIT_TRAIN, offset, context, inputs);
+    bv_dataset_read(d, BV_SPLIT_TRAIN, offset + 1, context, targets);
 }

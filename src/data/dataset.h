@@ -1,6 +1,7 @@
 /*
- * A prepared folder, mapped: tokens by offset, and the order in which batches are drawn. A batch is
- * a function of (seed, index), so resuming needs nothing but the index. Read-only, any thread.
+ * A prepared folder, mapped: tokens by offset, and the order in which sequences are drawn. A
+ * sequence is a function of (seed, index), so resuming needs nothing but the index. Read-only, any
+ * thread.
  */
 #ifndef BV_DATA_DATASET_H
 #define BV_DATA_DATASET_H
@@ -23,7 +24,6 @@ bv_status bv_dataset_check(const bv_dataset *dataset);
 void bv_dataset_close(bv_dataset **dataset);
 size_t bv_dataset_vocab_size(const bv_dataset *dataset);
 uint64_t bv_dataset_tokens(const bv_dataset *dataset, bv_split split);
-uint64_t bv_dataset_bytes(const bv_dataset *dataset, bv_split split); /* of text */
 /* Tokens offset .. offset + count; the range must exist. */
 void bv_dataset_read(const bv_dataset *dataset, bv_split split, uint64_t offset, size_t count,
                      uint32_t *tokens);
@@ -40,9 +40,8 @@ bv_status bv_dataset_check_context(const bv_dataset *dataset, size_t context);
 uint64_t bv_dataset_offset(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t n,
                            size_t context);
 
-/* Batch `index`: inputs and targets (the next tokens), [batch, context]. `first` is the number of
- * sequences drawn before it (batch sizes may change), which is what the order counts. */
-void bv_dataset_batch(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t first,
-                      size_t batch, size_t context, uint32_t *inputs, uint32_t *targets);
+/* The n-th sequence of a run: inputs and targets (the next tokens), [context]. */
+void bv_dataset_sequence(const bv_dataset *dataset, bv_order order, uint64_t seed, uint64_t n,
+                         size_t context, uint32_t *inputs, uint32_t *targets);
 
 #endif

@@ -24,15 +24,9 @@ struct bv_documents {
 
 /* Takes the path. */
 static bv_status add_file(bv_documents *d, char *path) {
-    if (d->count == d->capacity) {
-        const size_t wanted = d->capacity ? 2 * d->capacity : 16;
-        char **larger = bv_realloc(d->paths, wanted * sizeof *larger);
-        if (!larger) {
-            bv_free(path);
-            return bv_fail_memory("a list of files");
-        }
-        d->paths = larger;
-        d->capacity = wanted;
+    if (!bv_list_grow((void **)&d->paths, d->count, &d->capacity, sizeof path)) {
+        bv_free(path);
+        return bv_fail_memory("a list of files");
     }
     d->paths[d->count++] = path;
     bv_map map;
@@ -87,9 +81,8 @@ static bv_status add_path(bv_documents *d, const char *path, const folder *outer
         if (!error && !hidden && !inner) error = bv_fail_memory("a path");
         if (inner) error = add_path(d, inner, &here);
         bv_free(inner);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return error;
 }
 

@@ -337,20 +337,11 @@ static bv_status add_all(preparation *p) {
         if (signal && *signal) return bv_fail_interrupted(*signal, "interrupted: nothing is kept");
         const batch *b = &p->batches[p->encoding % 3];
         const bv_side_work side = {do_beside, p, 2};
-        bv_error *errors[3];
-        errors[1] =
+        bv_error *error =
             bv_parallel_encode(p->encoder, b->texts, b->count, &side, &p->encoded[p->encoding % 2]);
-        errors[0] = p->write_error;
-        errors[2] = p->reader.error;
+        error = bv_first_error(bv_first_error(p->write_error, error), p->reader.error);
         p->write_error = p->reader.error = NULL;
-        bv_error *first = NULL;
-        for (int i = 0; i < 3; i++) {
-            if (first)
-                bv_error_free(&errors[i]);
-            else
-                first = errors[i];
-        }
-        if (first) return first;
+        if (error) return error;
         if (p->options->progress)
             p->options->progress(p->options->context, p->result->bytes[0] + p->result->bytes[1],
                                  p->total);
@@ -426,10 +417,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         bv_encoded_free(&p.encoded[i]);
     }
     bv_parallel_encoder_destroy(&p.encoder);
-    if (error && p.folder) {
-        bv_error *also = bv_dir_remove(p.folder);
-        bv_error_free(&also);
-    }
+    if (error && p.folder) error = bv_first_error(error, bv_dir_remove(p.folder));
     bv_buffer_free(&folder);
     return bv_while(error, "preparing %s", options->out);
 }

@@ -373,8 +373,8 @@ void bv_http_connection_tick(bv_http_connection *c, uint64_t now) {
         bv_http_connection_close(c);
     } else if (c->deadline && now >= c->deadline) {
         on_deadline(c);
-    } else if (c->is_stream && c->state == BV_HTTP_HANDLING && c->exchange.is_events &&
-               !c->exchange.head_only && now >= c->ping_at && !c->writes) {
+    } else if (c->is_stream && c->state == BV_HTTP_HANDLING && !c->exchange.head_only &&
+               now >= c->ping_at && !c->writes) {
         ping(c);
     }
 }

@@ -39,7 +39,7 @@ struct bv_http_exchange {
     bv_http_match match;
     /* of the thread that answers */
     int status;
-    bool keep_alive, head_only, chunked, is_events;
+    bool keep_alive, head_only, chunked;
     bool broken; /* a part was lost for want of memory */
     /* under the server's lock */
     bool gone;

@@ -1,8 +1,6 @@
 #include "base/memory.h"
-#include "base/text.h"
 #include "http/connection.h"
 #include <ctype.h>
-#include <inttypes.h>
 #include <llhttp.h>
 #include <stdio.h>
 #include <string.h>
@@ -199,28 +197,25 @@ static bool post(bv_http_exchange *x, bv_buffer *bytes, bool begins) {
     return ok;
 }
 
-void bv_http_stream_begin(bv_http_exchange *x, const char *type) {
+void bv_http_stream_begin(bv_http_exchange *x) {
     const bv_http_request *r = bv_http_exchange_request(x);
     bv_buffer out = {0};
     x->status = 200;
-    x->is_events = !type;
     x->chunked = r->minor == 1;
     if (!x->chunked) x->keep_alive = false;
     bv_http_answer_head(&out, 200, !x->keep_alive);
-    bv_buffer_printf(&out, "Content-Type: %s\r\nCache-Control: no-store\r\n",
-                     type ? type : "text/event-stream");
+    bv_buffer_text(&out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n");
     /* nginx would collect events otherwise. */
     bv_buffer_text(&out, "X-Accel-Buffering: no\r\n");
     bv_buffer_text(&out, x->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
     post(x, &out, true);
 }
 
-bool bv_http_stream_send(bv_http_exchange *x, const void *bytes, size_t size) {
+static bool send_bytes(bv_http_exchange *x, const bv_buffer *bytes) {
     if (x->head_only || is_gone(x)) return false;
-    if (size == 0) return true;
     bv_buffer out = {0};
-    if (x->chunked) bv_buffer_printf(&out, "%zx\r\n", size);
-    bv_buffer_append(&out, bytes, size);
+    if (x->chunked) bv_buffer_printf(&out, "%zx\r\n", bytes->size);
+    bv_buffer_append(&out, bytes->data, bytes->size);
     if (x->chunked) bv_buffer_text(&out, "\r\n");
     return post(x, &out, false);
 }
@@ -236,13 +231,9 @@ bool bv_http_stream_event(bv_http_exchange *x, const char *event, const char *da
         if (!*line) break;
     }
     bv_buffer_text(&text, "\n");
-    const bool ok = !text.failed && bv_http_stream_send(x, text.data, text.size);
+    const bool ok = !text.failed && send_bytes(x, &text);
     bv_buffer_free(&text);
     return ok;
-}
-
-size_t bv_http_stream_unsent(const bv_http_exchange *x) {
-    return x->unsent;
 }
 
 void bv_http_stream_end(bv_http_exchange *x) {

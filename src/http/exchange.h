@@ -3,7 +3,7 @@
  * at once or later, from any thread:
  *
  *     bv_http_reply...(x, ...)                                   one whole answer
- *     bv_http_stream_begin(x), ..._send or ..._event, ..._end    an answer in pieces
+ *     bv_http_stream_begin(x), ..._event, ..._end                an answer in pieces
  *
  * Finishing stays legal, and a duty, after the client has gone: the exchange lives until then.
  * Calls for one exchange are made by one thread at a time; what they send is handed to the server's
@@ -52,13 +52,10 @@ void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error);
 typedef void bv_http_cancel(void *context);
 bool bv_http_on_cancel(bv_http_exchange *x, bv_http_cancel *cancel, void *context);
 
-/* Streams. `type` NULL is an event stream (text/event-stream, WHATWG HTML section 9.2), which is
- * kept alive by comments. Sending returns false when the client has gone, asked for the head alone,
- * or takes too little: then it is cut off. */
-void bv_http_stream_begin(bv_http_exchange *x, const char *type);
-bool bv_http_stream_send(bv_http_exchange *x, const void *bytes, size_t size);
+/* An event stream (text/event-stream, WHATWG HTML section 9.2), kept alive by comments. False when
+ * the client has gone, asked for the head alone, or takes too little: then it is cut off. */
+void bv_http_stream_begin(bv_http_exchange *x);
 bool bv_http_stream_event(bv_http_exchange *x, const char *event, const char *data);
-size_t bv_http_stream_unsent(const bv_http_exchange *x); /* bytes that wait for the client */
-void bv_http_stream_end(bv_http_exchange *x);            /* finishes the exchange */
+void bv_http_stream_end(bv_http_exchange *x); /* finishes the exchange */
 
 #endif

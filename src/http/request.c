@@ -15,12 +15,10 @@ static int hex_digit(char c) {
     return -1;
 }
 
-bool bv_http_percent_decode(char *text, bool is_query) {
+bool bv_http_percent_decode(char *text) {
     char *to = text;
     for (const char *from = text; *from; from++) {
-        if (*from == '+' && is_query) {
-            *to++ = ' ';
-        } else if (*from == '%') {
+        if (*from == '%') {
             const int high = hex_digit(from[1]), low = high < 0 ? -1 : hex_digit(from[2]);
             if (low < 0 || (high == 0 && low == 0)) return false;
             *to++ = (char)(high << 4 | low);
@@ -31,21 +29,4 @@ bool bv_http_percent_decode(char *text, bool is_query) {
     }
     *to = 0;
     return true;
-}
-
-bool bv_http_request_query(const bv_http_request *request, const char *name, char *out,
-                           size_t size) {
-    const size_t length = strlen(name);
-    for (const char *at = request->query; *at;) {
-        const size_t member = strcspn(at, "&");
-        if (member > length && at[length] == '=' && !strncmp(at, name, length)) {
-            const size_t value = member - length - 1;
-            if (value >= size) return false;
-            memcpy(out, at + length + 1, value);
-            out[value] = 0;
-            return bv_http_percent_decode(out, true);
-        }
-        at += member + (at[member] == '&');
-    }
-    return false;
 }

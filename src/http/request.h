@@ -28,13 +28,7 @@ typedef struct bv_http_request {
 /* The value of the first header of this name (lower case), or NULL. */
 const char *bv_http_request_header(const bv_http_request *request, const char *name);
 
-/* Decodes %XX (and, in queries, + as a blank) in place; false when it is not well-formed or gives a
- * NUL. */
-bool bv_http_percent_decode(char *text, bool is_query);
-
-/* Copies the decoded value of a member of the query into `out`; false when it is absent, wrong or
- * longer than `size` - 1. */
-bool bv_http_request_query(const bv_http_request *request, const char *name, char *out,
-                           size_t size);
+/* Decodes %XX in place; false when it is not well-formed or gives a NUL. */
+bool bv_http_percent_decode(char *text);
 
 #endif

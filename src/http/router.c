@@ -11,7 +11,7 @@ static bool decode(const char *path, bv_buffer *text) {
     for (char *from = text->data + 1; from;) {
         char *slash = strchr(from, '/');
         if (slash) *slash++ = 0;
-        if (!bv_http_percent_decode(from, false)) return false;
+        if (!bv_http_percent_decode(from)) return false;
         const size_t size = strlen(from) + 1;
         memmove(to, from, size);
         to += size;

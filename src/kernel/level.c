@@ -1,6 +1,5 @@
 #include "kernel/kernel.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #if defined(__x86_64__)

@@ -161,7 +161,7 @@ void bv_gpt_trainer_reset(bv_gpt_trainer *t) {
     const size_t element = bv_dtype_size(t->options.kernels->real);
     for (size_t i = 0; i < t->state_count; i++) {
         const bv_named_tensor *s = &t->state[i];
-        memset(s->data, 0, s->shape[0] * (s->rank == 1 ? 1 : s->shape[1]) * element);
+        memset(s->data, 0, bv_named_tensor_elements(s) * element);
     }
     bv_weights_initialize(t->weights, t->options.seed);
 }
@@ -251,12 +251,6 @@ void bv_gpt_trainer_apply(bv_gpt_trainer *t, const bv_optimizer_step *step) {
     bv_trace_leave(t->options.trace, bv_optimizer_cost(t->optimizer));
     bv_trace_step_end(t->options.trace);
     bv_float_leave(saved);
-}
-
-void bv_gpt_trainer_losses(bv_gpt_trainer *t, const uint32_t *inputs, const uint32_t *targets,
-                           const uint32_t *first_visible, size_t sequences, void *losses) {
-    bv_gpt_scorer_losses(t->scorer, inputs, targets, first_visible, sequences, t->options.context,
-                         losses);
 }
 
 bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *t) {

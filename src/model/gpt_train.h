@@ -55,11 +55,6 @@ void bv_gpt_trainer_grain_end(bv_gpt_trainer *trainer);
 void bv_gpt_trainer_gradient(bv_gpt_trainer *trainer, double *loss, double *norm);
 void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step);
 
-/* Row losses of sequences without learning, [sequences, context] floats (doubles when f64). Any
- * number of sequences: they are cut into micro-batches. */
-void bv_gpt_trainer_losses(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
-                           const uint32_t *first_visible, size_t sequences, void *losses);
-
 bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *trainer);
 /* What scores without learning, with the same weights; sequences_max is micro_batch. */
 bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *trainer);
@@ -69,7 +64,7 @@ const void *bv_gpt_trainer_row_losses(const bv_gpt_trainer *trainer);
 /* The first parameter, in the order of the model, whose gradient is not finite; NULL: none. */
 const char *bv_gpt_trainer_first_nonfinite(bv_gpt_trainer *trainer);
 
-/* Gradient of parameter i, real, after gradient(). For tests. */
+/* Gradient of parameter i, real, after gradient(). */
 const void *bv_gpt_trainer_parameter_gradient(bv_gpt_trainer *trainer, size_t index);
 
 typedef struct bv_gpt_trainer_memory {

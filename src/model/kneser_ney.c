@@ -1,7 +1,6 @@
 #include "model/kneser_ney.h"
 
 #include "base/memory.h"
-#include <string.h>
 
 /* n-grams of one length, each once, ascending. Of the longest the count is how often it occurs, of
  * shorter ones how many different tokens come before it (the continuation count). */

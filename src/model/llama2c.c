@@ -53,7 +53,7 @@ static float *weight(const file *f, const char *format, size_t layer, size_t *el
     for (size_t i = 0; i < bv_weights_count(f->weights); i++) {
         const bv_parameter *p = bv_weights_parameter(f->weights, i);
         if (strcmp(p->name, wanted)) continue;
-        *elements = p->rows ? p->rows * p->cols : p->cols;
+        *elements = bv_parameter_elements(p);
         return bv_weights_data(f->weights, p);
     }
     return NULL;

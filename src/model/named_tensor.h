@@ -16,6 +16,12 @@ typedef struct bv_named_tensor {
     void *data;
 } bv_named_tensor;
 
+static inline size_t bv_named_tensor_elements(const bv_named_tensor *t) {
+    size_t n = 1;
+    for (int i = 0; i < t->rank; i++) n *= t->shape[i];
+    return n;
+}
+
 /* A tensor of the parameter's shape. */
 bv_named_tensor bv_name_tensor(const char *name, const bv_parameter *parameter, bv_dtype dtype,
                                void *data);

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static size_t elements_of(const bv_named_tensor *t) {
-    size_t n = 1;
-    for (int i = 0; i < t->rank; i++) n *= t->shape[i];
-    return n;
-}
-
 static int by_name(const void *a, const void *b) {
     return strcmp((*(const bv_named_tensor *const *)a)->name,
                   (*(const bv_named_tensor *const *)b)->name);
@@ -23,7 +17,7 @@ static void write_header(const bv_named_tensor **sorted, size_t count, bv_buffer
     bv_buffer_text(out, "{");
     for (size_t i = 0; i < count; i++) {
         const bv_named_tensor *t = sorted[i];
-        const size_t end = offset + elements_of(t) * sizeof(float);
+        const size_t end = offset + bv_named_tensor_elements(t) * sizeof(float);
         bv_buffer_printf(out, "%s\"%s\":{\"dtype\":\"F32\",\"shape\":[", i ? "," : "", t->name);
         for (int k = 0; k < t->rank; k++) bv_buffer_printf(out, "%s%zu", k ? "," : "", t->shape[k]);
         bv_buffer_printf(out, "],\"data_offsets\":[%zu,%zu]}", offset, end);
@@ -48,7 +42,8 @@ static bv_status write_all(bv_writer *writer, bv_sha256 *hash, const bv_named_te
     if (!error) error = put(writer, hash, length, sizeof length);
     if (!error) error = put(writer, hash, header.data, header.size);
     for (size_t i = 0; !error && i < count; i++)
-        error = put(writer, hash, sorted[i]->data, elements_of(sorted[i]) * sizeof(float));
+        error =
+            put(writer, hash, sorted[i]->data, bv_named_tensor_elements(sorted[i]) * sizeof(float));
     bv_buffer_free(&header);
     return error;
 }
@@ -126,7 +121,7 @@ static bv_status find(const opened *f, const bv_named_tensor *t, const void **da
         return bv_fail(BV_CODE_INPUT, "tensor \"%s\" is %s, not F32", t->name, dtype ? dtype : "?");
     const json_int_t begin = json_integer_value(json_array_get(offsets, 0));
     const json_int_t end = json_integer_value(json_array_get(offsets, 1));
-    const size_t bytes = elements_of(t) * sizeof(float);
+    const size_t bytes = bv_named_tensor_elements(t) * sizeof(float);
     if (begin < 0 || end < begin || (uint64_t)end > f->data_size || (size_t)(end - begin) != bytes)
         return bv_fail(BV_CODE_INPUT, "tensor \"%s\": bytes %lld..%lld do not hold its %zu",
                        t->name, (long long)begin, (long long)end, bytes);
@@ -146,7 +141,7 @@ bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, siz
     for (size_t i = 0; !error && i < count; i++) {
         const void *data;
         error = find(&f, &list[i], &data);
-        if (!error) memcpy(list[i].data, data, elements_of(&list[i]) * sizeof(float));
+        if (!error) memcpy(list[i].data, data, bv_named_tensor_elements(&list[i]) * sizeof(float));
     }
     if (!error) error = check_count(&f, count);
     if (!error) error = bv_map_check(&f.map, path);

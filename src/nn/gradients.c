@@ -38,7 +38,7 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     size_t largest = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
-        g->elements[i] = p->rows * p->cols;
+        g->elements[i] = bv_parameter_elements(p);
         g->uses[i] = p->uses ? p->uses : 1;
         g->offsets[i] = g->level_bytes;
         g->level_bytes += real_bytes(g, g->elements[i]);
@@ -144,28 +144,32 @@ void **bv_gradients_accumulators(bv_gradients *g) {
     return g->accumulators;
 }
 
+static size_t bytes_of(const bv_gradients *g, size_t i) {
+    return g->elements[i] * bv_dtype_size(g->kernels->real);
+}
+
 /* Adds the uses of shared parameters: accumulator [uses][elements] -> use 0. */
 static void add_uses(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++) {
-        const size_t bytes = g->elements[i] * bv_dtype_size(g->kernels->real);
+        const size_t bytes = bytes_of(g, i);
         for (size_t use = 1; use < g->uses[i]; use++)
             add(g, g->accumulators[i], (char *)g->accumulators[i] + use * bytes, bytes);
     }
 }
 
-/* The accumulators (use 0) get `packed` added, or are copied into it. */
-static void each(bv_gradients *g, char *packed, bool into_accumulators) {
+/* The accumulators (use 0) += a level. Its grains are the earlier ones and come first in every
+ * addition: level + accumulator, and IEEE sums commute. */
+static void add_level(bv_gradients *g, const level *from) {
+    for (size_t i = 0; i < g->count; i++)
+        add(g, g->accumulators[i], from->data + g->offsets[i], bytes_of(g, i));
+}
+
+static void keep_in_level(bv_gradients *g, level *to) {
     for (size_t i = 0; i < g->count; i++) {
-        const size_t bytes = g->elements[i] * bv_dtype_size(g->kernels->real);
-        char *a = g->accumulators[i], *b = packed + g->offsets[i];
-        if (into_accumulators) {
-            /* The earlier grains come first in every addition: b + a, and IEEE sums commute. */
-            add(g, a, b, bytes);
-        } else {
-            memcpy(b, a, bytes);
-            g->moved += 2 * bytes;
-        }
+        memcpy(to->data + g->offsets[i], g->accumulators[i], bytes_of(g, i));
+        g->moved += 2 * bytes_of(g, i);
     }
+    to->full = true;
 }
 
 /* A binary counter: two sums of 2^k grains make one of 2^(k+1). */
@@ -175,12 +179,11 @@ void bv_gradients_end_grain(bv_gradients *g) {
     if (g->level_count == 0) return;
     size_t k = 0;
     for (; k < g->level_count && g->levels[k].full; k++) {
-        each(g, g->levels[k].data, true);
+        add_level(g, &g->levels[k]);
         g->levels[k].full = false;
     }
     if (k == g->level_count) return; /* the sum of all grains: stays where it is */
-    each(g, g->levels[k].data, false);
-    g->levels[k].full = true;
+    keep_in_level(g, &g->levels[k]);
 }
 
 void bv_gradients_end(bv_gradients *g) {
@@ -191,7 +194,7 @@ void bv_gradients_end(bv_gradients *g) {
         bool first = true;
         for (size_t below = 0; below < k; below++) first = first && !g->levels[below].full;
         if (first) clear(g, g->running, g->accumulator_bytes);
-        each(g, g->levels[k].data, true);
+        add_level(g, &g->levels[k]);
     }
 }
 

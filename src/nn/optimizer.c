@@ -23,10 +23,6 @@ struct bv_optimizer {
     void *x, *gram, *poly, *next, *half, *scratch;
 };
 
-static size_t elements_of(const bv_parameter *p) {
-    return p->rows * p->cols;
-}
-
 static char *state_name(const char *prefix, const char *name) {
     const size_t size = strlen(prefix) + strlen(name) + 2;
     char *text = bv_malloc(size);
@@ -37,7 +33,7 @@ static char *state_name(const char *prefix, const char *name) {
 static bv_status create_state(bv_optimizer *o, size_t i, bool muon) {
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
     state *s = &o->states[i];
-    const size_t bytes = elements_of(p) * bv_dtype_size(o->kernels->real);
+    const size_t bytes = bv_parameter_elements(p) * bv_dtype_size(o->kernels->real);
     s->muon = muon;
     s->m = bv_malloc_aligned(bytes);
     s->m_name = state_name(muon ? "momentum" : "m", p->name);
@@ -73,13 +69,13 @@ static bv_status create_muon(bv_optimizer *o) {
     for (size_t i = 0; i < o->count; i++) {
         if (!o->states[i].muon) continue;
         const bv_parameter *p = bv_weights_parameter(o->weights, i);
-        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = elements_of(p) / r;
+        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
         const bv_matmul_args gram = product(o, r, r, c, NULL, NULL, 1, c, NULL);
         const bv_matmul_args next = product(o, r, c, r, NULL, NULL, c, 1, NULL);
         const int threads = bv_pool_threads(o->pool);
         const size_t a = bv_matmul_scratch_bytes(o->kernels, threads, &gram);
         const size_t b = bv_matmul_scratch_bytes(o->kernels, threads, &next);
-        if (elements_of(p) > largest) largest = elements_of(p);
+        if (bv_parameter_elements(p) > largest) largest = bv_parameter_elements(p);
         if (r * r > small) small = r * r;
         if (a > scratch) scratch = a;
         if (b > scratch) scratch = b;
@@ -187,7 +183,7 @@ static double power(double base, uint64_t exponent) {
 
 static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_optimizer_step *step) {
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
-    range_task task = {.kernels = o->kernels, .elements = elements_of(p)};
+    range_task task = {.kernels = o->kernels, .elements = bv_parameter_elements(p)};
     task.adamw = (bv_adamw_args){
         .parameter = bv_weights_data(o->weights, p),
         .m = o->states[i].m,
@@ -287,7 +283,7 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
     const bool tall = p->rows > p->cols;
     range_task task = {.kernels = o->kernels,
-                       .elements = elements_of(p),
+                       .elements = bv_parameter_elements(p),
                        .step = step,
                        .m = o->states[i].m,
                        .gradient = gradient,
@@ -322,7 +318,7 @@ bv_cost bv_optimizer_cost(const bv_optimizer *o) {
     bv_cost cost = {0};
     for (size_t i = 0; i < o->count; i++) {
         const bv_parameter *p = bv_weights_parameter(o->weights, i);
-        const double n = (double)elements_of(p);
+        const double n = (double)bv_parameter_elements(p);
         const double r = (double)(p->rows < p->cols ? p->rows : p->cols);
         const bool muon = o->states[i].muon;
         cost.bytes += (muon ? 5 : 7) * real * n;

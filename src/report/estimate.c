@@ -41,14 +41,10 @@ static bv_status measure_plan(const estimator *e, const bv_gpt *gpt, bv_tensor *
     return BV_OK;
 }
 
-static size_t elements_of(const bv_parameter *p) {
-    return p->rows * p->cols;
-}
-
 static size_t weight_bytes(const estimator *e, const bv_parameter *p) {
     const bv_dtype type = bv_numerics_type(e->settings->numerics, BV_ROLE_OPERAND);
     const unsigned forms = e->forms[p->index];
-    size_t bytes = elements_of(p) * bv_dtype_size(e->kernels->real);
+    size_t bytes = bv_parameter_elements(p) * bv_dtype_size(e->kernels->real);
     if (forms & 1u << BV_FORM_FORWARD)
         bytes += bv_matmul_packed_bytes(e->kernels, type, p->cols, p->rows);
     if (forms & 1u << BV_FORM_BACKWARD)
@@ -59,10 +55,10 @@ static size_t weight_bytes(const estimator *e, const bv_parameter *p) {
 /* An accumulator a use, and a sum for each level of the tree over grains. */
 static size_t gradient_bytes(const estimator *e, const bv_parameter *p) {
     const size_t real = bv_dtype_size(e->kernels->real), uses = p->uses ? p->uses : 1;
-    const size_t one = (elements_of(p) * real + 63) / 64 * 64;
+    const size_t one = (bv_parameter_elements(p) * real + 63) / 64 * 64;
     size_t levels = 0;
     for (size_t n = e->settings->grains; n > 1; n = (n + 1) / 2) levels++;
-    return (elements_of(p) * uses * real + 63) / 64 * 64 + levels * one;
+    return (bv_parameter_elements(p) * uses * real + 63) / 64 * 64 + levels * one;
 }
 
 static size_t product_scratch(const estimator *e, size_t m, size_t n, size_t k) {
@@ -83,9 +79,9 @@ static size_t muon_bytes(const estimator *e, const bv_graph *g) {
     for (size_t i = 0; i < g->parameter_count; i++) {
         const bv_parameter *p = g->parameters[i];
         if (p->kind != BV_PARAMETER_MATRIX) continue;
-        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = elements_of(p) / r;
+        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
         const size_t a = product_scratch(e, r, r, c), b = product_scratch(e, r, c, r);
-        if (elements_of(p) > largest) largest = elements_of(p);
+        if (bv_parameter_elements(p) > largest) largest = bv_parameter_elements(p);
         if (r * r > square) square = r * r;
         if (a > scratch) scratch = a;
         if (b > scratch) scratch = b;
@@ -101,7 +97,7 @@ static void count_parameters(const estimator *e, const bv_graph *g, bv_estimate 
         const size_t states = muon && p->kind == BV_PARAMETER_MATRIX ? 1 : 2;
         out->weights += weight_bytes(e, p);
         out->gradients += gradient_bytes(e, p);
-        out->optimizer += states * elements_of(p) * bv_dtype_size(e->kernels->real);
+        out->optimizer += states * bv_parameter_elements(p) * bv_dtype_size(e->kernels->real);
     }
     if (muon) out->optimizer += muon_bytes(e, g);
     out->total = out->weights + out->gradients + out->optimizer + out->activations + out->counts;

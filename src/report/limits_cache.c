@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out) {
@@ -82,16 +81,6 @@ bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
     return known;
 }
 
-static bv_status make_folder(const char *path) {
-    char *folder = bv_strdup(path);
-    if (!folder) return bv_fail_memory("a path");
-    char *slash = strrchr(folder, '/');
-    if (slash) *slash = 0;
-    bv_error *error = bv_dir_make(folder);
-    bv_free(folder);
-    return error;
-}
-
 static bv_limits larger(const bv_limits *a, const bv_limits *b) {
     return (bv_limits){fmax(a->f32_gflops, b->f32_gflops), fmax(a->bf16_gflops, b->bf16_gflops),
                        fmax(a->int8_gops, b->int8_gops), fmax(a->read_gbps, b->read_gbps)};
@@ -121,7 +110,7 @@ bv_status bv_limits_remember(int threads, const char *level, const bv_limits *me
     bv_error *error = NULL;
     if (!root || json_object_set_new(root, key, entry) != 0)
         error = bv_fail_memory("the cache of measured limits");
-    if (!error) error = make_folder(path);
+    if (!error) error = bv_dir_make_parent(path);
     if (!error) error = bv_json_save(path, root);
     json_decref(root);
     bv_free(path);

@@ -2,8 +2,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include "base/pool.h"
 #include <ctype.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -73,10 +73,7 @@ static void read_cpu(bv_machine *m, bv_buffer *text) {
 static void read_cores(bv_machine *m, bv_buffer *text) {
     const long online = sysconf(_SC_NPROCESSORS_ONLN);
     m->cores_online = online > 0 ? (int)online : 1;
-    m->cores_usable = m->cores_online;
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) == 0) m->cores_usable = CPU_COUNT(&set);
+    m->cores_usable = bv_usable_cores();
     if (!read_text("/sys/fs/cgroup/cpu.max", text)) return;
     char *end;
     const double quota = strtod(text->data, &end), period = strtod(end, NULL);

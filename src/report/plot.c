@@ -1,7 +1,6 @@
 #include "report/plot.h"
 
 #include "kernel/real_host.h"
-#include "report/units.h"
 #include <math.h>
 #include <stdio.h>
 

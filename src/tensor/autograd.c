@@ -1,7 +1,6 @@
 #include "tensor/autograd.h"
 
 #include "tensor/op.h"
-#include <string.h>
 
 /* Adds one more contribution to the gradient of x. */
 static void contribute(bv_graph *g, bv_tensor **slot, bv_tensor *dx, const bv_tensor *x) {
@@ -42,13 +41,7 @@ typedef struct rewrite {
 } rewrite;
 
 static bool place(rewrite *w, bv_tensor *t) {
-    if (w->count == w->capacity) {
-        const size_t wanted = w->capacity ? 2 * w->capacity : 256;
-        void *larger = bv_realloc(w->order, wanted * sizeof *w->order);
-        if (!larger) return false;
-        w->order = larger;
-        w->capacity = wanted;
-    }
+    if (!bv_list_grow((void **)&w->order, w->count, &w->capacity, sizeof t)) return false;
     w->order[w->count++] = t;
     return true;
 }

@@ -42,27 +42,14 @@ void bv_graph_layer(bv_graph *graph, int layer) {
 
 /* Keeps the first error; returns the tensor that stands for whatever could not be made. */
 static bv_tensor *refuse(bv_graph *g, bv_error *error) {
-    if (g->error)
-        bv_error_free(&error);
-    else
-        g->error = error;
+    g->error = bv_first_error(g->error, error);
     return &g->poison;
-}
-
-/* Room for one more pointer in a growing list; false without memory. */
-static bool grow(void **list, size_t count, size_t *capacity) {
-    if (count < *capacity) return true;
-    const size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *larger = bv_realloc(*list, wanted * sizeof(void *));
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
 }
 
 static bv_tensor *append(bv_graph *g) {
     bv_tensor *t = bv_arena_alloc(g->arena, sizeof *t);
-    if (!t || !grow((void **)&g->tensors, g->tensor_count, &g->tensor_capacity)) return NULL;
+    if (!t || !bv_list_grow((void **)&g->tensors, g->tensor_count, &g->tensor_capacity, sizeof t))
+        return NULL;
     t->index = g->tensor_count;
     t->layer = g->layer;
     t->backward = g->backward;
@@ -87,7 +74,8 @@ bv_tensor *bv_parameter_make(bv_graph *g, const char *name, size_t rows, size_t 
     bv_parameter *p = bv_arena_alloc(g->arena, sizeof *p);
     char *copy = bv_arena_strdup(g->arena, name);
     if (!t || !p || !copy ||
-        !grow((void **)&g->parameters, g->parameter_count, &g->parameter_capacity))
+        !bv_list_grow((void **)&g->parameters, g->parameter_count, &g->parameter_capacity,
+                      sizeof p))
         return refuse(g, bv_fail_memory("a graph"));
     *p = (bv_parameter){.name = copy,
                         .rows = rows ? rows : 1,
@@ -96,7 +84,6 @@ bv_tensor *bv_parameter_make(bv_graph *g, const char *name, size_t rows, size_t 
                         .kind = kind,
                         .init = init,
                         .init_std = std,
-                        .cut = -1,
                         .index = g->parameter_count};
     g->parameters[g->parameter_count++] = p;
     t->op = &bv_op_parameter;

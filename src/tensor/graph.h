@@ -53,10 +53,13 @@ typedef struct bv_parameter {
     bv_parameter_kind kind;
     bv_initialization init;
     double init_std;
-    int cut;      /* dimension that tensor parallelism may cut: 0 rows, 1 columns, -1 none */
     size_t index; /* position in the graph's list */
     size_t uses;  /* places in the graph that read it: each has a gradient of its own */
 } bv_parameter;
+
+static inline size_t bv_parameter_elements(const bv_parameter *p) {
+    return p->rows * p->cols;
+}
 
 typedef struct bv_op bv_op;
 typedef struct bv_tensor bv_tensor;

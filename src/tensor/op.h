@@ -60,7 +60,20 @@ double bv_operand_bytes(const bv_tensor *t, const bv_run *run);
 bv_cost bv_cost_by_elements(const bv_tensor *t, const bv_run *run, const bv_tensor *x,
                             double flops);
 
-/* Shape of t as its first input. */
+/* Shapes that several ops have: that of the first input, with its role; nothing, as wide as input
+ * 1, of an effect. */
+bv_status bv_shape_of_input(bv_graph *g, bv_tensor *t);
+bv_status bv_shape_of_effect(bv_graph *g, bv_tensor *t);
+/* Are ids [rows, 1] indices? */
+bv_status bv_check_ids(const bv_tensor *t, const bv_tensor *ids);
+/* Is input 1 a parameter whose rows are as long as those of input 0? */
+bv_status bv_check_product(const bv_tensor *t);
+
+static inline size_t bv_align64(size_t bytes) {
+    return (bytes + 63) / 64 * 64;
+}
+
+/* Rows and columns of x, in that role. */
 static inline void bv_shape_like(bv_tensor *t, const bv_tensor *x, bv_role role) {
     t->rows = x->rows;
     t->cols = x->cols;

@@ -43,12 +43,6 @@ const bv_op bv_op_activate = {.name = "activate",
                               .cost = activate_cost,
                               .run_rows = activate_run};
 
-static bv_status gradient_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    bv_shape_like(t, t->inputs[0], t->inputs[0]->role);
-    return BV_OK;
-}
-
 static void gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
     bv_activation_args args = activation_args(t, run, t->inputs[1]->cols);
     args.dy = bv_memory(run, t->inputs[1]);
@@ -58,7 +52,7 @@ static void gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, si
 }
 
 const bv_op bv_op_activate_gradient = {.name = "activate_gradient",
-                                       .shape = gradient_shape,
+                                       .shape = bv_shape_of_input,
                                        .cost = activate_cost,
                                        .run_rows = gradient_run};
 

@@ -5,7 +5,6 @@
 
 #include "kernel/real_host.h"
 #include <math.h>
-#include <string.h>
 
 /* ---- heads: qkv -> qkv ---- */
 
@@ -166,10 +165,6 @@ static bv_attention_args attention_args(const bv_tensor *t, const bv_run *run) {
                                .step = run->step};
 }
 
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 static size_t tiles_max(const bv_run *run) {
     const size_t one = run->context_max / BV_ATTENTION_TILE + 1;
     return run->sequences_max * one;
@@ -182,10 +177,10 @@ static size_t attention_scratch_bytes(const bv_tensor *t, const bv_run *run, boo
     const bv_attention_sequence longest = {.rows = run->context_max};
     args.sequences = &longest;
     args.sequence_count = 1;
-    const size_t lists = align64(run->sequences_max * sizeof(bv_attention_sequence)) +
-                         align64(2 * tiles_max(run) * sizeof(void *));
+    const size_t lists = bv_align64(run->sequences_max * sizeof(bv_attention_sequence)) +
+                         bv_align64(2 * tiles_max(run) * sizeof(void *));
     return lists + (size_t)bv_pool_threads(run->pool) *
-                       align64(run->kernels->attention->scratch_bytes(&args, backward));
+                       bv_align64(run->kernels->attention->scratch_bytes(&args, backward));
 }
 
 static size_t attention_scratch(const bv_tensor *t, const bv_run *run) {
@@ -233,7 +228,7 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
     const size_t element = bv_dtype_size(task->args.type);
     const size_t kv_cols = a->shape.kv_heads * a->shape.d_head;
     bv_attention_sequence *list = run->scratch;
-    const void **tiles = (void *)((char *)list + align64(run->sequences_max * sizeof *list));
+    const void **tiles = (void *)((char *)list + bv_align64(run->sequences_max * sizeof *list));
     BV_ASSERT(layout->count <= run->sequences_max);
     for (size_t i = 0; i < layout->count; i++) {
         const bv_sequence *s = &layout->sequences[i];
@@ -256,8 +251,8 @@ static void list_sequences(const bv_tensor *t, const bv_run *run, attention_task
     }
     task->args.sequences = list;
     task->args.sequence_count = layout->count;
-    task->scratch = (char *)list + align64(run->sequences_max * sizeof *list) +
-                    align64(2 * tiles_max(run) * sizeof(void *));
+    task->scratch = (char *)list + bv_align64(run->sequences_max * sizeof *list) +
+                    bv_align64(2 * tiles_max(run) * sizeof(void *));
 }
 
 typedef struct append_task {
@@ -320,7 +315,7 @@ static void attention_run(const bv_tensor *t, const bv_run *run) {
     list_sequences(t, run, &task);
     task.args.out = bv_memory(run, t);
     task.args.lse = run->gradients ? bv_memory(run, t->extras[0]) : NULL;
-    task.scratch_bytes = align64(run->kernels->attention->scratch_bytes(&task.args, false));
+    task.scratch_bytes = bv_align64(run->kernels->attention->scratch_bytes(&task.args, false));
     task.items = run->kernels->attention->forward_items(&task.args);
     bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
@@ -363,12 +358,6 @@ const bv_op bv_op_attention = {.name = "attention",
                                .scratch = attention_scratch,
                                .run = attention_run};
 
-static bv_status attention_gradient_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    bv_shape_like(t, t->inputs[0], BV_ROLE_OPERAND);
-    return BV_OK;
-}
-
 /* Five products: the scores again, and the gradients of scores, queries, keys, values. */
 static bv_cost attention_gradient_cost(const bv_tensor *t, const bv_run *run) {
     const bv_cost forward = attention_cost(t, run);
@@ -394,14 +383,14 @@ static void attention_gradient_run(const bv_tensor *t, const bv_run *run) {
     task.args.dq = bv_memory(run, t);
     task.args.dk = (char *)task.args.dq + q_bytes;
     task.args.dv = (char *)task.args.dk + a->shape.kv_heads * a->shape.d_head * element;
-    task.scratch_bytes = align64(run->kernels->attention->scratch_bytes(&task.args, true));
+    task.scratch_bytes = bv_align64(run->kernels->attention->scratch_bytes(&task.args, true));
     task.items = run->kernels->attention->backward_items(&task.args);
     bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
 }
 
 const bv_op bv_op_attention_gradient = {.name = "attention_gradient",
-                                        .shape = attention_gradient_shape,
+                                        .shape = bv_shape_of_input,
                                         .cost = attention_gradient_cost,
                                         .scratch = attention_gradient_scratch,
                                         .run = attention_gradient_run};

@@ -78,8 +78,7 @@ bv_tensor *bv_cast_at(bv_graph *g, bv_tensor *x, bv_role role, const char *file,
 static bv_status select_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
     const bv_tensor *x = t->inputs[0], *ids = t->inputs[1];
-    if (ids->role != BV_ROLE_INDEX || ids->cols != 1)
-        return bv_shape_error(t, "ids \"%s\" must be [rows, 1] indices", ids->name);
+    BV_TRY(bv_check_ids(t, ids));
     t->rows = ids->rows;
     t->cols = x->cols;
     t->role = x->role;

@@ -6,8 +6,7 @@
 static bv_status embed_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
     const bv_tensor *ids = t->inputs[0], *table = t->inputs[1];
-    if (ids->role != BV_ROLE_INDEX || ids->cols != 1)
-        return bv_shape_error(t, "ids \"%s\" must be [rows, 1] indices", ids->name);
+    BV_TRY(bv_check_ids(t, ids));
     if (!table->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", table->name);
     t->rows = ids->rows;
     t->cols = table->cols;
@@ -73,14 +72,6 @@ const bv_op bv_op_embed = {.name = "embed",
                            .cost = embed_cost,
                            .run_rows = embed_run};
 
-static bv_status effect_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    t->rows = (bv_dim){0, BV_FREE_NONE};
-    t->cols = t->inputs[1]->cols;
-    t->role = BV_ROLE_STREAM;
-    return BV_OK;
-}
-
 typedef struct embed_task {
     const bv_kernels *kernels;
     bv_embed_args args;
@@ -114,7 +105,7 @@ static bv_cost embed_gradient_cost(const bv_tensor *t, const bv_run *run) {
 }
 
 const bv_op bv_op_embed_gradient = {.name = "embed_gradient",
-                                    .shape = effect_shape,
+                                    .shape = bv_shape_of_effect,
                                     .cost = embed_gradient_cost,
                                     .run = embed_gradient_run,
                                     .effect = true};

@@ -7,10 +7,7 @@
 static bv_status linear_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
     const bv_tensor *x = t->inputs[0], *w = t->inputs[1], *b = t->inputs[2];
-    if (!w->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", w->name);
-    if (w->cols != x->cols)
-        return bv_shape_error(t, "\"%s\" is [%zu, %zu], the rows of \"%s\" have %zu elements",
-                              w->name, w->rows.factor, w->cols, x->name, x->cols);
+    BV_TRY(bv_check_product(t));
     if (b && b->cols != w->rows.factor)
         return bv_shape_error(t, "bias \"%s\" has %zu elements, \"%s\" has %zu outputs", b->name,
                               b->cols, w->name, w->rows.factor);
@@ -108,14 +105,6 @@ const bv_op bv_op_linear_input = {.name = "linear_input",
 
 /* ---- dW += dy^T x: inputs dy, W, x ---- */
 
-static bv_status weight_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    t->rows = (bv_dim){0, BV_FREE_NONE};
-    t->cols = t->inputs[1]->cols;
-    t->role = BV_ROLE_STREAM;
-    return BV_OK;
-}
-
 static bv_matmul_args weight_args(const bv_tensor *t, const bv_run *run) {
     const bv_tensor *dy = t->inputs[0], *x = t->inputs[2];
     bv_matmul_args a = product(run, dy->cols, x->cols, bv_rows(run, dy));
@@ -142,7 +131,7 @@ static void weight_run(const bv_tensor *t, const bv_run *run) {
 }
 
 const bv_op bv_op_linear_weight = {.name = "linear_weight",
-                                   .shape = weight_shape,
+                                   .shape = bv_shape_of_effect,
                                    .cost = linear_cost,
                                    .scratch = weight_scratch,
                                    .run = weight_run,
@@ -179,7 +168,7 @@ static bv_cost bias_cost(const bv_tensor *t, const bv_run *run) {
 }
 
 const bv_op bv_op_bias_gradient = {.name = "bias_gradient",
-                                   .shape = weight_shape,
+                                   .shape = bv_shape_of_effect,
                                    .cost = bias_cost,
                                    .run = bias_run,
                                    .effect = true};

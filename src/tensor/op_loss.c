@@ -18,19 +18,6 @@ static bv_status check_prior(const bv_tensor *t, const bv_tensor *prior) {
                           prior->cols, t->inputs[1]->name, rows);
 }
 
-static bv_status check_head(const bv_tensor *t) {
-    const bv_tensor *x = t->inputs[0], *w = t->inputs[1];
-    if (!w->parameter) return bv_shape_error(t, "\"%s\" is not a parameter", w->name);
-    if (w->cols != x->cols)
-        return bv_shape_error(t, "\"%s\" is [%zu, %zu], the rows of \"%s\" have %zu elements",
-                              w->name, w->rows.factor, w->cols, x->name, x->cols);
-    return BV_OK;
-}
-
-static size_t align64(size_t bytes) {
-    return (bytes + 63) / 64 * 64;
-}
-
 /* ---- the parts that all three ops share ---- */
 
 /* The block's place in scratch. */
@@ -48,9 +35,9 @@ static head_block block_of(const bv_tensor *t, const bv_run *run, bool gradient)
     const size_t rows = bv_rows(run, t->inputs[0]);
     b.stride = (b.classes + 15) / 16 * 16;
     b.block_rows = rows < BLOCK_ROWS ? rows : BLOCK_ROWS;
-    b.logits_bytes = align64(b.block_rows * b.stride * bv_dtype_size(b.real));
+    b.logits_bytes = bv_align64(b.block_rows * b.stride * bv_dtype_size(b.real));
     if (gradient && b.type != b.real)
-        b.dlogits_bytes = align64(b.block_rows * b.stride * bv_dtype_size(b.type));
+        b.dlogits_bytes = bv_align64(b.block_rows * b.stride * bv_dtype_size(b.type));
     b.logits = run->scratch;
     b.dlogits = b.dlogits_bytes ? b.logits + b.logits_bytes : b.logits;
     b.matmul = b.logits + b.logits_bytes + b.dlogits_bytes;
@@ -172,7 +159,7 @@ static bv_cost head_cost(const bv_tensor *t, const bv_run *run) {
 
 static bv_status logits_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
-    BV_TRY(check_head(t));
+    BV_TRY(bv_check_product(t));
     t->rows = t->inputs[0]->rows;
     t->cols = t->inputs[1]->rows.factor;
     t->role = BV_ROLE_STREAM;
@@ -205,7 +192,7 @@ bv_tensor *bv_logits_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, const char
 
 static bv_status loss_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
-    BV_TRY(check_head(t));
+    BV_TRY(bv_check_product(t));
     BV_TRY(check_prior(t, t->inputs[3]));
     t->rows = t->inputs[0]->rows;
     t->cols = 1;
@@ -246,7 +233,7 @@ const bv_op bv_op_head_loss = {.name = "head_loss",
 /* ---- head_loss_gradient: inputs x, W, targets, prior -> dx; extra: losses ---- */
 
 static bv_status gradient_shape(bv_graph *g, bv_tensor *t) {
-    BV_TRY(check_head(t));
+    BV_TRY(bv_check_product(t));
     bv_shape_like(t, t->inputs[0], t->inputs[0]->role);
     bv_tensor_extra(g, t, 0, BV_ROLE_STREAM, t->rows, 1);
     return BV_OK;

@@ -67,12 +67,6 @@ const bv_op bv_op_norm = {.name = "norm",
                           .cost = norm_cost,
                           .run_rows = norm_run};
 
-static bv_status norm_gradient_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    bv_shape_like(t, t->inputs[0], t->inputs[0]->role);
-    return BV_OK;
-}
-
 static bv_norm_args gradient_args(const bv_tensor *t, const bv_run *run) {
     const norm_attributes *a = t->attributes;
     return (bv_norm_args){.cols = t->inputs[0]->cols,
@@ -94,17 +88,9 @@ static void norm_gradient_run(const bv_tensor *t, const bv_run *run, size_t begi
 }
 
 const bv_op bv_op_norm_gradient = {.name = "norm_gradient",
-                                   .shape = norm_gradient_shape,
+                                   .shape = bv_shape_of_input,
                                    .cost = norm_cost,
                                    .run_rows = norm_gradient_run};
-
-static bv_status norm_parameters_shape(bv_graph *g, bv_tensor *t) {
-    (void)g;
-    t->rows = (bv_dim){0, BV_FREE_NONE};
-    t->cols = t->inputs[0]->cols;
-    t->role = BV_ROLE_STREAM;
-    return BV_OK;
-}
 
 typedef struct norm_task {
     const bv_kernels *kernels;
@@ -127,7 +113,7 @@ static void norm_parameters_run(const bv_tensor *t, const bv_run *run) {
 }
 
 const bv_op bv_op_norm_parameters = {.name = "norm_parameters",
-                                     .shape = norm_parameters_shape,
+                                     .shape = bv_shape_of_effect,
                                      .cost = norm_cost,
                                      .run = norm_parameters_run,
                                      .effect = true};

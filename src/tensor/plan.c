@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "tensor/op.h"
-#include <string.h>
 
 /* Rows of a group that go through its steps together, at most: a tile of 16 rows of a wide layer
  * stays in the second-level cache. */

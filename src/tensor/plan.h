@@ -44,7 +44,7 @@ typedef struct bv_run_options {
 } bv_run_options;
 void bv_plan_run(bv_plan *plan, const bv_run_options *options);
 
-/* Values of an output (or of any tensor of a plan made with keep_all) after a run. */
+/* Values of an output after a run. */
 const void *bv_plan_values(const bv_plan *plan, const bv_tensor *tensor);
 
 /* For explain: steps in order, each with its tensor; the bytes of the plan's memory. */

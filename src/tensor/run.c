@@ -14,6 +14,6 @@ bv_dtype bv_numerics_type(bv_numerics numerics, bv_role role) {
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use) {
     const bv_parameter *p = parameter->parameter;
     BV_ASSERT(run->gradients && use < p->uses);
-    const size_t bytes = p->rows * p->cols * bv_dtype_size(run->kernels->real);
+    const size_t bytes = bv_parameter_elements(p) * bv_dtype_size(run->kernels->real);
     return (char *)run->gradients[p->index] + use * bytes;
 }

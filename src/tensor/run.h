@@ -61,7 +61,7 @@ static inline size_t bv_rows(const bv_run *run, const bv_tensor *t) {
     return t->rows.free == BV_FREE_NONE ? t->rows.factor
                                         : t->rows.factor * run->sizes[t->rows.free];
 }
-/* The gradient of the parameter that input i of the forward tensor y reads, for that use. */
+/* Where one use of a parameter adds its gradient. */
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use);
 
 /* Bytes of one page: K and V of 64 positions of all attention layers. */

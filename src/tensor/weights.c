@@ -1,7 +1,6 @@
 #include "tensor/weights.h"
 
 #include "tensor/normal.h"
-#include <string.h>
 
 typedef struct packed_form {
     bool wanted;
@@ -50,7 +49,7 @@ static bv_status create(const bv_kernels *kernels, bv_pool *pool, const bv_graph
         if (!entry->parameter.name) goto no_memory;
         if (borrowed) continue;
         const size_t bytes =
-            entry->parameter.rows * entry->parameter.cols * bv_dtype_size(kernels->real);
+            bv_parameter_elements(&entry->parameter) * bv_dtype_size(kernels->real);
         entry->data = bv_malloc_aligned(bytes);
         if (!entry->data) goto no_memory;
         w->bytes += bytes;
@@ -135,7 +134,7 @@ static void fill_part(void *context, int part, int parts) {
     for (size_t k = 0; k < task->weights->count; k++) {
         const bv_parameter *p = &task->weights->list[k].parameter;
         size_t begin, end;
-        bv_pool_range(p->rows * p->cols, 16, part, parts, &begin, &end);
+        bv_pool_range(bv_parameter_elements(p), 16, part, parts, &begin, &end);
         fill_range(task, k, begin, end);
     }
 }
@@ -211,7 +210,7 @@ static void remake(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight
 /* A parameter is read as real and written in the class's type. */
 static size_t bytes_moved(const bv_weights *w, const weight *entry, bv_numerics numerics) {
     const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
-    return entry->parameter.rows * entry->parameter.cols *
+    return bv_parameter_elements(&entry->parameter) *
            (bv_dtype_size(w->kernels->real) + bv_dtype_size(type));
 }
 

@@ -185,13 +185,16 @@ static pair_record *record_of(bv_bpe_trainer *t, bv_pair pair) {
     return &t->records[t->record_count++];
 }
 
+static bv_pair pair_at(const bv_bpe_trainer *t, const bv_piece *w, uint32_t i) {
+    const uint32_t *tokens = t->counts[0]->tokens + w->begin + i;
+    return (bv_pair){tokens[0], tokens[1]};
+}
+
 /* Adds or takes away the pairs of a word. */
 static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
     const bv_piece *w = &t->counts[0]->pieces[index];
     for (uint32_t i = 0; i + 1 < w->size; i++) {
-        const bv_pair pair = {t->counts[0]->tokens[w->begin + i],
-                              t->counts[0]->tokens[w->begin + i + 1]};
-        pair_record *r = record_of(t, pair);
+        pair_record *r = record_of(t, pair_at(t, w, i));
         if (!r) return false;
         if (!add) {
             r->count -= w->count;
@@ -212,11 +215,9 @@ static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
 static bool offer_pairs(bv_bpe_trainer *t, size_t index) {
     const bv_piece *w = &t->counts[0]->pieces[index];
     for (uint32_t i = 0; i + 1 < w->size; i++) {
-        const bv_pair pair = {t->counts[0]->tokens[w->begin + i],
-                              t->counts[0]->tokens[w->begin + i + 1]};
-        pair_record *r = record_of(t, pair);
+        pair_record *r = record_of(t, pair_at(t, w, i));
         if (!r) return false;
-        if (r->count > r->offered && !push(t, (candidate){r->offered = r->count, pair}))
+        if (r->count > r->offered && !push(t, (candidate){r->offered = r->count, r->pair}))
             return false;
     }
     return true;

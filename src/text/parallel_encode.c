@@ -21,6 +21,7 @@ struct bv_parallel_encoder {
     size_t part_count, part_capacity;
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
     size_t turn_count, turn_capacity;
+    _Atomic size_t next; /* of the side work, then of the turns */
     const bv_side_work *side;
     bv_encoded *out;
 };
@@ -60,16 +61,6 @@ void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
 
 /* ---- dividing ---- */
 
-static bool grow(void **list, size_t count, size_t *capacity, size_t element) {
-    if (count < *capacity) return true;
-    const size_t wanted = count < 32 ? 64 : 2 * count;
-    void *larger = bv_realloc(*list, wanted * element);
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
-}
-
 static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, size_t *room) {
     size_t in_turn = PART_BYTES;
     e->part_count = e->turn_count = *room = 0;
@@ -78,8 +69,9 @@ static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, s
         for (size_t left = texts[i].size, n; left; bytes += n, left -= n) {
             const bool whole = left <= PART_BYTES || e->tokenizer->kind == BV_TOKENIZER_SCORED;
             n = whole ? left : bv_pieces_cut(bytes, left, PART_BYTES);
-            if (!grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
-                !grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity, sizeof(size_t)))
+            if (!bv_list_grow((void **)&e->parts, e->part_count, &e->part_capacity, sizeof(part)) ||
+                !bv_list_grow((void **)&e->turns, e->turn_count + 1, &e->turn_capacity,
+                              sizeof(size_t)))
                 return false;
             if (in_turn >= PART_BYTES) {
                 e->turns[e->turn_count++] = e->part_count;
@@ -116,14 +108,12 @@ static void take_turns(void *context, int thread, int threads) {
     bv_parallel_encoder *e = context;
     const size_t before = e->side ? e->side->count : 0;
     (void)threads;
-    for (size_t own = 0;; own++) {
-        size_t turn = e->pool ? bv_pool_next(e->pool) : own;
-        if (turn < before) {
-            e->side->task(e->side->context, turn);
+    for (size_t next; (next = e->next++) < before + e->turn_count;) {
+        if (next < before) {
+            e->side->task(e->side->context, next);
             continue;
         }
-        turn -= before;
-        if (turn >= e->turn_count) break;
+        const size_t turn = next - before;
         for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
             part *p = &e->parts[i];
             uint32_t *tokens = e->out->tokens + p->room;
@@ -144,13 +134,9 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
         first = bv_fail_memory("tokens");
         e->part_count = e->turn_count = 0;
     }
+    e->next = 0;
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
-    for (size_t i = 0; i < e->part_count; i++) {
-        if (first)
-            bv_error_free(&e->parts[i].error);
-        else
-            first = e->parts[i].error;
-    }
+    for (size_t i = 0; i < e->part_count; i++) first = bv_first_error(first, e->parts[i].error);
     return first;
 }

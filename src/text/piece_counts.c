@@ -3,16 +3,6 @@
 #include "base/memory.h"
 #include <string.h>
 
-bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element) {
-    if (count < *capacity) return true;
-    const size_t wanted = *capacity ? 2 * *capacity : 16;
-    void *larger = bv_realloc(*list, wanted * element);
-    if (!larger) return false;
-    *list = larger;
-    *capacity = wanted;
-    return true;
-}
-
 bv_status bv_piece_counts_create(const char *pattern, bv_piece_counts **out) {
     *out = bv_calloc(1, sizeof **out);
     if (!*out) return bv_fail_memory("counting pieces");

@@ -35,7 +35,4 @@ void bv_piece_counts_destroy(bv_piece_counts **counts);
 bool bv_piece_counts_add(bv_piece_counts *counts, const void *text, size_t size);
 bool bv_piece_counts_merge(bv_piece_counts *into, const bv_piece_counts *from);
 
-/* Room for one more element of a list; false without memory. */
-bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element);
-
 #endif

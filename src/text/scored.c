@@ -3,7 +3,6 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "text/tokenizer_struct.h"
-#include <stdio.h>
 #include <string.h>
 
 #define FIRST_BYTE 3 /* tokens 3 .. 258 are the bytes, spelled <0x00> .. <0xFF> */

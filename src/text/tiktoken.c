@@ -79,13 +79,8 @@ static bv_status read_line(ranks *r, const char *line, const char *end) {
     e.size = (uint32_t)(r->bytes.size - e.begin);
     if (e.size > TOKEN_BYTES_MAX || r->bytes.size > UINT32_MAX / 2)
         return bv_fail(BV_CODE_INPUT, "the token is too long");
-    if (r->count == r->capacity) {
-        const size_t wanted = r->capacity ? 2 * r->capacity : 4096;
-        entry *larger = bv_realloc(r->entries, wanted * sizeof *larger);
-        if (!larger) return bv_fail_memory("ranks");
-        r->entries = larger;
-        r->capacity = wanted;
-    }
+    if (!bv_list_grow((void **)&r->entries, r->count, &r->capacity, sizeof e))
+        return bv_fail_memory("ranks");
     r->entries[r->count++] = e;
     return BV_OK;
 }

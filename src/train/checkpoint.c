@@ -41,10 +41,6 @@ static json_t *left_out_json(const bv_progress_of_run *p) {
     return list;
 }
 
-static json_t *val_loss_json(const bv_progress_of_run *p) {
-    return isfinite(p->val_loss) ? json_real(p->val_loss) : json_null();
-}
-
 static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_about *about,
                              const char *model, const char *optimizer) {
     return json_pack("{ss sb sb sI sI sI sI sI sI so ss ss ss si so s{ss ss} so so}", "format",
@@ -52,8 +48,8 @@ static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_ab
                      "step", (json_int_t)p->step, "applied", (json_int_t)p->applied, "sequence",
                      (json_int_t)p->sequence, "tokens", (json_int_t)p->tokens, "trouble_began",
                      (json_int_t)p->trouble_began, "seed", (json_int_t)about->seed, "val_loss",
-                     val_loss_json(p), "numerics", about->numerics, "level", about->level,
-                     "version", about->version, "threads", about->threads, "config",
+                     bv_json_number(p->val_loss), "numerics", about->numerics, "level",
+                     about->level, "version", about->version, "threads", about->threads, "config",
                      bv_settings_json(about->settings), "sha256", "model.safetensors", model,
                      "optimizer.safetensors", optimizer, "left_out", left_out_json(p), "guard",
                      bv_guard_json(&p->guard));
@@ -157,7 +153,7 @@ static bv_status amend(const char *run, const char *name, const bv_progress_of_r
     if (!error) {
         if (regular) json_object_set_new(manifest, "regular", json_true());
         json_object_set_new(manifest, "due", json_boolean(progress->due));
-        json_object_set_new(manifest, "val_loss", val_loss_json(progress));
+        json_object_set_new(manifest, "val_loss", bv_json_number(progress->val_loss));
         json_object_set_new(manifest, "left_out", left_out_json(progress));
         json_object_set_new(manifest, "guard", bv_guard_json(&progress->guard));
         error = bv_json_save(path, manifest);
@@ -180,10 +176,7 @@ bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tens
     }
     bv_error *error = write_files(run, temporary, tensors, progress, about);
     if (!error) error = bv_path_rename(from, to);
-    if (error) { /* make room again; the cause is what counts */
-        bv_error *second = bv_dir_remove(from);
-        bv_error_free(&second);
-    }
+    if (error) error = bv_first_error(error, bv_dir_remove(from)); /* make room again */
     if (!error) error = point_latest(run, name);
     return bv_while(error, "saving the checkpoint of step %s (those before it are intact)", name);
 }
@@ -211,9 +204,8 @@ static bv_status list_steps(const char *run, uint64_t **steps, size_t *count) {
         const uint64_t step = strtoull(names[i], &end, 10);
         const bool number = names[i][0] >= '0' && names[i][0] <= '9' && !*end && !errno;
         if (*steps && number) (*steps)[(*count)++] = step;
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, n);
     if (!*steps) return bv_fail_memory("a list of checkpoints");
     qsort(*steps, *count, sizeof **steps, ascending);
     return BV_OK;
@@ -407,9 +399,8 @@ static bv_status remove_temporary(const char *run) {
     for (size_t i = 0; i < count; i++) {
         if (!error && names[i][0] == '.') error = path_of(path, run, names[i], "");
         if (!error && names[i][0] == '.') error = bv_dir_remove(path);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return error;
 }
 

@@ -2,7 +2,8 @@
  * Checkpoints of a run: RUN/checkpoints/STEP/ with model.safetensors, optimizer.safetensors and
  * manifest.json, and the link `latest`. A checkpoint appears whole (temporary folder, synced,
  * renamed) or not at all; the safetensors hold state only, so their SHA-256 is the proof of equal
- * bits, and the manifest holds those, checked at load. One process at a time writes (run.h locks).
+ * bits, and the manifest holds those, checked at load. One process at a time writes (run_folder.h
+ * locks).
  */
 #ifndef BV_TRAIN_CHECKPOINT_H
 #define BV_TRAIN_CHECKPOINT_H

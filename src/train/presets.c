@@ -1,6 +1,5 @@
 #include "train/presets.h"
 
-#include "train/settings.h"
 #include <string.h>
 
 /* char-fast and char-best: time to quality on tinyshakespeare's characters (docs/speed-log.md).
@@ -68,7 +67,7 @@ size_t bv_preset_vocab(const char *name) {
     return name && strstr(name, "char") ? 65 : 50257;
 }
 
-const char *const *bv_settings_presets(size_t *count) {
+const char *const *bv_preset_names(size_t *count) {
     static const char *names[COUNT];
     for (size_t i = 0; i < COUNT; i++) names[i] = presets[i].name;
     *count = COUNT;

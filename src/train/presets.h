@@ -4,7 +4,8 @@
 
 #include <stddef.h>
 
-/* NULL when there is none of that name. bv_settings_presets (settings.h) lists them. */
+const char *const *bv_preset_names(size_t *count);
+/* NULL when there is none of that name. */
 const char *bv_preset_text(const char *name);
 
 /* Tokens that the data of a preset usually has, which leaves them open: tinyshakespeare's

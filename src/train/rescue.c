@@ -1,7 +1,6 @@
 #include "train/rescue.h"
 
 #include "base/hash.h"
-#include "base/memory.h"
 #include "model/gpt_probe.h"
 #include "train/metrics.h"
 #include <math.h>
@@ -30,7 +29,7 @@ static const char *first_bad_weight(bv_session *s) {
     size_t count;
     const bv_named_tensor *list = bv_gpt_trainer_parameters(s->trainer, &count);
     for (size_t i = 0; i < count; i++) {
-        const size_t n = list[i].shape[0] * (list[i].rank == 1 ? 1 : list[i].shape[1]);
+        const size_t n = bv_named_tensor_elements(&list[i]);
         for (size_t k = 0; k < n; k++)
             if (!isfinite(((const float *)list[i].data)[k])) return list[i].name;
     }
@@ -97,7 +96,7 @@ static bv_status fingerprint(bv_session *s, double loss, char text[BV_SHA256_TEX
     BV_TRY(bv_sha256_begin(&hash));
     bv_sha256_add(hash, &loss, sizeof loss);
     for (size_t i = 0; i < count; i++) {
-        const size_t n = list[i].shape[0] * (list[i].rank == 1 ? 1 : list[i].shape[1]);
+        const size_t n = bv_named_tensor_elements(&list[i]);
         bv_sha256_add(hash, bv_gpt_trainer_parameter_gradient(s->trainer, i), n * sizeof(float));
     }
     bv_sha256_end(&hash, text);

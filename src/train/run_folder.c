@@ -117,9 +117,8 @@ static bv_status clear(const char *folder) {
         char *path = error || !strcmp(names[i], ".lock") ? NULL : bv_path_join(folder, names[i]);
         if (path) error = bv_dir_remove(path);
         bv_free(path);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return error;
 }
 
@@ -151,8 +150,7 @@ bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock *
         error = bv_run_folder_check_new(run);
     }
     if (error && *lock) { /* else it is another's */
-        bv_error *second = bv_dir_remove(partial);
-        bv_error_free(&second);
+        error = bv_first_error(error, bv_dir_remove(partial));
         bv_lock_release(lock);
     }
     return bv_while(error, "making the run %s", run);

@@ -1,7 +1,7 @@
 /*
  * RUN, the folder of a run: config.json (settings, data, planned minutes), tokenizer.json, for some
- * models counted.bin (counted_text.h),
- * metrics.jsonl, checkpoints/ (checkpoint.h). Made whole or not at all; locked while it is trained.
+ * models counted.bin (counted_text.h), metrics.jsonl, checkpoints/ (checkpoint.h). Made whole or
+ * not at all; locked while it is trained.
  */
 #ifndef BV_TRAIN_RUN_FOLDER_H
 #define BV_TRAIN_RUN_FOLDER_H
@@ -27,8 +27,8 @@ bv_status bv_run_config_set_data(bv_run_config *config, const char *data);
 /* Could it be made here? BV_CODE_USAGE when it, or something else, is there. A look, no promise. */
 bv_status bv_run_folder_check_new(const char *run);
 /* Makes it, locked from the first moment. BV_CODE_USAGE when `run` exists, or when another process
- * makes it just now. Copies the data's tokenizer.json and, sets config's hash of it, the text that
- * the model counts. */
+ * makes it just now. Copies the data's tokenizer.json and the text that the model counts, whose
+ * hash it sets in config. */
 bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock);
 /* Replaces config.json: for a run whose number of steps grows, or whose data was moved. */
 bv_status bv_run_folder_save(const char *run, const bv_run_config *config);

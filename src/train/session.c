@@ -8,7 +8,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 static bv_status create_trainer(bv_session *s) {
     const bv_settings *o = s->settings;
@@ -99,8 +98,8 @@ void bv_session_read_batch(bv_session *s) {
     s->batch = bv_settings_batch_at(o, s->progress.step);
     for (size_t i = 0; s->options->data && i < s->batch; i++) {
         s->sequences[i] = next_sequence(&s->progress);
-        bv_dataset_batch(s->options->data, o->order, o->seed, s->sequences[i], 1, context,
-                         s->inputs + i * context, s->targets + i * context);
+        bv_dataset_sequence(s->options->data, o->order, o->seed, s->sequences[i], context,
+                            s->inputs + i * context, s->targets + i * context);
     }
     if (o->model.document_mask)
         bv_first_visible(s->inputs, s->batch, context, s->options->end_of_text, s->visible);

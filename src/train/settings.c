@@ -169,7 +169,7 @@ bv_status bv_settings_preset(bv_settings *settings, const char *name) {
     const char *text = bv_preset_text(name);
     if (!text) {
         size_t count;
-        const char *const *names = bv_settings_presets(&count);
+        const char *const *names = bv_preset_names(&count);
         const char *near = bv_suggest(name, names, count);
         return bv_try(bv_fail(BV_CODE_USAGE, "no preset is named \"%s\"", name), "%s",
                       near ? near : "gpt2, nanogpt-char-cpu, mini or demo");

@@ -93,7 +93,6 @@ typedef struct bv_settings {
 void bv_settings_default(bv_settings *settings);
 /* BV_CODE_USAGE for an unknown name, with the nearest one. */
 bv_status bv_settings_preset(bv_settings *settings, const char *name);
-const char *const *bv_settings_presets(size_t *count);
 /* "key", "value" as typed; BV_CODE_USAGE naming both. */
 bv_status bv_settings_set(bv_settings *settings, const char *key, const char *value);
 /* A JSON object of settings; an unknown key is refused with file, line and suggestion. */

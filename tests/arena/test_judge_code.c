@@ -307,14 +307,7 @@ static void test_keys(void **state) {
 }
 
 static int begin(void **state) {
-    (void)state;
-    pool = boxes_open(2);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    bv_sandbox_pool_destroy(&pool);
+    *state = pool = boxes_open(2);
     return 0;
 }
 
@@ -328,5 +321,5 @@ int main(void) {
         cmocka_unit_test(test_hostile_answers),
         cmocka_unit_test(test_keys),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, boxes_teardown);
 }

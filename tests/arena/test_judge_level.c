@@ -298,16 +298,9 @@ static int end(void **state) {
 }
 
 static int open_pool(void **state) {
-    (void)state;
-    pool = boxes_open(2);
+    *state = pool = boxes_open(2);
     maker = (bv_level_maker){.pool = pool};
     tools = (bv_judge_tools){.pool = pool};
-    return 0;
-}
-
-static int close_pool(void **state) {
-    (void)state;
-    bv_sandbox_pool_destroy(&pool);
     return 0;
 }
 
@@ -323,5 +316,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_bad_checkers, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_authors, begin, end),
     };
-    return cmocka_run_group_tests(tests, open_pool, close_pool);
+    return cmocka_run_group_tests(tests, open_pool, boxes_teardown);
 }

@@ -8,7 +8,6 @@
 #include "arena/accounts.h"
 #include "arena/judges.h"
 #include "arena/submissions.h"
-#include "base/clock.h"
 #include "support/stores.h"
 #include <signal.h>
 #include <stdatomic.h>

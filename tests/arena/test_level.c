@@ -317,31 +317,24 @@ static void test_mangled(void **state) {
 }
 
 static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
+    *state = folder = make_folder();
     snprintf(level, sizeof level, "%s/new-level", folder);
     assert_ok(bv_level_scaffold(level));
     return 0;
 }
 
-static int end(void **state) {
-    (void)state;
-    remove_folder(folder);
-    return 0;
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_scaffold_loads, begin, end),
-        cmocka_unit_test_setup_teardown(test_members, begin, end),
-        cmocka_unit_test_setup_teardown(test_contradictions, begin, end),
-        cmocka_unit_test_setup_teardown(test_files, begin, end),
-        cmocka_unit_test_setup_teardown(test_links_are_refused, begin, end),
-        cmocka_unit_test_setup_teardown(test_names, begin, end),
+        cmocka_unit_test_setup_teardown(test_scaffold_loads, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_members, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_contradictions, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_files, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_links_are_refused, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_names, begin, folder_teardown),
         cmocka_unit_test(test_deadlines),
-        cmocka_unit_test_setup_teardown(test_hostile_json, begin, end),
-        cmocka_unit_test_setup_teardown(test_names_of_tests, begin, end),
-        cmocka_unit_test_setup_teardown(test_mangled, begin, end),
+        cmocka_unit_test_setup_teardown(test_hostile_json, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_names_of_tests, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_mangled, begin, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,7 +7,6 @@
 #include "support/boxes.h"
 
 #include "arena/language.h"
-#include "base/clock.h"
 #include "base/random.h"
 #include <pthread.h>
 #include <signal.h>

@@ -2,7 +2,6 @@
 #include "support/check.h"
 
 #include "arena/pass_at_k.h"
-#include "base/random.h"
 #include <math.h>
 
 /* C(n, k), exact for n <= 60. */

@@ -18,8 +18,8 @@ static bv_program_loan take(const char *language, int code, bool *compiled) {
     uint64_t cpu_ns = 0;
     bv_program_loan loan = {0};
     snprintf(source, sizeof source, "int main(void) { return %d; }\n", code);
-    assert_ok(
-        bv_program_cache_take(cache, pool, language, source, strlen(source), &loan, &log, &cpu_ns));
+    const bv_program_source given = {language, source, strlen(source)};
+    assert_ok(bv_program_cache_take(cache, pool, &given, &loan, &log, &cpu_ns));
     assert_non_null(loan.program);
     *compiled = cpu_ns > 0;
     bv_buffer_free(&log);
@@ -84,7 +84,8 @@ static void test_not_compiled(void **state) {
         bv_buffer log = {0};
         uint64_t cpu_ns = 0;
         bv_program_loan loan = {0};
-        assert_ok(bv_program_cache_take(cache, pool, "c", "int x", 5, &loan, &log, &cpu_ns));
+        const bv_program_source given = {"c", "int x", 5};
+        assert_ok(bv_program_cache_take(cache, pool, &given, &loan, &log, &cpu_ns));
         assert_null(loan.program);
         assert_true(cpu_ns > 0 && log.size > 0);
         bv_program_cache_give(cache, &loan);
@@ -125,14 +126,7 @@ static int end(void **state) {
 }
 
 static int open_pool(void **state) {
-    (void)state;
-    pool = boxes_open(4);
-    return 0;
-}
-
-static int close_pool(void **state) {
-    (void)state;
-    bv_sandbox_pool_destroy(&pool);
+    *state = pool = boxes_open(4);
     return 0;
 }
 
@@ -143,5 +137,5 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_not_compiled, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
     };
-    return cmocka_run_group_tests(tests, open_pool, close_pool);
+    return cmocka_run_group_tests(tests, open_pool, boxes_teardown);
 }

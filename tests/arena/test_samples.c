@@ -262,14 +262,7 @@ static void test_mangled(void **state) {
 }
 
 static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    remove_folder(folder);
+    *state = folder = make_folder();
     return 0;
 }
 
@@ -284,5 +277,5 @@ int main(void) {
         cmocka_unit_test(test_cut_samples),
         cmocka_unit_test(test_mangled),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, folder_teardown);
 }

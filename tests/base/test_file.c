@@ -37,8 +37,7 @@ static size_t names_in(const char *path) {
     char **names;
     size_t count;
     assert_ok(bv_dir_list(path, &names, &count));
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     return count;
 }
 
@@ -241,33 +240,35 @@ static void test_interrupted_calls_are_repeated(void **state) {
     }
 }
 
+typedef struct files {
+    bv_append *log;
+    bv_lock *lock;
+    bv_buffer text;
+    char **names;
+    size_t count;
+} files;
+
+static bv_status use_everything(files *f) {
+    BV_TRY(bv_dir_make("x/y/z"));
+    BV_TRY(bv_file_check_writable("x/y/z/f"));
+    BV_TRY(bv_file_write("x/y/z/f", "new", 3));
+    BV_TRY(bv_file_read("x/y/z/f", &f->text));
+    BV_TRY(bv_append_open("x/log", &f->log));
+    BV_TRY(bv_append_line(f->log, "line"));
+    BV_TRY(bv_append_close(&f->log));
+    BV_TRY(bv_lock_take("x/lock", &f->lock));
+    BV_TRY(bv_dir_list("x", &f->names, &f->count));
+    BV_TRY(bv_path_rename("x/y", "x/w"));
+    return bv_dir_remove("x");
+}
+
 static bv_status everything(void) {
-    bv_error *error = BV_OK;
-    bv_append *log = NULL;
-    bv_lock *lock = NULL;
-    bv_buffer text = {0};
-    char **names = NULL;
-    size_t count = 0;
-    BV_GO(bv_dir_make("x/y/z"));
-    BV_GO(bv_file_check_writable("x/y/z/f"));
-    BV_GO(bv_file_write("x/y/z/f", "new", 3));
-    BV_GO(bv_file_read("x/y/z/f", &text));
-    BV_GO(bv_append_open("x/log", &log));
-    BV_GO(bv_append_line(log, "line"));
-    BV_GO(bv_append_close(&log));
-    BV_GO(bv_lock_take("x/lock", &lock));
-    BV_GO(bv_dir_list("x", &names, &count));
-    BV_GO(bv_path_rename("x/y", "x/w"));
-    BV_GO(bv_dir_remove("x"));
-done:
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
-    bv_buffer_free(&text);
-    bv_lock_release(&lock);
-    if (log) {
-        bv_error *second = bv_append_close(&log);
-        bv_error_free(&second);
-    }
+    files f = {0};
+    bv_error *error = use_everything(&f), *second = bv_append_close(&f.log);
+    bv_names_free(f.names, f.count);
+    bv_buffer_free(&f.text);
+    bv_lock_release(&f.lock);
+    bv_error_free(&second);
     return error;
 }
 
@@ -349,8 +350,7 @@ static void test_folders(void **state) {
     assert_string_equal(names[0], "Z");
     assert_string_equal(names[1], "c");
     assert_string_equal(names[2], "z");
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     assert_fails(bv_dir_list("absent", &names, &count), BV_CODE_IO, "cannot list absent");
     assert_ok(bv_dir_make("elsewhere"));
     assert_ok(bv_file_write("elsewhere/precious", "", 0));

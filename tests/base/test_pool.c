@@ -3,40 +3,20 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
-#include <stdatomic.h>
 
 #define PARTS_MAX 7
 
 typedef struct visit {
     bv_pool *pool;
     int parts;
-    int seen[PARTS_MAX];  /* written without atomics: the join must publish it */
-    int phase[PARTS_MAX]; /* what each part did before the barrier             */
-    size_t drawn[1000];   /* how often each index was handed out               */
-    _Atomic int mistakes;
+    int seen[PARTS_MAX]; /* written without atomics: the join must publish it */
+    size_t drawn[1000];  /* how often each index was handed out               */
 } visit;
 
 static void visit_once(void *context, int part, int parts) {
     visit *v = context;
     v->seen[part]++;
     if (part == 0) v->parts = parts;
-}
-
-static void meet_twice(void *context, int part, int parts) {
-    visit *v = context;
-    for (int round = 1; round <= 3; round++) {
-        v->phase[part] = round;
-        bv_pool_barrier(v->pool);
-        for (int i = 0; i < parts; i++) v->mistakes += v->phase[i] != round;
-        bv_pool_barrier(v->pool);
-    }
-}
-
-static void draw(void *context, int part, int parts) {
-    (void)part;
-    (void)parts;
-    visit *v = context;
-    for (size_t i; (i = bv_pool_next(v->pool)) < 1000;) v->drawn[i]++;
 }
 
 static const int counts[] = {1, 2, 3, 4, 7};
@@ -56,31 +36,6 @@ static void test_each_part_once_a_run(void **state) {
         bv_pool_destroy(&pool);
         assert_null(pool);
         bv_pool_destroy(&pool);
-    }
-}
-
-static void test_barrier(void **state) {
-    (void)state;
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-        visit v = {0};
-        assert_ok(bv_pool_create(counts[c], &v.pool));
-        for (int run = 0; run < 100; run++) bv_pool_run(v.pool, meet_twice, &v);
-        assert_int_equal(v.mistakes, 0);
-        for (int i = 0; i < counts[c]; i++) assert_int_equal(v.phase[i], 3);
-        bv_pool_destroy(&v.pool);
-    }
-}
-
-static void test_next_hands_out_each_index_once(void **state) {
-    (void)state;
-    for (size_t c = 0; c < sizeof counts / sizeof *counts; c++) {
-        visit v = {0};
-        assert_ok(bv_pool_create(counts[c], &v.pool));
-        for (size_t run = 1; run <= 20; run++) {
-            bv_pool_run(v.pool, draw, &v);
-            for (int i = 0; i < 1000; i++) assert_int_equal(v.drawn[i], run);
-        }
-        bv_pool_destroy(&v.pool);
     }
 }
 
@@ -114,7 +69,6 @@ static void test_no_pool_is_one_thread(void **state) {
     assert_int_equal(v.seen[0], 1);
     assert_int_equal(v.parts, 1);
     assert_int_equal(bv_pool_threads(NULL), 1);
-    bv_pool_barrier(NULL);
 }
 
 static void test_zero_means_the_cores(void **state) {
@@ -222,8 +176,6 @@ static void test_speed(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_part_once_a_run),
-        cmocka_unit_test(test_barrier),
-        cmocka_unit_test(test_next_hands_out_each_index_once),
         cmocka_unit_test(test_take_hands_out_each_index_once),
         cmocka_unit_test(test_no_pool_is_one_thread),
         cmocka_unit_test(test_zero_means_the_cores),

@@ -10,14 +10,7 @@
 static char *folder;
 
 static int setup(void **state) {
-    (void)state;
-    folder = make_folder();
-    return 0;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    remove_folder(folder);
+    *state = folder = make_folder();
     return 0;
 }
 
@@ -275,7 +268,7 @@ static void test_epoch_takes_each_window_once(void **state) {
         int seen[10] = {0};
         for (uint64_t i = 0; i < 10; i++) {
             uint32_t inputs[10], targets[10];
-            bv_dataset_batch(d, BV_ORDER_EPOCH, 4, epoch * 10 + i, 1, 10, inputs, targets);
+            bv_dataset_sequence(d, BV_ORDER_EPOCH, 4, epoch * 10 + i, 10, inputs, targets);
             assert_int_equal((inputs[0] - 1) % 10, 0);
             seen[(inputs[0] - 1) / 10]++;
             for (int k = 0; k < 10; k++) assert_int_equal(targets[k], inputs[k] + 1);
@@ -465,21 +458,23 @@ static void test_full_disk(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_one_document, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_files_in_order, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_hidden_files_are_passed_over, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_unequal_documents, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_text, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_text_cut_short, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_full_disk, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_document, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup,
+                                        folder_teardown),
+        cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_files_in_order, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_hidden_files_are_passed_over, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_documents_are_not_cut, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_unequal_documents, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup,
+                                        folder_teardown),
+        cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_text, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_text_cut_short, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

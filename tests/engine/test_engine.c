@@ -30,7 +30,8 @@ static void correct_counts(world *w) {
         w->trainer,
         &(bv_optimizer_step){
             .lr = 0.1, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .gradient_scale = 1, .step = 1});
-    bv_gpt_trainer_losses(w->trainer, w->inputs, w->targets, NULL, 1, w->trained);
+    bv_gpt_scorer_losses(bv_gpt_trainer_scorer(w->trainer), w->inputs, w->targets, NULL, 1, CONTEXT,
+                         w->trained);
 }
 
 static void begin(world *w, bv_gpt_config config, const bv_kernels *kernels, bv_numerics numerics,

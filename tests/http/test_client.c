@@ -4,12 +4,10 @@
  */
 #include "support/check.h"
 
-#include "base/clock.h"
 #include "http/client.h"
 #include "support/mangle.h"
 #include "support/wire.h"
 #include <pthread.h>
-#include <stdatomic.h>
 
 #define SEED 29u
 #define TIMEOUT_MS 500

@@ -7,8 +7,6 @@
 #include "support/check.h"
 
 #include "base/buffer.h"
-#include "base/memory.h"
-#include "http/head.h"
 #include "http/parser.h"
 #include "support/faults.h"
 #include "support/mangle.h"

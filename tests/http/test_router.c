@@ -1,7 +1,6 @@
 /* Routes and the decoding of what stands in paths and queries. */
 #include "support/check.h"
 
-#include "http/request.h"
 #include "http/router.h"
 
 static void nothing(void *context, bv_http_exchange *x) {
@@ -60,25 +59,9 @@ static void test_routes(void **state) {
     }
 }
 
-static void test_queries(void **state) {
-    (void)state;
-    char out[8];
-    const bv_http_request r = {.query = "a=1&bb=x+%79&c=&long=123456789&bad=%f"};
-    assert_true(bv_http_request_query(&r, "a", out, sizeof out));
-    assert_string_equal(out, "1");
-    assert_true(bv_http_request_query(&r, "bb", out, sizeof out));
-    assert_string_equal(out, "x y");
-    assert_true(bv_http_request_query(&r, "c", out, sizeof out));
-    assert_string_equal(out, "");
-    assert_false(bv_http_request_query(&r, "b", out, sizeof out));
-    assert_false(bv_http_request_query(&r, "long", out, sizeof out));
-    assert_false(bv_http_request_query(&r, "bad", out, sizeof out));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_routes),
-        cmocka_unit_test(test_queries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,7 +74,7 @@ static void on_hold(void *context, bv_http_exchange *x) {
 }
 
 static void on_events(void *context, bv_http_exchange *x) {
-    bv_http_stream_begin(x, NULL);
+    bv_http_stream_begin(x);
     on_hold(context, x);
 }
 

@@ -204,8 +204,8 @@ static void check_log_p(const trial *t) {
     assert_true(targets && losses && all);
     for (uint32_t token = 0; token < vocab; token++) {
         for (size_t r = 0; r < rows; r++) targets[r] = token;
-        bv_gpt_trainer_losses(t->trainer, t->inputs, targets, t->first_visible, t->c->batch,
-                              losses);
+        bv_gpt_scorer_losses(bv_gpt_trainer_scorer(t->trainer), t->inputs, targets,
+                             t->first_visible, t->c->batch, config->context, losses);
         for (size_t r = 0; r < rows; r++) {
             const size_t i = r * vocab + token;
             if (t->kernels->real == BV_F64)

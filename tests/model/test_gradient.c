@@ -8,7 +8,8 @@
 static double loss_of(bv_gpt_trainer *t, const uint32_t *inputs, const uint32_t *targets) {
     double losses[TINY_ROWS], sum = 0;
     bv_gpt_trainer_changed(t);
-    bv_gpt_trainer_losses(t, inputs, targets, NULL, TINY_BATCH, losses);
+    bv_gpt_scorer_losses(bv_gpt_trainer_scorer(t), inputs, targets, NULL, TINY_BATCH, TINY_CONTEXT,
+                         losses);
     for (int i = 0; i < TINY_ROWS; i++) sum += losses[i];
     return sum / TINY_ROWS;
 }

@@ -1,22 +1,14 @@
 /* Curves: what is read from a metrics.jsonl, and what becomes of it. */
 #include "report/curves.h"
 
-#include "base/memory.h"
 #include "support/check.h"
 #include "support/faults.h"
 
-static char folder[4096], metrics[4200];
+static char *folder, metrics[4200];
 
 static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", make_folder());
+    *state = folder = make_folder();
     snprintf(metrics, sizeof metrics, "%s/metrics.jsonl", folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    remove_folder(folder);
     return 0;
 }
 
@@ -120,9 +112,9 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_read, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_many, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(test_read, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_bad, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_many, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, folder_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 #include "support/faults.h"
 #include "support/mangle.h"
 
-static char folder[4096], path[4200];
+static char *folder, path[4200];
 
 static const char good[] =
     "{\"title\": \"cost\", \"x_label\": \"parameters\", \"y_label\": \"us\", \"log_x\": true,\n"
@@ -16,15 +16,8 @@ static const char good[] =
     "  {\"name\": \"none\", \"x\": [], \"y\": []}]}\n";
 
 static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", make_folder());
+    *state = folder = make_folder();
     snprintf(path, sizeof path, "%s/figure.json", folder);
-    return 0;
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    remove_folder(folder);
     return 0;
 }
 
@@ -105,9 +98,9 @@ static void test_no_memory(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_mangled, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_no_memory, set_up, tear_down)};
+        cmocka_unit_test_setup_teardown(test_good, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_bad, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_mangled, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_no_memory, set_up, folder_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

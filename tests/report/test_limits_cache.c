@@ -6,18 +6,11 @@
 #include "support/faults.h"
 #include <errno.h>
 
-static char folder[4096];
+static char *folder;
 
 static int set_up(void **state) {
-    (void)state;
-    snprintf(folder, sizeof folder, "%s", make_folder());
+    *state = folder = make_folder();
     return setenv("XDG_CACHE_HOME", folder, 1);
-}
-
-static int tear_down(void **state) {
-    (void)state;
-    remove_folder(folder);
-    return 0;
 }
 
 static bv_limits best; /* of the last that was to be remembered */
@@ -167,12 +160,12 @@ static void test_measure(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_path, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_remember, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_best, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_garbage, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad_entry, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(test_path, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_remember, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_best, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_garbage, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_bad_entry, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_full_disk, set_up, folder_teardown),
         cmocka_unit_test(test_text),
         cmocka_unit_test(test_measure)};
     return cmocka_run_group_tests(tests, NULL, NULL);

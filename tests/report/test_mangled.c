@@ -76,7 +76,7 @@ static bv_error *load_data(void) {
     bv_error *error = bv_dataset_open(t.data, &data);
     uint32_t inputs[16], targets[16];
     if (!error) error = bv_dataset_check_context(data, 16);
-    if (!error) bv_dataset_batch(data, BV_ORDER_EPOCH, 1, 5, 1, 16, inputs, targets);
+    if (!error) bv_dataset_sequence(data, BV_ORDER_EPOCH, 1, 5, 16, inputs, targets);
     bv_dataset_close(&data);
     return error;
 }
@@ -179,17 +179,11 @@ static void test_files_of_llama2c(void **state) {
 }
 
 static int begin(void **state) {
-    (void)state;
+    *state = &t;
     print_message("seed %u\n", SEED);
     assert_ok(bv_kernels_pick(&kernels));
     tiny_begin(&t, "steps=2 eval_every=1 checkpoint_every=2", 0, 1);
     assert_ok(bv_train(&t.options));
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    tiny_end(&t);
     return 0;
 }
 
@@ -199,5 +193,5 @@ int main(void) {
         cmocka_unit_test(test_data_and_tokenizers),
         cmocka_unit_test(test_files_of_llama2c),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, tiny_teardown);
 }

@@ -5,7 +5,6 @@
 #include "support/check.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
 #include "support/stores.h"
 #include <pthread.h>
 

@@ -141,15 +141,8 @@ static void test_server_gone(void **state) {
 }
 
 static int begin(void **state) {
-    (void)state;
-    folder = make_folder();
+    *state = folder = make_folder();
     snprintf(path, sizeof path, "%s/store.db", folder);
-    return 0;
-}
-
-static int end(void **state) {
-    (void)state;
-    remove_folder(folder);
     return 0;
 }
 
@@ -159,5 +152,5 @@ int main(void) {
         cmocka_unit_test(test_file_gone),   cmocka_unit_test(test_not_a_store),
         cmocka_unit_test(test_server_gone),
     };
-    return cmocka_run_group_tests(tests, begin, end);
+    return cmocka_run_group_tests(tests, begin, folder_teardown);
 }

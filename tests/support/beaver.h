@@ -79,9 +79,8 @@ static inline const char *beaver_left(const char *const *known) {
         const char *const *k = known;
         while (*k && strcmp(*k, names[i]) != 0) k++;
         if (!*k && !left[0]) snprintf(left, sizeof left, "%s", names[i]);
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     return left[0] ? left : NULL;
 }
 

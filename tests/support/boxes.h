@@ -28,6 +28,13 @@ static inline bv_sandbox_pool *boxes_open(uint32_t boxes) {
     return pool;
 }
 
+/* Ends a group whose beginning has set *state to its pool. */
+static inline int boxes_teardown(void **state) {
+    bv_sandbox_pool *pool = *state;
+    bv_sandbox_pool_destroy(&pool);
+    return 0;
+}
+
 /* How many names of a folder contain `part`; 0 without the folder. */
 static inline size_t boxes_count_names(const char *folder, const char *part) {
     DIR *d = opendir(folder);

@@ -56,4 +56,10 @@ static inline void remove_folder(const char *path) {
     folder_forget(path);
 }
 
+/* Ends a test, or a group, whose beginning has set *state to its folder. */
+static inline int folder_teardown(void **state) {
+    remove_folder(*state);
+    return 0;
+}
+
 #endif

@@ -1,8 +1,6 @@
 /* The guard against planted trouble: bad data, a bad learning rate, flipped bits. */
 #include "support/check.h"
 
-#include "base/memory.h"
-#include "base/random.h"
 #include "support/tiny_run.h"
 #include "train/guard.h"
 #include <math.h>

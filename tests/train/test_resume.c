@@ -2,8 +2,6 @@
 #include "support/check.h"
 
 #include "base/clock.h"
-#include "base/memory.h"
-#include "base/random.h"
 #include "support/tiny_run.h"
 #include "train/checkpoint.h"
 #include <math.h>
@@ -267,9 +265,8 @@ static void test_half_a_checkpoint_goes(void **state) {
     assert_ok(bv_dir_list(path, &names, &count));
     for (size_t i = 0; i < count; i++) {
         assert_int_not_equal(names[i][0], '.');
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     tiny_end(&t);
 }
 
@@ -317,8 +314,7 @@ static void test_old_ones_go_and_the_best_stays(void **state) {
     /* The last two, the best (maybe one of them), the link. */
     assert_in_range(count, 3, 4);
     assert_string_equal(names[count - 1], "latest");
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     tiny_end(&t);
 }
 

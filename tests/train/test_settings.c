@@ -58,7 +58,7 @@ static void test_presets(void **state) {
         }
     }
     size_t count;
-    const char *const *names = bv_settings_presets(&count);
+    const char *const *names = bv_preset_names(&count);
     for (size_t i = 0; i < count; i++) preset(names[i]); /* all of them fit together */
 }
 
