@@ -218,7 +218,7 @@ static void test_cache_overflows(void **state) {
         at += part_count;
     }
     assert_int_equal(at, count);
-    for (int threads = 1; threads < 4; threads++) /* each with a cache of its own */
+    for (int threads = 1; threads < 4; threads++) /* which share a cache */
         check_runs(t, threads, &text, tokens, count);
     assert_ok(bv_tokenizer_decode(t, tokens, count, &back));
     assert_int_equal(back.size, text.size);
