@@ -5,13 +5,15 @@
 #include "text/pieces.h"
 #include "text/tokenizer_struct.h"
 #include "text/word.h"
+#include <stdatomic.h>
 
 #define BATCH 128                         /* pieces between looking up and asking for memory */
 #define BUCKETS ((size_t)1 << 16)         /* of two slots, a cache line */
 #define RING ((uint64_t)1 << 17)          /* words */
 #define KEY_BYTES 15                      /* of a piece that stands in its key */
-#define CACHED_BYTES 255                  /* of a piece in the ring */
+#define CACHED_BYTES 252                  /* of a piece in the ring */
 #define INLINE_TOKENS 3                   /* in a slot; more stand in the ring */
+#define CHANGING 255                      /* the count of a slot that is being written */
 #define WORTH_A_CACHE ((uint64_t)1 << 12) /* bytes of text so far; a prompt goes without */
 
 /* A piece of up to 15 bytes is its own key: its bytes, zeros, its length. A longer one has a hash
@@ -20,33 +22,48 @@ typedef struct key {
     uint64_t low, high;
 } key;
 
-/* The tokens, or where they stand in the ring: the low and the high half of a number. */
+/* Two tokens, or where in the ring all stand; `last`: the third, 8 bits of count, 24 that change
+ * whenever the slot does. */
+typedef struct entry {
+    uint64_t tokens, last;
+} entry;
+
 typedef struct slot {
-    key key;
-    uint32_t tokens[INLINE_TOKENS], count;
+    _Atomic uint64_t low, high, tokens, last;
 } slot;
+
+/* Of all threads. None waits for another: what one cannot write is merged again, and what changes
+ * while it is read counts as not found. The ring has the last RING words of all that was ever
+ * written to it. */
+typedef struct cache {
+    slot slots[BUCKETS][2];
+    _Atomic uint32_t ring[RING];
+    _Alignas(64) _Atomic bool writing;     /* to the ring: one at a time */
+    _Alignas(64) _Atomic uint64_t written; /* with what is just being written */
+} cache;
 
 typedef struct probe {
     key key;
     slot *bucket;
 } probe;
 
-/* The ring has the last RING words of all that was ever written to it. */
 struct bv_bpe_encoder {
     const bv_tokenizer *tokenizer;
     bv_splitter *splitter;
     bv_merger *merger;
-    slot *slots;
-    uint32_t *ring;
-    uint64_t written;
-    uint64_t encoded; /* bytes of text */
+    cache *cache, *own; /* own: NULL where it is another encoder's */
+    uint64_t encoded;   /* bytes of text */
 };
 
-bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, bv_bpe_encoder **out) {
+bv_status bv_bpe_encoder_create(const bv_tokenizer *tokenizer, const bv_bpe_encoder *other,
+                                bv_bpe_encoder **out) {
     bv_bpe_encoder *e = *out = bv_calloc(1, sizeof *e);
     if (!e) return bv_fail_memory("an encoder");
     e->tokenizer = tokenizer;
-    bv_error *error = bv_splitter_create(tokenizer->pattern, &e->splitter);
+    if (!other) e->own = bv_malloc_aligned(sizeof *e->own);
+    e->cache = other ? other->cache : e->own;
+    bv_error *error = e->cache ? BV_OK : bv_fail_memory("an encoder");
+    if (!error) error = bv_splitter_create(tokenizer->pattern, &e->splitter);
     if (!error) error = bv_merger_create(tokenizer, &e->merger);
     if (error) bv_bpe_encoder_destroy(out);
     return error;
@@ -56,8 +73,7 @@ void bv_bpe_encoder_destroy(bv_bpe_encoder **encoder) {
     if (!*encoder) return;
     bv_splitter_destroy(&(*encoder)->splitter);
     bv_merger_destroy(&(*encoder)->merger);
-    bv_free_aligned((*encoder)->slots);
-    bv_free((*encoder)->ring);
+    bv_free_aligned((*encoder)->own);
     bv_free(*encoder);
     *encoder = NULL;
 }
@@ -94,44 +110,146 @@ static inline size_t bucket_of(key k) {
     return (size_t)((uint64_t)product ^ (uint64_t)(product >> 64)) & (BUCKETS - 1);
 }
 
-/* ---- the cache ---- */
+/* ---- slots ---- */
 
-static bool open_cache(bv_bpe_encoder *e) {
-    if (!e->slots) e->slots = bv_malloc_aligned(2 * BUCKETS * sizeof(slot));
-    if (!e->ring) e->ring = bv_malloc(RING * sizeof *e->ring);
-    return e->slots && e->ring;
+#define LOAD(atomic) atomic_load_explicit(atomic, memory_order_acquire)
+#define STORE(atomic, value) atomic_store_explicit(atomic, value, memory_order_release)
+
+static inline uint32_t count_of(entry e) {
+    return (uint32_t)(e.last >> 32) & 255;
 }
+
+static inline bool inside(entry e, size_t size) {
+    return count_of(e) <= INLINE_TOKENS && size <= KEY_BYTES;
+}
+
+/* Three tokens, of which the first `count` are meant. */
+static inline void put(entry e, uint32_t *tokens) {
+    memcpy(tokens, &e.tokens, sizeof e.tokens);
+    tokens[2] = (uint32_t)e.last;
+}
+
+/* False where another piece stands, or another one came meanwhile: each load stays before the next
+ * one, each store behind the last. What was changing already has the count CHANGING. */
+static inline bool read_slot(const slot *s, key k, entry *out) {
+    out->last = LOAD(&s->last);
+    const uint64_t other = (LOAD(&s->low) ^ k.low) | (LOAD(&s->high) ^ k.high);
+    out->tokens = LOAD(&s->tokens);
+    return !(other | (atomic_load_explicit(&s->last, memory_order_relaxed) ^ out->last));
+}
+
+/* Takes a slot to write it; false if another thread does. */
+static bool claim(slot *s, entry *was) {
+    was->last = LOAD(&s->last);
+    const uint64_t changing = ((was->last >> 40) + 1) << 40 | (uint64_t)CHANGING << 32;
+    if (count_of(*was) == CHANGING ||
+        !atomic_compare_exchange_strong_explicit(&s->last, &was->last, changing,
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    was->tokens = LOAD(&s->tokens);
+    return true;
+}
+
+static void give_back(slot *s, entry e) {
+    STORE(&s->last, LOAD(&s->last) >> 40 << 40 | (e.last & 0xffffffffff));
+}
+
+/* Of a claimed slot. */
+static void write_slot(slot *s, key k, entry e) {
+    STORE(&s->low, k.low);
+    STORE(&s->high, k.high);
+    STORE(&s->tokens, e.tokens);
+    give_back(s, e);
+}
+
+static key key_of(const slot *s) {
+    return (key){LOAD(&s->low), LOAD(&s->high)};
+}
+
+static bool same_key(key a, key b) {
+    return a.low == b.low && a.high == b.high;
+}
+
+/* ---- the ring ---- */
+
+#define RECORD_WORDS (CACHED_BYTES / 4 + CACHED_BYTES)
 
 static size_t words_of_bytes(size_t size) {
     return size > KEY_BYTES ? (size + 3) / 4 : 0;
 }
 
-/* Where the tokens stand that do not fit into the slot; NULL when the ring has lost them, or when
- * they are of another piece with the same hash. */
-static const uint32_t *in_ring(const bv_bpe_encoder *e, const slot *s, const unsigned char *piece,
-                               size_t size) {
-    const uint64_t at = s->tokens[0] | (uint64_t)s->tokens[1] << 32;
-    if (e->written - at > RING) return NULL;
-    const uint32_t *words = e->ring + at % RING;
-    if (size > KEY_BYTES && memcmp(words, piece, size)) return NULL;
-    return words + words_of_bytes(size);
+/* False if another thread writes. */
+static bool write_ring(cache *c, const unsigned char *piece, size_t size, const uint32_t *tokens,
+                       size_t count, uint64_t *at) {
+    uint32_t record[RECORD_WORDS] = {0};
+    const size_t before = words_of_bytes(size), words = before + count;
+    if (before) memcpy(record, piece, size);
+    memcpy(record + before, tokens, count * sizeof *tokens);
+    if (atomic_exchange_explicit(&c->writing, true, memory_order_acquire)) return false;
+    *at = LOAD(&c->written);
+    if (RING - *at % RING < words) *at += RING - *at % RING;
+    STORE(&c->written, *at + words);
+    for (size_t i = 0; i < words; i++) STORE(&c->ring[*at % RING + i], record[i]);
+    STORE(&c->writing, false);
+    return true;
 }
 
-static void keep(bv_bpe_encoder *e, slot *s, key k, const unsigned char *piece, size_t size,
+/* The tokens of a piece; false when the ring has lost them, or when they are of another piece with
+ * the same hash. */
+static bool read_ring(const cache *c, entry e, const unsigned char *piece, size_t size,
+                      uint32_t *tokens) {
+    uint32_t bytes[CACHED_BYTES / 4];
+    const size_t before = words_of_bytes(size), count = count_of(e);
+    const _Atomic uint32_t *words = c->ring + e.tokens % RING;
+    for (size_t i = 0; i < before; i++) bytes[i] = LOAD(&words[i]);
+    for (size_t i = 0; i < count; i++) tokens[i] = LOAD(&words[before + i]);
+    return LOAD(&c->written) - e.tokens <= RING && !(before && memcmp(bytes, piece, size));
+}
+
+/* ---- the cache ---- */
+
+/* Behind the piece in front, if there is another. */
+static void keep(cache *c, const probe *p, const unsigned char *piece, size_t size,
                  const uint32_t *tokens, size_t count) {
-    *s = (slot){.key = k, .count = (uint32_t)count};
-    if (size <= KEY_BYTES && count <= INLINE_TOKENS) {
-        memcpy(s->tokens, tokens, count * sizeof *tokens);
+    entry e = {0, (uint64_t)count << 32}, ignored;
+    if (inside(e, size)) {
+        memcpy(&e.tokens, tokens, (count < 2 ? count : 2) * sizeof *tokens);
+        if (count > 2) e.last |= tokens[2];
+    } else if (!write_ring(c, piece, size, tokens, count, &e.tokens)) {
         return;
     }
-    const size_t before = words_of_bytes(size), words = before + count;
-    if (RING - e->written % RING < words) e->written += RING - e->written % RING;
-    uint32_t *at = e->ring + e->written % RING;
-    if (before) memcpy(at, piece, size);
-    memcpy(at + before, tokens, count * sizeof *tokens);
-    s->tokens[0] = (uint32_t)e->written;
-    s->tokens[1] = (uint32_t)(e->written >> 32);
-    e->written += words;
+    const key first = key_of(p->bucket);
+    slot *s = first.high == 0 || same_key(first, p->key) ? p->bucket : p->bucket + 1;
+    if (claim(s, &ignored)) write_slot(s, p->key, e);
+}
+
+/* What comes again. */
+static void move_to_front(const probe *p) {
+    slot *first = p->bucket, *second = first + 1;
+    entry front, behind;
+    if (!claim(second, &behind)) return;
+    if (same_key(key_of(second), p->key) && claim(first, &front)) {
+        write_slot(second, key_of(first), front);
+        write_slot(first, p->key, behind);
+    } else {
+        give_back(second, behind);
+    }
+}
+
+static bool look_up(cache *c, const probe *p, const unsigned char *piece, size_t size,
+                    uint32_t *tokens, size_t *count) {
+    for (int i = 0; i < 2; i++) {
+        entry e;
+        if (!read_slot(p->bucket + i, p->key, &e) || count_of(e) == CHANGING) continue;
+        *count = count_of(e);
+        if (inside(e, size))
+            put(e, tokens);
+        else if (!read_ring(c, e, piece, size, tokens))
+            continue;
+        if (i == 1) move_to_front(p);
+        return true;
+    }
+    return false;
 }
 
 /* ---- pieces ---- */
@@ -150,38 +268,25 @@ static bool merge(bv_bpe_encoder *e, const unsigned char *piece, size_t size, ui
 
 static bool take(bv_bpe_encoder *e, const probe *p, const unsigned char *piece, size_t size,
                  uint32_t *tokens, size_t *count) {
-    slot *s = p->bucket;
-    if (!s) return merge(e, piece, size, tokens, count);
-    const uint32_t *found = NULL;
-    for (int i = 0; i < 2 && !found; i++) {
-        if (s[i].key.low != p->key.low || s[i].key.high != p->key.high) continue;
-        const bool inside = s[i].count <= INLINE_TOKENS && size <= KEY_BYTES;
-        found = inside ? s[i].tokens : in_ring(e, &s[i], piece, size);
-        *count = s[i].count;
-        if (found) memcpy(tokens, found, *count * sizeof *tokens);
-        if (found && i == 1) { /* what comes again moves to the front; what is new, behind it */
-            const slot first = s[0];
-            s[0] = s[1];
-            s[1] = first;
-        }
-    }
-    if (found) return true;
+    if (!p->bucket) return merge(e, piece, size, tokens, count);
+    if (look_up(e->cache, p, piece, size, tokens, count)) return true;
     if (!merge(e, piece, size, tokens, count)) return false;
-    keep(e, &s[s[0].key.high != 0], p->key, piece, size, tokens, *count);
+    keep(e->cache, p, piece, size, tokens, *count);
     return true;
 }
 
 /* Looks the pieces up whose ends these are; the first begins at `at`. */
-static void ask(bv_bpe_encoder *e, const unsigned char *text, size_t size, size_t at,
+static void ask(const bv_bpe_encoder *e, const unsigned char *text, size_t size, size_t at,
                 const size_t *ends, size_t count, probe *probes) {
+    cache *c = e->encoded < WORTH_A_CACHE ? NULL : e->cache;
     for (size_t i = 0; i < count; at = ends[i++]) {
         const size_t n = ends[i] - at;
         probe *p = &probes[i];
         p->bucket = NULL;
-        if (!e->slots || n > CACHED_BYTES) continue;
+        if (!c || n > CACHED_BYTES) continue;
         p->key = n <= KEY_BYTES ? short_key(text + at, n, size - at) : long_key(text + at, n);
-        p->bucket = e->slots + 2 * bucket_of(p->key);
-        __builtin_prefetch(p->bucket, 1);
+        p->bucket = c->slots[bucket_of(p->key)];
+        __builtin_prefetch(p->bucket);
     }
 }
 
@@ -192,17 +297,15 @@ bv_status bv_bpe_encode(bv_bpe_encoder *e, const void *text, size_t size, uint32
     probe probes[BATCH];
     *count = 0;
     e->encoded += size;
-    if (e->encoded >= WORTH_A_CACHE && !open_cache(e)) return bv_fail_memory("an encoder");
     bv_splitter_text(e->splitter, text, size);
     while ((n = bv_splitter_ends(e->splitter, ends, BATCH))) {
         ask(e, bytes, size, at, ends, n, probes);
         for (size_t i = 0; i < n; at = ends[i++]) {
             const probe *p = &probes[i];
-            const slot *s = p->bucket;
-            if (s && s->key.low == p->key.low && s->key.high == p->key.high &&
-                s->count <= INLINE_TOKENS && ends[i] - at <= KEY_BYTES) {
-                memcpy(tokens + *count, s->tokens, sizeof s->tokens);
-                *count += s->count;
+            entry found;
+            if (p->bucket && read_slot(p->bucket, p->key, &found) && inside(found, ends[i] - at)) {
+                put(found, tokens + *count);
+                *count += count_of(found);
                 continue;
             }
             size_t more;

@@ -42,7 +42,8 @@ bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *poo
     e->encoders = bv_calloc((size_t)threads, sizeof(bv_encoder *));
     bv_error *error = e->encoders ? BV_OK : bv_fail_memory("an encoder");
     for (int i = 0; !error && i < threads; i++)
-        error = bv_encoder_create(tokenizer, &e->encoders[i]);
+        error = i == 0 ? bv_encoder_create(tokenizer, &e->encoders[i])
+                       : bv_encoder_create_beside(e->encoders[0], &e->encoders[i]);
     if (error) bv_parallel_encoder_destroy(out);
     return error;
 }
@@ -50,8 +51,8 @@ bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *poo
 void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder) {
     bv_parallel_encoder *e = *encoder;
     if (!e) return;
-    for (int i = 0; e->encoders && i < bv_pool_threads(e->pool); i++)
-        bv_encoder_destroy(&e->encoders[i]);
+    for (int i = bv_pool_threads(e->pool); e->encoders && i-- > 0;)
+        bv_encoder_destroy(&e->encoders[i]); /* the others use what the first one has */
     bv_free(e->encoders);
     bv_free(e->parts);
     bv_free(e->turns);

@@ -247,15 +247,23 @@ struct bv_encoder {
     size_t capacity;
 };
 
-bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
+static bv_status create(const bv_tokenizer *tokenizer, const bv_encoder *other, bv_encoder **out) {
     *out = bv_calloc(1, sizeof **out);
     if (!*out) return bv_fail_memory("an encoder");
     (*out)->tokenizer = tokenizer;
-    bv_error *error = tokenizer->kind == BV_TOKENIZER_BPE
-                          ? bv_bpe_encoder_create(tokenizer, &(*out)->bpe)
-                          : BV_OK;
+    bv_error *error = BV_OK;
+    if (tokenizer->kind == BV_TOKENIZER_BPE)
+        error = bv_bpe_encoder_create(tokenizer, other ? other->bpe : NULL, &(*out)->bpe);
     if (error) bv_encoder_destroy(out);
     return error;
+}
+
+bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out) {
+    return create(tokenizer, NULL, out);
+}
+
+bv_status bv_encoder_create_beside(const bv_encoder *other, bv_encoder **out) {
+    return create(other->tokenizer, other, out);
 }
 
 void bv_encoder_destroy(bv_encoder **encoder) {

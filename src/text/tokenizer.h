@@ -87,6 +87,9 @@ bv_status bv_tokenizer_decode(const bv_tokenizer *tokenizer, const uint32_t *tok
 /* An encoder: what one thread needs to encode. */
 typedef struct bv_encoder bv_encoder;
 bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out);
+/* For another thread at the same time: what one learns about pieces of text the other knows. The
+ * encoder `other` outlives it. */
+bv_status bv_encoder_create_beside(const bv_encoder *other, bv_encoder **out);
 void bv_encoder_destroy(bv_encoder **encoder);
 /* Encodes a text whole. *tokens is borrowed until the next call. A character that a char tokenizer
  * does not know is BV_CODE_INPUT and names it. Text is never taken for the end-of-text token. */

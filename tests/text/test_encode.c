@@ -218,7 +218,7 @@ static void test_cache_overflows(void **state) {
         at += part_count;
     }
     assert_int_equal(at, count);
-    for (int threads = 1; threads < 4; threads++) /* each with a cache of its own */
+    for (int threads = 1; threads < 4; threads++) /* which share a cache */
         check_runs(t, threads, &text, tokens, count);
     assert_ok(bv_tokenizer_decode(t, tokens, count, &back));
     assert_int_equal(back.size, text.size);
@@ -229,6 +229,31 @@ static void test_cache_overflows(void **state) {
     bv_buffer_free(&text);
     bv_buffer_free(&some);
     bv_buffer_free(&back);
+}
+
+/* Words of which a third is in the cache when it is wanted, so that many threads write it while
+ * others read it, and are stopped in the middle of both. */
+static void test_cache_is_shared(void **state) {
+    (void)state;
+    bv_buffer text = {0}, some = {0};
+    random_text(7, 20000, &some);
+    bv_tokenizer *t = learn(&some, "gpt2", 400);
+    for (uint32_t i = 0; i < 600000; i++) {
+        uint32_t word = draw(3, 0, i) % 250000;
+        bv_buffer_text(&text, word % 8 ? " " : " eatoinshrd");
+        for (uint32_t k = 0; k < 6; k++, word /= 8)
+            bv_buffer_append(&text, &"eatoinsh"[(word + k) % 8], 1);
+    }
+    bv_encoder *encoder;
+    const uint32_t *tokens;
+    size_t count;
+    assert_ok(bv_encoder_create(t, &encoder));
+    assert_ok(bv_encoder_encode(encoder, text.data, text.size, &tokens, &count));
+    for (int round = 0; round < 3; round++) check_runs(t, 8, &text, tokens, count);
+    bv_encoder_destroy(&encoder);
+    bv_tokenizer_destroy(&t);
+    bv_buffer_free(&text);
+    bv_buffer_free(&some);
 }
 
 /* One piece of a megabyte: seconds would mean that the time grows with the square. */
@@ -381,8 +406,8 @@ static void test_bad_ranks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_reference), cmocka_unit_test(test_cache_overflows),
-        cmocka_unit_test(test_one_long_piece),   cmocka_unit_test(test_import),
-        cmocka_unit_test(test_bad_ranks),
+        cmocka_unit_test(test_cache_is_shared),  cmocka_unit_test(test_one_long_piece),
+        cmocka_unit_test(test_import),           cmocka_unit_test(test_bad_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
