@@ -255,18 +255,14 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
-/* Columns of the next block: of one panel, or with few rows of several. */
-static size_t block_columns(const bv_matmul_kernels *kernels, size_t rows, size_t left) {
-    const size_t several = kernels->row_panels / rows * kernels->cols;
-    return several > 0 && several <= left ? several : least(kernels->cols, left);
-}
-
 static void run_panels(const place *p) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
     const size_t m = p->row_end - p->row;
+    const size_t several = kernels->row_panels / m * kernels->cols; /* 0 of many rows */
     for (size_t col = p->col, n; col < p->col_end; col += n) {
-        n = block_columns(kernels, m, p->col_end - col);
+        const size_t left = p->col_end - col;
+        n = several > 0 && several <= left ? several : least(kernels->cols, left);
         bv_matmul_block block = {.m = m, .n = n, .k = p->k_end - p->k};
         locate_rows(p, &block);
         locate_sums(p, col, &block);
