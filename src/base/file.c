@@ -262,9 +262,8 @@ bv_status bv_path_rename(const char *from, const char *to) {
 /* Is the last part of the path a link? A slash behind it would follow it. */
 static bool is_link(const char *path) {
     struct stat s;
-    size_t length = strlen(path);
     char *name = bv_strdup(path);
-    while (name && length > 1 && name[length - 1] == '/') name[--length] = 0;
+    if (name) name[bv_path_trimmed(path)] = 0;
     const bool link = name && lstat(name, &s) == 0 && S_ISLNK(s.st_mode);
     bv_free(name);
     return link;

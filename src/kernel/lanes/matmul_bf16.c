@@ -148,16 +148,16 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, f
 typedef real few_tiles[ROW_PANELS][ROWS][BV_LANES];
 
 BV_INLINE void flushed_few(const bv_matmul_block *t, few_tiles tiles, int rows) {
+    const int panels = ROW_PANELS / rows;
     few_sums acc;
-    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
-        acc[p][i][0] = v_load(tiles[p][i]);
+    UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++) acc[p][i][0] =
+        v_load(tiles[p][i]);
     const char *a = t->a;
     const uint16_t *b = t->panel;
     const size_t steps = (t->k + 1) / 2, panel = steps * 2 * COLS;
     for (size_t left = steps; left > 0; left--, a += PAIR_STEP, b += 2 * COLS)
-        UNROLL for (int p = 0; p < PANELS(rows); p++)
-            pair_step(a, b + (size_t)p * panel, acc[p], rows);
-    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+        UNROLL for (int p = 0; p < panels; p++) pair_step(a, b + (size_t)p * panel, acc[p], rows);
+    UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++)
         v_store(tiles[p][i], acc[p][i][0]);
 }
 
@@ -168,16 +168,17 @@ static __attribute__((noinline)) void few_chains(const bv_matmul_block *t, few_t
 }
 
 BV_INLINE void few_pairs(const bv_matmul_block *t, int rows) {
+    const int panels = ROW_PANELS / rows;
     few_sums acc;
     few_tiles tiles;
     few_start(t, acc, rows);
-    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++)
         v_store(tiles[p][i], acc[p][i][0]);
     const unsigned saved = flushing_begin();
     few_chains(t, tiles);
     flushing_end(saved);
-    UNROLL for (int p = 0; p < PANELS(rows); p++) UNROLL for (int i = 0; i < rows; i++)
-        acc[p][i][0] = v_load(tiles[p][i]);
+    UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++) acc[p][i][0] =
+        v_load(tiles[p][i]);
     few_finish(t, acc, rows);
 }
 

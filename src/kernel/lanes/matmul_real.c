@@ -80,6 +80,7 @@ static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(real);
 
 #if ROW_PANELS > 1
 BV_INLINE void few_real(const bv_matmul_block *t, int rows) {
+    const int panels = ROW_PANELS / rows;
     few_sums acc;
     few_start(t, acc, rows);
     const char *a[FEW_ROWS];
@@ -87,7 +88,7 @@ BV_INLINE void few_real(const bv_matmul_block *t, int rows) {
     const real *b = t->panel;
     const size_t panel = t->k * COLS;
     for (size_t left = t->k; left > 0; left--, b += COLS) {
-        UNROLL for (int p = 0; p < PANELS(rows); p++)
+        UNROLL for (int p = 0; p < panels; p++)
             v_add_rows(acc[p][0], a, 0, v_load(b + (size_t)p * panel).v, rows);
         UNROLL for (int i = 0; i < rows; i++) a[i] += t->a_step;
     }

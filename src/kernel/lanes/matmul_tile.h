@@ -113,7 +113,6 @@ typedef void tile_function(const bv_matmul_block *t, size_t row, const char *a, 
 /* Up to FEW_ROWS rows, and as many panels as make the sums of a full tile. */
 #if ROW_PANELS > 1
 #define FEW_ROWS (ROW_PANELS / 2)
-#define PANELS(rows) (ROW_PANELS / (rows))
 typedef vreal few_sums[ROW_PANELS][ROWS][VECS];
 
 BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
@@ -127,14 +126,16 @@ BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
 }
 
 BV_INLINE void few_start(const bv_matmul_block *t, few_sums acc, int rows) {
-    UNROLL for (int p = 0; p < PANELS(rows); p++) {
+    const int panels = ROW_PANELS / rows;
+    UNROLL for (int p = 0; p < panels; p++) {
         const bv_matmul_block one = one_panel(t, p);
         tile_start(&one, 0, acc[p], rows, 1);
     }
 }
 
 BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
-    UNROLL for (int p = 0; p < PANELS(rows); p++) {
+    const int panels = ROW_PANELS / rows;
+    UNROLL for (int p = 0; p < panels; p++) {
         const bv_matmul_block one = one_panel(t, p);
         tile_finish(&one, 0, acc[p], rows, 1);
     }
