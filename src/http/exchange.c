@@ -125,22 +125,25 @@ static uint64_t pause_of(int status) {
     return status == 503 ? 2 : 0;
 }
 
-void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...) {
+static void reply_format(bv_http_exchange *x, int status, uint64_t seconds, const char *format,
+                         va_list list) {
     char message[1024];
+    vsnprintf(message, sizeof message, format, list);
+    reply_message(x, status, seconds, message);
+}
+
+void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    vsnprintf(message, sizeof message, format, list);
+    reply_format(x, status, pause_of(status), format, list);
     va_end(list);
-    reply_message(x, status, pause_of(status), message);
 }
 
 void bv_http_reply_limit(bv_http_exchange *x, uint64_t seconds, const char *format, ...) {
-    char message[1024];
     va_list list;
     va_start(list, format);
-    vsnprintf(message, sizeof message, format, list);
+    reply_format(x, 429, seconds, format, list);
     va_end(list);
-    reply_message(x, 429, seconds, message);
 }
 
 void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error) {
