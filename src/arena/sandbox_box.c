@@ -70,6 +70,7 @@ static bv_status prepare(bv_box *box, int sync) {
         BV_TRY(bv_nested_build(box));
     }
     if (prctl(PR_SET_DUMPABLE, 0)) return bv_fail_errno("cannot hide a box's memory");
+    if (bv_privileges_bound()) return bv_fail_errno("cannot bound the privileges of a box");
     return bv_landlock_prepare(box);
 }
 
@@ -326,13 +327,19 @@ static uint64_t cpu_of(int who) {
            (uint64_t)(u.ru_utime.tv_usec + u.ru_stime.tv_usec) * 1000ull;
 }
 
+/* Orphans are the first process's children: where it has none, nobody else is there. */
+static bool is_alone(void) {
+    siginfo_t unused;
+    return waitid(P_ALL, 0, &unused, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
 /* Kills all that is left and waits for it. The program may be among it, when it did not end by
- * itself. */
+ * itself. For a kill the kernel looks at all processes of the machine. */
 static void end(run *r) {
-    if (r->box->plan->policy == BV_POLICY_FULL)
-        kill(-1, SIGKILL);
-    else
+    if (r->box->plan->policy == BV_POLICY_NESTED)
         bv_nested_reap(r->box, r->program, &r->report.wait_status);
+    else if (!is_alone())
+        kill(-1, SIGKILL);
     int status;
     for (;;) {
         const pid_t pid = waitpid(-1, &status, 0);

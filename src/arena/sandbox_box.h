@@ -162,6 +162,7 @@ const char *bv_seccomp_name(uint32_t arch, int number); /* of a forbidden call, 
 
 /* sandbox_limits.c: rlimits, capabilities and no_new_privs of this process. -1 and errno. */
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);
+int bv_privileges_bound(void); /* in a box: what its programs could ever have is nothing */
 int bv_privileges_drop(const bv_box *box);
 /* When memory is short, the program is killed before its box and its slot. */
 void bv_memory_protect(void);

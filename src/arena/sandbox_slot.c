@@ -142,7 +142,7 @@ static void leave_out(uintptr_t begin, size_t size) {
 /* Libraries of the program that nothing here calls: each box would copy what their relocations
  * wrote, and its program again. */
 static int leave_out_library(struct dl_phdr_info *library, size_t size, void *context) {
-    static const char *const names[] = {"/libcrypto.so",  "/libsqlite3.so", "/libuv.so",
+    static const char *const names[] = {"/libcrypto.so",  "/libsqlite3.so", "/libuv.so", "/libm.so",
                                         "/libjansson.so", "/libseccomp.so", "/libz.so"};
     (void)size, (void)context;
     bool found = false;
