@@ -66,6 +66,17 @@ static bool accept_source(const bv_level *level, const char *language, const voi
     return false;
 }
 
+/* What no box of this level could hold: a source, or what its compiler made of it. */
+static bool accept_program(const bv_level *level, const bv_program *program,
+                           bv_level_judgement *out) {
+    const uint64_t bytes = bv_program_file_bytes(program), most = level->limits.files_bytes;
+    if (bytes <= most) return true;
+    refuse(out, BV_LEVEL_REFUSED, "the program is too large: ");
+    bv_buffer_printf(&out->message, "%llu bytes, the level allows %llu of files",
+                     (unsigned long long)bytes, (unsigned long long)most);
+    return false;
+}
+
 /* Appends at most `most` bytes as valid UTF-8 text: what is not, as question marks. */
 static void append_text(bv_buffer *out, const bv_buffer *text, size_t most) {
     const size_t size = text->size < most ? text->size : most;
@@ -198,7 +209,8 @@ static bv_status judge(judging *j, const bv_program_source *source) {
         append_text(&out->message, &log, LOG_BYTES_MAX);
     }
     bv_buffer_free(&log);
-    if (!error && j->program.program) error = run_tests(j);
+    if (!error && j->program.program && accept_program(j->level, j->program.program, out))
+        error = run_tests(j);
     return error;
 }
 

@@ -27,7 +27,7 @@ typedef enum bv_level_verdict {
     BV_LEVEL_DISK,
     BV_LEVEL_FORBIDDEN_CALL,
     BV_LEVEL_NOT_COMPILED,
-    BV_LEVEL_REFUSED, /* no source that could be judged: language, size, encoding */
+    BV_LEVEL_REFUSED, /* nothing that could be judged: language, size, encoding */
     BV_LEVEL_VERDICT_COUNT,
 } bv_level_verdict;
 

@@ -246,7 +246,7 @@ static bv_status read_output(reading *r, const char *key, const json_t *value) {
 }
 
 static bv_status read_disk(reading *r, const char *key, const json_t *value) {
-    return read_size(key, value, 64 << 10, &r->level->limits.files_bytes);
+    return read_size(key, value, 64000, &r->level->limits.files_bytes);
 }
 
 static bv_status read_pids(reading *r, const char *key, const json_t *value) {

@@ -63,6 +63,13 @@ size_t bv_program_bytes(const bv_program *program) {
     return bytes;
 }
 
+size_t bv_program_file_bytes(const bv_program *program) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < program->artifact.file_count; i++)
+        bytes += program->artifact.files[i].size;
+    return bytes;
+}
+
 bv_status bv_program_execute(bv_sandbox_pool *pool, const bv_program *program,
                              const bv_program_run *run, bv_sandbox_result *result) {
     const char *argv[ARGUMENTS_MAX];

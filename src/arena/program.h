@@ -19,8 +19,9 @@ typedef struct bv_program_source {
  * author's doing, not an error. Errors are the judge's. cpu_ns is added to. */
 bv_status bv_program_create(bv_sandbox_pool *pool, const bv_program_source *source,
                             bv_program **out, bv_buffer *log, uint64_t *cpu_ns);
-void bv_program_destroy(bv_program **program);      /* NULL is legal */
-size_t bv_program_bytes(const bv_program *program); /* that it holds in memory */
+void bv_program_destroy(bv_program **program);           /* NULL is legal */
+size_t bv_program_bytes(const bv_program *program);      /* that it holds in memory */
+size_t bv_program_file_bytes(const bv_program *program); /* that it brings into its box */
 
 /* What a run gets beside the program: borrowed for the time of the call. */
 typedef struct bv_program_run {

@@ -135,7 +135,7 @@ static bv_status record(void *context, bv_store *s) {
                   bv_int(v->cost.waited_us), bv_int(v->cost.compile_us), bv_int(v->cost.run_us),
                   bv_int(v->cost.check_us), bv_int(v->cost.runs)),
         NULL));
-    return keep_score(s, r);
+    return v->points ? keep_score(s, r) : BV_OK;
 }
 
 bv_status bv_queue_record(bv_store *s, const bv_lease *lease, const char *judge,

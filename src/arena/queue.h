@@ -52,9 +52,9 @@ typedef struct bv_judge_cost {
 } bv_judge_cost;
 
 typedef struct bv_verdict {
-    const char *verdict; /* "accepted", "wrong-answer", ... */
-    int64_t score, points;
-    const char *detail; /* a JSON object, for the submitter's eyes */
+    const char *verdict;   /* "accepted", "wrong-answer", ... */
+    int64_t score, points; /* points 0: nobody could judge it, and it is no attempt */
+    const char *detail;    /* a JSON object, for the submitter's eyes */
     bv_judge_cost cost;
 } bv_verdict;
 bv_status bv_queue_record(bv_store *store, const bv_lease *lease, const char *judge,

@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "engine/text_stream.h"
+#include "train/checkpoint.h"
 #include "train/saved_model.h"
 
 #include <stdio.h>
@@ -27,7 +28,7 @@ typedef struct sampling {
     bv_engine *engine;
     bv_sampler *sampler;
     bv_encoder *encoder;
-    char source[2 * BV_SHA256_TEXT_SIZE + 40];
+    char source[3 * BV_SHA256_TEXT_SIZE + 40];
     bv_sample_cache cache;
     writing *writings; /* n */
     size_t *live;
@@ -37,23 +38,38 @@ typedef struct sampling {
 
 /* ---- what a completion depends on ---- */
 
-static bv_status hash_file(const char *folder, const char *name, const char *file,
-                           char out[BV_SHA256_TEXT_SIZE]) {
-    char path[4096];
-    if (!bv_dir_exists(folder)) return bv_sha256_file(file, out);
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return bv_sha256_file(path, out);
+static bv_status hash_file(const char *folder, const char *name, char out[BV_SHA256_TEXT_SIZE]) {
+    char *path = bv_path_join(folder, name);
+    bv_error *error = path ? bv_sha256_file(path, out) : bv_fail_memory("a path");
+    bv_free(path);
+    return error;
 }
 
+/* A file says all of its model; of a run the settings say what its weights mean. */
+static bv_status hash_model(const char *model, char weights[BV_SHA256_TEXT_SIZE],
+                            char settings[BV_SHA256_TEXT_SIZE]) {
+    char name[64];
+    int64_t step;
+    settings[0] = 0;
+    if (!bv_dir_exists(model)) return bv_sha256_file(model, weights);
+    BV_TRY(bv_checkpoint_find(model, BV_CHECKPOINT_LATEST, &step));
+    snprintf(name, sizeof name, "checkpoints/%lld/model.safetensors", (long long)step);
+    BV_TRY(hash_file(model, name, weights));
+    return hash_file(model, "config.json", settings);
+}
+
+/* Of a model that could be opened. */
 static bv_status name_source(sampling *s) {
     const bv_sample_model_options *o = s->o;
-    char model[BV_SHA256_TEXT_SIZE], tokenizer[BV_SHA256_TEXT_SIZE];
-    BV_TRY(hash_file(o->model, "checkpoints/latest/model.safetensors", o->model, model));
+    char weights[BV_SHA256_TEXT_SIZE], settings[BV_SHA256_TEXT_SIZE];
+    char tokenizer[BV_SHA256_TEXT_SIZE];
+    BV_TRY(hash_model(o->model, weights, settings));
     if (o->tokenizer)
         BV_TRY(bv_sha256_file(o->tokenizer, tokenizer));
     else
-        BV_TRY(hash_file(o->model, "tokenizer.json", o->model, tokenizer));
-    snprintf(s->source, sizeof s->source, "sample-model %s\n%s\n%s", VERSION, model, tokenizer);
+        BV_TRY(hash_file(o->model, "tokenizer.json", tokenizer));
+    snprintf(s->source, sizeof s->source, "sample-model %s\n%s\n%s\n%s", VERSION, weights, settings,
+             tokenizer);
     s->cache = (bv_sample_cache){
         .records = o->cache, .source = s->source, .set = s->set, .settings = &o->settings};
     return BV_OK;
@@ -145,9 +161,9 @@ static bv_status sample_problem(sampling *s, const bv_problem *problem, bv_sampl
 static bv_status begin(sampling *s) {
     const bv_sample_model_options *o = s->o;
     const size_t n = o->settings.n;
-    BV_TRY(name_source(s));
     BV_TRY(bv_saved_model_open(o->model, o->tokenizer, o->kernels, o->threads, &s->model));
     BV_TRY(bv_saved_model_check(&s->model, true)); /* a score of damaged weights is no score */
+    BV_TRY(name_source(s));
     const bv_engine_options engine = {.config = s->model.config,
                                       .numerics = s->model.numerics,
                                       .kernels = o->kernels,

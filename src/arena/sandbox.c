@@ -274,8 +274,14 @@ static bv_status check_limits(const bv_sandbox_limits *l) {
     return BV_OK;
 }
 
-static bv_status check_files(const bv_sandbox_job *job, uint64_t *size) {
-    *size = 0;
+static uint64_t pages_of(uint64_t bytes) {
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page;
+}
+
+/* Files take whole pages. */
+static bv_status check_files(const bv_sandbox_job *job, uint64_t *size, uint64_t *pages) {
+    *size = *pages = 0;
     for (size_t i = 0; i < job->file_count; i++) {
         const char *name = job->files[i].name;
         BV_TRY(check_name(name));
@@ -283,18 +289,20 @@ static bv_status check_files(const bv_sandbox_job *job, uint64_t *size) {
             if (!strcmp(job->files[k].name, name))
                 return bv_fail(BV_CODE_USAGE, "two files of a job have the name \"%s\"", name);
         *size += job->files[i].size;
+        *pages += pages_of(job->files[i].size);
     }
     return BV_OK;
 }
 
 static bv_status check_job(const bv_sandbox_job *job) {
-    uint64_t size;
+    uint64_t size, pages;
     if (!job->argv || !job->argv[0] || !job->argv[0][0])
         return bv_fail(BV_CODE_USAGE, "a job names no program");
     BV_TRY(check_limits(&job->limits));
-    BV_TRY(check_files(job, &size));
+    BV_TRY(check_files(job, &size, &pages));
     for (size_t i = 0; i < job->wanted_count; i++) BV_TRY(check_name(job->wanted[i].name));
-    if (size > job->limits.files_bytes || job->file_count > job->limits.files)
+    if (size > job->limits.files_bytes || pages > pages_of(job->limits.files_bytes) ||
+        job->file_count > job->limits.files)
         return bv_try(bv_fail(BV_CODE_USAGE, "%llu bytes in %zu files do not fit into a box",
                               (unsigned long long)size, job->file_count),
                       "a higher files limit");

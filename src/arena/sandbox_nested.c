@@ -46,16 +46,17 @@ bv_status bv_nested_build(bv_box *box) {
 
 static _Thread_local uint64_t seen_bytes, seen_files;
 
+/* What the program made: not the folder itself, nor the two in it that it was given. */
 static int count(const char *path, const struct stat *s, int type, struct FTW *at) {
-    (void)path, (void)at;
-    if (type != FTW_NS) seen_bytes += (uint64_t)s->st_blocks * 512, seen_files++;
+    (void)path;
+    if (type != FTW_NS && at->level > 1) seen_bytes += (uint64_t)s->st_blocks * 512, seen_files++;
     return 0;
 }
 
 bool bv_nested_is_full(const bv_box *box) {
     seen_bytes = seen_files = 0;
     nftw(box->nested_top, count, 16, FTW_PHYS);
-    return seen_bytes > box->files_bytes || seen_files > box->files + 2;
+    return seen_bytes > box->files_bytes || seen_files > box->files;
 }
 
 /* ---- the end ---- */

@@ -340,10 +340,19 @@ static bv_status open_to_read(const char *path, bool map, int *fd, size_t *size)
     return error;
 }
 
+/* What a device may give: a terminal never so much, /dev/zero has no end. */
+#define DEVICE_BYTES_MAX ((size_t)16 << 20)
+
+static size_t most_of(int fd) {
+    struct stat s;
+    return fstat(fd, &s) == 0 && S_ISCHR(s.st_mode) ? DEVICE_BYTES_MAX : SIZE_MAX;
+}
+
 bv_status bv_file_read(const char *path, bv_buffer *out) {
     int fd;
     size_t size;
     BV_TRY(open_to_read(path, false, &fd, &size));
+    const size_t most = most_of(fd);
     bv_error *error = BV_OK;
     const size_t before = out->size;
     bool room = bv_buffer_reserve(out, size + 1); /* one more, to see the end without growing */
@@ -358,6 +367,9 @@ bv_status bv_file_read(const char *path, bv_buffer *out) {
         if (n < 0) error = bv_fail_errno("cannot read %s", path);
         if (n <= 0) break;
         out->size += (size_t)n;
+        if (out->size - before <= most) continue;
+        error = bv_fail(BV_CODE_INPUT, "%s has no end: it is a device, not a file", path);
+        break;
     }
     if (error) out->size = before;
     if (out->data) out->data[out->size] = 0;

@@ -51,7 +51,7 @@ static void read_part(void *context, int part, int parts) {
     const size_t line = 64 / sizeof(uint64_t);
     size_t begin, end;
     bv_pool_range(READ_BYTES / sizeof(uint64_t), STREAMS * line, part, parts, &begin, &end);
-    const size_t length = (end - begin) / STREAMS;
+    const size_t length = (end - begin) / STREAMS / line * line;
     uint64_t sum[8] = {0};
     for (size_t i = begin; i < begin + length; i += line)
         for (size_t s = 0; s < STREAMS; s++)

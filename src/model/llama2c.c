@@ -120,8 +120,13 @@ static bv_status take_all(file *f) {
     return BV_OK;
 }
 
-/* The header must fit the size before anything of that size is allocated. */
+/* The header must fit the size before anything of that size is allocated. What does not even hold a
+ * part of the layers could have a count of weights beyond 64 bits, of which the rest would fit. */
 static bv_status check_size(const bv_map *map, const bv_gpt_config *c) {
+    const double part = (double)c->layers * (double)c->width * (double)(c->width + c->ff_width);
+    if (part * 4 > (double)map->size)
+        return bv_fail(BV_CODE_INPUT, "it has %zu bytes, its header asks for more than %.0f",
+                       map->size, part * 4);
     const double numbers = (double)bv_gpt_parameter_count(c) + (double)(c->context * c->d_head);
     if (numbers * 4 + HEADER_BYTES == (double)map->size) return BV_OK;
     return bv_fail(BV_CODE_INPUT, "it has %zu bytes, its header asks for %.0f", map->size,

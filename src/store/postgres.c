@@ -27,11 +27,16 @@ struct bv_backend {
 
 /* ---- errors ---- */
 
-/* Where to, without user, password and settings. */
+/* Where to, without user, password and settings: a password may have a question mark, a setting an
+ * at sign. */
 static const char *place(const bv_backend *b, char out[160]) {
-    const char *at = strrchr(b->url, '@');
-    if (!at) at = strstr(b->url, "://") + 2;
-    snprintf(out, 160, "postgres://%.*s", (int)strcspn(at + 1, "?"), at + 1);
+    const char *from = strstr(b->url, "://") + 3;
+    const char *user = from + strcspn(from, "@/");
+    const char *end = *user == '@' ? user : from;
+    end += strcspn(end, "?");
+    for (const char *at = from; at < end; at++)
+        if (*at == '@') from = at + 1;
+    snprintf(out, 160, "postgres://%.*s", (int)(end - from), from);
     return out;
 }
 

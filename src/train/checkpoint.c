@@ -284,11 +284,22 @@ static bv_status check_hash(const char *run, const char *name, const json_t *man
     return compare_hash(path, hash, wanted);
 }
 
+/* A folder that was renamed or copied is another step's: what is written at its own would be taken
+ * for there already. */
+static bv_status read_progress(const char *name, const json_t *manifest,
+                               bv_progress_of_run *progress) {
+    char own[32];
+    BV_TRY(parse_progress(manifest, progress));
+    name_of(own, progress->step);
+    if (!strcmp(own, name)) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "its manifest is of step %s", own);
+}
+
 static bv_status read_all(const char *run, const char *name, const bv_checkpoint_tensors *t,
                           const json_t *manifest, bv_progress_of_run *progress) {
     char path[PATH_SIZE];
     bv_progress_of_run parsed;
-    BV_TRY(parse_progress(manifest, &parsed));
+    BV_TRY(read_progress(name, manifest, &parsed));
     BV_TRY(check_hash(run, name, manifest, "model.safetensors"));
     if (t->state_count) BV_TRY(check_hash(run, name, manifest, "optimizer.safetensors"));
     BV_TRY(path_of(path, run, name, "model.safetensors"));
@@ -342,7 +353,7 @@ bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *lis
     name_of(name, step);
     bv_error *error = path_of(path, run, name, file);
     if (!error) error = load_manifest(run, name, &manifest);
-    if (!error) error = parse_progress(manifest, &progress);
+    if (!error) error = read_progress(name, manifest, &progress);
     if (!error) error = bv_json_get_string(json_object_get(manifest, "sha256"), file, &wanted);
     snprintf(sha256, BV_SHA256_TEXT_SIZE, "%s", wanted);
     json_decref(manifest);

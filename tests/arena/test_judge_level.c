@@ -128,6 +128,27 @@ static void test_refused(void **state) {
            BV_LEVEL_REFUSED, 0); /* not in the list of languages */
 }
 
+/* A program that does not fit into a box of the level is its author's doing. */
+static void test_too_large(void **state) {
+    (void)state;
+    put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"generator\": \"generator.py\",\n"
+                      "\"limits\": {\"files\": \"64K\"},\n"
+                      "\"tests\": {\"visible\": 1, \"hidden\": 1}, \"checker\": \"tokens\"}\n");
+    open_level();
+    bv_level_judgement j = {0};
+    bv_buffer source = {0};
+    for (int i = 0; i < 70000; i++) bv_buffer_text(&source, "#");
+    bv_buffer_text(&source, "\n" RIGHT);
+    assert_ok(bv_judge_level(&tools, level, "python", source.data, source.size, &j));
+    assert_int_equal(j.verdict, BV_LEVEL_REFUSED);
+    assert_non_null(strstr(j.message.data, "the level allows 64000 of files"));
+    bv_level_judgement_free(&j);
+    bv_buffer_free(&source);
+    expect("c", "char data[100000] = {1};\nint main(void) { return data[0] - 1; }\n",
+           BV_LEVEL_REFUSED, 0);
+    expect("python", RIGHT, BV_LEVEL_ACCEPTED, 10);
+}
+
 /* A program that writes its hidden input wherever it can tells the submitter nothing. */
 static void test_hidden_inputs_stay_hidden(void **state) {
     (void)state;
@@ -309,6 +330,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_verdicts, begin, end),
         cmocka_unit_test_setup_teardown(test_busy_machine, begin, end),
         cmocka_unit_test_setup_teardown(test_refused, begin, end),
+        cmocka_unit_test_setup_teardown(test_too_large, begin, end),
         cmocka_unit_test_setup_teardown(test_hidden_inputs_stay_hidden, begin, end),
         cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),
         cmocka_unit_test_setup_teardown(test_scores, begin, end),

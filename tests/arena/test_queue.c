@@ -298,6 +298,32 @@ static void test_ranks(void **state) {
     }
 }
 
+/* What nobody could judge is no attempt: it solves nothing, and spoils nothing that was solved. */
+static void test_not_judged(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t solver = make_user(s), newcomer = make_user(s);
+        const bv_verdict none = {"not-judged", 0, 0, "{}", {0}};
+        bv_lease lease;
+        json_t *row;
+        bool held;
+        submit(s, solver);
+        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
+        const int64_t users[] = {solver, newcomer};
+        for (int i = 0; i < 2; i++) {
+            submit(s, users[i]);
+            assert_true(take(s, 1000, &lease));
+            assert_ok(bv_queue_record(s, &lease, "judge", &none, &held));
+            assert_true(held);
+        }
+        assert_ok(bv_scoreboard_user_json(s, solver, &row));
+        assert_int_equal(json_integer_value(json_object_get(row, "solved")), 1);
+        json_decref(row);
+        assert_ok(bv_scoreboard_user_json(s, newcomer, &row));
+        assert_null(row);
+    }
+}
+
 typedef struct racer {
     const char *url;
     int taken;
@@ -351,7 +377,8 @@ int main(void) {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
         cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_ranks),      cmocka_unit_test(test_race),
+        cmocka_unit_test(test_ranks),      cmocka_unit_test(test_not_judged),
+        cmocka_unit_test(test_race),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

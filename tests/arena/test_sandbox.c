@@ -83,6 +83,13 @@ static void test_bad_jobs(void **state) {
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "have the name \"x\"");
     job.files = &large, job.file_count = 1;
     assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "do not fit");
+    /* Files take whole pages: three of them do not fit into two. */
+    const bv_sandbox_file small[] = {{.name = "x", .bytes = "1", .size = 1},
+                                     {.name = "y", .bytes = "2", .size = 1},
+                                     {.name = "z", .bytes = "3", .size = 1}};
+    job.files = small, job.file_count = 3, job.limits.files_bytes = 8000;
+    assert_fails(bv_sandbox_run(pool, &job, &r), BV_CODE_USAGE, "3 bytes in 3 files do not fit");
+    bv_sandbox_limits_default(&job.limits);
     job.file_count = 0;
     /* A folder that anybody can write is not shown. */
     char *folder = make_folder();
@@ -99,6 +106,31 @@ static void test_bad_jobs(void **state) {
     assert_non_null(strstr(r.reason, "No such file"));
     bv_sandbox_result_free(&r);
     bv_sandbox_pool_destroy(&pool);
+}
+
+/* As many files as are allowed, under both policies; one more is too many. */
+static void test_count_of_files(void **state) {
+    (void)state;
+    bv_selftest walls;
+    bv_selftest_run(&walls);
+    for (int nested = 0; nested < 2; nested++) {
+        if (!(nested ? walls.nested : walls.full)) continue;
+        bv_sandbox_pool *pool;
+        const bv_sandbox_options options = {.policy = nested ? BV_POLICY_NESTED : BV_POLICY_FULL,
+                                            .boxes = 1};
+        assert_ok(bv_sandbox_pool_create(&options, &pool));
+        for (int more = 0; more < 2; more++) {
+            const char *const argv[] = {
+                "sh", "-c", more ? ": >a; : >b; : >c; : >d; : >e" : ": >a; : >b; : >c; : >d", NULL};
+            bv_sandbox_result r = {0};
+            bv_sandbox_job job = shell_job(argv);
+            job.limits.files = 4;
+            assert_ok(bv_sandbox_run(pool, &job, &r));
+            assert_int_equal(r.verdict, more ? BV_VERDICT_DISK : BV_VERDICT_OK);
+            bv_sandbox_result_free(&r);
+        }
+        bv_sandbox_pool_destroy(&pool);
+    }
 }
 
 /* What is there and cannot be executed is told apart from what is not there. */
@@ -477,6 +509,7 @@ int main(void) {
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_streams_and_files),
         cmocka_unit_test(test_bad_jobs),
+        cmocka_unit_test(test_count_of_files),
         cmocka_unit_test(test_not_executable),
         cmocka_unit_test(test_two_boxes),
         cmocka_unit_test(test_kill),

@@ -92,6 +92,11 @@ static void test_write_and_read(void **state) {
     bv_buffer_clear(&text);
     assert_ok(bv_file_read("/proc/self/status", &text)); /* says that its size is 0 */
     assert_non_null(strstr(text.data, "Name:"));
+    bv_buffer_clear(&text);
+    assert_ok(bv_file_read("/dev/null", &text));
+    assert_int_equal(text.size, 0);
+    assert_fails(bv_file_read("/dev/zero", &text), BV_CODE_INPUT, "/dev/zero has no end");
+    assert_int_equal(text.size, 0);
     bv_buffer_free(&text);
 }
 

@@ -146,7 +146,18 @@ for name in again fresh; do
     cmp -s "$folder/first.jsonl" "$folder/$name.jsonl" || fail "$name.jsonl differs"
 done
 cmp -s "$folder/first.jsonl" "$folder/other.jsonl" && fail "another seed wrote the same"
-expect 1 "absent" eval_tiny --model "$folder/absent"
+# The same weights under other settings are another model; a run whose link is lost is the same one.
+cp -r "$folder/run" "$folder/twin"
+sed -i 's/"activation": "gelu"/"activation": "relu2"/' "$folder/twin/config.json"
+grep -q relu2 "$folder/twin/config.json" || fail "the twin has the same settings"
+eval_twin() { eval_tiny --model "$folder/twin" -n 3 --tokens 20 "$@"; }
+expect 0 "samples of 3 problems" eval_twin --out "$folder/twin.jsonl"
+expect 0 "samples of 3 problems" eval_twin --out "$folder/twin_fresh.jsonl" --fresh
+cmp -s "$folder/twin.jsonl" "$folder/twin_fresh.jsonl" || fail "another model's samples were taken"
+rm "$folder/run/checkpoints/latest"
+expect 0 "(9 known before" eval_run --out "$folder/unlinked.jsonl"
+cmp -s "$folder/first.jsonl" "$folder/unlinked.jsonl" || fail "unlinked.jsonl differs"
+expect 2 "absent" eval_tiny --model "$folder/absent"
 
 # ---- evaluation of a model behind an endpoint ----
 python3 "$BEAVER_SOURCE/tests/cli/fake_endpoint.py" "$folder/samples.jsonl" \

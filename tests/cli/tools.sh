@@ -110,6 +110,8 @@ mkdir "$folder/run"
 json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
     fail "the picture is no XML"
+expect 2 "would replace what is read" beaver plot "$folder/run" --out "$folder/run/metrics.jsonl"
+grep -q nonsense "$folder/run/metrics.jsonl" || fail "a picture stands in place of the metrics"
 expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"

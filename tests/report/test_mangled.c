@@ -15,6 +15,8 @@
 #include "train/metrics.h"
 #include "train/saved_model.h"
 
+#include <unistd.h>
+
 #define SEED 11u
 #define TIMES 150 /* mutations of each file */
 
@@ -178,6 +180,24 @@ static void test_files_of_llama2c(void **state) {
     bv_buffer_free(&b);
 }
 
+/* 65536 layers have 2^64 weights here: as a number of 64 bits that is nothing, and what is left is
+ * as large as the file. */
+static void test_wrapped_llama2c(void **state) {
+    (void)state;
+    const int32_t width = 1 << 24;
+    const int32_t header[] = {width, 5592234, 1 << 16, 1 << 16, 1, 1, 1};
+    const off_t size = sizeof header + 4 * (2 * (off_t)width + 256); /* nothing but holes */
+    bv_buffer b = {0};
+    for (int i = 0; i < 7; i++) put_i32(&b, header[i]);
+    assert_ok(bv_file_write(in_folder("wrapped.bin"), b.data, b.size));
+    bv_buffer_free(&b);
+    assert_int_equal(truncate(in_folder("wrapped.bin"), size), 0);
+    bv_gpt_config config;
+    bv_weights *weights = NULL;
+    assert_fails(bv_llama2c_load(in_folder("wrapped.bin"), kernels, NULL, &config, &weights),
+                 BV_CODE_INPUT, "its header asks for more");
+}
+
 static int begin(void **state) {
     *state = &t;
     print_message("seed %u\n", SEED);
@@ -192,6 +212,7 @@ int main(void) {
         cmocka_unit_test(test_files_of_a_run),
         cmocka_unit_test(test_data_and_tokenizers),
         cmocka_unit_test(test_files_of_llama2c),
+        cmocka_unit_test(test_wrapped_llama2c),
     };
     return cmocka_run_group_tests(tests, begin, tiny_teardown);
 }

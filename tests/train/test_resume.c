@@ -217,6 +217,11 @@ static void test_damage_is_found(void **state) {
     assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
     assert_int_equal(step, 4);
     assert_ok(bv_train(&t.options));
+    /* Under another step's name it is no checkpoint: what came at its own would not be written. */
+    char renamed[400];
+    snprintf(renamed, sizeof renamed, "%s/checkpoints/6", t.run);
+    assert_int_equal(rename(path, renamed), 0);
+    assert_fails(bv_train(&t.options), BV_CODE_INPUT, "its manifest is of step 8");
     bv_buffer_free(&bytes);
     tiny_end(&t);
 }
