@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
-#define BATCH_BYTES ((size_t)1 << 20)
+#define BATCH_BYTES ((size_t)2 << 20)
 #define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
@@ -278,12 +278,12 @@ static bv_status add_segment(batch *b, segment s) {
     return BV_OK;
 }
 
-/* Adds the next bytes of the open document. Where another batch of it follows, its file stays open
- * until this one is encoded: nothing is copied. */
+/* Adds the next bytes of the open document. Where another batch of it follows, and where it is the
+ * last one, its file stays open until this one is encoded: nothing is copied. */
 static bv_status take_text(preparation *p, batch *b, bv_buffer *text, size_t size) {
     reader *r = &p->reader;
     segment s = {r->split, NULL, text->size, size, size == r->left};
-    if (r->left - size >= BATCH_BYTES) s.in_place = r->text;
+    if (r->left - size >= BATCH_BYTES || r->next == r->count) s.in_place = r->text;
     BV_TRY(add_segment(b, s));
     if (!s.in_place) {
         bv_buffer_append(text, r->text, size);

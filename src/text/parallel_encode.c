@@ -3,13 +3,14 @@
 #include "base/memory.h"
 #include "text/pieces.h"
 #include "text/tokenizer_struct.h"
+#include <stdatomic.h>
+#include <string.h>
 
 #define PART_BYTES ((size_t)16 << 10)
 
 typedef struct part {
     const unsigned char *bytes;
     size_t size, text;
-    size_t room; /* tokens before its own, at most */
     bv_error *error;
 } part;
 
@@ -23,6 +24,7 @@ struct bv_parallel_encoder {
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
     size_t turn_count, turn_capacity;
     _Atomic size_t next; /* of the side work, then of the turns */
+    _Atomic size_t used; /* tokens that have their place */
     const bv_side_work *side;
     bv_encoded *out;
 };
@@ -82,7 +84,7 @@ static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, s
                 in_turn = 0;
             }
             in_turn += n;
-            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i, .room = *room};
+            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i};
             *room += n + BV_ENCODE_SLACK;
         }
     }
@@ -108,15 +110,21 @@ static bool make_room(bv_encoded *out, size_t runs, size_t bytes) {
 
 /* ---- encoding ---- */
 
-/* Tokens of two bytes are made by the thread that has them near. */
-static bv_status encode_part(bv_encoder *encoder, const part *p, size_t token_bytes,
+/* Tokens are put where they belong by the thread that has them near, close behind those that others
+ * were done with before: so few pages are touched. */
+static bv_status encode_part(bv_parallel_encoder *e, bv_encoder *encoder, const part *p,
                              bv_token_run *run) {
-    if (token_bytes == 4)
-        return bv_encoder_write(encoder, p->bytes, p->size, run->tokens, &run->count);
     const uint32_t *tokens;
-    uint16_t *to = run->tokens;
-    BV_TRY(bv_encoder_encode(encoder, p->bytes, p->size, &tokens, &run->count));
-    for (size_t i = 0; i < run->count; i++) to[i] = (uint16_t)tokens[i];
+    size_t count;
+    *run = (bv_token_run){.text = p->text};
+    BV_TRY(bv_encoder_encode(encoder, p->bytes, p->size, &tokens, &count));
+    const size_t at = atomic_fetch_add_explicit(&e->used, count, memory_order_relaxed);
+    *run = (bv_token_run){e->out->tokens + at * e->token_bytes, count, p->text};
+    uint16_t *two = run->tokens;
+    if (e->token_bytes == 4)
+        memcpy(run->tokens, tokens, count * sizeof *tokens);
+    else
+        for (size_t i = 0; i < count; i++) two[i] = (uint16_t)tokens[i];
     return BV_OK;
 }
 
@@ -132,9 +140,7 @@ static void take_turns(void *context, int thread, int threads) {
         const size_t turn = next - before;
         for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
             part *p = &e->parts[i];
-            bv_token_run run = {e->out->tokens + p->room * e->token_bytes, 0, p->text};
-            p->error = encode_part(e->encoders[thread], p, e->token_bytes, &run);
-            e->out->runs[i] = run;
+            p->error = encode_part(e, e->encoders[thread], p, &e->out->runs[i]);
         }
     }
 }
@@ -149,7 +155,7 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
         first = bv_fail_memory("tokens");
         e->part_count = e->turn_count = 0;
     }
-    e->next = 0;
+    e->next = e->used = 0;
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
     for (size_t i = 0; i < e->part_count; i++) first = bv_first_error(first, e->parts[i].error);
