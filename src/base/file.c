@@ -418,12 +418,13 @@ void bv_map_forget(const bv_map *map, size_t begin, size_t end) {
 
 /* ---- atomic writes ---- */
 
-#define WRITER_BUFFER ((size_t)1 << 20)
+#define WRITER_BUFFER ((size_t)64 << 10) /* stays in the second-level cache */
+#define BEGIN_BYTES ((size_t)1 << 20)    /* of the system's, until it begins to write them */
 
 struct bv_writer {
     int fd;
     char *path, *temporary, *buffer; /* temporary: NULL where the folder is */
-    size_t used;
+    size_t used, waiting;            /* waiting: bytes that the system has, but does not write */
 };
 
 static void free_writer(bv_writer **writer) {
@@ -486,20 +487,37 @@ bv_status bv_writer_open_in_place(const char *path, bv_writer **out) {
     return open_writer(path, true, out);
 }
 
-bv_status bv_writer_flush(bv_writer *w) {
-    BV_TRY(write_all(w->fd, w->path, w->buffer, w->used));
-    w->used = 0;
+static void begin_writing(bv_writer *w) {
 #ifdef SYNC_FILE_RANGE_WRITE
     sync_file_range(w->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice */
 #endif
+    w->waiting = 0;
+}
+
+static bv_status hand_over(bv_writer *w, const void *bytes, size_t size) {
+    BV_TRY(write_all(w->fd, w->path, bytes, size));
+    w->waiting += size;
+    if (w->waiting >= BEGIN_BYTES) begin_writing(w);
     return BV_OK;
 }
 
-bv_status bv_writer_write(bv_writer *writer, const void *bytes, size_t size) {
-    if (size > WRITER_BUFFER - writer->used) BV_TRY(bv_writer_flush(writer));
-    if (size > WRITER_BUFFER) return write_all(writer->fd, writer->path, bytes, size);
-    if (size) memcpy(writer->buffer + writer->used, bytes, size);
-    writer->used += size;
+static bv_status empty_buffer(bv_writer *w) {
+    const size_t size = w->used;
+    w->used = 0;
+    return hand_over(w, w->buffer, size);
+}
+
+bv_status bv_writer_flush(bv_writer *w) {
+    BV_TRY(empty_buffer(w));
+    begin_writing(w);
+    return BV_OK;
+}
+
+bv_status bv_writer_write(bv_writer *w, const void *bytes, size_t size) {
+    if (size > WRITER_BUFFER - w->used) BV_TRY(empty_buffer(w));
+    if (size > WRITER_BUFFER) return hand_over(w, bytes, size);
+    if (size) memcpy(w->buffer + w->used, bytes, size);
+    w->used += size;
     return BV_OK;
 }
 

@@ -169,7 +169,7 @@ static bv_status repeat(bench *b, codec_task *task, rate rates[2]) {
 /* By a new encoder, so that nothing is known yet about the text. */
 static bv_status encode(const bench *b, codec *c) {
     bv_parallel_encoder_destroy(&c->encoder);
-    BV_TRY(bv_parallel_encoder_create(b->tokenizer, c->pool, &c->encoder));
+    BV_TRY(bv_parallel_encoder_create(b->tokenizer, c->pool, 4, &c->encoder));
     const bv_text text = {b->text, b->size};
     return bv_parallel_encode(c->encoder, &text, 1, NULL, &c->encoded);
 }

@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
-#define BATCH_BYTES ((size_t)1 << 20)
+#define BATCH_BYTES ((size_t)2 << 20)
 #define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
@@ -33,7 +33,8 @@ typedef struct shards {
 /* A document, or some of it. */
 typedef struct segment {
     int split;
-    size_t begin, size; /* in the text of the batch */
+    const char *in_place; /* in its file; NULL: in the text of the batch, from `begin` on */
+    size_t begin, size;
     bool ends_document;
 } segment;
 
@@ -133,37 +134,29 @@ static bv_status open_shard(preparation *p, int split) {
     return open_file(p, s->name, &s->writer);
 }
 
-/* Little-endian, whatever the machine: in `room`, or where they are. */
-static const void *spell(const uint32_t *tokens, size_t count, size_t token_bytes,
-                         unsigned char *room) {
-    if (token_bytes == 4 && htole32(1) == 1) return tokens;
-    for (size_t i = 0; i < count; i++) {
-        const uint16_t two = htole16((uint16_t)tokens[i]);
-        const uint32_t four = htole32(tokens[i]);
+/* Makes them little-endian, whatever the machine. */
+static void spell(const bv_token_run *run, size_t token_bytes) {
+    uint16_t *two = run->tokens;
+    uint32_t *four = run->tokens;
+    if (htole16(1) == 1) return;
+    for (size_t i = 0; i < run->count; i++)
         if (token_bytes == 2)
-            memcpy(room + 2 * i, &two, 2);
+            two[i] = htole16(two[i]);
         else
-            memcpy(room + 4 * i, &four, 4);
-    }
-    return room;
+            four[i] = htole32(four[i]);
 }
 
-static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens, size_t count) {
+/* They are spelled. */
+static bv_status write_tokens(preparation *p, int split, const void *tokens, size_t count) {
     shards *s = &p->splits[split];
-    unsigned char room[32768];
+    const unsigned char *bytes = tokens;
     p->result->tokens[split] += count;
-    while (count) {
+    for (size_t left = count * p->token_bytes, n; left; bytes += n, left -= n) {
         if (!s->writer || s->bytes >= SHARD_BYTES) BV_TRY(open_shard(p, split));
-        size_t n = sizeof room / p->token_bytes;
-        if (n > count) n = count;
-        if (n > (SHARD_BYTES - s->bytes) / p->token_bytes)
-            n = (size_t)((SHARD_BYTES - s->bytes) / p->token_bytes);
-        const void *bytes = spell(tokens, n, p->token_bytes, room);
-        bv_sha256_add(s->hash, bytes, n * p->token_bytes);
-        BV_TRY(bv_writer_write(s->writer, bytes, n * p->token_bytes));
-        s->bytes += n * p->token_bytes;
-        tokens += n;
-        count -= n;
+        n = left < SHARD_BYTES - s->bytes ? left : (size_t)(SHARD_BYTES - s->bytes);
+        bv_sha256_add(s->hash, bytes, n);
+        BV_TRY(bv_writer_write(s->writer, bytes, n));
+        s->bytes += n;
     }
     return BV_OK;
 }
@@ -171,15 +164,18 @@ static bv_status write_tokens(preparation *p, int split, const uint32_t *tokens,
 static bv_status write_batch(preparation *p, size_t written) {
     const batch *b = &p->batches[written % 3];
     const uint32_t end = bv_tokenizer_end_of_text(p->tokenizer);
+    const uint32_t spelled_end = htole32(end); /* its first two bytes, if tokens have two */
     const bv_encoded *e = &p->encoded[written % 2];
     for (size_t i = 0, run = 0; i < b->count; i++) {
         const segment *s = &b->segments[i];
-        for (; run < e->run_count && e->runs[run].text == i; run++)
+        for (; run < e->run_count && e->runs[run].text == i; run++) {
+            spell(&e->runs[run], p->token_bytes);
             BV_TRY(write_tokens(p, s->split, e->runs[run].tokens, e->runs[run].count));
+        }
         p->result->bytes[s->split] += s->size;
         if (!s->ends_document) continue;
         p->result->documents[s->split]++;
-        if (end != BV_NO_TOKEN) BV_TRY(write_tokens(p, s->split, &end, 1));
+        if (end != BV_NO_TOKEN) BV_TRY(write_tokens(p, s->split, &spelled_end, 1));
     }
     return BV_OK;
 }
@@ -282,6 +278,24 @@ static bv_status add_segment(batch *b, segment s) {
     return BV_OK;
 }
 
+/* Adds the next bytes of the open document. Where another batch of it follows, and where it is the
+ * last one, its file stays open until this one is encoded: nothing is copied. */
+static bv_status take_text(preparation *p, batch *b, bv_buffer *text, size_t size) {
+    reader *r = &p->reader;
+    segment s = {r->split, NULL, text->size, size, size == r->left};
+    if (r->left - size >= BATCH_BYTES || r->next == r->count) s.in_place = r->text;
+    BV_TRY(add_segment(b, s));
+    if (!s.in_place) {
+        bv_buffer_append(text, r->text, size);
+        BV_TRY(bv_buffer_error(text));
+        BV_TRY(bv_documents_check(r->documents));
+        bv_documents_forget(r->documents, r->text, size);
+    }
+    r->text += size;
+    r->left -= size;
+    return BV_OK;
+}
+
 static bv_status read_batch(preparation *p, size_t i) {
     reader *r = &p->reader;
     batch *b = &p->batches[i % 3];
@@ -289,23 +303,26 @@ static bv_status read_batch(preparation *p, size_t i) {
     bv_buffer_clear(text);
     bv_buffer_reserve(text, BATCH_BYTES + BATCH_BYTES / 8);
     b->count = 0;
-    while (!r->done && text->size < BATCH_BYTES) {
-        if (r->left == 0) {
-            BV_TRY(open_document(p));
-            continue;
-        }
-        const size_t room = BATCH_BYTES - text->size;
-        const size_t n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
-        BV_TRY(add_segment(b, (segment){r->split, text->size, n, n == r->left}));
-        bv_buffer_append(text, r->text, n);
-        BV_TRY(bv_buffer_error(text));
-        BV_TRY(bv_documents_check(r->documents));
-        bv_documents_forget(r->documents, r->text, n);
-        r->text += n;
-        r->left -= n;
+    for (size_t taken = 0, n; !r->done && taken < BATCH_BYTES; taken += n) {
+        const size_t room = BATCH_BYTES - taken;
+        n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
+        BV_TRY(n ? take_text(p, b, text, n) : open_document(p));
     }
-    for (size_t k = 0; k < b->count; k++)
-        b->texts[k] = (bv_text){text->data + b->segments[k].begin, b->segments[k].size};
+    for (size_t k = 0; k < b->count; k++) {
+        const segment *s = &b->segments[k];
+        b->texts[k] = (bv_text){s->in_place ? s->in_place : text->data + s->begin, s->size};
+    }
+    return BV_OK;
+}
+
+/* What was encoded in its file was there until now, and may go. */
+static bv_status leave_batch(const preparation *p, const batch *b) {
+    for (size_t k = 0; k < b->count; k++) {
+        const segment *s = &b->segments[k];
+        if (!s->in_place) continue;
+        BV_TRY(bv_documents_check(p->reader.documents));
+        bv_documents_forget(p->reader.documents, s->in_place, s->size);
+    }
     return BV_OK;
 }
 
@@ -339,6 +356,7 @@ static bv_status add_all(preparation *p) {
         const bv_side_work side = {do_beside, p, 2};
         bv_error *error =
             bv_parallel_encode(p->encoder, b->texts, b->count, &side, &p->encoded[p->encoding % 2]);
+        error = bv_first_error(leave_batch(p, b), error); /* lost text is no text */
         error = bv_first_error(bv_first_error(p->write_error, error), p->reader.error);
         p->write_error = p->reader.error = NULL;
         if (error) return error;
@@ -374,7 +392,7 @@ static bv_status write_manifest(preparation *p) {
 }
 
 static bv_status fill_folder(preparation *p) {
-    BV_TRY(bv_parallel_encoder_create(p->tokenizer, p->options->pool, &p->encoder));
+    BV_TRY(bv_parallel_encoder_create(p->tokenizer, p->options->pool, p->token_bytes, &p->encoder));
     BV_TRY(add_all(p));
     for (int i = 0; i < 2; i++) BV_TRY(close_shard(p, &p->splits[i], true));
     BV_TRY(write_manifest(p));

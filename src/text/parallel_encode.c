@@ -3,25 +3,28 @@
 #include "base/memory.h"
 #include "text/pieces.h"
 #include "text/tokenizer_struct.h"
+#include <stdatomic.h>
+#include <string.h>
 
 #define PART_BYTES ((size_t)16 << 10)
 
 typedef struct part {
     const unsigned char *bytes;
     size_t size, text;
-    size_t room; /* where its tokens begin */
     bv_error *error;
 } part;
 
 struct bv_parallel_encoder {
     const bv_tokenizer *tokenizer;
     bv_pool *pool;
+    size_t token_bytes;
     bv_encoder **encoders; /* one a thread */
     part *parts;
     size_t part_count, part_capacity;
     size_t *turns; /* parts from turns[i] to turns[i + 1] are encoded by one thread */
     size_t turn_count, turn_capacity;
     _Atomic size_t next; /* of the side work, then of the turns */
+    _Atomic size_t used; /* tokens that have their place */
     const bv_side_work *side;
     bv_encoded *out;
 };
@@ -33,12 +36,14 @@ void bv_encoded_free(bv_encoded *encoded) {
 }
 
 bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *pool,
-                                     bv_parallel_encoder **out) {
+                                     size_t token_bytes, bv_parallel_encoder **out) {
+    BV_ASSERT(token_bytes == 4 || bv_tokenizer_vocab_size(tokenizer) <= 65536);
     bv_parallel_encoder *e = *out = bv_calloc(1, sizeof *e);
     if (!e) return bv_fail_memory("an encoder");
     const int threads = bv_pool_threads(pool);
     e->tokenizer = tokenizer;
     e->pool = pool;
+    e->token_bytes = token_bytes;
     e->encoders = bv_calloc((size_t)threads, sizeof(bv_encoder *));
     bv_error *error = e->encoders ? BV_OK : bv_fail_memory("an encoder");
     for (int i = 0; !error && i < threads; i++)
@@ -79,7 +84,7 @@ static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, s
                 in_turn = 0;
             }
             in_turn += n;
-            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i, .room = *room};
+            e->parts[e->part_count++] = (part){.bytes = bytes, .size = n, .text = i};
             *room += n + BV_ENCODE_SLACK;
         }
     }
@@ -87,23 +92,41 @@ static bool divide(bv_parallel_encoder *e, const bv_text *texts, size_t count, s
     return true;
 }
 
-static bool make_room(bv_encoded *out, size_t runs, size_t tokens) {
+static bool make_room(bv_encoded *out, size_t runs, size_t bytes) {
     if (runs > out->run_capacity) {
         bv_free(out->runs);
         out->runs = bv_malloc(runs * sizeof *out->runs);
         out->run_capacity = out->runs ? runs : 0;
         if (!out->runs) return false;
     }
-    if (tokens > out->token_capacity) {
-        tokens += tokens / 8; /* the next texts may be a little larger: pages are there by then */
+    if (bytes > out->capacity) {
+        bytes += bytes / 8; /* the next texts may be a little larger: pages are there by then */
         bv_free(out->tokens);
-        out->tokens = bv_malloc(tokens * sizeof *out->tokens);
-        out->token_capacity = out->tokens ? tokens : 0;
+        out->tokens = bv_malloc(bytes);
+        out->capacity = out->tokens ? bytes : 0;
     }
-    return tokens <= out->token_capacity;
+    return bytes <= out->capacity;
 }
 
 /* ---- encoding ---- */
+
+/* Tokens are put where they belong by the thread that has them near, close behind those that others
+ * were done with before: so few pages are touched. */
+static bv_status encode_part(bv_parallel_encoder *e, bv_encoder *encoder, const part *p,
+                             bv_token_run *run) {
+    const uint32_t *tokens;
+    size_t count;
+    *run = (bv_token_run){.text = p->text};
+    BV_TRY(bv_encoder_encode(encoder, p->bytes, p->size, &tokens, &count));
+    const size_t at = atomic_fetch_add_explicit(&e->used, count, memory_order_relaxed);
+    *run = (bv_token_run){e->out->tokens + at * e->token_bytes, count, p->text};
+    uint16_t *two = run->tokens;
+    if (e->token_bytes == 4)
+        memcpy(run->tokens, tokens, count * sizeof *tokens);
+    else
+        for (size_t i = 0; i < count; i++) two[i] = (uint16_t)tokens[i];
+    return BV_OK;
+}
 
 static void take_turns(void *context, int thread, int threads) {
     bv_parallel_encoder *e = context;
@@ -117,10 +140,7 @@ static void take_turns(void *context, int thread, int threads) {
         const size_t turn = next - before;
         for (size_t i = e->turns[turn]; i < e->turns[turn + 1]; i++) {
             part *p = &e->parts[i];
-            uint32_t *tokens = e->out->tokens + p->room;
-            size_t count = 0;
-            p->error = bv_encoder_write(e->encoders[thread], p->bytes, p->size, tokens, &count);
-            e->out->runs[i] = (bv_token_run){tokens, count, p->text};
+            p->error = encode_part(e, e->encoders[thread], p, &e->out->runs[i]);
         }
     }
 }
@@ -131,11 +151,11 @@ bv_status bv_parallel_encode(bv_parallel_encoder *e, const bv_text *texts, size_
     bv_error *first = BV_OK;
     e->side = side;
     e->out = out;
-    if (!divide(e, texts, count, &room) || !make_room(out, e->part_count, room)) {
+    if (!divide(e, texts, count, &room) || !make_room(out, e->part_count, room * e->token_bytes)) {
         first = bv_fail_memory("tokens");
         e->part_count = e->turn_count = 0;
     }
-    e->next = 0;
+    e->next = e->used = 0;
     bv_pool_run(e->pool, take_turns, e);
     out->run_count = e->part_count;
     for (size_t i = 0; i < e->part_count; i++) first = bv_first_error(first, e->parts[i].error);

@@ -16,7 +16,7 @@ typedef struct bv_text {
 
 /* Some of the tokens of texts[text]; its runs follow one another. A text without bytes has none. */
 typedef struct bv_token_run {
-    const uint32_t *tokens;
+    void *tokens; /* uint16_t or uint32_t, as the encoder was made */
     size_t count, text;
 } bv_token_run;
 
@@ -24,8 +24,8 @@ typedef struct bv_token_run {
 typedef struct bv_encoded {
     bv_token_run *runs;
     size_t run_count, run_capacity;
-    uint32_t *tokens;
-    size_t token_capacity;
+    unsigned char *tokens;
+    size_t capacity; /* bytes */
 } bv_encoded;
 void bv_encoded_free(bv_encoded *encoded);
 
@@ -38,9 +38,9 @@ typedef struct bv_side_work {
 } bv_side_work;
 
 typedef struct bv_parallel_encoder bv_parallel_encoder;
-/* pool: NULL for one thread. */
+/* pool: NULL for one thread. token_bytes: 4, or 2 where the vocabulary has no more than 65,536. */
 bv_status bv_parallel_encoder_create(const bv_tokenizer *tokenizer, bv_pool *pool,
-                                     bv_parallel_encoder **out);
+                                     size_t token_bytes, bv_parallel_encoder **out);
 void bv_parallel_encoder_destroy(bv_parallel_encoder **encoder);
 /* side: NULL for none; it is done even when encoding fails. Of several errors, the first one's in
  * the order of the texts. */

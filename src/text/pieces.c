@@ -4,6 +4,9 @@
 #include "text/unicode_class.h"
 #include "text/word.h"
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 struct bv_splitter {
     size_t (*end)(const unsigned char *text, size_t at, size_t size);
@@ -151,17 +154,91 @@ static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) 
     return b.line && !b.final ? b.line : end_of_blanks(&b, at);
 }
 
-/* One loop a pattern, so that its scanner is inlined. */
-#define ENDS(pattern)                                                                              \
-    static size_t ends_##pattern(bv_splitter *s, size_t *ends, size_t most) {                      \
-        size_t count = 0, at = s->at;                                                              \
-        for (; count < most && at < s->size; ends[count++] = at)                                   \
-            at = end_##pattern(s->text, at, s->size);                                              \
-        s->at = at;                                                                                \
-        return count;                                                                              \
+static size_t ends_cl100k(bv_splitter *s, size_t *ends, size_t most) {
+    size_t count = 0, at = s->at;
+    for (; count < most && at < s->size; ends[count++] = at) at = end_cl100k(s->text, at, s->size);
+    s->at = at;
+    return count;
+}
+
+/* ---- blocks of ASCII: all pieces of 64 bytes at once ---- */
+
+#define BLOCK 64
+#define HIGH (0x80 * EACH_BYTE)
+#define WORTH_A_BLOCK 16 /* pieces that are wanted */
+
+typedef unsigned char bytes16 __attribute__((vector_size(16)));
+
+/* One bit a byte of a block, the first byte lowest. */
+typedef struct marks {
+    uint64_t letters, numbers, blanks, spaces, apostrophes, others; /* others: no ASCII */
+} marks;
+
+static inline uint64_t high_bits(bytes16 x) {
+#ifdef __SSE2__
+    return (unsigned)_mm_movemask_epi8((__m128i)x);
+#else
+    uint64_t bits = 0;
+    for (int i = 0; i < 16; i += 8) {
+        const uint64_t ones = (bv_load_word((unsigned char *)&x + i) & HIGH) >> 7;
+        bits |= (ones * 0x0102040810204080u >> 56) << i;
     }
-ENDS(gpt2)
-ENDS(cl100k)
+    return bits;
+#endif
+}
+
+static inline bytes16 between(bytes16 x, unsigned char first, unsigned char last) {
+    return (bytes16)((x >= first) & (x <= last));
+}
+
+static inline marks mark(const unsigned char *t) {
+    marks m = {0};
+    for (int i = 0; i < BLOCK; i += 16) {
+        bytes16 x;
+        memcpy(&x, t + i, sizeof x);
+        const bytes16 space = between(x, ' ', ' ');
+        m.letters |= high_bits(between(x | 0x20, 'a', 'z')) << i;
+        m.numbers |= high_bits(between(x, '0', '9')) << i;
+        m.blanks |= high_bits(between(x, '\t', '\r') | space) << i;
+        m.spaces |= high_bits(space) << i;
+        m.apostrophes |= high_bits(between(x, '\'', '\'')) << i;
+        m.others |= high_bits(x) << i;
+    }
+    return m;
+}
+
+/* Where pieces begin by the pattern of GPT-2 behind byte 0 of a block, where one does: as far as
+ * the block tells. A byte's class, and those of its neighbours, decide. */
+static inline uint64_t begins_gpt2(const unsigned char *t) {
+    const marks m = mark(t);
+    const uint64_t changes =
+        (m.letters ^ m.letters << 1) | (m.numbers ^ m.numbers << 1) | (m.blanks ^ m.blanks << 1);
+    /* Of blanks the first, and the last, which is the next word's if it is a space. */
+    const uint64_t blanks = m.blanks & (~(m.blanks << 1) | ~(m.blanks >> 1));
+    uint64_t begins = blanks | (changes & ~m.blanks & ~(m.spaces << 1));
+    const uint64_t unknown = m.others | (uint64_t)1 << (BLOCK - 1);
+    begins &= (unknown & -unknown) - 1;     /* before the first byte that is not known */
+    begins &= ~((unknown & -unknown) >> 1); /* nor just before, where it would decide */
+    const uint64_t maybe_contraction = (begins | 1) & m.apostrophes;
+    if (maybe_contraction) begins &= maybe_contraction ^ (maybe_contraction - 1);
+    return maybe_contraction & 1 ? 0 : begins & ~(uint64_t)1;
+}
+
+static size_t ends_gpt2(bv_splitter *s, size_t *ends, size_t most) {
+    size_t count = 0, at = s->at;
+    while (count < most && at < s->size) {
+        uint64_t begins = 0;
+        if (most - count >= WORTH_A_BLOCK && s->size - at >= BLOCK &&
+            !(bv_load_word(s->text + at) & HIGH))
+            begins = begins_gpt2(s->text + at);
+        const size_t block = at;
+        if (!begins) ends[count++] = at = end_gpt2(s->text, at, s->size);
+        for (; begins && count < most; begins &= begins - 1)
+            ends[count++] = at = block + (size_t)__builtin_ctzll(begins);
+    }
+    s->at = at;
+    return count;
+}
 
 bv_status bv_splitter_create(const char *pattern, bv_splitter **out) {
     *out = NULL;

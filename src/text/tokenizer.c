@@ -46,13 +46,14 @@ bv_status bv_tokenizer_byte(bv_tokenizer **out) {
 
 /* ---- characters ---- */
 
-/* The code point at p, which is valid UTF-8, and its length. */
+/* The code point at p, which is valid UTF-8, and its length. Of bytes in a file that somebody else
+ * changes meanwhile it is any code point. */
 static uint32_t read_character(const unsigned char *p, size_t *length) {
     const unsigned char c = p[0];
     *length = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
     uint32_t code = *length == 1 ? c : c & (0x7fu >> *length);
     for (size_t i = 1; i < *length; i++) code = code << 6 | (p[i] & 0x3fu);
-    return code;
+    return code < CODE_POINTS ? code : 0;
 }
 
 static size_t write_character(uint32_t code, unsigned char p[4]) {

@@ -1,5 +1,6 @@
 /* Preparing text and reading it back: counts, splits, order, and nothing half-written. */
 #include "base/memory.h"
+#include "base/random.h"
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "data/tail.h"
@@ -314,6 +315,54 @@ static void test_bad_text_far_inside(void **state) {
     bv_free(out);
 }
 
+/* Files larger and smaller than what is encoded at once, of which large ones are encoded where they
+ * stand: byte for byte what they hold, one after another. */
+static void test_large_and_small_files(void **state) {
+    (void)state;
+    static const size_t sizes[] = {10, (5u << 20) + 17, 3, 2u << 20, (1u << 20) + 1, 3u << 20, 1};
+    const char *paths[7];
+    bv_buffer all = {0};
+    bv_documents *documents;
+    bv_tokenizer *tokenizer;
+    bv_prepare_result r;
+    char *out = bv_path_join(folder, "data");
+    for (uint32_t i = 0; i < 7; i++) {
+        const size_t begin = all.size;
+        char name[2] = {(char)('a' + i), 0};
+        while (all.size - begin < sizes[i]) {
+            const uint32_t x = bv_random(3, BV_RANDOM_TEST, i, 0, (uint32_t)all.size, 0).v[0];
+            bv_buffer_append(&all, &"etaoin shrdlu .,"[x % 16], 1);
+        }
+        paths[i] = bv_path_join(folder, name);
+        assert_ok(bv_file_write(paths[i], all.data + begin, sizes[i]));
+    }
+    assert_ok(bv_tokenizer_byte(&tokenizer));
+    for (int threads = 1; threads < 4; threads++) {
+        bv_pool *pool;
+        assert_ok(bv_pool_create(threads, &pool));
+        assert_ok(bv_documents_open(paths, 7, NULL, pool, &documents));
+        const bv_prepare_options options = {.out = out, .pool = pool};
+        assert_ok(bv_data_prepare(documents, tokenizer, &options, &r));
+        assert_int_equal(r.tokens[0], all.size);
+        bv_dataset *d = open_data();
+        for (size_t at = 0, n; at < all.size; at += n) {
+            uint32_t tokens[4096];
+            n = all.size - at < 4096 ? all.size - at : 4096;
+            bv_dataset_read(d, BV_SPLIT_TRAIN, at, n, tokens);
+            for (size_t i = 0; i < n; i++)
+                if (tokens[i] != (unsigned char)all.data[at + i]) fail_msg("token %zu", at + i);
+        }
+        bv_dataset_close(&d);
+        assert_ok(bv_dir_remove(out));
+        bv_documents_close(&documents);
+        bv_pool_destroy(&pool);
+    }
+    for (size_t i = 0; i < 7; i++) bv_free((char *)paths[i]);
+    bv_tokenizer_destroy(&tokenizer);
+    bv_buffer_free(&all);
+    bv_free(out);
+}
+
 /* ---- files that are cut short while they are read ---- */
 
 static void cut_short(void *context, uint64_t bytes, uint64_t total) {
@@ -471,6 +520,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_large_and_small_files, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_text_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, folder_teardown),
