@@ -392,7 +392,7 @@ for _ in $(seq 4000); do cat text.txt; done >large.txt
 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare large.txt --out large --tokenizer tok.json 2>err &
 pid=$!
 for _ in $(seq 300); do
-    [ -d "large.tmp.$pid" ] && break
+    [ -d large.partial ] && break
     sleep 0.01
 done
 kill -TERM $pid
