@@ -140,6 +140,18 @@ bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock *
     return bv_while(error, "making the run %s", run);
 }
 
+bv_status bv_run_folder_check_apart(const char *out, const char *run) {
+    static const char *const own[] = {"config.json",
+                                      "tokenizer.json",
+                                      "counted.bin",
+                                      "metrics.jsonl",
+                                      "checkpoints/latest/manifest.json",
+                                      "checkpoints/latest/model.safetensors",
+                                      "checkpoints/latest/optimizer.safetensors",
+                                      NULL};
+    return bv_file_check_apart_from(out, run, own);
+}
+
 /* ---- loading ---- */
 
 static bv_status parse_config(const json_t *value, const char *path, bv_run_config *c) {
@@ -159,12 +171,23 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     return bv_settings_check(&c->settings);
 }
 
+static bv_status check_config(const char *run, const char *path) {
+    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
+    if (bv_file_exists(path)) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
+                  "beaver train --data DIR --out %s", run);
+}
+
+bv_status bv_run_folder_check(const char *run) {
+    char *path = bv_path_join(run, "config.json");
+    bv_error *error = path ? check_config(run, path) : bv_fail_memory("a path");
+    bv_free(path);
+    return error;
+}
+
 static bv_status load_config(const char *run, const char *path, bv_run_config *config) {
     json_t *value = NULL;
-    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
-    if (!bv_file_exists(path))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
-                      "beaver train --data DIR --out %s", run);
+    BV_TRY(check_config(run, path));
     *config = (bv_run_config){0};
     bv_settings_default(&config->settings);
     BV_TRY(bv_json_load(path, &value));

@@ -98,6 +98,13 @@ json 'len({e["tid"] for e in j["traceEvents"] if "tid" in e}) == 2 and
     any(e["name"] == "optimizer" for e in j["traceEvents"])' one_line "$folder/trace.json"
 expect 1 "/nowhere" beaver explain tiny "${small[@]}" --time --trace /nowhere/t.json
 ! grep -q "measured" "$folder/err" || fail "a trace that cannot be written is told after measuring"
+expect 2 "exclude each other" beaver explain tiny --preset gpt2
+cp "$folder/c.json" "$folder/kept.json"
+expect 2 "would replace what is read" \
+    beaver explain "$folder/c.json" --time --trace "$folder/c.json"
+expect 2 "would replace what is read" \
+    beaver explain --config "$folder/c.json" --time --trace "$folder/c.json"
+cmp -s "$folder/c.json" "$folder/kept.json" || fail "a trace replaced the settings"
 expect 2 "try: --time" beaver explain tiny --trace "$folder/trace.json"
 expect 1 "memory" beaver explain gpt3-175b --time
 
