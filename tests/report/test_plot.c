@@ -240,7 +240,7 @@ static void test_title_bytes(void **state) {
 /* On a terminal nothing of a plot's text is a command. */
 static void test_control_characters(void **state) {
     (void)state;
-    static const double x[] = {0, 1.19}, y[] = {1, 2};
+    static const double x[] = {0, 1.39}, y[] = {1, 2};
     const bv_series s = {.name = "\x1b]0;name\a", .x = x, .y = y, .count = 2};
     const bv_plot plot = {.title = "gr\xc3\xbc\x1b[2Jn\n\xc2\x9b\x31m\x7f \xff",
                           .x_label = "\x1b[31mstep",
