@@ -586,12 +586,31 @@ bv_status bv_file_write(const char *path, const void *bytes, size_t size) {
     return error;
 }
 
+static bool is_same_file(const char *a, const char *b) {
+    struct stat s, t;
+    return stat(a, &s) == 0 && stat(b, &t) == 0 && S_ISREG(s.st_mode) && s.st_dev == t.st_dev &&
+           s.st_ino == t.st_ino;
+}
+
 bv_status bv_file_check_apart(const char *out, const char *in) {
-    struct stat a, b;
-    if (stat(out, &a) != 0 || stat(in, &b) != 0 || !S_ISREG(a.st_mode)) return BV_OK;
-    if (a.st_dev != b.st_dev || a.st_ino != b.st_ino) return BV_OK;
+    if (!is_same_file(out, in)) return BV_OK;
     return bv_try(bv_fail(BV_CODE_USAGE, "%s would replace what is read, %s", out, in),
                   "another file");
+}
+
+bv_status bv_file_check_apart_from(const char *out, const char *folder, const char *const *names) {
+    bv_error *error = BV_OK;
+    for (; !error && *names; names++) {
+        char *in = bv_path_join(folder, *names);
+        if (!in)
+            error = bv_fail_memory("a path");
+        else if (!strcmp(out, in) || is_same_file(out, in))
+            error =
+                bv_try(bv_fail(BV_CODE_USAGE, "%s would replace what belongs to %s", out, folder),
+                       "another file");
+        bv_free(in);
+    }
+    return error;
 }
 
 bv_status bv_file_check_writable(const char *path) {

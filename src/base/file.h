@@ -22,6 +22,8 @@ bv_status bv_file_write(const char *path, const void *bytes, size_t size);
 bv_status bv_file_check_writable(const char *path);
 /* BV_CODE_USAGE where `out` is the file `in`, which it would replace. */
 bv_status bv_file_check_apart(const char *out, const char *in);
+/* The same of a folder's files (names: NULL at the end), which need not be there yet. */
+bv_status bv_file_check_apart_from(const char *out, const char *folder, const char *const *names);
 bool bv_file_exists(const char *path); /* is it there, and a file? */
 bool bv_path_hidden(const char *path); /* may one not even look whether it is there? Sets errno. */
 bool bv_dir_exists(const char *path);

@@ -91,6 +91,20 @@ size_t bv_utf8_characters(const void *bytes, size_t size) {
     return characters;
 }
 
+void bv_text_visible(bv_buffer *out, const char *text) {
+    size_t left = strlen(text);
+    for (const unsigned char *p = (const unsigned char *)text; left;) {
+        const size_t n = utf8_length(p, left), taken = n ? n : 1;
+        const bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && n && p[1] < 0xa0);
+        if (n && !control)
+            bv_buffer_append(out, p, n);
+        else
+            bv_buffer_text(out, "?");
+        p += taken;
+        left -= taken;
+    }
+}
+
 /* Levenshtein distance, by one row; words longer than the row are cut. */
 static size_t distance(const char *a, const char *b) {
     size_t row[65];

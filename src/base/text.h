@@ -2,6 +2,7 @@
 #ifndef BV_BASE_TEXT_H
 #define BV_BASE_TEXT_H
 
+#include "base/buffer.h"
 #include "base/status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,6 +21,10 @@ size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
 
 /* Characters of UTF-8: bytes that do not continue one. */
 size_t bv_utf8_characters(const void *bytes, size_t size);
+
+/* Appends text that others wrote as a terminal may get it: "?" for control characters, which could
+ * do anything there, and for bytes that are no UTF-8. */
+void bv_text_visible(bv_buffer *out, const char *text);
 
 /* Does a name end so, and is there something before it? */
 bool bv_ends_with(const char *name, const char *end);

@@ -330,6 +330,16 @@ static bv_status run_flood(bv_load *l, int flood) {
                             among / alone, "flooded", (json_int_t)l->flooded));
 }
 
+/* Flags that say something only beside another one. */
+static bv_status check_flags(const bv_flags *flags) {
+    static const char *const pairs[][2] = {{"attack-share", "attacks"}, {"pause", "flood"}};
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
+        if (bv_flags_given(flags, pairs[i][0]) && !bv_flags_given(flags, pairs[i][1]))
+            return bv_fail(BV_CODE_USAGE, "--%s says nothing without --%s", pairs[i][0],
+                           pairs[i][1]);
+    return BV_OK;
+}
+
 static bv_status run(bv_load *l) {
     const int flood = (int)bv_flags_int(l->flags, "flood");
     const int64_t users = bv_flags_int(l->flags, "users");
@@ -337,6 +347,7 @@ static bv_status run(bv_load *l) {
         return bv_try(bv_fail(BV_CODE_USAGE, "%d of %lld users cannot flood beside a quiet one",
                               flood, (long long)users),
                       "--users %d", flood + 1);
+    BV_TRY(check_flags(l->flags));
     BV_TRY(bv_languages_flag_read(l->flags));
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
     BV_TRY(bv_load_programs_gather(l));

@@ -32,12 +32,10 @@ BY_RANGES(run_square_sums, kernels->optimizer->square_sums(j->args.elements.grad
                                                            j->args.elements.sums, begin, end))
 BY_RANGES(run_sums, kernels->optimizer->sums(j->args.elements.gradient, j->shape[1],
                                              j->args.elements.sums, begin, end))
-BY_RANGES(run_momentum,
-          kernels->optimizer->momentum(j->args.elements.m, j->args.elements.gradient,
-                                       j->args.elements.update, 0.95, 1, 1, begin, end))
-BY_RANGES(run_descend,
-          kernels->optimizer->descend(j->args.elements.parameter, j->args.elements.update, 1e-6,
-                                      0.1, NULL, begin, end))
+BY_RANGES(run_momentum, kernels->optimizer->momentum(j->args.elements.m, j->args.elements.gradient,
+                                                     j->args.elements.update, 0.95, 1, begin, end))
+BY_RANGES(run_descend, kernels->optimizer->descend(j->args.elements.parameter,
+                                                   j->args.elements.update, 1e-6, 0.1, begin, end))
 
 /* Rows x cols, and how many bytes an element costs. */
 static void cost_rows(bv_bench_job *j, size_t rows, size_t cols, size_t element_bytes) {

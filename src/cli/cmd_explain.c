@@ -228,12 +228,24 @@ static bv_status time_steps(const bv_flags *flags, const bv_machine_use *use, ex
     return bv_explain_time(use, &options, &e->time);
 }
 
+static bv_status check_flags(const bv_flags *flags) {
+    const char *what = bv_flags_argument(flags, 0), *preset = bv_flags_string(flags, "preset");
+    const char *trace = bv_flags_string(flags, "trace"), *config = bv_flags_string(flags, "config");
+    if (what && preset)
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s and --preset %s exclude each other", what, preset),
+                      "one of them");
+    if (!trace) return BV_OK;
+    if (!bv_flags_bool(flags, "time"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--trace needs steps to trace"), "--time");
+    if (what) BV_TRY(bv_file_check_apart(trace, what));
+    if (what && bv_dir_exists(what)) BV_TRY(bv_run_folder_check_apart(trace, what));
+    if (config) BV_TRY(bv_file_check_apart(trace, config));
+    return bv_file_check_writable(trace);
+}
+
 static bv_status explain(const bv_flags *flags, explanation *e) {
     bv_machine_use use;
-    const char *trace = bv_flags_string(flags, "trace");
-    if (trace && !bv_flags_bool(flags, "time"))
-        return bv_try(bv_fail(BV_CODE_USAGE, "--trace needs steps to trace"), "--time");
-    if (trace) BV_TRY(bv_file_check_writable(trace));
+    BV_TRY(check_flags(flags));
     BV_TRY(find_settings(flags, &e->settings));
     BV_TRY(bv_gpt_create(&e->settings.model, BV_GPT_LOSS, true, &e->gpt));
     BV_TRY(bv_machine_begin(flags, &use));

@@ -103,6 +103,7 @@ typedef struct sample {
     uint32_t *tokens; /* what the model sees: start token, prompt, continuation */
     float *logprobs;  /* of tokens[i]; of the first without meaning             */
     size_t count, prompt_count;
+    size_t token_room, logprob_room;
     bv_text_stream stream;
     const char *finish; /* "stop" or "length"; NULL: not finished */
 } sample;
@@ -168,6 +169,18 @@ static bv_status encode_prompt(generation *g, const char *prompt, const uint32_t
     return BV_OK;
 }
 
+/* Room for `count` tokens: what is asked for may never be written. */
+static bv_status make_token_room(sample *s, size_t count) {
+    while (s->token_room < count)
+        if (!bv_list_grow((void **)&s->tokens, s->token_room, &s->token_room, sizeof *s->tokens))
+            return bv_fail_memory("a text");
+    while (s->logprob_room < count)
+        if (!bv_list_grow((void **)&s->logprobs, s->logprob_room, &s->logprob_room,
+                          sizeof *s->logprobs))
+            return bv_fail_memory("a text");
+    return BV_OK;
+}
+
 /* Every sample begins with the start token and the prompt. */
 static bv_status begin_samples(generation *g, const char *prompt) {
     const uint32_t *tokens;
@@ -177,9 +190,7 @@ static bv_status begin_samples(generation *g, const char *prompt) {
     const size_t all = count + start;
     for (size_t i = 0; i < g->n; i++) {
         sample *s = &g->samples[i];
-        s->tokens = bv_calloc(all + g->limit + 1, sizeof *s->tokens);
-        s->logprobs = bv_calloc(all + g->limit + 1, sizeof *s->logprobs);
-        if (!s->tokens || !s->logprobs) return bv_fail_memory("a text");
+        BV_TRY(make_token_room(s, all + 1));
         s->tokens[0] = g->model.start_token;
         memcpy(s->tokens + start, tokens, count * sizeof *tokens);
         s->count = s->prompt_count = all;
@@ -221,6 +232,7 @@ static bv_status take_token(generation *g, size_t index, size_t row) {
         s->finish = "stop";
         return BV_OK;
     }
+    BV_TRY(make_token_room(s, s->count + 1));
     s->logprobs[s->count] = bv_engine_logprob(g->engine, row, token);
     s->tokens[s->count++] = token;
     BV_TRY(bv_text_stream_add(&s->stream, token));

@@ -7,6 +7,7 @@
 #include "report/curves.h"
 #include "report/figure.h"
 #include "report/svg.h"
+#include "train/run_folder.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -102,7 +103,7 @@ static bv_status plot_run(const bv_flags *flags, const char *metrics, const char
     if (!bv_dir_exists(run) || !bv_file_exists(metrics))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
                       "beaver train --data DIR --out %s", run);
-    BV_TRY(bv_file_check_apart(out, metrics));
+    BV_TRY(bv_run_folder_check_apart(out, run));
     BV_TRY(bv_curves_read(metrics, &curves));
     bv_error *error = show_and_draw(&(drawing){.curves = &curves, .title = run}, out);
     if (!error && bv_flags_bool(flags, "json"))

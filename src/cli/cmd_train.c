@@ -142,6 +142,8 @@ static bv_status check_room(const training *t) {
 
 /* Every shard is compared with its hash, unless reading all would keep a training waiting. */
 static bv_status verify_data(const training *t) {
+    const char *trace = bv_flags_string(t->flags, "trace");
+    if (trace) BV_TRY(bv_dataset_check_apart(t->data, t->config.data, trace));
     const uint64_t tokens =
         bv_dataset_tokens(t->data, BV_SPLIT_TRAIN) + bv_dataset_tokens(t->data, BV_SPLIT_VAL);
     return tokens <= VERIFIED_TOKENS ? bv_dataset_verify(t->data) : BV_OK;
@@ -233,8 +235,9 @@ static bv_status find_data(training *t) {
 
 static bv_status continue_run(training *t) {
     int64_t done;
-    BV_TRY(bv_run_folder_load(t->out, &t->config));
+    BV_TRY(bv_run_folder_check(t->out));
     BV_TRY(bv_run_folder_lock(t->out, &t->lock));
+    BV_TRY(bv_run_folder_load(t->out, &t->config)); /* which others change, under their lock */
     BV_TRY(bv_checkpoint_find(t->out, BV_CHECKPOINT_LATEST, &done));
     const bv_run_config old = t->config;
     BV_TRY(compare_flags(t, done));
@@ -328,7 +331,11 @@ static bv_status check_trace(const training *t, bool made) {
     const char *trace = bv_flags_string(t->flags, "trace");
     const size_t length = strlen(t->out);
     const bool inside = trace && !strncmp(trace, t->out, length) && trace[length] == '/';
-    return trace && (made || !inside) ? bv_file_check_writable(trace) : BV_OK;
+    const char *config = bv_flags_string(t->flags, "config");
+    if (!trace) return BV_OK;
+    BV_TRY(bv_run_folder_check_apart(trace, t->out));
+    if (config) BV_TRY(bv_file_check_apart(trace, config));
+    return made || !inside ? bv_file_check_writable(trace) : BV_OK;
 }
 
 static bv_status train(training *t) {

@@ -51,6 +51,7 @@ static bv_status open_data(measurement *m) {
         bv_error_free(&error);
         return BV_OK;
     }
+    if (m->options->trace) BV_TRY(bv_dataset_check_apart(m->data, config.data, m->options->trace));
     bv_tokenizer *tokenizer;
     BV_TRY(bv_run_folder_tokenizer(m->options->run, &config, NULL, &tokenizer));
     m->end_of_text = bv_tokenizer_end_of_text(tokenizer);

@@ -40,6 +40,14 @@ void bv_dataset_close(bv_dataset **dataset) {
     *dataset = NULL;
 }
 
+bv_status bv_dataset_check_apart(const bv_dataset *d, const char *folder, const char *out) {
+    static const char *const beside[] = {"manifest.json", "tokenizer.json", NULL};
+    for (int i = 0; i < 2; i++)
+        for (size_t k = 0; k < d->splits[i].shard_count; k++)
+            BV_TRY(bv_file_check_apart(out, d->splits[i].shards[k].path));
+    return bv_file_check_apart_from(out, folder, beside);
+}
+
 static bv_status open_shard(const bv_dataset *d, split *s, const char *folder, const json_t *file) {
     const char *name = "", *hash = "";
     int64_t bytes = 0;

@@ -21,6 +21,8 @@ bv_status bv_dataset_verify(const bv_dataset *dataset);
 /* What was read until now is what the shards held; else BV_CODE_INPUT, with the one that was cut
  * short meanwhile. */
 bv_status bv_dataset_check(const bv_dataset *dataset);
+/* BV_CODE_USAGE where `out` would replace one of its files; folder: from where it was opened. */
+bv_status bv_dataset_check_apart(const bv_dataset *dataset, const char *folder, const char *out);
 void bv_dataset_close(bv_dataset **dataset);
 size_t bv_dataset_vocab_size(const bv_dataset *dataset);
 uint64_t bv_dataset_tokens(const bv_dataset *dataset, bv_split split);

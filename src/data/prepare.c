@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/memory.h"
+#include "base/partial_folder.h"
 #include "base/random.h"
 #include "base/text.h"
 #include "data/tail.h"
@@ -12,7 +13,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
 #define BATCH_BYTES ((size_t)2 << 20)
@@ -60,7 +60,7 @@ typedef struct preparation {
     const bv_prepare_options *options;
     const bv_tokenizer *tokenizer;
     bv_parallel_encoder *encoder;
-    char *folder; /* temporary */
+    const char *folder; /* temporary */
     char tokenizer_hash[BV_SHA256_TEXT_SIZE];
     size_t token_bytes;
     shards splits[2];
@@ -410,15 +410,12 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
                      .result = result,
                      .reader = {.documents = documents},
                      .total = bv_documents_bytes(documents)};
-    bv_buffer folder = {0};
-    bv_buffer_printf(&folder, "%.*s.tmp.%d", (int)bv_path_trimmed(options->out), options->out,
-                     (int)getpid());
-    p.folder = folder.data;
+    bv_partial_folder folder;
+    bv_error *error = bv_partial_folder_begin(options->out, &folder);
+    p.folder = folder.path;
     for (int i = 0; i < 2; i++) p.splits[i].files = json_array();
-    bv_error *error = bv_buffer_error(&folder);
-    if (!error) error = bv_dir_make(p.folder);
     if (!error) error = fill_folder(&p);
-    if (!error) error = bv_path_rename(p.folder, options->out);
+    if (!error) error = bv_partial_folder_end(&folder, options->out, NULL);
     for (int i = 0; i < 2; i++) {
         char ignored[BV_SHA256_TEXT_SIZE];
         bv_writer_abort(&p.splits[i].writer);
@@ -435,7 +432,6 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         bv_encoded_free(&p.encoded[i]);
     }
     bv_parallel_encoder_destroy(&p.encoder);
-    if (error && p.folder) error = bv_first_error(error, bv_dir_remove(p.folder));
-    bv_buffer_free(&folder);
+    if (error) error = bv_first_error(error, bv_partial_folder_abort(&folder));
     return bv_while(error, "preparing %s", options->out);
 }

@@ -16,7 +16,6 @@ typedef struct bv_adamw_args {
     double gradient_scale;   /* clip factor: g = gradient * scale */
     double lr, beta1, beta2, eps, weight_decay;
     double correction1, correction2; /* 1 - beta^t */
-    void *bf16;                      /* rounded copy of the new parameter (uint16_t), or NULL */
 } bv_adamw_args;
 /* p -= lr * (m/correction1 / (sqrt(v/correction2) + eps) + weight_decay * p), each step in real in
  * the order: p = p - lr*wd*p (fma), then p = p - step. */
@@ -29,12 +28,11 @@ typedef struct bv_optimizer_kernels {
                         size_t chunk_end);
     /* sums[c] = plain sum of chunk c in double, as above. */
     void (*sums)(const void *x, size_t count, double *sums, size_t chunk_begin, size_t chunk_end);
-    /* momentum: m = beta * m + (1 - beta) * g * scale; out = nesterov ? lerp(g*scale, m, beta) : m
-     */
+    /* Nesterov's: m = beta * m + (1 - beta) * g * scale; out = lerp(g * scale, m, beta) */
     void (*momentum)(void *m, const void *gradient, void *out, double beta, double scale,
-                     int nesterov, size_t begin, size_t end);
+                     size_t begin, size_t end);
     /* p = p * (1 - lr * wd) - lr * update */
-    void (*descend)(void *parameter, const void *update, double lr, double weight_decay, void *bf16,
+    void (*descend)(void *parameter, const void *update, double lr, double weight_decay,
                     size_t begin, size_t end);
 } bv_optimizer_kernels;
 

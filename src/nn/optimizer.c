@@ -161,7 +161,7 @@ static void momentum_part(void *context, int part, int parts) {
     bv_pool_range(task->elements, 64, part, parts, &begin, &end);
     if (begin < end)
         task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
-                                           task->step->muon_momentum, task->step->gradient_scale, 1,
+                                           task->step->muon_momentum, task->step->gradient_scale,
                                            begin, end);
 }
 
@@ -171,7 +171,7 @@ static void descend_part(void *context, int part, int parts) {
     bv_pool_range(task->elements, 64, part, parts, &begin, &end);
     if (begin < end)
         task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
-                                          NULL, begin, end);
+                                          begin, end);
 }
 
 static double power(double base, uint64_t exponent) {

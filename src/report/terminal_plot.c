@@ -1,6 +1,7 @@
 #include "report/terminal_plot.h"
 
 #include "base/memory.h"
+#include "base/text.h"
 #include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -125,13 +126,16 @@ static void put_x_axis(const canvas *c, const bv_plot *plot, const bv_axis *x, b
         used = at + length;
     }
     bv_buffer_append(out, labels, used);
-    if (plot->x_label && used + 2 + strlen(plot->x_label) <= c->columns + GUTTER)
-        bv_buffer_printf(out, "  %s", plot->x_label);
+    if (plot->x_label && used + 2 + strlen(plot->x_label) <= c->columns + GUTTER) {
+        bv_buffer_text(out, "  ");
+        bv_text_visible(out, plot->x_label);
+    }
     bv_buffer_text(out, "\n");
 }
 
 static void put_title(const bv_plot *plot, const bv_terminal_plot_options *o, bv_buffer *out) {
-    bv_buffer_printf(out, "%*s%s", GUTTER, "", plot->title ? plot->title : "");
+    bv_buffer_printf(out, "%*s", GUTTER, "");
+    bv_text_visible(out, plot->title ? plot->title : "");
     for (size_t s = 0; s < plot->series_count; s++) {
         const bool dots = plot->series[s].dots;
         bv_buffer_printf(out, "   %s", o->color ? colors[s % COLORS] : "");
@@ -139,8 +143,8 @@ static void put_title(const bv_plot *plot, const bv_terminal_plot_options *o, bv
             bv_buffer_text(out, dots ? "\xe2\x97\x8f" : "\xe2\xa0\x92\xe2\xa0\x92");
         else
             bv_buffer_append(out, &letters[s % COLORS], 1);
-        bv_buffer_printf(out, "%s %s", o->color ? "\033[0m" : "",
-                         plot->series[s].name ? plot->series[s].name : "");
+        bv_buffer_printf(out, "%s ", o->color ? "\033[0m" : "");
+        bv_text_visible(out, plot->series[s].name ? plot->series[s].name : "");
     }
     bv_buffer_text(out, "\n");
 }

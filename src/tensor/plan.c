@@ -2,6 +2,8 @@
 
 #include "base/clock.h"
 #include "tensor/op.h"
+#include <stdlib.h>
+#include <string.h>
 
 /* Rows of a group that go through its steps together, at most: a tile of 16 rows of a wide layer
  * stays in the second-level cache. */
@@ -13,8 +15,7 @@ typedef struct group {
 
 /* When a tensor's memory is in use, in groups, and where it is. */
 typedef struct placement {
-    size_t first, last, offset, bytes;
-    bool placed;
+    size_t first, last, offset, bytes; /* bytes 0: it has none */
 } placement;
 
 struct bv_plan {
@@ -136,38 +137,56 @@ static void find_lifetimes(bv_plan *plan) {
         live(plan, plan->options.outputs[i], plan->group_count);
 }
 
-/* The lowest offset at which `wanted` meets no placed tensor that lives at the same time. */
-static size_t lowest_gap(const bv_plan *plan, const placement *wanted) {
+/* Larger tensors first: they leave fewer holes. Of equal ones the first. */
+static int by_size(const void *a, const void *b) {
+    const placement *p = *(placement *const *)a, *q = *(placement *const *)b;
+    if (p->bytes != q->bytes) return p->bytes > q->bytes ? -1 : 1;
+    return (p > q) - (p < q);
+}
+
+/* The lowest offset at which `wanted` meets none of the placed tensors that lives at the same time;
+ * they stand in the order of their offsets. */
+static size_t lowest_gap(const placement *placed, size_t count, const placement *wanted) {
     size_t offset = 0;
-    for (bool moved = true; moved;) {
-        moved = false;
-        for (size_t i = 0; i < plan->graph->tensor_count; i++) {
-            const placement *p = &plan->places[i];
-            const bool together = p->first <= wanted->last && wanted->first <= p->last;
-            if (!p->placed || !together) continue;
-            if (offset < p->offset + p->bytes && p->offset < offset + wanted->bytes) {
-                offset = p->offset + p->bytes;
-                moved = true;
-            }
-        }
+    for (size_t i = 0; i < count && placed[i].offset < offset + wanted->bytes; i++) {
+        const placement *p = &placed[i];
+        const bool together = p->first <= wanted->last && wanted->first <= p->last;
+        if (together && offset < p->offset + p->bytes) offset = p->offset + p->bytes;
     }
     return offset;
 }
 
-/* Larger tensors first: they leave fewer holes. */
-static void place_tensors(bv_plan *plan) {
-    for (;;) {
-        placement *largest = NULL;
-        for (size_t i = 0; i < plan->graph->tensor_count; i++) {
-            placement *p = &plan->places[i];
-            if (p->bytes && !p->placed && (!largest || p->bytes > largest->bytes)) largest = p;
-        }
-        if (!largest) return;
-        largest->offset = lowest_gap(plan, largest);
-        largest->placed = true;
-        const size_t end = largest->offset + largest->bytes;
-        if (end > plan->arena_bytes) plan->arena_bytes = end;
+static void insert_by_offset(placement *placed, size_t count, const placement *p) {
+    size_t low = 0, high = count;
+    while (low < high) {
+        const size_t middle = (low + high) / 2;
+        if (placed[middle].offset <= p->offset)
+            low = middle + 1;
+        else
+            high = middle;
     }
+    memmove(placed + low + 1, placed + low, (count - low) * sizeof *placed);
+    placed[low] = *p;
+}
+
+static bv_status place_tensors(bv_plan *plan) {
+    const size_t all = plan->graph->tensor_count;
+    placement **order = bv_calloc(all, sizeof(placement *));
+    placement *placed = bv_calloc(all, sizeof *placed);
+    size_t count = 0;
+    for (size_t i = 0; order && i < all; i++)
+        if (plan->places[i].bytes) order[count++] = &plan->places[i];
+    if (count) qsort(order, count, sizeof(placement *), by_size);
+    for (size_t i = 0; placed && i < count; i++) {
+        placement *p = order[i];
+        p->offset = lowest_gap(placed, i, p);
+        insert_by_offset(placed, i, p);
+        if (p->offset + p->bytes > plan->arena_bytes) plan->arena_bytes = p->offset + p->bytes;
+    }
+    const bool ok = order && placed;
+    bv_free(order);
+    bv_free(placed);
+    return ok ? BV_OK : bv_fail_memory("a plan");
 }
 
 static bv_status lay_out_memory(bv_plan *plan) {
@@ -177,7 +196,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
     if (!plan->places || !plan->run.memory) return bv_fail_memory("a plan");
     find_lifetimes(plan);
     BV_TRY(check_sizes(plan));
-    place_tensors(plan);
+    BV_TRY(place_tensors(plan));
     for (size_t i = 0; i < plan->step_count; i++) {
         const bv_tensor *t = plan->steps[i];
         const size_t bytes = t->op->scratch ? t->op->scratch(t, &plan->run) : 0;
@@ -191,7 +210,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
                               (plan->arena_bytes + plan->scratch_bytes) >> 20),
                       "a smaller --set micro_batch=N, or --set recompute=true");
     for (size_t i = 0; i < count; i++)
-        if (plan->places[i].placed) plan->run.memory[i] = plan->arena + plan->places[i].offset;
+        if (plan->places[i].bytes) plan->run.memory[i] = plan->arena + plan->places[i].offset;
     plan->run.scratch = plan->scratch;
     return BV_OK;
 }

@@ -15,7 +15,7 @@ typedef struct span {
 /* A pair, how often it occurs, and the words that have had it (some no longer do). */
 typedef struct pair_record {
     bv_pair pair;
-    uint64_t count, offered; /* offered: the largest count that stands in the heap */
+    uint64_t count;
     uint32_t *words;
     size_t word_count, word_capacity;
 } pair_record;
@@ -139,7 +139,7 @@ static bv_status gather(bv_bpe_trainer *t) {
     return BV_OK;
 }
 
-/* ---- the heap: counts may be too large there, never too small ---- */
+/* ---- the heap: each pair once; its count may be too large there, never too small ---- */
 
 static bool before(const candidate *a, const candidate *b) {
     if (a->count != b->count) return a->count > b->count;
@@ -185,70 +185,61 @@ static pair_record *record_of(bv_bpe_trainer *t, bv_pair pair) {
     return &t->records[t->record_count++];
 }
 
-static bv_pair pair_at(const bv_bpe_trainer *t, const bv_piece *w, uint32_t i) {
-    const uint32_t *tokens = t->counts[0]->tokens + w->begin + i;
-    return (bv_pair){tokens[0], tokens[1]};
-}
-
-/* Adds or takes away the pairs of a word. */
-static bool count_pairs(bv_bpe_trainer *t, size_t index, bool add) {
-    const bv_piece *w = &t->counts[0]->pieces[index];
-    for (uint32_t i = 0; i + 1 < w->size; i++) {
-        pair_record *r = record_of(t, pair_at(t, w, i));
-        if (!r) return false;
-        if (!add) {
-            r->count -= w->count;
-            continue;
-        }
-        r->count += w->count;
-        if (r->word_count == 0 || r->words[r->word_count - 1] != index) {
-            if (!bv_list_grow((void **)&r->words, r->word_count, &r->word_capacity,
-                              sizeof *r->words))
-                return false;
-            r->words[r->word_count++] = (uint32_t)index;
-        }
-    }
+static bool gain_pair(bv_bpe_trainer *t, bv_pair pair, size_t index) {
+    pair_record *r = record_of(t, pair);
+    if (!r) return false;
+    r->count += t->counts[0]->pieces[index].count;
+    if (r->word_count && r->words[r->word_count - 1] == index) return true;
+    if (!bv_list_grow((void **)&r->words, r->word_count, &r->word_capacity, sizeof *r->words))
+        return false;
+    r->words[r->word_count++] = (uint32_t)index;
     return true;
 }
 
-/* Pushes what a word's pairs count now, where the heap has nothing as large. */
-static bool offer_pairs(bv_bpe_trainer *t, size_t index) {
-    const bv_piece *w = &t->counts[0]->pieces[index];
-    for (uint32_t i = 0; i + 1 < w->size; i++) {
-        pair_record *r = record_of(t, pair_at(t, w, i));
-        if (!r) return false;
-        if (r->count > r->offered && !push(t, (candidate){r->offered = r->count, r->pair}))
-            return false;
-    }
-    return true;
+static void lose_pair(bv_bpe_trainer *t, bv_pair pair, size_t index) {
+    const uint32_t record = bv_pair_table_get(t->table, pair, BV_NO_TOKEN);
+    t->records[record].count -= t->counts[0]->pieces[index].count;
 }
 
-static void rewrite_word(bv_bpe_trainer *t, bv_piece *w, bv_pair pair, uint32_t token) {
+/* Puts the token where the pair stands in a word, from left to right. Only the pairs beside it
+ * change: their old ones are lost, and those with the token, which is new, are gained. */
+static bool rewrite_word(bv_bpe_trainer *t, size_t index, bv_pair pair, uint32_t token) {
+    bv_piece *w = &t->counts[0]->pieces[index];
     uint32_t *tokens = t->counts[0]->tokens + w->begin, kept = 0;
-    for (uint32_t i = 0; i < w->size; i++) {
+    bool ok = true, merged = false; /* just before */
+    for (uint32_t i = 0; ok && i < w->size; i++) {
         const bool here = i + 1 < w->size && tokens[i] == pair.left && tokens[i + 1] == pair.right;
-        tokens[kept++] = here ? token : tokens[i];
+        const uint32_t next = here ? token : tokens[i];
+        if (here && i && !merged) lose_pair(t, (bv_pair){tokens[i - 1], pair.left}, index);
+        if (here && i + 2 < w->size) lose_pair(t, (bv_pair){pair.right, tokens[i + 2]}, index);
+        if (kept && (here || merged)) ok = gain_pair(t, (bv_pair){tokens[kept - 1], next}, index);
+        tokens[kept++] = next;
+        merged = here;
         i += here;
     }
     w->size = kept;
+    return ok;
+}
+
+/* Pushes a pair that can still be merged. */
+static bool offer(bv_bpe_trainer *t, const pair_record *r) {
+    return r->count < 2 || push(t, (candidate){r->count, r->pair});
+}
+
+/* The pairs from record `first` on. */
+static bool offer_pairs(bv_bpe_trainer *t, size_t first) {
+    for (size_t r = first; r < t->record_count; r++)
+        if (!offer(t, &t->records[r])) return false;
+    return true;
 }
 
 static bool merge(bv_bpe_trainer *t, size_t record, uint32_t token) {
     const bv_pair pair = t->records[record].pair;
-    /* The list grows no more: its pair is gone from every word that is rewritten. */
-    const size_t count = t->records[record].word_count;
-    for (size_t i = 0; i < count; i++) {
-        const size_t index = t->records[record].words[i];
-        bv_piece *w = &t->counts[0]->pieces[index];
-        if (w->seen == token + 1) continue;
-        w->seen = token + 1;
-        if (!count_pairs(t, index, false)) return false;
-        rewrite_word(t, w, pair, token);
-        if (!count_pairs(t, index, true)) return false;
-    }
-    for (size_t i = 0; i < count; i++)
-        if (!offer_pairs(t, t->records[record].words[i])) return false;
-    return true;
+    const size_t known = t->record_count;
+    for (size_t i = 0; i < t->records[record].word_count; i++)
+        if (!rewrite_word(t, t->records[record].words[i], pair, token)) return false;
+    t->records[record].count = 0;
+    return offer_pairs(t, known);
 }
 
 static bool start(bv_bpe_trainer *t) {
@@ -257,13 +248,13 @@ static bool start(bv_bpe_trainer *t) {
         bv_error_free(&error);
         return false;
     }
-    for (size_t w = 0; w < t->counts[0]->count; w++)
-        if (!count_pairs(t, w, true)) return false;
-    for (size_t r = 0; r < t->record_count; r++) {
-        t->records[r].offered = t->records[r].count;
-        if (!push(t, (candidate){t->records[r].count, t->records[r].pair})) return false;
+    for (size_t w = 0; w < t->counts[0]->count; w++) {
+        const bv_piece *piece = &t->counts[0]->pieces[w];
+        const uint32_t *tokens = t->counts[0]->tokens + piece->begin;
+        for (uint32_t i = 0; i + 1 < piece->size; i++)
+            if (!gain_pair(t, (bv_pair){tokens[i], tokens[i + 1]}, w)) return false;
     }
-    return true;
+    return offer_pairs(t, 0);
 }
 
 bv_status bv_bpe_trainer_learn(bv_bpe_trainer *t, size_t vocab_size, bv_tokenizer **out) {
@@ -279,13 +270,10 @@ bv_status bv_bpe_trainer_learn(bv_bpe_trainer *t, size_t vocab_size, bv_tokenize
     while (ok && count < wanted && t->heap_count) {
         const candidate c = pop(t);
         const uint32_t record = bv_pair_table_get(t->table, c.pair, BV_NO_TOKEN);
-        const uint64_t now = t->records[record].count;
-        if (now != c.count) { /* it shrank since it was pushed */
-            t->records[record].offered = now;
-            ok = now < 2 || now > c.count || push(t, (candidate){now, c.pair});
+        if (t->records[record].count != c.count) { /* it shrank since it was pushed */
+            ok = offer(t, &t->records[record]);
             continue;
         }
-        if (now < 2) break;
         ok = merge(t, record, (uint32_t)(256 + count));
         merges[count++] = c.pair;
     }

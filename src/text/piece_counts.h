@@ -16,7 +16,6 @@ typedef struct bv_piece {
     uint64_t count;
     size_t begin;
     uint32_t size;
-    uint32_t seen; /* for who learns from the counts */
 } bv_piece;
 
 typedef struct bv_piece_counts {

@@ -1,6 +1,7 @@
 #include "train/run_folder.h"
 
 #include "base/memory.h"
+#include "base/partial_folder.h"
 #include "train/counted_text.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -108,52 +109,47 @@ bv_status bv_run_folder_check_new(const char *run) {
     return bv_path_writable(run);
 }
 
-/* Everything but the lock: left by one that was killed. */
-static bv_status clear(const char *folder) {
-    char **names = NULL;
-    size_t count = 0;
-    bv_error *error = bv_dir_list(folder, &names, &count);
-    for (size_t i = 0; i < count; i++) {
-        char *path = error || !strcmp(names[i], ".lock") ? NULL : bv_path_join(folder, names[i]);
-        if (path) error = bv_dir_remove(path);
-        bv_free(path);
-    }
-    bv_names_free(names, count);
-    return error;
-}
-
-/* The folder under its first name, locked: two that make one run at once meet here, and the lock
- * moves along with the folder. */
 static bv_status fill(const char *partial, const char *run, bv_run_config *config) {
     BV_TRY(bv_run_folder_check_new(run)); /* another may just have made it */
-    BV_TRY(clear(partial));
     BV_TRY(copy_tokenizer(config->data, partial));
     BV_TRY(bv_counted_text_save(partial, config->data, &config->settings.model,
                                 config->counted_sha256));
-    BV_TRY(bv_run_folder_save(partial, config));
-    return bv_path_rename(partial, run);
+    return bv_run_folder_save(partial, config);
 }
 
-bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock) {
-    char whole[4096], partial[4096];
-    const size_t length = bv_path_trimmed(run);
-    *lock = NULL;
+static bv_status make(const char *run, bv_run_config *config, bv_lock **lock) {
+    bv_partial_folder partial;
     BV_TRY(bv_run_folder_check_new(run));
-    snprintf(whole, sizeof whole, "%.*s", (int)length, run);
-    const int n = snprintf(partial, sizeof partial, "%.*s.partial", (int)length, run);
-    if (n >= (int)sizeof partial) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);
-    bv_error *error = bv_dir_make(partial);
-    if (!error) error = bv_run_folder_lock(partial, lock);
-    if (!error) error = fill(partial, whole, config);
-    if (error && !*lock && bv_run_folder_exists(run)) { /* another was quicker */
+    bv_error *error = bv_partial_folder_begin(run, &partial);
+    if (error && bv_run_folder_exists(run)) { /* another was quicker */
         bv_error_free(&error);
         error = bv_run_folder_check_new(run);
     }
-    if (error && *lock) { /* else it is another's */
-        error = bv_first_error(error, bv_dir_remove(partial));
-        bv_lock_release(lock);
-    }
+    if (error) return error;
+    error = fill(partial.path, run, config);
+    if (!error) return bv_partial_folder_end(&partial, run, lock);
+    return bv_first_error(error, bv_partial_folder_abort(&partial));
+}
+
+bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock **lock) {
+    *lock = NULL;
+    char *whole = bv_strdup(run);
+    if (whole) whole[bv_path_trimmed(run)] = 0;
+    bv_error *error = whole ? make(whole, config, lock) : bv_fail_memory("a path");
+    bv_free(whole);
     return bv_while(error, "making the run %s", run);
+}
+
+bv_status bv_run_folder_check_apart(const char *out, const char *run) {
+    static const char *const own[] = {"config.json",
+                                      "tokenizer.json",
+                                      "counted.bin",
+                                      "metrics.jsonl",
+                                      "checkpoints/latest/manifest.json",
+                                      "checkpoints/latest/model.safetensors",
+                                      "checkpoints/latest/optimizer.safetensors",
+                                      NULL};
+    return bv_file_check_apart_from(out, run, own);
 }
 
 /* ---- loading ---- */
@@ -175,12 +171,23 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     return bv_settings_check(&c->settings);
 }
 
+static bv_status check_config(const char *run, const char *path) {
+    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
+    if (bv_file_exists(path)) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
+                  "beaver train --data DIR --out %s", run);
+}
+
+bv_status bv_run_folder_check(const char *run) {
+    char *path = bv_path_join(run, "config.json");
+    bv_error *error = path ? check_config(run, path) : bv_fail_memory("a path");
+    bv_free(path);
+    return error;
+}
+
 static bv_status load_config(const char *run, const char *path, bv_run_config *config) {
     json_t *value = NULL;
-    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
-    if (!bv_file_exists(path))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
-                      "beaver train --data DIR --out %s", run);
+    BV_TRY(check_config(run, path));
     *config = (bv_run_config){0};
     bv_settings_default(&config->settings);
     BV_TRY(bv_json_load(path, &value));
@@ -197,7 +204,7 @@ bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
 }
 
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock) {
-    char *path = bv_path_join(run, ".lock");
+    char *path = bv_path_join(run, BV_FOLDER_LOCK);
     if (!path) return bv_fail_memory("a path");
     bv_error *error = bv_lock_take(path, lock);
     bv_free(path);

@@ -33,7 +33,11 @@ bv_status bv_run_folder_create(const char *run, bv_run_config *config, bv_lock *
 /* Replaces config.json: for a run whose number of steps grows, or whose data was moved. */
 bv_status bv_run_folder_save(const char *run, const bv_run_config *config);
 /* BV_CODE_USAGE when `run` is no run. */
+bv_status bv_run_folder_check(const char *run);
 bv_status bv_run_folder_load(const char *run, bv_run_config *config);
+/* BV_CODE_USAGE where `out` would replace a file that makes the run, also one that is not there
+ * yet. */
+bv_status bv_run_folder_check_apart(const char *out, const char *run);
 /* Is there a run? */
 bool bv_run_folder_exists(const char *run);
 /* Held until bv_lock_release; BV_CODE_USAGE when another process trains it. */

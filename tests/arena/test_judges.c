@@ -80,7 +80,7 @@ static void submit(bv_store *s, const char *source, int count) {
 }
 
 static void wait_until(bv_store *s, const char *sql, int64_t wanted) {
-    for (int i = 0; i < 400 && number(s, sql) != wanted; i++) sleep_ms(25);
+    for (int i = 0; i < 4000 && number(s, sql) != wanted; i++) sleep_ms(25);
     assert_int_equal(number(s, sql), wanted);
 }
 
@@ -147,8 +147,8 @@ static void test_heartbeat(void **state) {
     (void)state;
     for (size_t i = 0; i < url_count; i++) {
         bv_store *s = open_store(i);
-        submit(s, "1500", 1);
-        bv_judges *a = start(urls[i], "a", 1, 300), *b = start(urls[i], "b", 1, 300);
+        submit(s, "5000", 1);
+        bv_judges *a = start(urls[i], "a", 1, 1000), *b = start(urls[i], "b", 1, 1000);
         wait_until(s, UNJUDGED, 0);
         assert_int_equal(number(s, "SELECT MAX(fence) FROM arena_verdicts WHERE judge <> 'other' "
                                    "AND judge <> 'second'"),

@@ -501,12 +501,27 @@ static void test_flood(void **state) {
     end_site();
 }
 
+/* What cannot be listened on is told before there is a store. */
+static void test_bad_address(void **state) {
+    (void)state;
+    char store[4200];
+    bv_site *none = NULL;
+    folder = make_folder();
+    snprintf(store, sizeof store, "%s/arena.db", folder);
+    const bv_site_options options = {.store = store, .host = "999.1.1.1"};
+    bv_error *error = bv_site_create(&options, &none);
+    assert_non_null(error);
+    bv_error_free(&error);
+    assert_false(bv_file_exists(store));
+    remove_folder(folder);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_story),      cmocka_unit_test(test_told),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_proxy),
         cmocka_unit_test(test_store_away), cmocka_unit_test(test_store_locked),
-        cmocka_unit_test(test_flood),
+        cmocka_unit_test(test_flood),      cmocka_unit_test(test_bad_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,6 +21,11 @@ json 'j["verdict"] == "failed" and j["exit_code"] == 3 and j["output"] == "a\uff
     beaver sandbox run --policy $policy --json -- \
     /bin/sh -c 'printf "a\377b\n"; printf ü >&2; exit 3'
 
+# ---- flags that say nothing alone ----
+expect 2 "--pause says nothing without --flood" beaver arena load http://127.0.0.1:1 --pause 5
+expect 2 "--attack-share says nothing without --attacks" \
+    beaver arena load http://127.0.0.1:1 --attack-share 0.5
+
 # ---- levels ----
 expect 0 "beaver arena check" beaver arena new "$folder/sum"
 json 'j["path"].endswith("/other")' beaver arena new "$folder/other" --json

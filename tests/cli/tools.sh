@@ -98,6 +98,13 @@ json 'len({e["tid"] for e in j["traceEvents"] if "tid" in e}) == 2 and
     any(e["name"] == "optimizer" for e in j["traceEvents"])' one_line "$folder/trace.json"
 expect 1 "/nowhere" beaver explain tiny "${small[@]}" --time --trace /nowhere/t.json
 ! grep -q "measured" "$folder/err" || fail "a trace that cannot be written is told after measuring"
+expect 2 "exclude each other" beaver explain tiny --preset gpt2
+cp "$folder/c.json" "$folder/kept.json"
+expect 2 "would replace what is read" \
+    beaver explain "$folder/c.json" --time --trace "$folder/c.json"
+expect 2 "would replace what is read" \
+    beaver explain --config "$folder/c.json" --time --trace "$folder/c.json"
+cmp -s "$folder/c.json" "$folder/kept.json" || fail "a trace replaced the settings"
 expect 2 "try: --time" beaver explain tiny --trace "$folder/trace.json"
 expect 1 "memory" beaver explain gpt3-175b --time
 
@@ -110,8 +117,6 @@ mkdir "$folder/run"
 json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
     fail "the picture is no XML"
-expect 2 "would replace what is read" beaver plot "$folder/run" --out "$folder/run/metrics.jsonl"
-grep -q nonsense "$folder/run/metrics.jsonl" || fail "a picture stands in place of the metrics"
 expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"

@@ -342,6 +342,19 @@ for trace in none/t.json chars; do # told before there is a run
 done
 expect 0 "trace " beaver train --data chars --out tn "${tiny[@]}" --steps 1 --trace tn/t.json
 expect 0 "of the limits" beaver explain tr --time --threads 2
+
+# ---- what is written never replaces what it is made of ----
+for own in tr/config.json tr/../tr/tokenizer.json chars/manifest.json chars/train-00000.bin; do
+    cp "$own" kept
+    expect 2 "would replace what" beaver explain tr --time --trace "$own"
+    expect 2 "would replace what" beaver train --out tr --resume --trace "$own"
+    cmp -s "$own" kept || fail "a trace replaced $own"
+done
+for own in to/config.json chars/tokenizer.json chars/val-00000.bin; do
+    expect 2 "would replace what" beaver train --data chars --out to "${tiny[@]}" --trace "$own"
+    [ ! -e to ] || fail "a training whose trace would replace $own began"
+done
+expect 2 "would replace what" beaver plot tr --out tr/metrics.jsonl
 mv chars elsewhere
 expect 0 "the run's data is gone" beaver explain tr --time
 mv elsewhere chars
@@ -392,7 +405,7 @@ for _ in $(seq 4000); do cat text.txt; done >large.txt
 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare large.txt --out large --tokenizer tok.json 2>err &
 pid=$!
 for _ in $(seq 300); do
-    [ -d "large.tmp.$pid" ] && break
+    [ -d large.partial ] && break
     sleep 0.01
 done
 kill -TERM $pid

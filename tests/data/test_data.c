@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 static char *folder;
+static void (*on_progress)(void *context, uint64_t bytes, uint64_t total);
 
 static int setup(void **state) {
     *state = folder = make_folder();
@@ -24,7 +25,8 @@ static bv_status prepare(const char *text, size_t size, const char *separator, d
     bv_error *error = bv_file_write(path, text, size);
     if (!error) error = bv_tokenizer_byte(&tokenizer);
     if (!error) error = bv_documents_open(paths, 1, separator, NULL, &documents);
-    const bv_prepare_options options = {.out = out, .val_fraction = fraction};
+    const bv_prepare_options options = {
+        .out = out, .val_fraction = fraction, .progress = on_progress};
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, result);
     bv_documents_close(&documents);
     bv_tokenizer_destroy(&tokenizer);
@@ -505,6 +507,59 @@ static void test_full_disk(void **state) {
     bv_free(out);
 }
 
+static void die(void *context, uint64_t bytes, uint64_t total) {
+    (void)context, (void)bytes, (void)total;
+    raise(SIGKILL);
+}
+
+/* Names in the test's folder. */
+static size_t names_left(void) {
+    char **names;
+    size_t count;
+    assert_ok(bv_dir_list(folder, &names, &count));
+    bv_names_free(names, count);
+    return count;
+}
+
+/* What one leaves that is killed, the next removes. */
+static void test_killed(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    int status;
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        on_progress = die;
+        (void)prepare("0123456789", 10, NULL, 0.25, &r);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(names_left(), 2); /* the text, and what is left */
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    assert_int_equal(names_left(), 2); /* the text, and the data */
+    char *lock = bv_path_join(folder, "data/.lock");
+    assert_false(bv_file_exists(lock));
+    bv_free(lock);
+}
+
+static void prepare_beside(void *context, uint64_t bytes, uint64_t total) {
+    (void)context, (void)bytes, (void)total;
+    bv_prepare_result r;
+    on_progress = NULL;
+    assert_fails(prepare("abc", 3, NULL, 0.25, &r), BV_CODE_USAGE, "is in use by process");
+}
+
+/* What one makes that lives, nobody takes away. */
+static void test_two_at_once(void **state) {
+    (void)state;
+    bv_prepare_result r;
+    on_progress = prepare_beside;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    assert_int_equal(r.tokens[0] + r.tokens[1], 10);
+    assert_int_equal(names_left(), 2);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_document, setup, folder_teardown),
@@ -525,6 +580,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_killed, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_two_at_once, setup, folder_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

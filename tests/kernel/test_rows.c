@@ -219,8 +219,8 @@ static void adamw(const bv_kernels *k, const arrays *a) {
 
 static void muon_steps(const bv_kernels *k, const arrays *a) {
     const size_t n = a->s.rows * a->s.cols;
-    k->optimizer->momentum(a->at[0], a->at[1], a->at[2], 0.95, 0.5, 1, 0, n);
-    k->optimizer->descend(a->at[3], a->at[2], 0.02, 0.1, NULL, 0, n);
+    k->optimizer->momentum(a->at[0], a->at[1], a->at[2], 0.95, 0.5, 0, n);
+    k->optimizer->descend(a->at[3], a->at[2], 0.02, 0.1, 0, n);
 }
 
 static void sums(const bv_kernels *k, const arrays *a) {

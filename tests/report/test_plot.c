@@ -237,12 +237,31 @@ static void test_title_bytes(void **state) {
     bv_buffer_free(&svg);
 }
 
+/* On a terminal nothing of a plot's text is a command. */
+static void test_control_characters(void **state) {
+    (void)state;
+    static const double x[] = {0, 1.39}, y[] = {1, 2};
+    const bv_series s = {.name = "\x1b]0;name\a", .x = x, .y = y, .count = 2};
+    const bv_plot plot = {.title = "gr\xc3\xbc\x1b[2Jn\n\xc2\x9b\x31m\x7f \xff",
+                          .x_label = "\x1b[m",
+                          .series = &s,
+                          .series_count = 1};
+    const bv_terminal_plot_options options = {.columns = 80, .rows = 18, .unicode = true};
+    bv_buffer text = {0};
+    assert_ok(bv_terminal_plot(&plot, &options, &text));
+    assert_non_null(strstr(text.data, "gr\xc3\xbc?[2Jn??1m? ?   "));
+    assert_non_null(strstr(text.data, " ?]0;name?\n"));
+    assert_non_null(strstr(text.data, "  ?[m\n"));
+    assert_null(strchr(text.data, '\x1b'));
+    bv_buffer_free(&text);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),       cmocka_unit_test(test_log_axis),
-        cmocka_unit_test(test_ranges),     cmocka_unit_test(test_known_points),
-        cmocka_unit_test(test_braille),    cmocka_unit_test(test_odd_points),
-        cmocka_unit_test(test_gaps),       cmocka_unit_test(test_many_points),
-        cmocka_unit_test(test_title_bytes)};
+        cmocka_unit_test(test_axes),        cmocka_unit_test(test_log_axis),
+        cmocka_unit_test(test_ranges),      cmocka_unit_test(test_known_points),
+        cmocka_unit_test(test_braille),     cmocka_unit_test(test_odd_points),
+        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_many_points),
+        cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,7 @@ static inline void postgres_start(postgres *p) {
     p->pid = postgres_spawn(p, "postgres", argv);
     assert_true(p->pid > 0);
     snprintf(socket, sizeof socket, "%s/.s.PGSQL.5432", p->folder);
-    for (int i = 0; i < 200 && access(socket, F_OK) != 0; i++)
+    for (int i = 0; i < 2000 && access(socket, F_OK) != 0; i++)
         nanosleep(&(struct timespec){0, 50000000}, NULL);
     nanosleep(&(struct timespec){0, 300000000}, NULL);
 }

@@ -23,7 +23,6 @@ static void adamw(const bv_adamw_args *a, size_t begin, size_t end) {
         v_put_first(a->parameter, BV_REAL_TYPE, i, p, n);
         v_put_first(a->m, BV_REAL_TYPE, i, m, n);
         v_put_first(a->v, BV_REAL_TYPE, i, v, n);
-        if (a->bf16) v_put_first(a->bf16, BV_BF16, i, p, n);
     }
 }
 
@@ -62,19 +61,18 @@ static void sums(const void *x, size_t count, double *result, size_t chunk_begin
 }
 
 static void momentum(void *m, const void *gradient, void *out, double beta, double scale,
-                     int nesterov, size_t begin, size_t end) {
+                     size_t begin, size_t end) {
     const vreal b = v_set((real)beta), o = v_set((real)(1 - beta)), s = v_set((real)scale);
     for (size_t i = begin; i < end; i += BV_LANES) {
         const size_t n = end - i < BV_LANES ? end - i : BV_LANES;
         const vreal g = v_mul(v_get_first(gradient, BV_REAL_TYPE, i, n), s);
         const vreal next = v_fma(b, v_get_first(m, BV_REAL_TYPE, i, n), v_mul(o, g));
         v_put_first(m, BV_REAL_TYPE, i, next, n);
-        const vreal update = nesterov ? v_fma(b, next, v_mul(o, g)) : next;
-        v_put_first(out, BV_REAL_TYPE, i, update, n);
+        v_put_first(out, BV_REAL_TYPE, i, v_fma(b, next, v_mul(o, g)), n);
     }
 }
 
-static void descend(void *parameter, const void *update, double lr, double weight_decay, void *bf16,
+static void descend(void *parameter, const void *update, double lr, double weight_decay,
                     size_t begin, size_t end) {
     const vreal step = v_set((real)-lr), decay = v_set((real)(-lr * weight_decay));
     for (size_t i = begin; i < end; i += BV_LANES) {
@@ -83,7 +81,6 @@ static void descend(void *parameter, const void *update, double lr, double weigh
         p = v_fma(decay, p, p);
         p = v_fma(step, v_get_first(update, BV_REAL_TYPE, i, n), p);
         v_put_first(parameter, BV_REAL_TYPE, i, p, n);
-        if (bf16) v_put_first(bf16, BV_BF16, i, p, n);
     }
 }
 

@@ -1,0 +1,88 @@
+#include "base/partial_folder.h"
+
+#include "base/memory.h"
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+static bv_status take_lock(bv_partial_folder *folder) {
+    char *path = bv_path_join(folder->path, BV_FOLDER_LOCK);
+    bv_error *error = path ? bv_lock_take(path, &folder->lock) : bv_fail_memory("a path");
+    bv_free(path);
+    return error;
+}
+
+/* Everything but the lock: left by one that was killed. */
+static bv_status clear(const bv_partial_folder *folder) {
+    char **names = NULL;
+    size_t count = 0;
+    bv_error *error = bv_dir_list(folder->path, &names, &count);
+    for (size_t i = 0; !error && i < count; i++) {
+        if (!strcmp(names[i], BV_FOLDER_LOCK)) continue;
+        char *path = bv_path_join(folder->path, names[i]);
+        error = path ? bv_dir_remove(path) : bv_fail_memory("a path");
+        bv_free(path);
+    }
+    bv_names_free(names, count);
+    return error;
+}
+
+static bv_status reserve(bv_partial_folder *folder) {
+    for (int i = 0; i < 2; i++) {
+        folder->spare[i] = open(folder->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (folder->spare[i] < 0) return bv_fail_errno("cannot open %s", folder->path);
+    }
+    return BV_OK;
+}
+
+static void release(bv_partial_folder *folder) {
+    for (int i = 0; i < 2; i++)
+        if (folder->spare[i] >= 0) close(folder->spare[i]);
+    bv_lock_release(&folder->lock);
+    bv_free(folder->path);
+    *folder = (bv_partial_folder){.spare = {-1, -1}};
+}
+
+bv_status bv_partial_folder_begin(const char *path, bv_partial_folder *out) {
+    bv_buffer name = {0};
+    *out = (bv_partial_folder){.spare = {-1, -1}};
+    bv_buffer_printf(&name, "%.*s.partial", (int)bv_path_trimmed(path), path);
+    bv_error *error = bv_buffer_error(&name);
+    out->path = name.data;
+    if (!error) error = bv_dir_make(out->path);
+    if (!error) error = reserve(out);
+    if (!error) error = take_lock(out);
+    if (!error) error = clear(out);
+    return error ? bv_first_error(error, bv_partial_folder_abort(out)) : BV_OK;
+}
+
+bv_status bv_partial_folder_end(bv_partial_folder *folder, const char *path, bv_lock **lock) {
+    char *file = bv_path_join(path, BV_FOLDER_LOCK);
+    bv_error *error = file ? bv_path_rename(folder->path, path) : bv_fail_memory("a path");
+    if (error) {
+        error = bv_first_error(error, bv_partial_folder_abort(folder));
+    } else if (lock) {
+        *lock = folder->lock;
+        folder->lock = NULL;
+    } else {
+        unlink(file); /* else it is in nobody's way */
+    }
+    bv_free(file);
+    release(folder);
+    return error;
+}
+
+bv_status bv_partial_folder_abort(bv_partial_folder *folder) {
+    bv_error *error = BV_OK;
+    if (folder->lock) {
+        for (int i = 0; i < 2; i++) {
+            if (folder->spare[i] >= 0) close(folder->spare[i]);
+            folder->spare[i] = -1;
+        }
+        error = bv_dir_remove(folder->path);
+    } else if (folder->path) {
+        rmdir(folder->path); /* unless it is another's, who has a lock there */
+    }
+    release(folder);
+    return error;
+}
