@@ -314,6 +314,7 @@ static void test_not_judged(void **state) {
             submit(s, users[i]);
             assert_true(take(s, 1000, &lease));
             assert_ok(bv_queue_record(s, &lease, "judge", &none, &held));
+            bv_lease_free(&lease);
             assert_true(held);
         }
         assert_ok(bv_scoreboard_user_json(s, solver, &row));
