@@ -4,7 +4,6 @@
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "engine/text_stream.h"
-#include "train/checkpoint.h"
 #include "train/saved_model.h"
 
 #include <stdio.h>
@@ -46,16 +45,13 @@ static bv_status hash_file(const char *folder, const char *name, char out[BV_SHA
 }
 
 /* A file says all of its model; of a run the settings say what its weights mean. */
-static bv_status hash_model(const char *model, char weights[BV_SHA256_TEXT_SIZE],
+static bv_status hash_model(const sampling *s, char weights[BV_SHA256_TEXT_SIZE],
                             char settings[BV_SHA256_TEXT_SIZE]) {
-    char name[64];
-    int64_t step;
+    const char *known = bv_saved_model_sha256(&s->model); /* checked when the model was opened */
     settings[0] = 0;
-    if (!bv_dir_exists(model)) return bv_sha256_file(model, weights);
-    BV_TRY(bv_checkpoint_find(model, BV_CHECKPOINT_LATEST, &step));
-    snprintf(name, sizeof name, "checkpoints/%lld/model.safetensors", (long long)step);
-    BV_TRY(hash_file(model, name, weights));
-    return hash_file(model, "config.json", settings);
+    if (!known) return bv_sha256_file(s->o->model, weights);
+    snprintf(weights, BV_SHA256_TEXT_SIZE, "%s", known);
+    return hash_file(s->o->model, "config.json", settings);
 }
 
 /* Of a model that could be opened. */
@@ -63,7 +59,7 @@ static bv_status name_source(sampling *s) {
     const bv_sample_model_options *o = s->o;
     char weights[BV_SHA256_TEXT_SIZE], settings[BV_SHA256_TEXT_SIZE];
     char tokenizer[BV_SHA256_TEXT_SIZE];
-    BV_TRY(hash_model(o->model, weights, settings));
+    BV_TRY(hash_model(s, weights, settings));
     if (o->tokenizer)
         BV_TRY(bv_sha256_file(o->tokenizer, tokenizer));
     else

@@ -290,8 +290,9 @@ static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *t
     return BV_OK;
 }
 
-bv_status bv_encoder_write(bv_encoder *e, const void *text, size_t size, uint32_t *tokens,
-                           size_t *count) {
+/* Into room for size + BV_ENCODE_SLACK tokens; those behind the last are overwritten. */
+static bv_status write_tokens(bv_encoder *e, const void *text, size_t size, uint32_t *tokens,
+                              size_t *count) {
     const unsigned char *bytes = text;
     *count = 0;
     switch (e->tokenizer->kind) {
@@ -322,5 +323,5 @@ bv_status bv_encoder_encode(bv_encoder *e, const void *text, size_t size, const 
         if (!e->tokens) return bv_fail_memory("tokens");
     }
     *tokens = e->tokens;
-    return bv_encoder_write(e, text, size, e->tokens, count);
+    return write_tokens(e, text, size, e->tokens, count);
 }

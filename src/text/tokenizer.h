@@ -91,13 +91,10 @@ bv_status bv_encoder_create(const bv_tokenizer *tokenizer, bv_encoder **out);
  * encoder `other` outlives it. */
 bv_status bv_encoder_create_beside(const bv_encoder *other, bv_encoder **out);
 void bv_encoder_destroy(bv_encoder **encoder);
+#define BV_ENCODE_SLACK 3 /* a text has no more tokens than bytes and these */
 /* Encodes a text whole. *tokens is borrowed until the next call. A character that a char tokenizer
  * does not know is BV_CODE_INPUT and names it. Text is never taken for the end-of-text token. */
 bv_status bv_encoder_encode(bv_encoder *encoder, const void *text, size_t size,
                             const uint32_t **tokens, size_t *count);
-/* The same into room for size + BV_ENCODE_SLACK tokens; those behind the last are overwritten. */
-#define BV_ENCODE_SLACK 3
-bv_status bv_encoder_write(bv_encoder *encoder, const void *text, size_t size, uint32_t *tokens,
-                           size_t *count);
 
 #endif

@@ -71,6 +71,10 @@ static void close_file(bv_saved_file **file) {
     *file = NULL;
 }
 
+const char *bv_saved_model_sha256(const bv_saved_model *model) {
+    return model->file ? model->file->sha256 : NULL;
+}
+
 /* ---- opening ---- */
 
 /* Named like the weights, without data. */

@@ -33,6 +33,8 @@ void bv_saved_model_check_begin(bv_saved_model *model);
 /* BV_CODE_INPUT when the file is damaged. wait: until that is known (begun or not, it is then
  * checked); otherwise only what is known already. Reports an error once. */
 bv_status bv_saved_model_check(bv_saved_model *model, bool wait);
+/* The SHA-256 that the manifest tells of a run's weights, borrowed; NULL: the model is a file. */
+const char *bv_saved_model_sha256(const bv_saved_model *model);
 /* Ends a check that still runs. */
 void bv_saved_model_close(bv_saved_model *model);
 
