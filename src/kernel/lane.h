@@ -135,7 +135,6 @@ BV_INLINE vreal v_first(size_t n, vreal x, vreal y) {
 BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
     _mm512_storeu_si512(p, _mm512_castps_si512(x));
 }
-/* 2^n for integral n in -126..127. */
 /* x 2^n, rounded once, for integral n; a NaN for a NaN x. */
 BV_INLINE vreal v_scale(vreal x, vreal n) {
     return _mm512_scalef_ps(x, n);
