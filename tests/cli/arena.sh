@@ -198,8 +198,8 @@ expect 2 "there is no policy" env OPENAI_API_KEY=secret "$BEAVER" arena eval --s
 without='echo 0 >/proc/sys/user/max_net_namespaces'
 if unshare -Ur sh -c "$without" 2>/dev/null; then
     expect 2 "needs a wall that this machine lacks" unshare -Ur sh -c "$without"' && exec "$@"' sh \
-        env OPENAI_API_KEY=secret "$BEAVER" arena eval --set humaneval --data "$problems/humaneval.jsonl" --fresh \
-        --endpoint "$place" --policy full
+        env OPENAI_API_KEY=secret "$BEAVER" arena eval --set humaneval \
+        --data "$problems/humaneval.jsonl" --fresh --endpoint "$place" --policy full
 fi
 [ "$(wc -l <"$folder/asked")" = "$count" ] || fail "asked for what cannot be judged"
 expect 1 "try: the key in the variable OPENAI_API_KEY" \
