@@ -65,8 +65,8 @@ foreach(room IN LISTS BV_ROOMS)
 endforeach()
 
 if(TARGET bv_base)
-    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO
-                                  PRIVATE PkgConfig::ZLIB)
+    target_include_directories(bv_base SYSTEM PRIVATE ${CRYPTO_INCLUDE_DIRS})
+    target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON ${BV_CRYPTO} PRIVATE PkgConfig::ZLIB)
 endif()
 if(TARGET bv_kernel)
     target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
