@@ -340,6 +340,11 @@ static bv_status open_to_read(const char *path, bool map, int *fd, size_t *size)
     return error;
 }
 
+bv_status bv_file_open(const char *path, int *fd) {
+    size_t size;
+    return open_to_read(path, false, fd, &size);
+}
+
 /* What a device may give: a terminal never so much, /dev/zero has no end. */
 #define DEVICE_BYTES_MAX ((size_t)16 << 20)
 

@@ -14,6 +14,8 @@
 #include <stdint.h>
 
 bv_status bv_file_read(const char *path, bv_buffer *out); /* appends; caller frees the buffer */
+bv_status bv_file_open(const char *path,
+                       int *fd); /* to read; a folder is refused. The caller closes. */
 /* Atomically; a link to a file stays, and its file is replaced. What is there and is no file (a
  * pipe, a device, a link to nothing) is written to, and of /dev/stdout, /dev/stderr and /dev/fd/N
  * it is the open descriptor. */

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,16 @@ static bv_error *make(bv_code code) {
     return error;
 }
 
+/* Names of files and bytes of a text may hold what a terminal obeys. Line ends stay: of a chain,
+ * and of what a compiler said. */
+static void defuse(char *text) {
+    for (unsigned char *p = (unsigned char *)text; *p; p++) {
+        const bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
+        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f || c1) *p = '?';
+        if (c1) *++p = '?';
+    }
+}
+
 static void append(bv_error *error, const char *prefix, const char *format, va_list list) {
     if (error == &no_memory) return;
     size_t used = strlen(error->text);
@@ -37,6 +48,7 @@ static void append(bv_error *error, const char *prefix, const char *format, va_l
     if (n < 0 || (size_t)n >= TEXT_MAX - used) return;
     used += (size_t)n;
     vsnprintf(error->text + used, TEXT_MAX - used, format, list);
+    defuse(error->text + used);
 }
 
 bv_error *bv_fail(bv_code code, const char *format, ...) {

@@ -6,6 +6,8 @@
  *       while loading model.safetensors
  *       try: beaver train --preset gpt2-medium
  *
+ * Control characters but line ends and tabs stand in it as "?".
+ *
  * The library never exits, aborts on input, or prints. Errors are values of one thread at a time.
  */
 #ifndef BV_BASE_STATUS_H

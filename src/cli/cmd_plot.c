@@ -40,7 +40,7 @@ static bool shows_unicode(void) {
     static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
     for (int i = 0; i < 3; i++) {
         const char *value = getenv(names[i]);
-        if (value && *value) return strstr(value, "UTF-8") || strstr(value, "utf8");
+        if (value && *value) return strcasestr(value, "UTF-8") || strcasestr(value, "UTF8");
     }
     return false;
 }
@@ -55,7 +55,8 @@ typedef struct drawing {
 static bv_status show(const drawing *d) {
     struct winsize size = {0};
     const bool terminal = isatty(STDERR_FILENO);
-    if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size.ws_col = 80;
+    if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col)
+        size.ws_col = 80; /* a terminal need not know its size */
     const bv_terminal_plot_options options = {.columns = size.ws_col < 100 ? size.ws_col : 100,
                                               .rows = 18,
                                               .unicode = shows_unicode(),

@@ -4,25 +4,20 @@
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
+#include "cli/input_parts.h"
 #include "cli/make_tokenizer.h"
+#include "text/pieces.h"
 #include "text/tiktoken.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* ---- shared ---- */
 
-/* The file, or standard input for "-" or nothing. */
-static bv_status read_input(const char *path, bv_buffer *out) {
-    if (path && strcmp(path, "-") != 0) return bv_file_read(path, out);
-    char chunk[65536];
-    for (;;) {
-        const ssize_t n = read(STDIN_FILENO, chunk, sizeof chunk);
-        if (n < 0) return bv_fail_errno("cannot read standard input");
-        if (n == 0) return bv_buffer_error(out);
-        bv_buffer_append(out, chunk, (size_t)n);
-    }
+/* JSON is printed whole: an input without an end would fill the memory. */
+static bv_status check_json(const bv_buffer *line) {
+    if (line->size <= BV_PART_HELD_MAX) return bv_buffer_error(line);
+    return bv_try(bv_fail(BV_CODE_INPUT, "that is too long for a line of JSON"), "without --json");
 }
 
 static bv_status load(const char *name, bv_tokenizer **out) {
@@ -217,35 +212,53 @@ static const bv_command encode_command = {
     .argument_count = 2,
 };
 
-static bv_status print_tokens(const uint32_t *tokens, size_t count, bool as_json) {
-    bv_buffer line = {0};
-    if (as_json) bv_buffer_text(&line, "{\"tokens\": [");
+#define CHARACTER_MAX 4 /* bytes */
+
+typedef struct encoding {
+    bv_encoder *encoder;
+    bool bytes; /* each is a token: any place will do */
+    bool json;
+    size_t count;   /* tokens so far */
+    bv_buffer line; /* that is not printed yet */
+} encoding;
+
+/* What may be encoded alone: up to a place where pieces part, of characters that are whole. */
+static size_t part_to_encode(const encoding *e, const bv_part *part) {
+    if (part->last || e->bytes) return part->size;
+    const size_t cut = bv_pieces_cut(part->text, part->size, part->fresh);
+    return part->size - cut < CHARACTER_MAX ? 0 : cut;
+}
+
+static bv_status encode_part(void *context, const bv_part *part, size_t *used) {
+    encoding *e = context;
+    const uint32_t *tokens;
+    size_t count;
+    *used = part_to_encode(e, part);
+    BV_TRY(bv_encoder_encode(e->encoder, part->text, *used, &tokens, &count));
     for (size_t i = 0; i < count; i++)
-        bv_buffer_printf(&line, "%s%u", i ? as_json ? ", " : " " : "", tokens[i]);
-    bv_buffer_text(&line, as_json ? "]}\n" : "\n");
-    bv_error *error = bv_buffer_error(&line);
-    if (!error) error = bv_cli_print(line.data, line.size);
-    bv_buffer_free(&line);
+        bv_buffer_printf(&e->line, "%s%u", e->count++ == 0 ? "" : e->json ? ", " : " ", tokens[i]);
+    if (part->last) bv_buffer_text(&e->line, e->json ? "]}\n" : "\n");
+    BV_TRY(check_json(&e->line));
+    if (e->json && !part->last) return BV_OK;
+    bv_error *error = bv_cli_print(e->line.data ? e->line.data : "", e->line.size);
+    bv_buffer_clear(&e->line);
     return error;
 }
 
 static bv_status run_encode(int argc, char **argv) {
     bv_flags *flags;
     bv_tokenizer *tokenizer = NULL;
-    bv_encoder *encoder = NULL;
-    bv_buffer text = {0};
-    const uint32_t *tokens;
-    size_t count;
+    encoding e = {0};
     BV_TRY(bv_flags_parse(&encode_command, argc, argv, &flags));
     if (!flags) return BV_OK;
+    e.json = bv_flags_bool(flags, "json");
+    if (e.json) bv_buffer_text(&e.line, "{\"tokens\": [");
     bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
-    if (!error) error = read_input(bv_flags_argument(flags, 1), &text);
-    if (!error) error = bv_encoder_create(tokenizer, &encoder);
-    if (!error)
-        error = bv_encoder_encode(encoder, text.data ? text.data : "", text.size, &tokens, &count);
-    if (!error) error = print_tokens(tokens, count, bv_flags_bool(flags, "json"));
-    bv_buffer_free(&text);
-    bv_encoder_destroy(&encoder);
+    if (!error) e.bytes = bv_tokenizer_kind_of(tokenizer) == BV_TOKENIZER_BYTE;
+    if (!error) error = bv_encoder_create(tokenizer, &e.encoder);
+    if (!error) error = bv_input_parts(bv_flags_argument(flags, 1), encode_part, &e);
+    bv_buffer_free(&e.line);
+    bv_encoder_destroy(&e.encoder);
     bv_tokenizer_destroy(&tokenizer);
     bv_flags_free(&flags);
     return error;
@@ -266,10 +279,18 @@ static const bv_command decode_command = {
     .argument_count = 2,
 };
 
-static bv_status decode_numbers(const bv_tokenizer *tokenizer, const bv_buffer *text,
-                                bv_buffer *out) {
-    const char *const blanks = " \t\r\n,[]", *p = text->data ? text->data : "";
-    const char *const stop = p + text->size;
+typedef struct decoding {
+    const bv_tokenizer *tokenizer;
+    bool json;
+    size_t done;    /* bytes of the input */
+    bv_buffer text; /* that is not printed yet */
+} decoding;
+
+static const char blanks[] = " \t\r\n,[]";
+
+/* size: bytes of numbers, before a NUL. */
+static bv_status decode_numbers(decoding *d, const char *numbers, size_t size) {
+    const char *p = numbers, *const stop = numbers + size;
     for (p += strspn(p, blanks); *p; p += strspn(p, blanks)) {
         const size_t length = strcspn(p, blanks);
         char *end;
@@ -278,13 +299,14 @@ static bv_status decode_numbers(const bv_tokenizer *tokenizer, const bv_buffer *
             return bv_fail(BV_CODE_INPUT, "\"%.*s\" is no token number",
                            (int)(length < 20 ? length : 20), p);
         const uint32_t token = (uint32_t)number;
-        BV_TRY(bv_tokenizer_decode(tokenizer, &token, 1, out));
+        BV_TRY(bv_tokenizer_decode(d->tokenizer, &token, 1, &d->text));
         p = end;
     }
     if (p != stop)
         return bv_fail(BV_CODE_INPUT, "byte %zu is NUL: these are no token numbers",
-                       text->size - (size_t)(stop - p));
-    return bv_buffer_error(out);
+                       d->done + (size_t)(p - numbers));
+    d->done += size;
+    return bv_buffer_error(&d->text);
 }
 
 static bv_status print_text(const bv_buffer *text, bool as_json) {
@@ -296,18 +318,37 @@ static bv_status print_text(const bv_buffer *text, bool as_json) {
     return bv_cli_json(json_pack("{so}", "text", value));
 }
 
+/* Up to the last blank, where a number has ended. */
+static bv_status decode_part(void *context, const bv_part *part, size_t *used) {
+    decoding *d = context;
+    size_t end = part->size;
+    if (!part->last)
+        while (end > part->fresh && (!part->text[end - 1] || !strchr(blanks, part->text[end - 1])))
+            end--;
+    if (!part->last && end == part->fresh) return BV_OK;
+    const char behind = part->text[end];
+    part->text[end] = 0;
+    BV_TRY(decode_numbers(d, part->text, end));
+    part->text[end] = behind;
+    *used = end;
+    BV_TRY(check_json(&d->text));
+    if (d->json && !part->last) return BV_OK;
+    bv_error *error = print_text(&d->text, d->json);
+    bv_buffer_clear(&d->text);
+    return error;
+}
+
 static bv_status run_decode(int argc, char **argv) {
     bv_flags *flags;
     bv_tokenizer *tokenizer = NULL;
-    bv_buffer numbers = {0}, text = {0};
+    decoding d = {0};
     BV_TRY(bv_flags_parse(&decode_command, argc, argv, &flags));
     if (!flags) return BV_OK;
+    d.json = bv_flags_bool(flags, "json");
     bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
-    if (!error) error = read_input(bv_flags_argument(flags, 1), &numbers);
-    if (!error) error = decode_numbers(tokenizer, &numbers, &text);
-    if (!error) error = print_text(&text, bv_flags_bool(flags, "json"));
-    bv_buffer_free(&numbers);
-    bv_buffer_free(&text);
+    d.tokenizer = tokenizer;
+    if (!error) error = bv_input_parts(bv_flags_argument(flags, 1), decode_part, &d);
+    bv_buffer_free(&d.text);
     bv_tokenizer_destroy(&tokenizer);
     bv_flags_free(&flags);
     return error;

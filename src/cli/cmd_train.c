@@ -180,15 +180,26 @@ static bv_status begin_run(training *t) {
 /* ---- an older run ---- */
 
 /* More steps are only allowed while the schedule has not bent yet. */
-static bv_status check_growth(const bv_settings *kept, const bv_settings *wanted, int64_t done) {
+static bv_status check_growth(const training *t, const bv_settings *wanted, int64_t done) {
+    const bv_settings *kept = &t->config.settings;
+    int64_t last;
     if (wanted->steps == kept->steps) return BV_OK;
     const double bend = (1 - kept->decay) * (double)kept->steps;
     const bool straight = kept->schedule == BV_SCHEDULE_CONSTANT ||
                           (kept->schedule == BV_SCHEDULE_WSD && (double)done <= bend);
-    if (straight && wanted->steps > kept->steps) return BV_OK;
-    return bv_try(
-        bv_fail(BV_CODE_USAGE, "the run has steps=%zu, not %zu", kept->steps, wanted->steps),
-        "a new run (steps may grow under a constant or not yet decaying schedule)");
+    if (!straight || wanted->steps < kept->steps)
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "the run has steps=%zu, not %zu", kept->steps, wanted->steps),
+            "a new run (steps may grow under a constant or not yet decaying schedule)");
+    /* A checkpoint that is there is not written again: it would stay as the old schedule made it.
+     */
+    BV_TRY(bv_checkpoint_find(t->out, BV_CHECKPOINT_LAST, &last));
+    if (last <= done || kept->schedule == BV_SCHEDULE_CONSTANT) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE,
+                          "%s has checkpoints after step %lld, which steps=%zu made: more steps "
+                          "make others",
+                          t->out, (long long)done, kept->steps),
+                  "move those after %s/checkpoints/%lld away", t->out, (long long)done);
 }
 
 static bv_status compare_flags(training *t, int64_t done) {
@@ -209,7 +220,7 @@ static bv_status compare_flags(training *t, int64_t done) {
     if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
         return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
     if (planned && !bv_settings_flag_given(t->flags, "steps")) return BV_OK;
-    BV_TRY(check_growth(kept, &wanted, done));
+    BV_TRY(check_growth(t, &wanted, done));
     kept->steps = wanted.steps;
     return BV_OK;
 }
@@ -286,7 +297,7 @@ static bv_status begin_progress(training *t) {
     if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
         t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
     t->flops_per_token = 3 * bv_gpt_forward_flops(&s->model);
-    t->last = (bv_step_report){.loss = NAN, .val_loss = NAN};
+    t->last = (bv_step_report){.loss = NAN, .val_loss = NAN, .tokens_per_s = NAN};
     bv_cli_say("%s parameters, %zu steps of %s tokens, %d threads, %s, %s\n",
                bv_human_count((double)bv_gpt_parameter_count(&s->model)).text, s->steps,
                bv_human_count((double)(s->batch * s->model.context)).text,
@@ -307,10 +318,10 @@ static bv_status tell_result(const training *t) {
         bv_cli_say("saved %s\n", t->out);
     bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);
     if (!bv_flags_bool(t->flags, "json")) return BV_OK;
-    return bv_cli_json(json_pack("{so sI so so sf}", "run", bv_cli_path(t->out), "step",
+    return bv_cli_json(json_pack("{so sI so so so}", "run", bv_cli_path(t->out), "step",
                                  (json_int_t)t->config.settings.steps, "loss",
                                  bv_json_number(r->loss), "val_loss", bv_json_number(r->val_loss),
-                                 "tokens_per_s", r->tokens_per_s));
+                                 "tokens_per_s", bv_json_number(r->tokens_per_s)));
 }
 
 static bv_status end_of_text(const training *t, uint32_t *token) {

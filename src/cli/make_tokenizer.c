@@ -7,28 +7,17 @@
 #include "text/pieces.h"
 #include <string.h>
 
-/* Appends each character of a text once. */
-static bv_status add_characters(const char *text, size_t size, bv_buffer *characters) {
-    bv_tokenizer *tokenizer;
-    BV_TRY(bv_tokenizer_char(text, size, &tokenizer));
-    bv_error *error = BV_OK;
-    for (uint32_t i = 0; !error && i < bv_tokenizer_vocab_size(tokenizer); i++)
-        if (i != bv_tokenizer_end_of_text(tokenizer))
-            error = bv_tokenizer_decode(tokenizer, &i, 1, characters);
-    bv_tokenizer_destroy(&tokenizer);
-    return error;
-}
-
 bv_status bv_make_char_tokenizer(bv_documents *documents, bv_tokenizer **out) {
-    bv_buffer characters = {0};
+    bv_characters *characters;
     const char *text;
     size_t size;
     bv_error *error;
+    *out = NULL;
+    BV_TRY(bv_characters_create(&characters));
     while (!(error = bv_documents_next(documents, &text, &size)) && text)
-        if ((error = add_characters(text, size, &characters))) break;
-    if (!error) error = bv_buffer_error(&characters);
-    if (!error) error = bv_tokenizer_char(characters.data, characters.size, out);
-    bv_buffer_free(&characters);
+        if ((error = bv_characters_add(characters, text, size))) break;
+    if (!error) error = bv_characters_tokenizer(characters, out);
+    bv_characters_destroy(&characters);
     bv_documents_rewind(documents);
     return error;
 }

@@ -64,35 +64,60 @@ static size_t write_character(uint32_t code, unsigned char p[4]) {
     return length;
 }
 
-/* Lists the code points that are marked (token_of != BV_NO_TOKEN) in order. */
-static bv_status number_characters(bv_tokenizer *t) {
-    for (uint32_t code = 0; code < CODE_POINTS; code++)
-        if (t->token_of[code] != BV_NO_TOKEN) t->token_of[code] = (uint32_t)t->vocab_size++;
-    if (t->vocab_size == 0) return bv_fail(BV_CODE_INPUT, "the text is empty: no characters");
-    t->code_points = bv_calloc(t->vocab_size, sizeof *t->code_points);
-    if (!t->code_points) return bv_fail_memory("a tokenizer");
-    for (uint32_t code = 0; code < CODE_POINTS; code++)
-        if (t->token_of[code] != BV_NO_TOKEN) t->code_points[t->token_of[code]] = code;
-    return BV_OK;
+struct bv_characters {
+    bool seen[CODE_POINTS];
+    size_t count; /* of those seen */
+};
+
+bv_status bv_characters_create(bv_characters **out) {
+    *out = bv_calloc(1, sizeof **out);
+    return *out ? BV_OK : bv_fail_memory("characters");
 }
 
-bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out) {
+void bv_characters_destroy(bv_characters **characters) {
+    bv_free(*characters);
+    *characters = NULL;
+}
+
+bv_status bv_characters_add(bv_characters *c, const void *text, size_t size) {
     const size_t valid = bv_utf8_valid_prefix(text, size);
     if (valid != size)
         return bv_try(bv_fail(BV_CODE_INPUT, "byte %zu of the text is no UTF-8", valid),
                       "--tokenizer byte");
+    const unsigned char *p = text;
+    for (size_t at = 0, length; at < size; at += length) {
+        bool *seen = &c->seen[read_character(p + at, &length)];
+        c->count += !*seen;
+        *seen = true;
+    }
+    return BV_OK;
+}
+
+bv_status bv_characters_tokenizer(const bv_characters *c, bv_tokenizer **out) {
+    *out = NULL;
+    if (c->count == 0) return bv_fail(BV_CODE_INPUT, "the text is empty: no characters");
     BV_TRY(begin(BV_TOKENIZER_CHAR, out));
     bv_tokenizer *t = *out;
     t->token_of = bv_malloc(CODE_POINTS * sizeof *t->token_of);
-    bv_error *error = t->token_of ? BV_OK : bv_fail_memory("a tokenizer");
-    if (!error) {
-        memset(t->token_of, 0xff, CODE_POINTS * sizeof *t->token_of);
-        const unsigned char *p = text;
-        for (size_t at = 0, length; at < size; at += length)
-            t->token_of[read_character(p + at, &length)] = 0;
-        error = number_characters(t);
+    t->code_points = bv_calloc(c->count, sizeof *t->code_points);
+    if (!t->token_of || !t->code_points) {
+        bv_tokenizer_destroy(out);
+        return bv_fail_memory("a tokenizer");
     }
-    if (error) bv_tokenizer_destroy(out);
+    for (uint32_t code = 0; code < CODE_POINTS; code++) {
+        t->token_of[code] = c->seen[code] ? (uint32_t)t->vocab_size : BV_NO_TOKEN;
+        if (c->seen[code]) t->code_points[t->vocab_size++] = code;
+    }
+    return BV_OK;
+}
+
+bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out) {
+    bv_characters *characters;
+    *out = NULL;
+    BV_TRY(bv_characters_create(&characters));
+    bv_error *error = bv_characters_add(characters, text, size);
+    if (!error) error = bv_characters_tokenizer(characters, out);
+    bv_characters_destroy(&characters);
     return error;
 }
 
@@ -279,10 +304,11 @@ static bv_status encode_characters(const bv_tokenizer *t, const unsigned char *t
                                    uint32_t *tokens, size_t *count) {
     const size_t valid = bv_utf8_valid_prefix(text, size);
     for (size_t at = 0, length; at < valid; at += length) {
-        const uint32_t token = t->token_of[read_character(text + at, &length)];
+        const uint32_t code = read_character(text + at, &length), token = t->token_of[code];
         if (token == BV_NO_TOKEN)
-            return bv_try(bv_fail(BV_CODE_INPUT, "the character \"%.*s\" is not in the vocabulary",
-                                  (int)length, text + at),
+            return bv_try(bv_fail(BV_CODE_INPUT,
+                                  "the character \"%.*s\" (U+%04X) is not in the vocabulary",
+                                  (int)length, text + at, code),
                           "a text of the characters that the model was trained on");
         tokens[(*count)++] = token;
     }

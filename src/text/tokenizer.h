@@ -38,6 +38,12 @@ typedef struct bv_pair {
 bv_status bv_tokenizer_byte(bv_tokenizer **out);
 /* All characters of a text (UTF-8, else BV_CODE_INPUT), in the order of their code points. */
 bv_status bv_tokenizer_char(const void *text, size_t size, bv_tokenizer **out);
+/* The same of many texts, added one after another. */
+typedef struct bv_characters bv_characters;
+bv_status bv_characters_create(bv_characters **out);
+void bv_characters_destroy(bv_characters **characters);
+bv_status bv_characters_add(bv_characters *characters, const void *text, size_t size);
+bv_status bv_characters_tokenizer(const bv_characters *characters, bv_tokenizer **out);
 /* Tokens 0..255 are bytes, 256 + i is merge i, the last is the end of text. pattern: "gpt2" or
  * "cl100k". */
 bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,

@@ -43,16 +43,16 @@ static json_t *left_out_json(const bv_progress_of_run *p) {
 
 static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_about *about,
                              const char *model, const char *optimizer) {
-    return json_pack("{ss sb sb sI sI sI sI sI sI so ss ss ss si so s{ss ss} so so}", "format",
+    return json_pack("{ss sb sb sI sI sI sI sI sI so sI ss ss ss si so s{ss ss} so so}", "format",
                      "beaver-checkpoint/1", "regular", (int)about->regular, "due", (int)p->due,
                      "step", (json_int_t)p->step, "applied", (json_int_t)p->applied, "sequence",
                      (json_int_t)p->sequence, "tokens", (json_int_t)p->tokens, "trouble_began",
                      (json_int_t)p->trouble_began, "seed", (json_int_t)about->seed, "val_loss",
-                     bv_json_number(p->val_loss), "numerics", about->numerics, "level",
-                     about->level, "version", about->version, "threads", about->threads, "config",
-                     bv_settings_json(about->settings), "sha256", "model.safetensors", model,
-                     "optimizer.safetensors", optimizer, "left_out", left_out_json(p), "guard",
-                     bv_guard_json(&p->guard));
+                     bv_json_number(p->val_loss), "val_step", (json_int_t)p->val_step, "numerics",
+                     about->numerics, "level", about->level, "version", about->version, "threads",
+                     about->threads, "config", bv_settings_json(about->settings), "sha256",
+                     "model.safetensors", model, "optimizer.safetensors", optimizer, "left_out",
+                     left_out_json(p), "guard", bv_guard_json(&p->guard));
 }
 
 static bv_status load_manifest(const char *run, const char *name, json_t **out) {
@@ -89,6 +89,8 @@ static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
     p->due = json_is_true(json_object_get(m, "due"));
     const json_t *val_loss = json_object_get(m, "val_loss"), *list = json_object_get(m, "left_out");
     if (json_is_number(val_loss)) p->val_loss = json_number_value(val_loss);
+    p->val_step = p->step; /* older ones do not say */
+    if (json_object_get(m, "val_step")) BV_TRY(get_count(m, "val_step", &p->val_step));
     BV_TRY(bv_guard_parse(&p->guard, json_object_get(m, "guard")));
     p->left_out_count = json_array_size(list);
     if (p->left_out_count != p->guard.returns || p->left_out_count > BV_GUARD_RETURNS)
@@ -154,6 +156,7 @@ static bv_status amend(const char *run, const char *name, const bv_progress_of_r
         if (regular) json_object_set_new(manifest, "regular", json_true());
         json_object_set_new(manifest, "due", json_boolean(progress->due));
         json_object_set_new(manifest, "val_loss", bv_json_number(progress->val_loss));
+        json_object_set_new(manifest, "val_step", json_integer((json_int_t)progress->val_step));
         json_object_set_new(manifest, "left_out", left_out_json(progress));
         json_object_set_new(manifest, "guard", bv_guard_json(&progress->guard));
         error = bv_json_save(path, manifest);
@@ -222,8 +225,8 @@ static bool is_regular(const char *run, uint64_t step) {
     return regular;
 }
 
-/* Where `latest` points, if it names one of the steps. */
-static bool read_latest(const char *run, const uint64_t *steps, size_t count, int64_t *step) {
+/* Where `latest` points, if it names one of the steps; else *step stays. */
+static void read_latest(const char *run, const uint64_t *steps, size_t count, int64_t *step) {
     char path[PATH_SIZE], target[32] = "";
     bv_error *error = path_of(path, run, "latest", "");
     const ssize_t n = error ? -1 : readlink(path, target, sizeof target - 1);
@@ -231,11 +234,8 @@ static bool read_latest(const char *run, const uint64_t *steps, size_t count, in
     for (size_t i = 0; n > 0 && i < count; i++) {
         char name[32];
         name_of(name, steps[i]);
-        if (strcmp(name, target)) continue;
-        *step = (int64_t)steps[i];
-        return true;
+        if (!strcmp(name, target)) *step = (int64_t)steps[i];
     }
-    return false;
 }
 
 bv_status bv_checkpoint_count(const char *run, size_t *count) {
@@ -256,13 +256,10 @@ bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t
     size_t count;
     *step = -1;
     BV_TRY(list_steps(run, &steps, &count));
-    if (which == BV_CHECKPOINT_LATEST) {
-        /* Without the link (it was removed, or its target was) the last one counts. */
-        if (!read_latest(run, steps, count, step) && count) *step = (int64_t)steps[count - 1];
-    } else {
-        for (size_t i = count; i-- > 0 && *step < 0;)
-            if (is_regular(run, steps[i])) *step = (int64_t)steps[i];
-    }
+    /* Without the link (it was removed, or its target was) the last one counts. */
+    if (which == BV_CHECKPOINT_LATEST) read_latest(run, steps, count, step);
+    for (size_t i = count; i-- > 0 && *step < 0;)
+        if (which != BV_CHECKPOINT_REGULAR || is_regular(run, steps[i])) *step = (int64_t)steps[i];
     bv_free(steps);
     return BV_OK;
 }
@@ -428,22 +425,27 @@ bv_status bv_checkpoint_forget_after(const char *run, uint64_t step) {
     return error;
 }
 
+/* The validation loss of a checkpoint, if it was evaluated itself, else infinite. */
+static double own_loss(const char *run, uint64_t step) {
+    char name[32];
+    json_t *manifest;
+    bv_progress_of_run p = {.val_loss = NAN};
+    name_of(name, step);
+    bv_error *error = load_manifest(run, name, &manifest);
+    if (!error) error = parse_progress(manifest, &p);
+    const bool own = !error && !isnan(p.val_loss) && p.val_step == step;
+    json_decref(manifest);
+    bv_error_free(&error);
+    return own ? p.val_loss : HUGE_VAL;
+}
+
 /* Index of the checkpoint with the least validation loss; count when none has one. */
 static size_t find_best(const char *run, const uint64_t *steps, size_t count) {
     size_t best = count;
     double least = HUGE_VAL;
     for (size_t i = 0; i < count; i++) {
-        char name[32];
-        json_t *manifest;
-        name_of(name, steps[i]);
-        bv_error *error = load_manifest(run, name, &manifest);
-        const json_t *loss = json_object_get(manifest, "val_loss");
-        if (!error && json_is_number(loss) && json_number_value(loss) < least) {
-            least = json_number_value(loss);
-            best = i;
-        }
-        json_decref(manifest);
-        bv_error_free(&error);
+        const double loss = own_loss(run, steps[i]);
+        if (loss < least) best = i, least = loss;
     }
     return best;
 }

@@ -27,6 +27,7 @@ typedef struct bv_progress_of_run {
     uint64_t sequence;      /* next sequence of the data's order                           */
     uint64_t tokens;        /* learned from                                                */
     double val_loss;        /* last one; NAN: none                                         */
+    uint64_t val_step;      /* that was evaluated                                          */
     uint64_t trouble_began; /* first sequence of the bad steps just now                    */
     bool due;               /* the step is done, but not its evaluation and checkpoint     */
     bv_guard guard;
@@ -55,8 +56,9 @@ bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tens
                               const bv_progress_of_run *progress, const bv_checkpoint_about *about);
 
 typedef enum bv_checkpoint_which {
-    BV_CHECKPOINT_LATEST,
-    BV_CHECKPOINT_REGULAR
+    BV_CHECKPOINT_LATEST,  /* where the link points */
+    BV_CHECKPOINT_REGULAR, /* the last regular one  */
+    BV_CHECKPOINT_LAST     /* of the most steps     */
 } bv_checkpoint_which;
 
 bv_status bv_checkpoint_count(const char *run, size_t *count); /* 0 where there is no run */
@@ -82,7 +84,8 @@ bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step);
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
 /* Removes all checkpoints later than `step`. */
 bv_status bv_checkpoint_forget_after(const char *run, uint64_t step);
-/* Removes all but the last `keep`, the last regular one and the one of the least val_loss. */
+/* Removes all but the last `keep`, the last regular one and, of those that were evaluated, the
+ * one of the least val_loss. */
 bv_status bv_checkpoint_prune(const char *run, size_t keep);
 
 #endif

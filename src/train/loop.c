@@ -87,6 +87,7 @@ static bv_status evaluate(bv_session *s, bool *whole) {
     *whole = !isnan(loss) || !signal_of(s);
     if (isnan(loss)) return BV_OK;
     s->progress.val_loss = loss;
+    s->progress.val_step = s->progress.step;
     if (s->progress.step > 0) report_step(s);
     return bv_metrics_write(s->metrics, json_pack("{sI so}", "step", (json_int_t)s->progress.step,
                                                   "val_loss", bv_json_number(loss)));

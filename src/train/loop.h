@@ -14,8 +14,7 @@
 /* After each step, and once more when it was evaluated. */
 typedef struct bv_step_report {
     uint64_t step, steps;
-    double loss, val_loss, grad_norm, lr; /* val_loss: the last one; NAN: none yet */
-    double tokens_per_s;
+    double loss, val_loss, grad_norm, lr, tokens_per_s; /* val_loss: the last one; NAN: none yet */
 } bv_step_report;
 
 typedef struct bv_train_events {

@@ -55,6 +55,8 @@ bv_progress_of_run bv_session_beginning(void) {
 bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
     *s = (bv_session){.options = options, .settings = options->settings};
     s->progress = bv_session_beginning();
+    s->report = (bv_step_report){
+        .loss = NAN, .val_loss = NAN, .grad_norm = NAN, .lr = NAN, .tokens_per_s = NAN};
     const size_t rows = s->settings->batch * s->settings->model.context;
     s->inputs = bv_calloc(rows, sizeof *s->inputs);
     s->targets = bv_calloc(rows, sizeof *s->targets);

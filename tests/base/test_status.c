@@ -27,6 +27,14 @@ static void test_success_is_null_everywhere(void **state) {
     bv_error_free(&none);
 }
 
+static void test_control_characters_do_not_reach_a_terminal(void **state) {
+    (void)state;
+    bv_error *error = bv_fail(BV_CODE_INPUT, "a\033[2Jb\tc\nd\x7f \xc3\xa9 \xc2\x9b \xc2");
+    error = bv_while(error, "reading %s", "\r");
+    assert_string_equal(bv_error_text(error), "a?[2Jb\tc\nd? \xc3\xa9 ?? \xc2\n  while reading ?");
+    bv_error_free(&error);
+}
+
 static void exits_with(bv_error *error, int wanted) {
     assert_int_equal(bv_error_exit_code(error), wanted);
     bv_error_free(&error);
@@ -99,6 +107,7 @@ static void test_try_returns_early(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_control_characters_do_not_reach_a_terminal),
         cmocka_unit_test(test_chain_reads_from_the_cause_outwards),
         cmocka_unit_test(test_success_is_null_everywhere),
         cmocka_unit_test(test_exit_codes),

@@ -26,6 +26,44 @@ expect 2 "gpt2 or cl100k" import --pattern gpt3
 expect 1 "reading line 1" beaver tokenizer import "$folder/text" --out "$folder/x" --pattern gpt2
 expect 1 "cannot open" beaver tokenizer import "$folder/none" --out "$folder/x"
 
+# ---- inputs part by part: the tokens of the whole, and the first before the last is read ----
+python3 - "$folder" <<'PYTHON'
+import random, sys
+r = random.Random(1)
+words = ["beaver", " dam", "é", "→ ", "  ", "\n\n", "12345", "'s", "日本", "😀", ", ", "\r\n"]
+with open(sys.argv[1] + "/parts", "w", encoding="utf-8", newline="") as f:
+    f.write("".join(r.choice(words) for _ in range(400000)))
+    f.write(" x" + "é" * 700000 + " y" + "".join(r.choice(words) for _ in range(100000)))
+PYTHON
+for name in gpt2 cl100k; do
+    expect 0 "" beaver tokenizer train "$folder/parts" --vocab 400 --pattern $name --out "$folder/t"
+    beaver data prepare "$folder/parts" --out "$folder/$name" --tokenizer "$folder/t" \
+        --val-fraction 0 2>/dev/null
+    beaver tokenizer encode "$folder/t" "$folder/parts" >"$folder/tokens"
+    python3 - "$folder/$name" "$folder/tokens" <<'PYTHON' || fail "$name: tokens by parts"
+import array, json, sys
+m = json.load(open(sys.argv[1] + "/manifest.json"))
+whole = array.array("H", open(sys.argv[1] + "/train-00000.bin", "rb").read()).tolist()
+parts = open(sys.argv[2]).read()
+sys.exit(parts != " ".join(map(str, whole[:-1])) + "\n" or len(whole) < 100000)
+PYTHON
+    beaver tokenizer decode "$folder/t" <"$folder/tokens" | cmp - "$folder/parts" ||
+        fail "$name: text by parts"
+done
+mkfifo "$folder/pipe"
+for work in encode decode; do
+    beaver tokenizer $work byte <"$folder/pipe" >"$folder/first" &
+    exec 3>"$folder/pipe"
+    yes 104 | head -c 3000000 >&3
+    for ((i = 0; i < 100; i++)); do
+        [ -s "$folder/first" ] && break
+        sleep 0.1
+    done
+    [ -s "$folder/first" ] || fail "$work waits for the end of its input"
+    exec 3>&-
+    wait
+done
+
 # ---- bench ----
 bench() { beaver bench tokenizer --seconds 0.01 --threads 3 "$@"; }
 expect 0 "usage: beaver bench tokenizer" bench --help

@@ -124,4 +124,17 @@ echo '{"log_x": true, "series": [{"name": "a", "x": [1, 10], "y": [2, 3]}]}' >"$
 expect 2 "would replace what is read" beaver plot "$folder/figure.json" --out "$folder/figure.json"
 json 'j["points"] == 2 and j["out"].endswith("figure.svg")' beaver plot "$folder/figure.json" --json
 [ -s "$folder/figure.svg" ] || fail "no picture"
+for locale in C.UTF-8 en_US.utf8 de_DE.utf-8; do
+    LC_ALL=$locale expect 0 "─" beaver plot "$folder/figure.json"
+done
+LC_ALL=C expect 0 "---" beaver plot "$folder/figure.json"
+# A terminal that does not know its size has 80 columns.
+python3 - "$folder/figure.json" ${BEAVER_EMULATOR:-} "$BEAVER" <<'PYTHON' ||
+import os, pty, subprocess, sys
+outer, inner = pty.openpty()
+subprocess.run(sys.argv[2:] + ["plot", sys.argv[1]], stderr=inner, check=True,
+               env=dict(os.environ, LC_ALL="C"))
+sys.exit("-" * 60 not in os.read(outer, 65536).decode())
+PYTHON
+    fail "a terminal without a size"
 finish

@@ -31,6 +31,9 @@ expect 1 "is not text" prepare binary.bin --out x --tokenizer byte
 printf '\n\n\n' >blank.txt
 expect 1 "no text but separators" prepare blank.txt --out x --tokenizer byte --separator '\n'
 expect 2 "--separator TEXT is empty" prepare text.txt --out x --tokenizer byte --separator ''
+seq 20000 >lines.txt # as many documents: their characters are gathered once
+expect 0 '"vocab_size": 10' timeout 30 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare lines.txt \
+    --out numbered --tokenizer char --separator '\n' --val-fraction 0 --json
 mkfifo fifo
 expect 1 "is a pipe or a device" timeout 10 ${BEAVER_EMULATOR:-} "$BEAVER" data prepare fifo \
     --out x --tokenizer byte
@@ -193,6 +196,15 @@ expect 0 '"step": 25' beaver train --out grows --resume --data elsewhere --steps
 expect 0 '"step": 25' beaver train --out grows --resume --json
 mv elsewhere data
 expect 0 "is finished" beaver train --out grows --resume --data data
+wsd=(--data data "${tiny[@]}" --set schedule=wsd --set decay=0.5 --set keep=9)
+expect 0 "" beaver train --out bent "${wsd[@]}" --steps 40
+expect 2 "the run has steps=40, not 80" beaver train --out bent --resume --steps 80
+ln -sfn 20 bent/checkpoints/latest # those of 30 and 40 would stay as the decay left them
+expect 2 "move those after bent/checkpoints/20 away" beaver train --out bent --resume --steps 80
+rm -r bent/checkpoints/{30,40}
+expect 0 '"step": 80' beaver train --out bent --resume --steps 80 --json
+expect 0 "" beaver train --out unbent "${wsd[@]}" --steps 80
+cmp {bent,unbent}/checkpoints/40/model.safetensors || fail "more steps made other bits"
 
 # ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
 whole=$(sha256sum <run/checkpoints/20/model.safetensors)

@@ -199,10 +199,14 @@ static void test_characters(void **state) {
     const uint32_t *tokens;
     size_t count;
     assert_ok(bv_encoder_create(t, &encoder));
-    assert_fails(bv_encoder_encode(encoder, "x", 1, &tokens, &count), BV_CODE_INPUT, "\"x\"");
+    assert_fails(bv_encoder_encode(encoder, "x", 1, &tokens, &count), BV_CODE_INPUT,
+                 "\"x\" (U+0078)");
+    assert_fails(bv_encoder_encode(encoder, "\xc2\xa0", 2, &tokens, &count), BV_CODE_INPUT,
+                 "(U+00A0)");
     bv_encoder_destroy(&encoder);
     bv_tokenizer_destroy(&t);
     assert_fails(bv_tokenizer_char("a\xff", 2, &t), BV_CODE_INPUT, "byte 1");
+    assert_fails(bv_tokenizer_char("", 0, &t), BV_CODE_INPUT, "no characters");
 }
 
 /* Mutated files are refused or make a tokenizer; they never crash. */

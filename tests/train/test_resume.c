@@ -323,6 +323,47 @@ static void test_old_ones_go_and_the_best_stays(void **state) {
     tiny_end(&t);
 }
 
+/* A loss that was measured at an earlier step says nothing of the checkpoint that was saved after
+ * it. Without learning all losses are equal, and the first is the best. */
+static void test_the_best_was_evaluated(void **state) {
+    (void)state;
+    tiny_run t;
+    char path[400], **names;
+    size_t count;
+    tiny_begin(&t, "steps=24 checkpoint_every=4 eval_every=5 keep=1 lr=0", 0, 1);
+    assert_ok(bv_train(&t.options));
+    snprintf(path, sizeof path, "%s/checkpoints", t.run);
+    assert_ok(bv_dir_list(path, &names, &count));
+    assert_int_equal(count, 3);
+    assert_string_equal(names[0], "20");
+    assert_string_equal(names[1], "24");
+    bv_names_free(names, count);
+    tiny_end(&t);
+}
+
+static void keep_report(void *context, const bv_step_report *report) {
+    *(bv_step_report *)context = *report;
+}
+
+/* Stopped before the last evaluation: who makes it makes no step, and knows no loss of one. */
+static void test_only_evaluated(void **state) {
+    (void)state;
+    tiny_run t;
+    bv_step_report report = {0};
+    tiny_begin(&t, "", 0, 1);
+    stopper s = {.at = 12};
+    t.options.signal = &s.signal;
+    t.options.events = (bv_train_events){.step = on_step, .context = &s};
+    assert_fails(bv_train(&t.options), BV_CODE_INTERRUPTED, "saved step 12");
+    s.signal = 0;
+    t.options.events = (bv_train_events){.step = keep_report, .context = &report};
+    assert_ok(bv_train(&t.options));
+    assert_int_equal(report.step, 12);
+    assert_true(report.val_loss > 0);
+    assert_true(isnan(report.loss) && isnan(report.tokens_per_s));
+    tiny_end(&t);
+}
+
 /* Two processes make one run at once: one of them does, the other is told so. */
 static void test_two_make_one_run(void **state) {
     (void)state;
@@ -363,6 +404,8 @@ int main(void) {
         cmocka_unit_test(test_latest_is_mended),
         cmocka_unit_test(test_latest_is_a_folder),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
+        cmocka_unit_test(test_the_best_was_evaluated),
+        cmocka_unit_test(test_only_evaluated),
         cmocka_unit_test(test_two_make_one_run),
     };
     if (access("/dev/shm", W_OK) == 0) setenv("TMPDIR", "/dev/shm", 0); /* where syncing is free */
