@@ -20,7 +20,7 @@ typedef enum bv_code {
     BV_CODE_IO,     /* the operating system refused a read, write, rename ... (exit code 1)      */
     BV_CODE_MEMORY, /* out of memory (exit code 1)                                              */
     BV_CODE_FAULT,  /* computation went wrong: non-finite, hardware (exit code 1)               */
-    BV_CODE_INTERRUPTED, /* SIGINT or SIGTERM asked to stop (exit code 130 or 143) */
+    BV_CODE_INTERRUPTED, /* a signal asked to stop: exit code 128 and its number */
 } bv_code;
 
 typedef struct bv_error bv_error;

@@ -1,11 +1,12 @@
-/* Ctrl-C and SIGTERM: the first asks long work to stop at its next step, the second ends at once.
- */
+/* Ctrl-C, SIGTERM and the end of the terminal: the first asks long work to stop at its next step,
+ * the second ends at once. */
 #ifndef BV_CLI_INTERRUPT_H
 #define BV_CLI_INTERRUPT_H
 
 #include <signal.h>
 
-/* From now on the first SIGINT or SIGTERM is only noted. Returns where: 0 until one came. */
+/* From now on the first SIGINT, SIGTERM or SIGHUP is only noted. Returns where: 0 until one came.
+ * A SIGHUP that is ignored (nohup) stays so. */
 const volatile sig_atomic_t *bv_interrupt_catch(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * beaver: a table of subcommands. An error is printed here, and only here, with the words that led
- * to it, and becomes the exit code: 2 for wrong usage, 1 for everything else that failed, 130 and
- * 143 after SIGINT and SIGTERM.
+ * to it, and becomes the exit code: 2 for wrong usage, 1 for everything else that failed, 129, 130
+ * and 143 after SIGHUP, SIGINT and SIGTERM.
  */
 #include "base/file.h"
 #include "cli/cli.h"

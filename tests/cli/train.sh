@@ -224,9 +224,30 @@ grep -q "train --out late --resume" err || fail "SIGINT: not said how to go on"
 BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --threads 3 2>err
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
+
+# hang_up FOLDER DISPOSITION: a training whose terminal closes, SIGHUP being as env says
+hang_up() {
+    rm -f err
+    env --"$2"=HUP ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out "$1" "${tiny[@]}" --steps 20000 2>err &
+    pid=$!
+    for _ in $(seq 300); do
+        [ -s "$1/metrics.jsonl" ] && break
+        sleep 0.1
+    done
+    kill -HUP $pid
+    [ "$2" = default-signal ] || { sleep 0.3 && kill -TERM $pid; }
+    wait $pid
+}
+hang_up hung default-signal
+code=$?
+[ $code = 129 ] || fail "SIGHUP: exit $code instead of 129"
+[ -s hung/checkpoints/latest/model.safetensors ] || fail "SIGHUP: no checkpoint"
+hang_up heedless ignore-signal
+code=$?
+[ $code = 143 ] || fail "an ignored SIGHUP: exit $code instead of SIGTERM's 143"
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
 expect 0 "1 step takes about" beaver train --data data --out timed1 --preset mini --minutes 0.001 \
-    --set eval_every=0 --set context=32 --set batch=2
+    --set eval_every=0 --set context=32 --set batch=16
 expect 2 "exclude each other" beaver train --data data --out z --minutes 1 --set steps=5
 expect 2 "the run has minutes=0.01" beaver train --out timed --resume --minutes 5
 expect 2 "the run has warmup=" beaver train --out timed --resume --warmup 7777
