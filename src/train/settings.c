@@ -174,9 +174,13 @@ bv_status bv_settings_preset(bv_settings *settings, const char *name) {
         return bv_try(bv_fail(BV_CODE_USAGE, "no preset is named \"%s\"", name), "%s",
                       near ? near : "gpt2, nanogpt-char-cpu, mini or demo");
     }
-    for (size_t n; *text; text += n + strspn(text + n, " ")) {
-        n = strcspn(text, " ");
-        BV_TRY(set_pair(settings, text, n));
+    return bv_settings_words(settings, text);
+}
+
+bv_status bv_settings_words(bv_settings *settings, const char *words) {
+    for (size_t n; *words; words += n + strspn(words + n, " ")) {
+        n = strcspn(words, " ");
+        BV_TRY(set_pair(settings, words, n));
     }
     return BV_OK;
 }
