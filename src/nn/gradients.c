@@ -24,8 +24,29 @@ struct bv_gradients {
     double *sums;
 };
 
-static size_t real_bytes(const bv_gradients *g, size_t elements) {
-    return (elements * bv_dtype_size(g->kernels->real) + 63) / 64 * 64;
+static size_t real_bytes(const bv_kernels *kernels, size_t elements) {
+    return (elements * bv_dtype_size(kernels->real) + 63) / 64 * 64;
+}
+
+static size_t uses_of(const bv_parameter *p) {
+    return p->uses ? p->uses : 1;
+}
+
+/* Levels of the tree over grains. */
+static size_t levels_of(size_t grains_max) {
+    size_t levels = 0;
+    for (size_t n = grains_max; n > 1; n = (n + 1) / 2) levels++;
+    return levels;
+}
+
+size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_t grains_max) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const bv_parameter *p = graph->parameters[i];
+        bytes += real_bytes(kernels, bv_parameter_elements(p) * uses_of(p)) +
+                 levels_of(grains_max) * real_bytes(kernels, bv_parameter_elements(p));
+    }
+    return bytes;
 }
 
 static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
@@ -39,13 +60,13 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->elements[i] = bv_parameter_elements(p);
-        g->uses[i] = p->uses ? p->uses : 1;
+        g->uses[i] = uses_of(p);
         g->offsets[i] = g->level_bytes;
-        g->level_bytes += real_bytes(g, g->elements[i]);
-        g->accumulator_bytes += real_bytes(g, g->elements[i] * g->uses[i]);
+        g->level_bytes += real_bytes(g->kernels, g->elements[i]);
+        g->accumulator_bytes += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
         if (g->elements[i] > largest) largest = g->elements[i];
     }
-    for (size_t n = grains_max; n > 1; n = (n + 1) / 2) g->level_count++;
+    g->level_count = levels_of(grains_max);
     g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
     g->sums = bv_calloc(largest / BV_SUM_CHUNK + 1, sizeof *g->sums);
     g->running = bv_malloc_aligned(g->accumulator_bytes);
@@ -56,7 +77,7 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     size_t offset = 0;
     for (size_t i = 0; i < g->count; i++) {
         g->accumulators[i] = g->running + offset;
-        offset += real_bytes(g, g->elements[i] * g->uses[i]);
+        offset += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
     }
     return BV_OK;
 }

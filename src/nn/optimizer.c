@@ -64,33 +64,69 @@ static bv_matmul_args product(const bv_optimizer *o, size_t m, size_t n, size_t 
                             .c_type = real};
 }
 
-static bv_status create_muon(bv_optimizer *o) {
-    size_t largest = 0, small = 0, scratch = 0;
-    for (size_t i = 0; i < o->count; i++) {
-        if (!o->states[i].muon) continue;
-        const bv_parameter *p = bv_weights_parameter(o->weights, i);
-        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
-        const bv_matmul_args gram = product(o, r, r, c, NULL, NULL, 1, c, NULL);
-        const bv_matmul_args next = product(o, r, c, r, NULL, NULL, c, 1, NULL);
-        const int threads = bv_pool_threads(o->pool);
-        const size_t a = bv_matmul_scratch_bytes(o->kernels, threads, &gram);
-        const size_t b = bv_matmul_scratch_bytes(o->kernels, threads, &next);
-        if (bv_parameter_elements(p) > largest) largest = bv_parameter_elements(p);
-        if (r * r > small) small = r * r;
-        if (a > scratch) scratch = a;
-        if (b > scratch) scratch = b;
+/* Muon's workspace is as large as the largest matrix asks for. */
+typedef struct workspace {
+    size_t matrix, square; /* elements: [r, c] with r <= c, and [r, r] */
+    size_t scratch;        /* bytes */
+} workspace;
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static void ask_for(workspace *w, const bv_kernels *kernels, int threads, bv_dtype type,
+                    const bv_parameter *p) {
+    const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
+    const bv_matmul_args gram = {.m = r, .n = r, .k = c, .type = type};
+    const bv_matmul_args next = {.m = r, .n = c, .k = r, .type = type};
+    w->matrix = larger(w->matrix, r * c);
+    w->square = larger(w->square, r * r);
+    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &gram));
+    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &next));
+}
+
+static size_t workspace_bytes(const workspace *w, const bv_kernels *kernels) {
+    return 2 * (w->matrix + w->square) * bv_dtype_size(kernels->real) + 2 * w->matrix + w->scratch;
+}
+
+static bool takes_muon(bv_optimizer_kind kind, const bv_parameter *p) {
+    return kind == BV_OPTIMIZER_MUON && p->kind == BV_PARAMETER_MATRIX;
+}
+
+static bv_dtype product_type(const bv_kernels *kernels, bv_numerics numerics) {
+    return numerics == BV_NUMERICS_BF16 ? BV_BF16 : kernels->real;
+}
+
+size_t bv_optimizer_need(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                         bv_optimizer_kind kind, bv_numerics numerics) {
+    workspace w = {0};
+    size_t elements = 0;
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const bv_parameter *p = graph->parameters[i];
+        const bool muon = takes_muon(kind, p);
+        elements += (muon ? 1 : 2) * bv_parameter_elements(p);
+        if (muon) ask_for(&w, kernels, bv_pool_threads(pool), product_type(kernels, numerics), p);
     }
-    if (!largest) return BV_OK;
+    return elements * bv_dtype_size(kernels->real) + workspace_bytes(&w, kernels);
+}
+
+static bv_status create_muon(bv_optimizer *o) {
+    workspace w = {0};
+    for (size_t i = 0; i < o->count; i++)
+        if (o->states[i].muon)
+            ask_for(&w, o->kernels, bv_pool_threads(o->pool), o->type,
+                    bv_weights_parameter(o->weights, i));
+    if (!w.matrix) return BV_OK;
     const size_t element = bv_dtype_size(o->kernels->real);
-    o->x = bv_malloc_aligned(largest * element);
-    o->next = bv_malloc_aligned(largest * element);
-    o->gram = bv_malloc_aligned(small * element);
-    o->poly = bv_malloc_aligned(small * element);
-    o->half = bv_malloc_aligned(largest * 2);
-    o->scratch = bv_malloc_aligned(scratch);
+    o->x = bv_malloc_aligned(w.matrix * element);
+    o->next = bv_malloc_aligned(w.matrix * element);
+    o->gram = bv_malloc_aligned(w.square * element);
+    o->poly = bv_malloc_aligned(w.square * element);
+    o->half = bv_malloc_aligned(w.matrix * 2);
+    o->scratch = bv_malloc_aligned(w.scratch);
     if (!o->x || !o->next || !o->gram || !o->poly || !o->half || !o->scratch)
         return bv_fail_memory("the optimizer");
-    o->bytes += (2 * largest + 2 * small) * element + 2 * largest + scratch;
+    o->bytes += workspace_bytes(&w, o->kernels);
     return BV_OK;
 }
 
@@ -102,14 +138,12 @@ bv_status bv_optimizer_create(const bv_kernels *kernels, bv_pool *pool, bv_weigh
     o->kernels = kernels;
     o->pool = pool;
     o->weights = weights;
-    o->type = numerics == BV_NUMERICS_BF16 ? BV_BF16 : kernels->real;
+    o->type = product_type(kernels, numerics);
     o->count = bv_weights_count(weights);
     o->states = bv_calloc(o->count, sizeof *o->states);
     bv_error *error = o->states ? BV_OK : bv_fail_memory("the optimizer");
-    for (size_t i = 0; !error && i < o->count; i++) {
-        const bv_parameter *p = bv_weights_parameter(weights, i);
-        error = create_state(o, i, kind == BV_OPTIMIZER_MUON && p->kind == BV_PARAMETER_MATRIX);
-    }
+    for (size_t i = 0; !error && i < o->count; i++)
+        error = create_state(o, i, takes_muon(kind, bv_weights_parameter(weights, i)));
     if (!error) error = create_muon(o);
     if (error) bv_optimizer_destroy(&o);
     *out = o;
