@@ -133,6 +133,7 @@ typedef struct evaluation {
     const bv_flags *flags;
     const volatile sig_atomic_t *signal;
     bv_machine_use use;
+    bv_sandbox_policy policy;
     bv_sandbox_pool *boxes;
     bv_record_cache *verdicts, *written;
     bv_problem_set set;
@@ -164,6 +165,7 @@ static bv_status read_ks(evaluation *e) {
 static bv_status read_options(evaluation *e) {
     const bv_flags *f = e->flags;
     bv_code_options_default(&e->code);
+    BV_TRY(bv_policy_flag_read(f, &e->policy));
     if (bv_flags_bool(f, "in-process")) e->code.way = BV_CODE_IN_PROCESS;
     const bool writes = bv_flags_given(f, "model") || bv_flags_given(f, "endpoint");
     if (writes == bv_flags_given(f, "samples"))
@@ -285,8 +287,8 @@ static bv_status get_samples(evaluation *e) {
 
 /* Each thread judges one sample at a time, in two boxes. */
 static bv_status judge(evaluation *e) {
-    bv_sandbox_options options = {.boxes = 2 * (uint32_t)bv_pool_threads(e->use.pool)};
-    BV_TRY(bv_policy_flag_read(e->flags, &options.policy));
+    const bv_sandbox_options options = {.policy = e->policy,
+                                        .boxes = 2 * (uint32_t)bv_pool_threads(e->use.pool)};
     BV_TRY(bv_sandbox_pool_create(&options, &e->boxes));
     const bv_judge_samples_options judging = {.code = e->code,
                                               .pool = e->boxes,

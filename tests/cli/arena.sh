@@ -126,6 +126,7 @@ expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5x
 expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
 expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"
 expect 2 "try: humaneval" beaver arena eval --set humanval --samples canonical --data "$folder"
+expect 2 'there is no policy "none"' beaver arena eval --set mbpp --model run --policy none
 expect 2 "Neither --data nor BEAVER_DATA" beaver arena eval --set mbpp --samples canonical
 expect 1 "has no mbpp.jsonl" beaver arena eval --set mbpp --samples canonical --data "$folder"
 
