@@ -299,7 +299,9 @@ bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
         print_value(kept, &table[i], has, sizeof has);
         print_value(wanted, &table[i], asked, sizeof asked);
         if (strcmp(has, asked))
-            return bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked);
+            return bv_try(
+                bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked),
+                "without it, or another --out");
     }
     return BV_OK;
 }
