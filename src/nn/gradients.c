@@ -115,15 +115,11 @@ typedef struct span_task {
     const bv_gradients *gradients;
     char *to;
     const char *from; /* NULL: clear */
-    size_t bytes;
 } span_task;
 
-static void span_part(void *context, int part, int parts) {
+static void span_part(void *context, size_t begin, size_t end) {
     const span_task *task = context;
     const bv_gradients *g = task->gradients;
-    size_t begin, end;
-    bv_pool_range(task->bytes, 64, part, parts, &begin, &end);
-    if (begin >= end) return;
     if (!task->from) {
         memset(task->to + begin, 0, end - begin);
         return;
@@ -140,16 +136,16 @@ static void span_part(void *context, int part, int parts) {
 }
 
 static void clear(bv_gradients *g, char *data, size_t bytes) {
-    span_task task = {g, data, NULL, bytes};
+    span_task task = {g, data, NULL};
     g->moved += bytes;
-    bv_pool_run(g->pool, span_part, &task);
+    bv_pool_run_ranges(g->pool, bytes, 64, span_part, &task);
 }
 
 /* to += from */
 static void add(bv_gradients *g, char *to, const char *from, size_t bytes) {
-    span_task task = {g, to, from, bytes};
+    span_task task = {g, to, from};
     g->moved += 3 * bytes;
-    bv_pool_run(g->pool, span_part, &task);
+    bv_pool_run_ranges(g->pool, bytes, 64, span_part, &task);
 }
 
 void bv_gradients_begin(bv_gradients *g) {
@@ -232,21 +228,18 @@ static size_t chunks_of(size_t elements) {
     return (elements + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
 }
 
-static void sum_part(void *context, int part, int parts) {
+static void sum_part(void *context, size_t begin, size_t end) {
     const sum_task *task = context;
     const bv_gradients *g = task->gradients;
-    const size_t elements = g->elements[task->index];
-    size_t begin, end;
-    bv_pool_range(chunks_of(elements), 1, part, parts, &begin, &end);
-    if (begin < end)
-        g->kernels->optimizer->square_sums(g->accumulators[task->index], elements, g->sums, begin,
-                                           end);
+    g->kernels->optimizer->square_sums(g->accumulators[task->index], g->elements[task->index],
+                                       g->sums, begin, end);
 }
 
 double bv_gradients_square_sum(bv_gradients *g, size_t index) {
     sum_task task = {g, index};
-    bv_pool_run(g->pool, sum_part, &task);
-    return bv_tree_sum(g->sums, chunks_of(g->elements[index]));
+    const size_t chunks = chunks_of(g->elements[index]);
+    bv_pool_run_ranges(g->pool, chunks, 1, sum_part, &task);
+    return bv_tree_sum(g->sums, chunks);
 }
 
 double bv_gradients_norm(bv_gradients *g) {

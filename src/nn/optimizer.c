@@ -174,7 +174,6 @@ void bv_optimizer_destroy(bv_optimizer **optimizer) {
 
 typedef struct range_task {
     const bv_kernels *kernels;
-    size_t elements;
     bv_adamw_args adamw;
     const bv_optimizer_step *step;
     void *m, *out, *parameter;
@@ -182,30 +181,22 @@ typedef struct range_task {
     double lr, weight_decay; /* of Muon */
 } range_task;
 
-static void adamw_part(void *context, int part, int parts) {
+static void adamw_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end) task->kernels->optimizer->adamw(&task->adamw, begin, end);
+    task->kernels->optimizer->adamw(&task->adamw, begin, end);
 }
 
-static void momentum_part(void *context, int part, int parts) {
+static void momentum_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
-                                           task->step->muon_momentum, task->step->gradient_scale,
-                                           begin, end);
+    task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
+                                       task->step->muon_momentum, task->step->gradient_scale, begin,
+                                       end);
 }
 
-static void descend_part(void *context, int part, int parts) {
+static void descend_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
-                                          begin, end);
+    task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
+                                      begin, end);
 }
 
 static double power(double base, uint64_t exponent) {
@@ -217,7 +208,7 @@ static double power(double base, uint64_t exponent) {
 
 static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_optimizer_step *step) {
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
-    range_task task = {.kernels = o->kernels, .elements = bv_parameter_elements(p)};
+    range_task task = {.kernels = o->kernels};
     task.adamw = (bv_adamw_args){
         .parameter = bv_weights_data(o->weights, p),
         .m = o->states[i].m,
@@ -232,7 +223,7 @@ static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_opti
         .correction1 = 1 - power(step->beta1, step->step),
         .correction2 = 1 - power(step->beta2, step->step),
     };
-    bv_pool_run(o->pool, adamw_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, adamw_part, &task);
 }
 
 /* ---- Muon: the momentum, made orthogonal by five steps of a quintic Newton-Schulz iteration ----
@@ -254,14 +245,11 @@ static double square_sum(bv_optimizer *o, const void *x, size_t count) {
 typedef struct add_task {
     const bv_kernels *kernels;
     bv_add_args args;
-    size_t elements;
 } add_task;
 
-static void add_part(void *context, int part, int parts) {
+static void add_part(void *context, size_t begin, size_t end) {
     const add_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end) task->kernels->elementwise->add(&task->args, begin, end);
+    task->kernels->elementwise->add(&task->args, begin, end);
 }
 
 /* y = (a + b) * scale over n elements of real; b may be NULL. */
@@ -270,9 +258,8 @@ static void add(bv_optimizer *o, const void *a, const void *b, double scale, voi
     const bv_dtype real = o->kernels->real;
     add_task task = {
         o->kernels,
-        {.a = a, .b = b, .y = y, .a_type = real, .b_type = real, .y_type = y_type, .scale = scale},
-        n};
-    bv_pool_run(o->pool, add_part, &task);
+        {.a = a, .b = b, .y = y, .a_type = real, .b_type = real, .y_type = y_type, .scale = scale}};
+    bv_pool_run_ranges(o->pool, n, 64, add_part, &task);
 }
 
 /* y = (a * (s / t) + b) * t, rounded after each operation as written; y may be a, not b. */
@@ -317,13 +304,12 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
     const bool tall = p->rows > p->cols;
     range_task task = {.kernels = o->kernels,
-                       .elements = bv_parameter_elements(p),
                        .step = step,
                        .m = o->states[i].m,
                        .gradient = gradient,
                        .out = tall ? o->next : o->x,
                        .parameter = bv_weights_data(o->weights, p)};
-    bv_pool_run(o->pool, momentum_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, momentum_part, &task);
     if (tall) transpose(o, o->next, o->x, p->rows, p->cols);
     orthogonalize(o, tall ? p->cols : p->rows, tall ? p->rows : p->cols);
     if (tall) transpose(o, o->x, o->next, p->cols, p->rows);
@@ -331,7 +317,7 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     const double scale = aspect > 1 ? sqrt(aspect) : 1;
     task.lr = step->muon_lr * scale;
     task.weight_decay = step->weight_decay / scale; /* only the update is scaled, not the decay */
-    bv_pool_run(o->pool, descend_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, descend_part, &task);
 }
 
 void bv_optimizer_apply(bv_optimizer *o, bv_gradients *gradients, const bv_optimizer_step *step) {
