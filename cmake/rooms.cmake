@@ -60,7 +60,8 @@ foreach(room IN LISTS BV_ROOMS)
 endforeach()
 
 include(cmake/llhttp.cmake)
-target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON PkgConfig::CRYPTO PRIVATE PkgConfig::ZLIB)
+target_include_directories(bv_base SYSTEM PRIVATE ${CRYPTO_INCLUDE_DIRS})
+target_link_libraries(bv_base PUBLIC PkgConfig::JANSSON ${BV_CRYPTO} PRIVATE PkgConfig::ZLIB)
 target_compile_definitions(bv_kernel PRIVATE ${BV_HAVE})
 target_link_libraries(bv_http PUBLIC PkgConfig::UV bv_llhttp)
 # Of libpq only the header is needed: src/store/libpq.c loads it when it is wanted.

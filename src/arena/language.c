@@ -409,9 +409,10 @@ static bv_status run_compiler(bv_sandbox_pool *pool, const bv_language *language
 static bv_status keep_compiled(bv_sandbox_result *result, bv_artifact *a) {
     const bv_sandbox_fetched *f = &result->fetched[0];
     if (result->verdict != BV_VERDICT_OK) return BV_OK;
-    if (!f->found) {
+    if (!f->found || f->too_large) {
         result->verdict = BV_VERDICT_FAILED;
-        memcpy(result->reason, "made no file", sizeof "made no file");
+        snprintf(result->reason, sizeof result->reason, "made %s",
+                 f->found ? "a file that is too large" : "no file");
         return BV_OK;
     }
     BV_TRY(make_room(a, 1));

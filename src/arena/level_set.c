@@ -26,10 +26,13 @@ static json_t *shown(const bv_buffer *bytes) {
 
 static json_t *examples_of(const bv_level *level) {
     json_t *list = json_array();
-    for (size_t i = 0; list && i < level->visible_count; i++)
-        json_array_append_new(list, json_pack("{ss so so}", "name", level->tests[i].name, "input",
-                                              shown(&level->tests[i].input), "output",
-                                              shown(&level->tests[i].answer)));
+    for (size_t i = 0; list && i < level->visible_count; i++) {
+        const bv_level_test *test = &level->tests[i];
+        const bool known = level->complete || !test->answer_made;
+        json_array_append_new(list, json_pack("{ss so so}", "name", test->name, "input",
+                                              shown(&test->input), "output",
+                                              known ? shown(&test->answer) : json_null()));
+    }
     return list;
 }
 

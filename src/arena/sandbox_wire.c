@@ -73,7 +73,7 @@ static int receive_head(int socket, head *h, bv_frame *frame, uint32_t *taken) {
         const ssize_t n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
         if (n < 0 && errno == EINTR) continue;
         /* Reset: it ended before it had read what was sent to it. */
-        if (n == 0 || errno == ECONNRESET) return have == 0 ? 0 : -1;
+        if (n == 0 || (n < 0 && errno == ECONNRESET)) return have == 0 ? 0 : -1;
         if (n < 0) return -1;
         take_descriptors(&message, frame, taken);
         have += (size_t)n;

@@ -15,8 +15,8 @@ typedef struct bv_site_level {
     const char *const *languages;
     size_t language_count;
     int64_t points, deadline_ms; /* since 1970; 0: none */
-    json_t *examples;            /* visible tests: a list of {name, input, output}; borrowed */
-    json_t *limits;              /* an object to show; borrowed, NULL: none */
+    json_t *examples; /* visible tests: a list of {name, input, output or null}; borrowed */
+    json_t *limits;   /* an object to show; borrowed, NULL: none */
 } bv_site_level;
 
 typedef struct bv_site_options {

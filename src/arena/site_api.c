@@ -176,14 +176,10 @@ static bv_status do_me(bv_site *site, bv_http_exchange *x, bv_store *s) {
 /* ---- submissions ---- */
 
 static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const bv_site_level *level,
-                        const json_t *body) {
-    bv_account user;
-    bool found;
+                        int64_t user_id, const json_t *body) {
     int64_t id;
     const char *language, *source, *why;
-    BV_TRY(find_user(x, s, &user, &found));
-    if (!found || !get_text(x, body, "language", &language) ||
-        !get_text(x, body, "source", &source))
+    if (!get_text(x, body, "language", &language) || !get_text(x, body, "source", &source))
         return BV_OK;
     bool accepted = false;
     for (size_t i = 0; i < level->language_count; i++)
@@ -196,7 +192,7 @@ static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const b
         bv_http_reply_error(x, 413, "the source has more than %zu bytes", SOURCE_BYTES_MAX);
         return BV_OK;
     }
-    const bv_submission submission = {user.id, level->name, language, source, size};
+    const bv_submission submission = {user_id, level->name, language, source, size};
     BV_TRY(bv_submission_create(s, &submission, &site->options.limits, &id, &why));
     if (id && site->options.submitted) site->options.submitted(site->options.context);
     if (!id)
@@ -209,6 +205,8 @@ static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const b
 }
 
 static bv_status do_submit(bv_site *site, bv_http_exchange *x, bv_store *s) {
+    bv_account user;
+    bool found;
     json_t *body;
     const bv_site_level *level = find_level(site, x);
     if (!level) return BV_OK;
@@ -216,8 +214,10 @@ static bv_status do_submit(bv_site *site, bv_http_exchange *x, bv_store *s) {
         bv_http_reply_error(x, 403, "the deadline of \"%s\" has passed", level->title);
         return BV_OK;
     }
-    if (!bv_http_exchange_json(x, &body)) return BV_OK;
-    bv_error *error = submit(site, x, s, level, body);
+    /* Before the body is read, which takes most. */
+    BV_TRY(find_user(x, s, &user, &found));
+    if (!found || !bv_http_exchange_json(x, &body)) return BV_OK;
+    bv_error *error = submit(site, x, s, level, user.id, body);
     json_decref(body);
     return error;
 }

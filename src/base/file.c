@@ -418,8 +418,10 @@ void bv_map_forget(const bv_map *map, size_t begin, size_t end) {
 
 /* ---- atomic writes ---- */
 
-#define WRITER_BUFFER ((size_t)64 << 10) /* stays in the second-level cache */
-#define BEGIN_BYTES ((size_t)1 << 20)    /* of the system's, until it begins to write them */
+/* Stays in the second-level cache. Writes of that size at multiples of it take few large pages
+ * of the system's in place of many small ones. */
+#define WRITER_BUFFER ((size_t)256 << 10)
+#define BEGIN_BYTES ((size_t)1 << 20) /* of the system's, until it begins to write them */
 
 struct bv_writer {
     int fd;
@@ -514,10 +516,19 @@ bv_status bv_writer_flush(bv_writer *w) {
 }
 
 bv_status bv_writer_write(bv_writer *w, const void *bytes, size_t size) {
-    if (size > WRITER_BUFFER - w->used) BV_TRY(empty_buffer(w));
-    if (size > WRITER_BUFFER) return hand_over(w, bytes, size);
-    if (size) memcpy(w->buffer + w->used, bytes, size);
-    w->used += size;
+    const char *from = bytes;
+    for (size_t n; size; from += n, size -= n) {
+        const size_t room = WRITER_BUFFER - w->used;
+        n = size < room ? size : room;
+        if (n == WRITER_BUFFER) {
+            n = size / WRITER_BUFFER * WRITER_BUFFER;
+            BV_TRY(hand_over(w, from, n));
+            continue;
+        }
+        memcpy(w->buffer + w->used, from, n);
+        w->used += n;
+        if (n == room) BV_TRY(empty_buffer(w));
+    }
     return BV_OK;
 }
 

@@ -1,6 +1,7 @@
 #include "arena/judge_samples.h"
 #include "arena/sample_endpoint.h"
 #include "arena/sample_model.h"
+#include "arena/sandbox_selftest.h"
 #include "base/cache_path.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -403,6 +404,7 @@ static bv_status evaluate(evaluation *e) {
     e->line = bv_live_line_begin();
     if (!bv_flags_given(e->flags, "samples"))
         BV_TRY(check_ks(e, (uint64_t)bv_flags_int(e->flags, "n")));
+    BV_TRY(bv_selftest_require(e->policy)); /* samples may take hours */
     BV_TRY(get_samples(e));
     BV_TRY(count(e));
     BV_TRY(check_ks(e, e->counts.n_min));

@@ -332,7 +332,8 @@ static bv_status run_flood(bv_load *l, int flood) {
 
 /* Flags that say something only beside another one. */
 static bv_status check_flags(const bv_flags *flags) {
-    static const char *const pairs[][2] = {{"attack-share", "attacks"}, {"pause", "flood"}};
+    static const char *const pairs[][2] = {
+        {"attack-share", "attacks"}, {"policy", "attacks"}, {"pause", "flood"}};
     for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++)
         if (bv_flags_given(flags, pairs[i][0]) && !bv_flags_given(flags, pairs[i][1]))
             return bv_fail(BV_CODE_USAGE, "--%s says nothing without --%s", pairs[i][0],

@@ -156,8 +156,8 @@ static bv_status begin(arena_run *run, int judges) {
     bv_sandbox_options options = {.boxes = 2 * (uint32_t)judges, .warm_python = true};
     const char *folder = bv_flags_argument(run->flags, 0);
     BV_TRY(bv_languages_flag_read(run->flags));
+    BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
     if (judges) {
-        BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
         BV_TRY(bv_sandbox_pool_create(&options, &run->pool));
         BV_TRY(load_levels(run, folder));
     } else {

@@ -12,6 +12,11 @@ static void count_held(bv_http_connection *c, size_t held) {
     c->held = held;
 }
 
+/* What it has sent us, and what it has not taken yet. */
+static void measure_held(bv_http_connection *c) {
+    count_held(c, bv_http_parser_held(c->parser) + c->exchange.unsent);
+}
+
 static void release(bv_http_connection *c) {
     if (--c->refs > 0) return;
     bv_http_server *s = c->server;
@@ -233,7 +238,7 @@ static void on_end(bv_http_connection *c) {
  * still comes through. */
 static void limit_held(bv_http_connection *c) {
     const bv_http_limits *l = &c->server->options.limits;
-    count_held(c, bv_http_parser_held(c->parser));
+    measure_held(c);
     if (c->state == BV_HTTP_READ_BODY && c->server->held > (size_t)l->held_bytes &&
         c->held > (size_t)l->ahead_bytes)
         reject(c, 503, "too much is handed in at once");
@@ -283,7 +288,7 @@ static void on_all_written(bv_http_connection *c) {
     }
     set_state(c, BV_HTTP_IDLE);
     bv_http_parser_next(c->parser);
-    count_held(c, bv_http_parser_held(c->parser));
+    measure_held(c);
     advance(c);
 }
 
@@ -292,6 +297,7 @@ static void on_written(uv_write_t *write, int status) {
     bv_http_connection *c = m->connection;
     c->writes--;
     c->exchange.unsent -= m->bytes.size;
+    measure_held(c);
     bv_buffer_free(&m->bytes);
     if (!m->is_own) bv_free(m);
     if (status < 0)
@@ -323,11 +329,27 @@ static void write_message(bv_http_connection *c, bv_http_message *m) {
     c->ping_at = uv_now(&c->server->loop) + (uint64_t)l->ping_ms;
 }
 
+/* Clients that ask for much and do not read it cannot take all memory either. */
+static void limit_answer(bv_http_connection *c, bv_http_message *m) {
+    const bv_http_limits *l = &c->server->options.limits;
+    measure_held(c);
+    if (c->server->held <= (size_t)l->held_bytes || m->bytes.size <= (size_t)l->ahead_bytes) return;
+    c->exchange.unsent -= m->bytes.size;
+    bv_buffer_free(&m->bytes);
+    bv_http_answer_overload(&m->bytes, 503);
+    c->exchange.unsent += m->bytes.size;
+    c->exchange.status = 503;
+    c->close_after = true;
+    m->cuts = m->bytes.failed;
+    measure_held(c);
+}
+
 /* A message of the exchange arrives; afterwards the exchange may be finished. */
 void bv_http_connection_take(bv_http_connection *c, bv_http_message *m) {
     const bool ends = m->ends;
     c->is_stream = c->is_stream || m->begins;
     if (ends && c->state == BV_HTTP_HANDLING) set_state(c, BV_HTTP_WRITING);
+    if (ends && !c->is_stream) limit_answer(c, m);
     if (m->cuts) bv_http_connection_close(c);
     if (c->state == BV_HTTP_CLOSED)
         drop(m);

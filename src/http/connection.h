@@ -74,7 +74,7 @@ struct bv_http_connection {
     uint64_t deadline;    /* of the state, in the loop's milliseconds; 0: none */
     uint64_t write_deadline, ping_at, began_ns;
     size_t writes, queued; /* writes under way; their bytes when last looked at */
-    size_t held;           /* memory of its requests, as the server counts it */
+    size_t held;           /* memory of its requests and answers, as the server counts it */
     bool is_stream, is_working, close_after, eof, reading;
 };
 
@@ -89,7 +89,7 @@ struct bv_http_server {
     bv_http_connection *connections;
     int connection_count; /* sockets that are open */
     int alive;            /* connections whose memory is not freed */
-    size_t held;          /* memory of requests, of all of them */
+    size_t held;          /* memory of requests and answers, of all of them */
     bool stopping;
     bool owes_accept; /* a connection waits that there was no memory for */
     uint64_t stop_at;
@@ -113,5 +113,6 @@ void bv_http_server_freed(bv_http_server *server);
 /* exchange.c */
 void bv_http_exchange_cancel(bv_http_exchange *x);
 void bv_http_answer_head(bv_buffer *out, int status, bool close);
+void bv_http_answer_overload(bv_buffer *out, int status); /* all of it: come again, and closed */
 
 #endif

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#define VALUES_MAX 10000 /* of a body in JSON */
+
 const bv_http_request *bv_http_exchange_request(const bv_http_exchange *x) {
     return bv_http_parser_request(x->connection->parser);
 }
@@ -18,8 +20,28 @@ const char *bv_http_exchange_address(const bv_http_exchange *x) {
     return x->connection->address;
 }
 
+/* Whether there are more values in it than a body may have: each takes up to a hundred times its
+ * bytes. What begins or parts them is counted, outside of strings. */
+static bool has_too_many_values(const char *text, size_t size) {
+    bool in_string = false;
+    size_t count = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (text[i] == '"')
+            in_string = !in_string;
+        else if (in_string)
+            i += text[i] == '\\';
+        else
+            count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    }
+    return count > VALUES_MAX;
+}
+
 bool bv_http_exchange_json(bv_http_exchange *x, json_t **out) {
     const bv_http_request *r = bv_http_exchange_request(x);
+    if (has_too_many_values(r->body, r->body_size)) {
+        bv_http_reply_error(x, 400, "body: more than %d values", VALUES_MAX);
+        return false;
+    }
     bv_error *error = bv_json_parse(r->body, r->body_size, "body", out);
     if (error) bv_http_reply_failure(x, 0, error);
     return !error;
@@ -49,6 +71,11 @@ void bv_http_answer_head(bv_buffer *out, int status, bool close) {
     put_reason(out, status);
     bv_buffer_printf(out, "\r\nDate: %s\r\n", date);
     if (close) bv_buffer_text(out, "Connection: close\r\n");
+}
+
+void bv_http_answer_overload(bv_buffer *out, int status) {
+    bv_http_answer_head(out, status, true);
+    bv_buffer_text(out, "Retry-After: 2\r\nContent-Length: 0\r\n\r\n");
 }
 
 /* The exchange's last message: it needs no memory but that of its bytes. */

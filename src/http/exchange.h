@@ -22,7 +22,8 @@ const bv_http_request *bv_http_exchange_request(const bv_http_exchange *x);
 /* The decoded segment that stood at :name in the route's path; NULL: no such name. */
 const char *bv_http_exchange_parameter(const bv_http_exchange *x, const char *name);
 const char *bv_http_exchange_address(const bv_http_exchange *x); /* "127.0.0.1", "::1" */
-/* The body as JSON; a reply has been made when it is none (false). Free with json_decref. */
+/* The body as JSON; a reply has been made when it is none, or has more than 10,000 values (false).
+ * Free with json_decref. */
 bool bv_http_exchange_json(bv_http_exchange *x, json_t **out);
 
 typedef struct bv_http_answer {

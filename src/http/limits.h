@@ -11,7 +11,7 @@
     X(headers, 64, "number of headers: 431")                                                       \
     X(body_bytes, 1 << 20, "body of a request, unless its route says otherwise: 413")              \
     X(ahead_bytes, 65536, "bytes of later requests that are read while one is answered")           \
-    X(held_bytes, 256 << 20, "requests of all connections together; 503 for large ones")          \
+    X(held_bytes, 256 << 20, "requests and answers of all together; 503 for large ones")           \
     X(stream_bytes, 1 << 20, "unsent bytes of a stream: a slower client is cut off")               \
     X(connections, 10000, "open connections: 503")                                                 \
     X(connections_per_address, 1024, "open connections of one address: 429")                       \

@@ -91,8 +91,7 @@ void bv_http_server_freed(bv_http_server *s) {
 /* Too many: a word to the client if its socket takes one, and out. */
 static void turn_away(bv_http_connection *c, int status) {
     bv_buffer text = {0};
-    bv_http_answer_head(&text, status, true);
-    bv_buffer_text(&text, "Retry-After: 2\r\nContent-Length: 0\r\n\r\n");
+    bv_http_answer_overload(&text, status);
     uv_buf_t part = uv_buf_init(text.data, (unsigned)text.size);
     if (!text.failed) uv_try_write((uv_stream_t *)&c->tcp, &part, 1);
     bv_buffer_free(&text);

@@ -135,11 +135,6 @@ BV_INLINE vreal v_first(size_t n, vreal x, vreal y) {
 BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
     _mm512_storeu_si512(p, _mm512_castps_si512(x));
 }
-/* 2^n for integral n in -126..127. */
-BV_INLINE vreal v_pow2(vreal n) {
-    const __m512i i = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(i, 23));
-}
 /* x 2^n, rounded once, for integral n; a NaN for a NaN x. */
 BV_INLINE vreal v_scale(vreal x, vreal n) {
     return _mm512_scalef_ps(x, n);
@@ -261,10 +256,6 @@ BV_INLINE vreal v_first(size_t n, vreal x, vreal y) {
 }
 BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
     memcpy(p, &x, 64);
-}
-BV_INLINE vreal v_pow2(vreal n) {
-    V2(_mm256_castsi256_ps(_mm256_slli_epi32(
-        _mm256_add_epi32(_mm256_cvtps_epi32(n.v[i]), _mm256_set1_epi32(127)), 23)));
 }
 /* x 2^n, rounded once, for x of 1/2 .. 2 and integral n of -200 .. 200: the first of two factors is
  * exact. A NaN for a NaN x. */

@@ -86,16 +86,16 @@ static void pack_panels(const pack_task *task, size_t panel_begin, size_t panel_
     const bv_matmul_source *s = task->source;
     const size_t cols = task->kernels->cols, kc = k_block(task->type, s->k);
     const size_t n = task->col_end - task->col_begin;
-    for (size_t k = 0; k < s->k; k += kc)
-        for (size_t panel = panel_begin; panel < panel_end; panel++) {
-            const size_t k_end = least(k + kc, s->k), col = task->col_begin + panel * cols;
-            const size_t col_end = least(col + cols, task->col_end);
-            char *out = task->packed + panel_offset(task->type, k, k_end, n, panel * cols);
-            if (task->type == BV_BF16)
-                task->kernels->pack_panel_bf16(s, k, k_end, col, col_end, out);
-            else
-                task->kernels->pack_panel(s, k, k_end, col, col_end, out);
-        }
+    const size_t begin = task->col_begin + panel_begin * cols;
+    const size_t end = least(task->col_begin + panel_end * cols, task->col_end);
+    for (size_t k = 0; k < s->k; k += kc) {
+        const size_t k_end = least(k + kc, s->k);
+        char *out = task->packed + panel_offset(task->type, k, k_end, n, panel_begin * cols);
+        if (task->type == BV_BF16)
+            task->kernels->pack_panels_bf16(s, k, k_end, begin, end, out);
+        else
+            task->kernels->pack_panels(s, k, k_end, begin, end, out);
+    }
 }
 
 static void pack_part(void *context, int part, int parts) {

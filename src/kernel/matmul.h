@@ -86,11 +86,12 @@ typedef struct bv_matmul_kernels {
     bool splits_pairs;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);
-    /* A panel of B: [steps, width] words; columns beyond col_end and an odd last k are zeros. */
-    void (*pack_panel)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                       size_t col_begin, size_t col_end, void *panel);
-    void (*pack_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                            size_t col_begin, size_t col_end, void *panel);
+    /* Panels of B, `cols` columns each, one after another: [steps, width] words; columns beyond
+     * col_end and an odd last k are zeros. */
+    void (*pack_panels)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                        size_t col_begin, size_t col_end, void *panels);
+    void (*pack_panels_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                             size_t col_begin, size_t col_end, void *panels);
     /* m rows of a transposed A, k long, a at the first element: tiles of [steps, rows] words that
      * begin tile_bytes apart. */
     void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,

@@ -34,8 +34,13 @@ BV_INLINE vreal v_exp_rest(vreal x, vreal n) {
     return v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
 }
 
+/* Below -104 the result is 0, above 89 infinite; a NaN stays. */
 BV_INLINE vreal v_exp(vreal x) {
-    /* Below -104 the result is 0, above 89 infinite; a NaN passes both. */
+#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+    x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
+    const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    return v_scale(v_exp_rest(x, n), n);
+#else
     x = v_if_less(x, v_set(-104.0f), v_set(-104.0f), x);
     x = v_if_less(v_set(89.0f), x, v_set(89.0f), x);
     vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
@@ -44,6 +49,7 @@ BV_INLINE vreal v_exp(vreal x) {
     /* Two factors, so that results may be denormal or infinite. */
     const vreal half = v_round(v_mul(n, v_set(0.5f)));
     return v_mul(v_mul(p, v_pow2(half)), v_pow2(v_sub(n, half)));
+#endif
 }
 
 BV_INLINE vreal v_tanh(vreal x) {

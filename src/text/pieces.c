@@ -9,7 +9,6 @@
 #endif
 
 struct bv_splitter {
-    size_t (*end)(const unsigned char *text, size_t at, size_t size);
     size_t (*ends)(bv_splitter *splitter, size_t *ends, size_t most);
     const unsigned char *text;
     size_t size, at;
@@ -154,13 +153,6 @@ static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) 
     return b.line && !b.final ? b.line : end_of_blanks(&b, at);
 }
 
-static size_t ends_cl100k(bv_splitter *s, size_t *ends, size_t most) {
-    size_t count = 0, at = s->at;
-    for (; count < most && at < s->size; ends[count++] = at) at = end_cl100k(s->text, at, s->size);
-    s->at = at;
-    return count;
-}
-
 /* ---- blocks of ASCII: all pieces of 64 bytes at once ---- */
 
 #define BLOCK 64
@@ -171,7 +163,8 @@ typedef unsigned char bytes16 __attribute__((vector_size(16)));
 
 /* One bit a byte of a block, the first byte lowest. */
 typedef struct marks {
-    uint64_t letters, numbers, blanks, spaces, apostrophes, others; /* others: no ASCII */
+    uint64_t letters, numbers, blanks, spaces, line_ends, apostrophes;
+    uint64_t unknown; /* the first byte that is no ASCII, or the last one, whose next is not seen */
 } marks;
 
 static inline uint64_t high_bits(bytes16 x) {
@@ -191,8 +184,12 @@ static inline bytes16 between(bytes16 x, unsigned char first, unsigned char last
     return (bytes16)((x >= first) & (x <= last));
 }
 
+static inline uint64_t lowest(uint64_t bits) {
+    return bits & -bits;
+}
+
 static inline marks mark(const unsigned char *t) {
-    marks m = {0};
+    marks m = {.unknown = (uint64_t)1 << (BLOCK - 1)};
     for (int i = 0; i < BLOCK; i += 16) {
         bytes16 x;
         memcpy(&x, t + i, sizeof x);
@@ -201,10 +198,28 @@ static inline marks mark(const unsigned char *t) {
         m.numbers |= high_bits(between(x, '0', '9')) << i;
         m.blanks |= high_bits(between(x, '\t', '\r') | space) << i;
         m.spaces |= high_bits(space) << i;
+        m.line_ends |= high_bits(between(x, '\n', '\n') | between(x, '\r', '\r')) << i;
         m.apostrophes |= high_bits(between(x, '\'', '\'')) << i;
-        m.others |= high_bits(x) << i;
+        m.unknown |= high_bits(x) << i;
     }
+    m.unknown = lowest(m.unknown);
     return m;
+}
+
+/* Of what begins before the first byte that is not known; not just before, where that decides. */
+static inline uint64_t certain(const marks *m, uint64_t begins) {
+    return begins & (m->unknown - 1) & ~(m->unknown >> 1) & ~(uint64_t)1;
+}
+
+/* Puts in where pieces begin that follow 's and so on, of apostrophes that begin a piece. */
+static inline uint64_t add_contractions(uint64_t begins, const unsigned char *t, bool any_case,
+                                        uint64_t apostrophes) {
+    for (; apostrophes; apostrophes &= apostrophes - 1) {
+        const size_t at = (size_t)__builtin_ctzll(apostrophes);
+        const size_t n = contraction(t + at, BLOCK - 1 - at, any_case);
+        if (n) begins = (begins & ~((uint64_t)2 << at)) | (uint64_t)1 << (at + n);
+    }
+    return begins;
 }
 
 /* Where pieces begin by the pattern of GPT-2 behind byte 0 of a block, where one does: as far as
@@ -215,29 +230,68 @@ static inline uint64_t begins_gpt2(const unsigned char *t) {
         (m.letters ^ m.letters << 1) | (m.numbers ^ m.numbers << 1) | (m.blanks ^ m.blanks << 1);
     /* Of blanks the first, and the last, which is the next word's if it is a space. */
     const uint64_t blanks = m.blanks & (~(m.blanks << 1) | ~(m.blanks >> 1));
-    uint64_t begins = blanks | (changes & ~m.blanks & ~(m.spaces << 1));
-    const uint64_t unknown = m.others | (uint64_t)1 << (BLOCK - 1);
-    begins &= (unknown & -unknown) - 1;     /* before the first byte that is not known */
-    begins &= ~((unknown & -unknown) >> 1); /* nor just before, where it would decide */
-    const uint64_t maybe_contraction = (begins | 1) & m.apostrophes;
-    if (maybe_contraction) begins &= maybe_contraction ^ (maybe_contraction - 1);
-    return maybe_contraction & 1 ? 0 : begins & ~(uint64_t)1;
+    const uint64_t begins = blanks | (changes & ~m.blanks & ~(m.spaces << 1));
+    const uint64_t apostrophes = (begins | 1) & m.apostrophes & (m.unknown - 1);
+    return certain(&m, add_contractions(begins, t, false, apostrophes));
 }
 
-static size_t ends_gpt2(bv_splitter *s, size_t *ends, size_t most) {
+/* Each has three digits at most. */
+static inline uint64_t begins_of_numbers(uint64_t numbers) {
+    const uint64_t fourth = numbers & numbers << 1 & numbers << 2 & numbers << 3;
+    uint64_t begins = numbers & ~(numbers << 1);
+    for (uint64_t next = begins; (next = next << 3 & fourth);) begins |= next;
+    return begins;
+}
+
+/* The same by the pattern of cl100k. A sum carries a bit behind the end of a run. */
+static inline uint64_t begins_cl100k(const unsigned char *t) {
+    const marks m = mark(t);
+    const uint64_t others = ~(m.letters | m.numbers | m.blanks);
+    const uint64_t first_others = others & ~(others << 1) & ~(m.spaces << 1);
+    /* Line ends behind something else are of its piece. */
+    const uint64_t line_ends = m.line_ends & (m.line_ends + (m.line_ends & others << 1));
+    const uint64_t blanks = m.blanks & ~(m.line_ends & ~line_ends);
+    const uint64_t inner = m.blanks & ~m.line_ends & (m.unknown - 1); /* of lines */
+    const uint64_t indents = inner & line_ends << 1;
+    uint64_t begins = first_others | begins_of_numbers(m.numbers);
+    /* Of blanks the first, those behind the last line end, the last if it is no line end. */
+    begins |= (blanks & ~(blanks << 1)) | indents | (inner & ~(m.blanks >> 1));
+    /* Before letters stands one blank or one of something else, unless that is another's. */
+    begins |= m.letters & ~((m.letters | inner | first_others) << 1);
+    const uint64_t apostrophes = first_others & m.apostrophes & (m.unknown - 1);
+    begins = certain(&m, add_contractions(begins, t, true, apostrophes));
+    /* Where another line end follows, or may follow, an indent is none. */
+    const uint64_t none = (inner + indents) & ~inner & (m.line_ends | m.unknown);
+    const uint64_t before = indents & (lowest(none) - 1);
+    return none ? begins & (((uint64_t)1 << (63 - __builtin_clzll(before))) - 1) : begins;
+}
+
+typedef size_t end_of_piece(const unsigned char *t, size_t at, size_t size);
+typedef uint64_t begins_of_block(const unsigned char *t);
+
+static inline size_t ends_of(bv_splitter *s, size_t *ends, size_t most, end_of_piece *end,
+                             begins_of_block *begins_of) {
     size_t count = 0, at = s->at;
     while (count < most && at < s->size) {
         uint64_t begins = 0;
         if (most - count >= WORTH_A_BLOCK && s->size - at >= BLOCK &&
             !(bv_load_word(s->text + at) & HIGH))
-            begins = begins_gpt2(s->text + at);
+            begins = begins_of(s->text + at);
         const size_t block = at;
-        if (!begins) ends[count++] = at = end_gpt2(s->text, at, s->size);
+        if (!begins) ends[count++] = at = end(s->text, at, s->size);
         for (; begins && count < most; begins &= begins - 1)
             ends[count++] = at = block + (size_t)__builtin_ctzll(begins);
     }
     s->at = at;
     return count;
+}
+
+static size_t ends_gpt2(bv_splitter *s, size_t *ends, size_t most) {
+    return ends_of(s, ends, most, end_gpt2, begins_gpt2);
+}
+
+static size_t ends_cl100k(bv_splitter *s, size_t *ends, size_t most) {
+    return ends_of(s, ends, most, end_cl100k, begins_cl100k);
 }
 
 bv_status bv_splitter_create(const char *pattern, bv_splitter **out) {

@@ -101,6 +101,30 @@ static void test_again(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* What a compiler made and nobody may keep is no program without bytes. */
+static void test_too_large(void **state) {
+    (void)state;
+    static const char text[] =
+        "{\"name\": \"large\", \"title\": \"L\", \"source\": \"x\", \"artifact\": \"made\", "
+        "\"compile\": [\"sh\", \"-c\", \"truncate -s 150000 made\"], \"run\": [\"made\"], "
+        "\"compile_binds\": [\"/usr\", \"/bin?\", \"/lib?\", \"/lib64?\"], "
+        "\"compile_limits\": {\"files_bytes\": 100000}}";
+    const bv_sandbox_file source = {.name = "x", .bytes = "x", .size = 1};
+    bv_language *language;
+    bv_artifact a;
+    bv_sandbox_result r = {0};
+    bv_sandbox_pool *pool = boxes_open(1);
+    assert_ok(bv_language_parse(text, sizeof text - 1, "text", &language));
+    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
+    assert_int_equal(r.verdict, BV_VERDICT_FAILED);
+    assert_string_equal(r.reason, "made a file that is too large");
+    assert_int_equal(a.file_count, 0);
+    bv_sandbox_result_free(&r);
+    bv_artifact_free(&a);
+    bv_language_free(&language);
+    bv_sandbox_pool_destroy(&pool);
+}
+
 /* A binary that somebody links statically, here by a description of our own, and brings along. */
 static void test_static(void **state) {
     (void)state;
@@ -575,6 +599,7 @@ int main(void) {
         cmocka_unit_test(test_again),           cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),    cmocka_unit_test(test_cgroup_divided),
         cmocka_unit_test(test_cgroup_lost),     cmocka_unit_test(test_hash),
+        cmocka_unit_test(test_too_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

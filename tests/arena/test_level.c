@@ -4,6 +4,7 @@
 #include "arena/level.h"
 #include "arena/level_read.h"
 #include "arena/level_scaffold.h"
+#include "arena/level_set.h"
 #include "support/mangle.h"
 
 #include <sys/stat.h>
@@ -136,6 +137,22 @@ static void test_files(void **state) {
     take_away("reference/sum.cob");
     take_away("wrong/forgets-the-sign.py");
     assert_fails(load(), BV_CODE_INPUT, "no solution in wrong/");
+}
+
+/* Without judges an answer that the reference makes is not known, and none is shown. */
+static void test_shown(void **state) {
+    (void)state;
+    bv_level_set set = {0};
+    put("tests/visible/2.in", "1 1\n");
+    put("level.json",
+        "{\"title\": \"Sum\", \"points\": 1, \"tests\": {\"visible\": 2, \"hidden\": 1}, "
+        "\"generator\": \"generator.py\", \"checker\": \"tokens\"}");
+    assert_ok(bv_level_set_load(folder, NULL, &set));
+    const json_t *examples = set.site_levels[0].examples;
+    const json_t *known = json_object_get(json_array_get(examples, 0), "output");
+    assert_string_equal(json_string_value(known), "5\n");
+    assert_true(json_is_null(json_object_get(json_array_get(examples, 1), "output")));
+    bv_level_set_free(&set);
 }
 
 /* A link could show a file of the judge to whoever reads the statement. */
@@ -329,6 +346,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_members, begin, folder_teardown),
         cmocka_unit_test_setup_teardown(test_contradictions, begin, folder_teardown),
         cmocka_unit_test_setup_teardown(test_files, begin, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_shown, begin, folder_teardown),
         cmocka_unit_test_setup_teardown(test_links_are_refused, begin, folder_teardown),
         cmocka_unit_test_setup_teardown(test_names, begin, folder_teardown),
         cmocka_unit_test(test_deadlines),

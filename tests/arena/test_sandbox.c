@@ -4,11 +4,14 @@
  */
 #include "support/boxes.h"
 
+#include "arena/sandbox_wire.h"
 #include "base/clock.h"
 #include "base/random.h"
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -482,6 +485,25 @@ static void try_swept(bv_sandbox_policy mode, bool user) {
 
 BOXES_TRY_MODES(test_swept, try_swept)
 
+/* ---- the wire ---- */
+
+/* A call that goes well leaves errno as it was: what failed before is no answer of this socket. */
+static void test_wire_after_reset(void **state) {
+    (void)state;
+    int pair[2], sent = open("/dev/null", O_RDONLY);
+    bv_frame frame;
+    bv_buffer payload = {0};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    assert_ok(bv_wire_send(pair[0], BV_FRAME_BOX, "12345678", 8, &sent, 1));
+    errno = ECONNRESET;
+    assert_ok(bv_wire_receive(pair[1], &frame, &payload));
+    assert_int_equal(frame.descriptor_count, 1);
+    assert_memory_equal(payload.data, "12345678", 8);
+    bv_frame_close(&frame);
+    close(pair[0]), close(pair[1]), close(sent);
+    bv_buffer_free(&payload);
+}
+
 /* ---- names ---- */
 
 static void test_names(void **state) {
@@ -507,6 +529,7 @@ int main(void) {
     if (wish) assert_true(bv_sandbox_policy_parse(wish, &policy));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_wire_after_reset),
         cmocka_unit_test(test_streams_and_files),
         cmocka_unit_test(test_bad_jobs),
         cmocka_unit_test(test_count_of_files),

@@ -339,6 +339,12 @@ static void test_refusals(void **state) {
     expect(&ada, "/api/submissions", NULL, 401, "the key is not known");
     ada.headers[0] = 0;
     expect(&ada, "/api/me", NULL, 401, "a key is needed");
+    /* Nothing is read of what nobody may hand in. */
+    const bv_http_call no_json = {
+        .path = "/api/levels/echo/submissions", .body = "{]", .size = 2, .headers = ada.headers};
+    assert_ok(bv_http_client_call(ada.client, &no_json, &r));
+    assert_int_equal(r.status, 401);
+    bv_http_result_free(&r);
     bv_http_client_destroy(&ada.client);
     end_site();
 }

@@ -25,6 +25,10 @@ json 'j["verdict"] == "failed" and j["exit_code"] == 3 and j["output"] == "a\uff
 expect 2 "--pause says nothing without --flood" beaver arena load http://127.0.0.1:1 --pause 5
 expect 2 "--attack-share says nothing without --attacks" \
     beaver arena load http://127.0.0.1:1 --attack-share 0.5
+expect 2 "--policy says nothing without --attacks" \
+    beaver arena load http://127.0.0.1:1 --policy nested
+expect 2 "there is no policy" \
+    beaver arena serve "$BEAVER_SOURCE/levels" --judges 0 --policy none --host no.such.invalid
 
 # ---- levels ----
 expect 0 "beaver arena check" beaver arena new "$folder/sum"
@@ -126,7 +130,6 @@ expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5x
 expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
 expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"
 expect 2 "try: humaneval" beaver arena eval --set humanval --samples canonical --data "$folder"
-expect 2 'there is no policy "none"' beaver arena eval --set mbpp --model run --policy none
 expect 2 "Neither --data nor BEAVER_DATA" beaver arena eval --set mbpp --samples canonical
 expect 1 "has no mbpp.jsonl" beaver arena eval --set mbpp --samples canonical --data "$folder"
 
@@ -188,6 +191,17 @@ place=$place/v1/ json 'j["total"] == 6' eval_endpoint -n 2 --json
 json 'j["passed"] == 0 and j["total"] == 3' eval_endpoint --model huge --json
 expect 1 "no such model" eval_endpoint --model other --fresh
 expect 2 "pass@5 needs so many samples" eval_endpoint -n 4 -k 5 --fresh
+# What cannot be judged is refused before anything is asked for.
+count=$(wc -l <"$folder/asked")
+expect 2 "there is no policy" env OPENAI_API_KEY=secret "$BEAVER" arena eval --set humaneval \
+    --data "$problems/humaneval.jsonl" --fresh --endpoint "$place" --policy none
+without='echo 0 >/proc/sys/user/max_net_namespaces'
+if unshare -Ur sh -c "$without" 2>/dev/null; then
+    expect 2 "needs a wall that this machine lacks" unshare -Ur sh -c "$without"' && exec "$@"' sh \
+        env OPENAI_API_KEY=secret "$BEAVER" arena eval --set humaneval \
+        --data "$problems/humaneval.jsonl" --fresh --endpoint "$place" --policy full
+fi
+[ "$(wc -l <"$folder/asked")" = "$count" ] || fail "asked for what cannot be judged"
 expect 1 "try: the key in the variable OPENAI_API_KEY" \
     eval_tiny --endpoint "$place/v1" --fresh
 expect 2 "http" eval_tiny --endpoint "https://127.0.0.1/v1"

@@ -85,7 +85,7 @@ static void on_failure(void *context, bv_http_exchange *x) {
 
 static const bv_http_route routes[] = {
     {"GET", "/hello", on_hello, false, 0},      {"POST", "/echo", on_echo, false, 4 << 20},
-    {"POST", "/small", on_echo, false, 0},      {"POST", "/json", on_json, false, 0},
+    {"POST", "/small", on_echo, false, 0},      {"POST", "/json", on_json, false, 1 << 20},
     {"GET", "/worker", on_worker, true, 0},     {"GET", "/big", on_big, false, 0},
     {"GET", "/hold", on_hold, false, 0},        {"GET", "/events", on_events, false, 0},
     {"GET", "/events/:id", on_events, true, 0}, {"GET", "/failure", on_failure, false, 0},
@@ -172,6 +172,21 @@ static void expect(const char *text, const char *status, const char *part) {
 
 #define H "Host: a\r\nConnection: close\r\n"
 
+/* A list of so many numbers, and a string full of what parts them. */
+static void expect_values(int count, const char *status, const char *part) {
+    bv_buffer body = {0}, text = {0};
+    bv_buffer_text(&body, "[\"");
+    for (int i = 0; i < 20000; i++) bv_buffer_text(&body, i % 2 ? "{,[" : "\\\"");
+    bv_buffer_text(&body, "\"");
+    for (int i = 1; i < count; i++) bv_buffer_text(&body, ",0");
+    bv_buffer_text(&body, "]");
+    bv_buffer_printf(&text, "POST /json HTTP/1.1\r\n" H "Content-Length: %zu\r\n\r\n%s", body.size,
+                     body.data);
+    expect(text.data, status, part);
+    bv_buffer_free(&body);
+    bv_buffer_free(&text);
+}
+
 static void test_answers(void **state) {
     (void)state;
     begin();
@@ -180,6 +195,8 @@ static void test_answers(void **state) {
     expect("GET /worker HTTP/1.1\r\n" H "\r\n", "200", "hello");
     expect("POST /json HTTP/1.1\r\n" H "Content-Length: 7\r\n\r\n{\"a\":1}", "201", "{\"a\": 1}");
     expect("POST /json HTTP/1.1\r\n" H "Content-Length: 2\r\n\r\n{]", "400", "body:1:2: not JSON");
+    expect_values(9999, "201", "0]");
+    expect_values(10001, "400", "body: more than 10000 values");
     expect("GET /no HTTP/1.1\r\n" H "\r\n", "404", "there is no such path: GET /no");
     expect("PUT /echo HTTP/1.1\r\n" H "\r\n", "405", "Allow: POST\r\n");
     expect("OPTIONS /hello HTTP/1.1\r\n" H "\r\n", "204", "Allow: GET, HEAD\r\n");
@@ -195,7 +212,7 @@ static void test_answers(void **state) {
     assert_non_null(strstr(out.data, "Content-Length: 5\r\n\r\n"));
     assert_null(strstr(out.data, "hello"));
     bv_buffer_free(&out);
-    wait_count(&s.logged, 15);
+    wait_count(&s.logged, 17);
     end();
 }
 
@@ -321,6 +338,33 @@ static void test_held(void **state) {
     wire_send(fd, s.big, 1000000);
     wire_expect(fd, &out, "HTTP/1.1 200 ");
     close(fd);
+    bv_buffer_free(&out);
+    end();
+}
+
+/* Answers that nobody reads are memory, too. */
+static void test_unread(void **state) {
+    (void)state;
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    limits.held_bytes = 4 * (int)BIG;
+    begin_with(&limits);
+    bv_buffer out = {0};
+    int fds[8], refused = 0;
+    for (int i = 0; i < 8; i++) {
+        fds[i] = wire_open(s.port);
+        wire_text(fds[i], "GET /big HTTP/1.1\r\nHost: a\r\n\r\n");
+        nanosleep(&(struct timespec){0, 50000000}, NULL);
+    }
+    expect("GET /hello HTTP/1.1\r\n" H "\r\n", "200", "hello");
+    for (int i = 0; i < 8; i++) {
+        bv_buffer_clear(&out);
+        wire_expect(fds[i], &out, "\r\n\r\n");
+        refused += strstr(out.data, "HTTP/1.1 503 ") && strstr(out.data, "Retry-After: ");
+        close(fds[i]);
+    }
+    assert_int_equal(refused, 5);
+    ask("GET /big HTTP/1.1\r\n" H "\r\n", &out);
+    assert_true(out.size > BIG);
     bv_buffer_free(&out);
     end();
 }
@@ -701,6 +745,7 @@ int main(void) {
         cmocka_unit_test(test_stream),
         cmocka_unit_test(test_ping),
         cmocka_unit_test(test_held),
+        cmocka_unit_test(test_unread),
         cmocka_unit_test(test_head_of_stream),
         cmocka_unit_test(test_clients_that_go),
         cmocka_unit_test(test_half_closed),

@@ -304,7 +304,8 @@ async function levelPage(show, name) {
     left.append(h("h3", null, "Example " + (i + 1)),
       h("div", {class: "example"},
         h("div", null, h("span", null, "input"), h("pre", null, example.input)),
-        h("div", null, h("span", null, "output"), h("pre", null, example.output))));
+        example.output === null ? null
+          : h("div", null, h("span", null, "output"), h("pre", null, example.output))));
   }
   show(h("div", {class: "split"}, left, submitForm(level)));
 }

@@ -1,6 +1,6 @@
 /*
  * What the files of attention share at one level: sizes, types, the first key that a query sees,
- * words of dropout, the exponential, and the functions behind the table (attention.c).
+ * words of dropout, and the functions behind the table (attention.c).
  */
 #ifndef BV_KERNEL_LANES_ATTENTION_H
 #define BV_KERNEL_LANES_ATTENTION_H
@@ -56,18 +56,6 @@ BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t que
                                        (uint32_t)((query + i) << 16 | (key / 4 & 0xffffu)));
         for (size_t k = 0; k < 4; k++) words[k][i] = r.v[k];
     }
-}
-
-/* exp for the softmax, the bits of v_exp: there is nothing above 0 but, at the end of a chain, a
- * rounding. */
-BV_INLINE vreal softmax_exp(vreal x) {
-#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
-    x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x)); /* a NaN stays */
-    const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
-    return v_scale(v_exp_rest(x, n), n);
-#else
-    return v_exp(x);
-#endif
 }
 
 /* attention_queries.c: a tile of up to 64 queries of one head, from `query` on. */

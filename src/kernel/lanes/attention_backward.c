@@ -88,7 +88,7 @@ BV_INLINE void probability_block(const view *w, size_t g, size_t i, real scale, 
     const size_t end = smaller((g + 1) * BV_LANES, w->keys);
     for (size_t j = g * BV_LANES; j < end; j++) {
         real *p_at = b->p + j * TILE + i, *ds_at = b->ds + j * TILE + i;
-        vreal p = softmax_exp(v_sub(v_load(p_at), lse)), dp = v_load(ds_at), kept = p;
+        vreal p = v_exp(v_sub(v_load(p_at), lse)), dp = v_load(ds_at), kept = p;
         if (drop) {
             const vreal factor = v_load(drop + j * TILE + i);
             dp = v_mul(dp, factor);

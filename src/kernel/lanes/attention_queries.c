@@ -36,7 +36,7 @@ BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_stat
                 v_store(at, v_zero());
                 continue;
             }
-            const vreal p = softmax_exp(v_sub(v_load(at), from));
+            const vreal p = v_exp(v_sub(v_load(at), from));
             v_store(at, p);
             sum = v_add(sum, p);
         }
@@ -44,7 +44,7 @@ BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_stat
     }
     for (size_t half = BV_LANES / 2; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
-    const vreal alpha = softmax_exp(v_sub(before, from));
+    const vreal alpha = v_exp(v_sub(before, from));
     v_store(state->alpha + b * BV_LANES, alpha);
     v_store(state->l + b * BV_LANES, v_fma(v_load(state->l + b * BV_LANES), alpha, lane[0]));
     v_store(state->m + b * BV_LANES, m);

@@ -26,12 +26,12 @@ static void softmax_row(real *s, stretch seen, real *m, real *l, real *alpha) {
     }
     const vreal before = v_set(*m), after = v_set(v_largest(largest)), from = reference(after);
     for (size_t j = 0; j < end; j += BV_LANES) {
-        const vreal p = softmax_exp(v_sub(v_load(s + j), from));
+        const vreal p = v_exp(v_sub(v_load(s + j), from));
         v_store(s + j, p);
         sum = v_add(sum, p);
     }
     real first[BV_LANES];
-    v_store(first, softmax_exp(v_sub(before, from)));
+    v_store(first, v_exp(v_sub(before, from)));
     *alpha = first[0];
     *l = real_fma(*l, first[0], v_sum(sum));
     v_store(first, after);

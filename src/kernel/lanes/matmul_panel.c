@@ -65,32 +65,79 @@ BV_INLINE void fetch_source(const bv_matmul_source *s, size_t p, size_t k_end, s
         __builtin_prefetch((const real *)s->data + at, 0, 3);
 }
 
-/* Rows of B that lie contiguous: copied, at bf16 two by two. */
+/* Rows of B that lie contiguous are copied, at bf16 two by two, and several vectors of a row at a
+ * time: the CPU foresees what is read next, which it doesn't where panel after panel takes a line
+ * of each row. */
+#define SIDE_BY_SIDE 4
+
+/* Where 16 columns of the next step go, and bytes from step to step. */
+typedef struct column_place {
+    char *to;
+    size_t stride;
+} column_place;
+
+/* Of columns `col` .. of n, SIDE_BY_SIDE vectors at most. Returns how many there are. */
+static size_t locate_columns(char *panels, size_t col, size_t n, size_t steps, size_t word,
+                             column_place places[SIDE_BY_SIDE]) {
+    size_t count = 0;
+    for (; count < SIDE_BY_SIDE && col < n; count++, col += BV_LANES) {
+        const size_t panel = col / COLS * COLS, left = n - panel;
+        const size_t width = panel_width(left < COLS ? left : COLS);
+        places[count].to = panels + (steps * panel + col - panel) * word;
+        places[count].stride = width * word;
+    }
+    return count;
+}
+
 static void pack_wide(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                      size_t col_begin, size_t n, real *panel) {
+                      size_t col_begin, size_t n, char *panels) {
     const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
-    for (size_t p = k_begin; p < k_end; p++)
-        for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
-            const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
-            fetch_source(s, p, k_end, col_begin + j);
-            v_store(panel, get_reals(s, p * s->row_stride + col_begin + j, left));
-        }
+    for (size_t j = 0; j < n; j += SIDE_BY_SIDE * BV_LANES) {
+        column_place places[SIDE_BY_SIDE];
+        const size_t count = locate_columns(panels, j, n, k_end - k_begin, sizeof(real), places);
+        for (size_t p = k_begin; p < k_end; p++)
+            for (size_t v = 0; v < count; v++) {
+                const size_t col = j + v * BV_LANES, left = BV_LANES_LEFT(col, n);
+                const size_t at = p * s->row_stride + col_begin + col;
+                fetch_source(s, p, k_end, col_begin + col);
+                v_store((real *)(void *)places[v].to, get_reals(s, at, left));
+                places[v].to += places[v].stride;
+            }
+    }
+}
+
+/* Rows p and p + 1 (zeros from k_end on), n <= 16 columns. */
+BV_INLINE void wide_step_bf16(const bv_matmul_source *s, size_t p, size_t k_end, size_t col,
+                              size_t n, uint32_t *to) {
+    const size_t at = p * s->row_stride + col;
+    fetch_source(s, p, k_end, col);
+    fetch_source(s, p + 1, k_end, col);
+    if (s->type == BV_BF16 && n == BV_LANES && p + 1 < k_end) {
+        const uint16_t *even = (const uint16_t *)s->data + at;
+        put_step(to, even, even + s->row_stride);
+        return;
+    }
+    uint16_t even[BV_LANES], odd[BV_LANES] = {0};
+    get_halves(s, at, n, even);
+    if (p + 1 < k_end) get_halves(s, at + s->row_stride, n, odd);
+    put_step(to, even, odd);
 }
 
 static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                           size_t col_begin, size_t n, uint32_t *panel) {
+                           size_t col_begin, size_t n, char *panels) {
     const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
-    for (size_t p = k_begin; p < k_end; p += 2)
-        for (size_t j = 0; j < n; j += BV_LANES, panel += BV_LANES) {
-            const size_t left = n - j < BV_LANES ? n - j : BV_LANES;
-            const size_t at = p * s->row_stride + col_begin + j;
-            uint16_t even[BV_LANES], odd[BV_LANES] = {0};
-            fetch_source(s, p, k_end, col_begin + j);
-            fetch_source(s, p + 1, k_end, col_begin + j);
-            get_halves(s, at, left, even);
-            if (p + 1 < k_end) get_halves(s, at + s->row_stride, left, odd);
-            put_step(panel, even, odd);
-        }
+    for (size_t j = 0; j < n; j += SIDE_BY_SIDE * BV_LANES) {
+        column_place places[SIDE_BY_SIDE];
+        const size_t steps = (k_end - k_begin + 1) / 2;
+        const size_t count = locate_columns(panels, j, n, steps, sizeof(uint32_t), places);
+        for (size_t p = k_begin; p < k_end; p += 2)
+            for (size_t v = 0; v < count; v++) {
+                const size_t col = j + v * BV_LANES;
+                wide_step_bf16(s, p, k_end, col_begin + col, BV_LANES_LEFT(col, n),
+                               (uint32_t *)(void *)places[v].to);
+                places[v].to += places[v].stride;
+            }
+    }
 }
 
 /* Columns of B that lie contiguous: squares of sixteen words are transposed. in[j] is a column. */
@@ -203,42 +250,56 @@ static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_
         }
 }
 
-void BV_NAME(bv_matmul_panel)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
-                              size_t col_begin, size_t col_end, void *panel) {
-    const size_t n = col_end - col_begin, width = panel_width(n);
-    if (s->col_stride == 1) {
-        pack_wide(s, k_begin, k_end, col_begin, n, panel);
-        return;
-    }
-    if (s->row_stride == 1) {
-        pack_tall(s, k_begin, k_end, col_begin, n, panel);
-        return;
-    }
-    real *out = panel;
+/* Anything else: element by element. */
+static void pack_any(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
+                     size_t n, real *panel) {
     for (size_t p = k_begin; p < k_end; p++)
-        for (size_t j = 0; j < width; j++)
-            *out++ = j < n ? source_real(s, source_at(s, p, col_begin + j)) : 0;
+        for (size_t j = 0; j < panel_width(n); j++)
+            *panel++ = j < n ? source_real(s, source_at(s, p, col_begin + j)) : 0;
 }
 
-void BV_NAME(bv_matmul_panel_bf16)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
-                                   size_t col_begin, size_t col_end, void *panel) {
-    const size_t n = col_end - col_begin, width = panel_width(n);
-    if (s->col_stride == 1) {
-        pack_wide_bf16(s, k_begin, k_end, col_begin, n, panel);
-        return;
-    }
-    if (s->row_stride == 1) {
-        pack_tall_bf16(s, k_begin, k_end, col_begin, n, panel);
-        return;
-    }
-    uint32_t *out = panel;
+static void pack_any_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col_begin,
+                          size_t n, uint32_t *panel) {
     for (size_t p = k_begin; p < k_end; p += 2)
-        for (size_t j = 0; j < width; j += BV_LANES, out += BV_LANES) {
+        for (size_t j = 0; j < panel_width(n); j += BV_LANES, panel += BV_LANES) {
             uint16_t even[BV_LANES] = {0}, odd[BV_LANES] = {0};
             for (size_t i = 0; i < BV_LANES && j + i < n; i++) {
                 even[i] = source_half(s, source_at(s, p, col_begin + j + i));
                 if (p + 1 < k_end) odd[i] = source_half(s, source_at(s, p + 1, col_begin + j + i));
             }
-            put_step(out, even, odd);
+            put_step(panel, even, odd);
         }
+}
+
+void BV_NAME(bv_matmul_panels)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                               size_t col_begin, size_t col_end, void *panels) {
+    if (s->col_stride == 1) {
+        pack_wide(s, k_begin, k_end, col_begin, col_end - col_begin, panels);
+        return;
+    }
+    real *panel = panels;
+    for (size_t col = col_begin; col < col_end; col += COLS, panel += (k_end - k_begin) * COLS) {
+        const size_t n = col_end - col < COLS ? col_end - col : COLS;
+        if (s->row_stride == 1)
+            pack_tall(s, k_begin, k_end, col, n, panel);
+        else
+            pack_any(s, k_begin, k_end, col, n, panel);
+    }
+}
+
+void BV_NAME(bv_matmul_panels_bf16)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                                    size_t col_begin, size_t col_end, void *panels) {
+    if (s->col_stride == 1) {
+        pack_wide_bf16(s, k_begin, k_end, col_begin, col_end - col_begin, panels);
+        return;
+    }
+    uint32_t *panel = panels;
+    const size_t steps = (k_end - k_begin + 1) / 2;
+    for (size_t col = col_begin; col < col_end; col += COLS, panel += steps * COLS) {
+        const size_t n = col_end - col < COLS ? col_end - col : COLS;
+        if (s->row_stride == 1)
+            pack_tall_bf16(s, k_begin, k_end, col, n, panel);
+        else
+            pack_any_bf16(s, k_begin, k_end, col, n, panel);
+    }
 }
