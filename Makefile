@@ -3,9 +3,8 @@
 .PHONY: help build test run debug asan tsan coverage arm64 avx512 vm soak repeats draws bench edit-loop \
         format format-check tidy clang-tidy clean
 
-# Under the thread sanitizer addresses are not randomized: older ones stumble over some kernels.
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
-SOURCES = find src include tests bench -name '*.[ch]' 2>/dev/null
+SOURCES = find src tests bench -name '*.[ch]'
 FORMAT ?= clang-format-14
 
 help: ## list everything that make can do
@@ -37,6 +36,7 @@ asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
 	@ctest --preset asan -LE slow
 
+# Addresses are not randomized: older thread sanitizers stumble over some kernels.
 tsan: ## run the threaded tests under ThreadSanitizer
 	@scripts/install build test
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)

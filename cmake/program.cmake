@@ -1,9 +1,6 @@
 # The program: src/cli over all rooms. Its version text is remade at each build, but the header only
 # changes (and only then something is compiled) when `git describe` says something else.
 file(GLOB BV_CLI_SOURCES CONFIGURE_DEPENDS src/cli/*.c)
-if(NOT BV_CLI_SOURCES)
-    return()
-endif()
 
 set(BV_GENERATED ${CMAKE_BINARY_DIR}/generated)
 add_custom_target(

@@ -13,9 +13,6 @@ endfunction()
 
 if(CMOCKA_FOUND)
     foreach(room IN LISTS BV_ROOMS ITEMS cli)
-        if(NOT TARGET bv_${room})
-            continue()
-        endif()
         file(GLOB sources CONFIGURE_DEPENDS tests/${room}/test_*.c)
         foreach(source IN LISTS sources)
             get_filename_component(file ${source} NAME_WE)
@@ -31,38 +28,32 @@ if(CMOCKA_FOUND)
         endforeach()
         add_custom_target(tests_${room} DEPENDS ${programs_of_${room}})
     endforeach()
-    if(TEST arena/attacks)
-        # Hundreds of attacks, some of which use all of a machine until they are stopped.
-        set_tests_properties(arena/attacks PROPERTIES TIMEOUT 900)
-    endif()
+    # Hundreds of attacks, some of which use all of a machine until they are stopped.
+    set_tests_properties(arena/attacks PROPERTIES TIMEOUT 900)
     # The reference beside the scanners that are written by hand.
-    if(TARGET test_text_pieces)
-        target_link_libraries(test_text_pieces PRIVATE PkgConfig::PCRE2)
-    endif()
+    target_link_libraries(test_text_pieces PRIVATE PkgConfig::PCRE2)
 else()
     message(STATUS "cmocka is not installed: no unit tests")
 endif()
 
-if(TARGET beaver)
-    file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*.sh)
-    foreach(script IN LISTS scripts)
-        get_filename_component(name ${script} NAME_WE)
-        add_test(NAME cli/${name} COMMAND bash ${script})
-        bv_test_labels(cli/${name} cli "")
-        set(environment BEAVER=$<TARGET_FILE:beaver> BEAVER_SOURCE=${CMAKE_SOURCE_DIR})
-        if(CMAKE_CROSSCOMPILING_EMULATOR)
-            string(REPLACE ";" " " emulator "${CMAKE_CROSSCOMPILING_EMULATOR}")
-            list(APPEND environment "BEAVER_EMULATOR=${emulator}")
-        endif()
-        set_tests_properties(cli/${name} PROPERTIES ENVIRONMENT "${environment}")
-    endforeach()
-endif()
+file(GLOB scripts CONFIGURE_DEPENDS tests/cli/*.sh)
+foreach(script IN LISTS scripts)
+    get_filename_component(name ${script} NAME_WE)
+    add_test(NAME cli/${name} COMMAND bash ${script})
+    bv_test_labels(cli/${name} cli "")
+    set(environment BEAVER=$<TARGET_FILE:beaver> BEAVER_SOURCE=${CMAKE_SOURCE_DIR})
+    if(CMAKE_CROSSCOMPILING_EMULATOR)
+        string(REPLACE ";" " " emulator "${CMAKE_CROSSCOMPILING_EMULATOR}")
+        list(APPEND environment "BEAVER_EMULATOR=${emulator}")
+    endif()
+    set_tests_properties(cli/${name} PROPERTIES ENVIRONMENT "${environment}")
+endforeach()
+
+find_package(Python3 COMPONENTS Interpreter)
 
 # Instructions by function of small work, against the committed counts (x86-64 and 64-bit Arm, in
 # release builds: the counts are those of optimized code).
-if(TARGET bv_train AND CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BV_SANITIZE
-   AND NOT CMAKE_CROSSCOMPILING)
-    find_package(Python3 COMPONENTS Interpreter)
+if(CMAKE_BUILD_TYPE STREQUAL "Release" AND NOT BV_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
     add_executable(ratchet_count tests/ratchet/count_instructions.c)
     add_executable(ratchet_workload tests/ratchet/workload.c)
     target_link_libraries(ratchet_workload PRIVATE bv_train)
@@ -76,14 +67,11 @@ endif()
 
 # The rules of the house, checked like everything else (only in a native build without sanitizers:
 # they read the tree, not the binaries).
-if(EXISTS ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py AND NOT BV_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
-    find_package(Python3 COMPONENTS Interpreter)
-    if(Python3_FOUND)
-        add_test(NAME tidy/tree COMMAND ${Python3_EXECUTABLE}
-                                        ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py ${CMAKE_SOURCE_DIR})
-        add_test(NAME tidy/self COMMAND ${Python3_EXECUTABLE}
-                                        ${CMAKE_SOURCE_DIR}/tests/tidy/test_tidy.py)
-        bv_test_labels(tidy/tree tidy "")
-        bv_test_labels(tidy/self tidy "")
-    endif()
+if(Python3_FOUND AND NOT BV_SANITIZE AND NOT CMAKE_CROSSCOMPILING)
+    add_test(NAME tidy/tree COMMAND ${Python3_EXECUTABLE}
+                                    ${CMAKE_SOURCE_DIR}/tests/tidy/tidy.py ${CMAKE_SOURCE_DIR})
+    add_test(NAME tidy/self COMMAND ${Python3_EXECUTABLE}
+                                    ${CMAKE_SOURCE_DIR}/tests/tidy/test_tidy.py)
+    bv_test_labels(tidy/tree tidy "")
+    bv_test_labels(tidy/self tidy "")
 endif()

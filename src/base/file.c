@@ -152,12 +152,12 @@ bv_status bv_dir_list(const char *path, char ***names, size_t *count) {
     DIR *dir = opendir(path);
     if (!dir) return bv_fail_errno("cannot list %s", path);
     bool ok = true;
+    size_t room = 0;
     errno = 0;
     for (struct dirent *entry; ok && (entry = readdir(dir)); errno = 0) {
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..")) continue;
-        char **larger = bv_realloc(*names, (*count + 1) * sizeof **names);
-        char *name = larger ? bv_strdup(entry->d_name) : NULL;
-        if (larger) *names = larger;
+        ok = bv_list_grow((void **)names, *count, &room, sizeof **names);
+        char *name = ok ? bv_strdup(entry->d_name) : NULL;
         ok = name != NULL;
         if (ok) (*names)[(*count)++] = name;
     }

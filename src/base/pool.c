@@ -216,6 +216,24 @@ void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin
     *end = last < count ? last : count;
 }
 
+typedef struct ranges {
+    size_t count, unit;
+    bv_range_task *task;
+    void *context;
+} ranges;
+
+static void run_range(void *context, int part, int parts) {
+    const ranges *r = context;
+    size_t begin, end;
+    bv_pool_range(r->count, r->unit, part, parts, &begin, &end);
+    if (begin < end) r->task(r->context, begin, end);
+}
+
+void bv_pool_run_ranges(bv_pool *pool, size_t count, size_t unit, bv_range_task *task,
+                        void *context) {
+    bv_pool_run(pool, run_range, &(ranges){count, unit, task, context});
+}
+
 void bv_pool_share(bv_pool *pool, size_t count) {
     BV_ASSERT(count <= UINT32_MAX);
     for (int part = 0; part < pool->threads; part++) {

@@ -33,6 +33,12 @@ void bv_pool_watch_set(bv_pool *pool, bv_pool_watch *watch, void *context);
 /* The part-th of `parts` nearly equal ranges of 0..count, its borders multiples of `unit`. */
 void bv_pool_range(size_t count, size_t unit, int part, int parts, size_t *begin, size_t *end);
 
+/* Even work over 0..count-1: calls task(context, begin, end) once for each thread's range that is
+ * not empty, its borders multiples of `unit`. */
+typedef void bv_range_task(void *context, size_t begin, size_t end);
+void bv_pool_run_ranges(bv_pool *pool, size_t count, size_t unit, bv_range_task *task,
+                        void *context);
+
 /* Uneven work, or cores of uneven speed, where what is computed does not depend on who does it:
  * before a run `share` gives each part one of nearly equal ranges of 0..count-1, count < 2^32.
  * Within the run `take` gives a part the next index of its own range, which it finds in its cache

@@ -14,6 +14,7 @@
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
+#include "train/presets.h"
 
 #define LIMITS_SECONDS 0.6
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
@@ -77,7 +78,8 @@ static bv_status choose(const bv_flags *flags, bench *b) {
     bv_settings *s = &b->settings;
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
-    if (s->model.vocab_size == 0) s->model.vocab_size = 50257;
+    if (s->model.vocab_size == 0)
+        s->model.vocab_size = bv_preset_vocab(bv_flags_string(flags, "preset"));
     BV_TRY(bv_settings_check(s));
     b->prompt = (size_t)bv_flags_int(flags, "prompt");
     b->tokens = (size_t)bv_flags_int(flags, "tokens");

@@ -2,7 +2,6 @@
 
 #include "arena/language.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/memory.h"
 #include "base/order.h"
 #include "base/tasks.h"

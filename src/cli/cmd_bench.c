@@ -13,9 +13,8 @@
 #include "report/limits_cache.h"
 #include "report/machine.h"
 #include "report/units.h"
+#include "train/presets.h"
 #include "train/rehearsal.h"
-
-#include <string.h>
 
 #define LIMITS_SECONDS 1.5
 #define WARM_UP_STEPS 2
@@ -174,9 +173,8 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
     if (!bv_flags_given(flags, "batch") && s->batch > 64) s->batch = 4;
-    const char *preset = bv_flags_string(flags, "preset");
-    const bool published = preset && !strncmp(preset, "gpt", 3);
-    if (s->model.vocab_size == 0) s->model.vocab_size = published ? 50257 : 65;
+    if (s->model.vocab_size == 0)
+        s->model.vocab_size = bv_preset_vocab(bv_flags_string(flags, "preset"));
     s->grains = 1;
     return bv_settings_check(s);
 }

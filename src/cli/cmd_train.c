@@ -84,8 +84,10 @@ static bv_status fit_vocabulary(training *t) {
     const size_t tokens = bv_dataset_vocab_size(t->data);
     if (*vocab == 0) *vocab = tokens;
     if (*vocab < tokens)
-        return bv_fail(BV_CODE_USAGE, "vocab_size %zu is less than the %zu of the data's tokenizer",
-                       *vocab, tokens);
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "vocab_size %zu is less than the %zu of the data's tokenizer", *vocab,
+                              tokens),
+                      "--set vocab_size=0: as many as the data has");
     return BV_OK;
 }
 
@@ -159,7 +161,9 @@ static bv_status check_text(const training *t) {
 /* What is refused without reading the data comes first. */
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
-    if (!data) return bv_fail(BV_CODE_USAGE, "--data DIR is missing");
+    if (!data)
+        return bv_try(bv_fail(BV_CODE_USAGE, "--data DIR is missing"),
+                      "beaver data prepare TEXT --out DIR; or --resume, for a run that is there");
     if (bv_flags_given(t->flags, "minutes") && bv_settings_flag_given(t->flags, "steps"))
         return bv_fail(BV_CODE_USAGE, "--minutes and --steps exclude each other");
     BV_TRY(bv_run_folder_check_new(t->out));
@@ -218,7 +222,9 @@ static bv_status compare_flags(training *t, int64_t done) {
     if (error) return error;
     const double minutes = bv_flags_double(t->flags, "minutes");
     if (bv_flags_given(t->flags, "minutes") && minutes != t->config.minutes)
-        return bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes);
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "the run has minutes=%g, not %g", t->config.minutes, minutes),
+            "without --minutes, or another --out");
     if (planned && !bv_settings_flag_given(t->flags, "steps")) return BV_OK;
     BV_TRY(check_growth(t, &wanted, done));
     kept->steps = wanted.steps;
@@ -238,8 +244,9 @@ static bv_status find_data(training *t) {
                               given.data),
                       "without --data: the run knows its own, %s", t->config.data);
     if (strcmp(given.data_sha256, t->config.data_sha256) != 0)
-        return bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data,
-                       given.data);
+        return bv_try(
+            bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data, given.data),
+            "without --data, or another --out");
     memcpy(t->config.data, given.data, sizeof given.data);
     return BV_OK;
 }

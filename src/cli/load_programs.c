@@ -1,6 +1,5 @@
 #include "cli/load.h"
 
-#include "arena/language.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/random.h"

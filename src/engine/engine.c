@@ -105,9 +105,9 @@ static bv_status reserve(bv_engine *e, size_t sequence, size_t end) {
                               end, e->options.config.context),
                       "a shorter prompt");
     for (; s->page_count * BV_PAGE_POSITIONS < end; s->page_count++) {
-        void *page = bv_malloc_aligned(e->page_bytes);
+        void *page = bv_malloc_aligned(e->page_bytes); /* zeros, as absent values must be */
         if (!page) return bv_fail_memory("the KV cache");
-        s->pages[s->page_count] = memset(page, 0, e->page_bytes); /* absent values are zeros */
+        s->pages[s->page_count] = page;
     }
     return BV_OK;
 }

@@ -1,6 +1,5 @@
 #include "engine/text_stream.h"
 
-#include "base/text.h"
 #include <string.h>
 
 /* Cuts the text before the first stop string that is in it; looks only where one may be new: it

@@ -59,13 +59,11 @@ void bv_gpt_inputs_place(bv_gpt_inputs *in, size_t row, const uint32_t *last, si
 typedef struct layout_task {
     bv_gpt_inputs *inputs;
     const uint32_t *tokens, *targets, *first_visible;
-    size_t rows, length;
+    size_t length;
 } layout_task;
 
-static void lay_out_part(void *context, int part, int parts) {
+static void lay_out_part(void *context, size_t begin, size_t end) {
     const layout_task *t = context;
-    size_t begin, end;
-    bv_pool_range(t->rows, 1, part, parts, &begin, &end);
     for (size_t r = begin; r < end; r++) {
         const size_t position = r % t->length, first = t->first_visible ? t->first_visible[r] : 0;
         bv_gpt_inputs_place(t->inputs, r, t->tokens + r, position, position - first,
@@ -75,9 +73,9 @@ static void lay_out_part(void *context, int part, int parts) {
 
 void bv_gpt_inputs_lay_out(bv_gpt_inputs *in, const uint32_t *tokens, const uint32_t *targets,
                            size_t sequences, size_t length, const uint32_t *first_visible) {
-    layout_task task = {in, tokens, targets, first_visible, sequences * length, length};
-    BV_ASSERT(task.rows <= in->rows_max);
-    bv_pool_run(in->pool, lay_out_part, &task);
+    layout_task task = {in, tokens, targets, first_visible, length};
+    BV_ASSERT(sequences * length <= in->rows_max);
+    bv_pool_run_ranges(in->pool, sequences * length, 1, lay_out_part, &task);
 }
 
 void bv_gpt_inputs_bind(const bv_gpt_inputs *in, bv_plan *plan) {

@@ -24,8 +24,29 @@ struct bv_gradients {
     double *sums;
 };
 
-static size_t real_bytes(const bv_gradients *g, size_t elements) {
-    return (elements * bv_dtype_size(g->kernels->real) + 63) / 64 * 64;
+static size_t real_bytes(const bv_kernels *kernels, size_t elements) {
+    return (elements * bv_dtype_size(kernels->real) + 63) / 64 * 64;
+}
+
+static size_t uses_of(const bv_parameter *p) {
+    return p->uses ? p->uses : 1;
+}
+
+/* Levels of the tree over grains. */
+static size_t levels_of(size_t grains_max) {
+    size_t levels = 0;
+    for (size_t n = grains_max; n > 1; n = (n + 1) / 2) levels++;
+    return levels;
+}
+
+size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_t grains_max) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const bv_parameter *p = graph->parameters[i];
+        bytes += real_bytes(kernels, bv_parameter_elements(p) * uses_of(p)) +
+                 levels_of(grains_max) * real_bytes(kernels, bv_parameter_elements(p));
+    }
+    return bytes;
 }
 
 static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
@@ -39,13 +60,13 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->elements[i] = bv_parameter_elements(p);
-        g->uses[i] = p->uses ? p->uses : 1;
+        g->uses[i] = uses_of(p);
         g->offsets[i] = g->level_bytes;
-        g->level_bytes += real_bytes(g, g->elements[i]);
-        g->accumulator_bytes += real_bytes(g, g->elements[i] * g->uses[i]);
+        g->level_bytes += real_bytes(g->kernels, g->elements[i]);
+        g->accumulator_bytes += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
         if (g->elements[i] > largest) largest = g->elements[i];
     }
-    for (size_t n = grains_max; n > 1; n = (n + 1) / 2) g->level_count++;
+    g->level_count = levels_of(grains_max);
     g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
     g->sums = bv_calloc(largest / BV_SUM_CHUNK + 1, sizeof *g->sums);
     g->running = bv_malloc_aligned(g->accumulator_bytes);
@@ -56,7 +77,7 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     size_t offset = 0;
     for (size_t i = 0; i < g->count; i++) {
         g->accumulators[i] = g->running + offset;
-        offset += real_bytes(g, g->elements[i] * g->uses[i]);
+        offset += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
     }
     return BV_OK;
 }
@@ -94,15 +115,11 @@ typedef struct span_task {
     const bv_gradients *gradients;
     char *to;
     const char *from; /* NULL: clear */
-    size_t bytes;
 } span_task;
 
-static void span_part(void *context, int part, int parts) {
+static void span_part(void *context, size_t begin, size_t end) {
     const span_task *task = context;
     const bv_gradients *g = task->gradients;
-    size_t begin, end;
-    bv_pool_range(task->bytes, 64, part, parts, &begin, &end);
-    if (begin >= end) return;
     if (!task->from) {
         memset(task->to + begin, 0, end - begin);
         return;
@@ -119,16 +136,16 @@ static void span_part(void *context, int part, int parts) {
 }
 
 static void clear(bv_gradients *g, char *data, size_t bytes) {
-    span_task task = {g, data, NULL, bytes};
+    span_task task = {g, data, NULL};
     g->moved += bytes;
-    bv_pool_run(g->pool, span_part, &task);
+    bv_pool_run_ranges(g->pool, bytes, 64, span_part, &task);
 }
 
 /* to += from */
 static void add(bv_gradients *g, char *to, const char *from, size_t bytes) {
-    span_task task = {g, to, from, bytes};
+    span_task task = {g, to, from};
     g->moved += 3 * bytes;
-    bv_pool_run(g->pool, span_part, &task);
+    bv_pool_run_ranges(g->pool, bytes, 64, span_part, &task);
 }
 
 void bv_gradients_begin(bv_gradients *g) {
@@ -211,21 +228,18 @@ static size_t chunks_of(size_t elements) {
     return (elements + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
 }
 
-static void sum_part(void *context, int part, int parts) {
+static void sum_part(void *context, size_t begin, size_t end) {
     const sum_task *task = context;
     const bv_gradients *g = task->gradients;
-    const size_t elements = g->elements[task->index];
-    size_t begin, end;
-    bv_pool_range(chunks_of(elements), 1, part, parts, &begin, &end);
-    if (begin < end)
-        g->kernels->optimizer->square_sums(g->accumulators[task->index], elements, g->sums, begin,
-                                           end);
+    g->kernels->optimizer->square_sums(g->accumulators[task->index], g->elements[task->index],
+                                       g->sums, begin, end);
 }
 
 double bv_gradients_square_sum(bv_gradients *g, size_t index) {
     sum_task task = {g, index};
-    bv_pool_run(g->pool, sum_part, &task);
-    return bv_tree_sum(g->sums, chunks_of(g->elements[index]));
+    const size_t chunks = chunks_of(g->elements[index]);
+    bv_pool_run_ranges(g->pool, chunks, 1, sum_part, &task);
+    return bv_tree_sum(g->sums, chunks);
 }
 
 double bv_gradients_norm(bv_gradients *g) {

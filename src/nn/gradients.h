@@ -32,6 +32,8 @@ double bv_gradients_square_sum(bv_gradients *gradients, size_t index);
 double bv_gradients_norm(bv_gradients *gradients);
 /* Bytes read and written by clearing and adding since the last call: for traces. */
 size_t bv_gradients_moved(bv_gradients *gradients);
-size_t bv_gradients_bytes(const bv_gradients *gradients);
+size_t bv_gradients_bytes(const bv_gradients *gradients); /* that it has taken */
+/* Bytes that they would take, before anything is made. */
+size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_t grains_max);
 
 #endif

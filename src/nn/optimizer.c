@@ -64,33 +64,69 @@ static bv_matmul_args product(const bv_optimizer *o, size_t m, size_t n, size_t 
                             .c_type = real};
 }
 
-static bv_status create_muon(bv_optimizer *o) {
-    size_t largest = 0, small = 0, scratch = 0;
-    for (size_t i = 0; i < o->count; i++) {
-        if (!o->states[i].muon) continue;
-        const bv_parameter *p = bv_weights_parameter(o->weights, i);
-        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
-        const bv_matmul_args gram = product(o, r, r, c, NULL, NULL, 1, c, NULL);
-        const bv_matmul_args next = product(o, r, c, r, NULL, NULL, c, 1, NULL);
-        const int threads = bv_pool_threads(o->pool);
-        const size_t a = bv_matmul_scratch_bytes(o->kernels, threads, &gram);
-        const size_t b = bv_matmul_scratch_bytes(o->kernels, threads, &next);
-        if (bv_parameter_elements(p) > largest) largest = bv_parameter_elements(p);
-        if (r * r > small) small = r * r;
-        if (a > scratch) scratch = a;
-        if (b > scratch) scratch = b;
+/* Muon's workspace is as large as the largest matrix asks for. */
+typedef struct workspace {
+    size_t matrix, square; /* elements: [r, c] with r <= c, and [r, r] */
+    size_t scratch;        /* bytes */
+} workspace;
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+static void ask_for(workspace *w, const bv_kernels *kernels, int threads, bv_dtype type,
+                    const bv_parameter *p) {
+    const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
+    const bv_matmul_args gram = {.m = r, .n = r, .k = c, .type = type};
+    const bv_matmul_args next = {.m = r, .n = c, .k = r, .type = type};
+    w->matrix = larger(w->matrix, r * c);
+    w->square = larger(w->square, r * r);
+    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &gram));
+    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &next));
+}
+
+static size_t workspace_bytes(const workspace *w, const bv_kernels *kernels) {
+    return 2 * (w->matrix + w->square) * bv_dtype_size(kernels->real) + 2 * w->matrix + w->scratch;
+}
+
+static bool takes_muon(bv_optimizer_kind kind, const bv_parameter *p) {
+    return kind == BV_OPTIMIZER_MUON && p->kind == BV_PARAMETER_MATRIX;
+}
+
+static bv_dtype product_type(const bv_kernels *kernels, bv_numerics numerics) {
+    return numerics == BV_NUMERICS_BF16 ? BV_BF16 : kernels->real;
+}
+
+size_t bv_optimizer_need(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                         bv_optimizer_kind kind, bv_numerics numerics) {
+    workspace w = {0};
+    size_t elements = 0;
+    for (size_t i = 0; i < graph->parameter_count; i++) {
+        const bv_parameter *p = graph->parameters[i];
+        const bool muon = takes_muon(kind, p);
+        elements += (muon ? 1 : 2) * bv_parameter_elements(p);
+        if (muon) ask_for(&w, kernels, bv_pool_threads(pool), product_type(kernels, numerics), p);
     }
-    if (!largest) return BV_OK;
+    return elements * bv_dtype_size(kernels->real) + workspace_bytes(&w, kernels);
+}
+
+static bv_status create_muon(bv_optimizer *o) {
+    workspace w = {0};
+    for (size_t i = 0; i < o->count; i++)
+        if (o->states[i].muon)
+            ask_for(&w, o->kernels, bv_pool_threads(o->pool), o->type,
+                    bv_weights_parameter(o->weights, i));
+    if (!w.matrix) return BV_OK;
     const size_t element = bv_dtype_size(o->kernels->real);
-    o->x = bv_malloc_aligned(largest * element);
-    o->next = bv_malloc_aligned(largest * element);
-    o->gram = bv_malloc_aligned(small * element);
-    o->poly = bv_malloc_aligned(small * element);
-    o->half = bv_malloc_aligned(largest * 2);
-    o->scratch = bv_malloc_aligned(scratch);
+    o->x = bv_malloc_aligned(w.matrix * element);
+    o->next = bv_malloc_aligned(w.matrix * element);
+    o->gram = bv_malloc_aligned(w.square * element);
+    o->poly = bv_malloc_aligned(w.square * element);
+    o->half = bv_malloc_aligned(w.matrix * 2);
+    o->scratch = bv_malloc_aligned(w.scratch);
     if (!o->x || !o->next || !o->gram || !o->poly || !o->half || !o->scratch)
         return bv_fail_memory("the optimizer");
-    o->bytes += (2 * largest + 2 * small) * element + 2 * largest + scratch;
+    o->bytes += workspace_bytes(&w, o->kernels);
     return BV_OK;
 }
 
@@ -102,14 +138,12 @@ bv_status bv_optimizer_create(const bv_kernels *kernels, bv_pool *pool, bv_weigh
     o->kernels = kernels;
     o->pool = pool;
     o->weights = weights;
-    o->type = numerics == BV_NUMERICS_BF16 ? BV_BF16 : kernels->real;
+    o->type = product_type(kernels, numerics);
     o->count = bv_weights_count(weights);
     o->states = bv_calloc(o->count, sizeof *o->states);
     bv_error *error = o->states ? BV_OK : bv_fail_memory("the optimizer");
-    for (size_t i = 0; !error && i < o->count; i++) {
-        const bv_parameter *p = bv_weights_parameter(weights, i);
-        error = create_state(o, i, kind == BV_OPTIMIZER_MUON && p->kind == BV_PARAMETER_MATRIX);
-    }
+    for (size_t i = 0; !error && i < o->count; i++)
+        error = create_state(o, i, takes_muon(kind, bv_weights_parameter(weights, i)));
     if (!error) error = create_muon(o);
     if (error) bv_optimizer_destroy(&o);
     *out = o;
@@ -140,7 +174,6 @@ void bv_optimizer_destroy(bv_optimizer **optimizer) {
 
 typedef struct range_task {
     const bv_kernels *kernels;
-    size_t elements;
     bv_adamw_args adamw;
     const bv_optimizer_step *step;
     void *m, *out, *parameter;
@@ -148,30 +181,22 @@ typedef struct range_task {
     double lr, weight_decay; /* of Muon */
 } range_task;
 
-static void adamw_part(void *context, int part, int parts) {
+static void adamw_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end) task->kernels->optimizer->adamw(&task->adamw, begin, end);
+    task->kernels->optimizer->adamw(&task->adamw, begin, end);
 }
 
-static void momentum_part(void *context, int part, int parts) {
+static void momentum_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
-                                           task->step->muon_momentum, task->step->gradient_scale,
-                                           begin, end);
+    task->kernels->optimizer->momentum(task->m, task->gradient, task->out,
+                                       task->step->muon_momentum, task->step->gradient_scale, begin,
+                                       end);
 }
 
-static void descend_part(void *context, int part, int parts) {
+static void descend_part(void *context, size_t begin, size_t end) {
     const range_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end)
-        task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
-                                          begin, end);
+    task->kernels->optimizer->descend(task->parameter, task->out, task->lr, task->weight_decay,
+                                      begin, end);
 }
 
 static double power(double base, uint64_t exponent) {
@@ -183,7 +208,7 @@ static double power(double base, uint64_t exponent) {
 
 static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_optimizer_step *step) {
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
-    range_task task = {.kernels = o->kernels, .elements = bv_parameter_elements(p)};
+    range_task task = {.kernels = o->kernels};
     task.adamw = (bv_adamw_args){
         .parameter = bv_weights_data(o->weights, p),
         .m = o->states[i].m,
@@ -198,7 +223,7 @@ static void apply_adamw(bv_optimizer *o, size_t i, void *gradient, const bv_opti
         .correction1 = 1 - power(step->beta1, step->step),
         .correction2 = 1 - power(step->beta2, step->step),
     };
-    bv_pool_run(o->pool, adamw_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, adamw_part, &task);
 }
 
 /* ---- Muon: the momentum, made orthogonal by five steps of a quintic Newton-Schulz iteration ----
@@ -220,14 +245,11 @@ static double square_sum(bv_optimizer *o, const void *x, size_t count) {
 typedef struct add_task {
     const bv_kernels *kernels;
     bv_add_args args;
-    size_t elements;
 } add_task;
 
-static void add_part(void *context, int part, int parts) {
+static void add_part(void *context, size_t begin, size_t end) {
     const add_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->elements, 64, part, parts, &begin, &end);
-    if (begin < end) task->kernels->elementwise->add(&task->args, begin, end);
+    task->kernels->elementwise->add(&task->args, begin, end);
 }
 
 /* y = (a + b) * scale over n elements of real; b may be NULL. */
@@ -236,9 +258,8 @@ static void add(bv_optimizer *o, const void *a, const void *b, double scale, voi
     const bv_dtype real = o->kernels->real;
     add_task task = {
         o->kernels,
-        {.a = a, .b = b, .y = y, .a_type = real, .b_type = real, .y_type = y_type, .scale = scale},
-        n};
-    bv_pool_run(o->pool, add_part, &task);
+        {.a = a, .b = b, .y = y, .a_type = real, .b_type = real, .y_type = y_type, .scale = scale}};
+    bv_pool_run_ranges(o->pool, n, 64, add_part, &task);
 }
 
 /* y = (a * (s / t) + b) * t, rounded after each operation as written; y may be a, not b. */
@@ -283,13 +304,12 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     const bv_parameter *p = bv_weights_parameter(o->weights, i);
     const bool tall = p->rows > p->cols;
     range_task task = {.kernels = o->kernels,
-                       .elements = bv_parameter_elements(p),
                        .step = step,
                        .m = o->states[i].m,
                        .gradient = gradient,
                        .out = tall ? o->next : o->x,
                        .parameter = bv_weights_data(o->weights, p)};
-    bv_pool_run(o->pool, momentum_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, momentum_part, &task);
     if (tall) transpose(o, o->next, o->x, p->rows, p->cols);
     orthogonalize(o, tall ? p->cols : p->rows, tall ? p->rows : p->cols);
     if (tall) transpose(o, o->x, o->next, p->cols, p->rows);
@@ -297,7 +317,7 @@ static void apply_muon(bv_optimizer *o, size_t i, const void *gradient,
     const double scale = aspect > 1 ? sqrt(aspect) : 1;
     task.lr = step->muon_lr * scale;
     task.weight_decay = step->weight_decay / scale; /* only the update is scaled, not the decay */
-    bv_pool_run(o->pool, descend_part, &task);
+    bv_pool_run_ranges(o->pool, bv_parameter_elements(p), 64, descend_part, &task);
 }
 
 void bv_optimizer_apply(bv_optimizer *o, bv_gradients *gradients, const bv_optimizer_step *step) {

@@ -36,6 +36,9 @@ bv_cost bv_optimizer_cost(const bv_optimizer *optimizer);
 size_t bv_optimizer_state_count(const bv_optimizer *optimizer);
 void *bv_optimizer_state(bv_optimizer *optimizer, size_t index, const char **name,
                          const bv_parameter **parameter);
-size_t bv_optimizer_bytes(const bv_optimizer *optimizer);
+size_t bv_optimizer_bytes(const bv_optimizer *optimizer); /* that it has taken */
+/* Bytes of state and workspace that it would take, before anything is made. */
+size_t bv_optimizer_need(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
+                         bv_optimizer_kind kind, bv_numerics numerics);
 
 #endif

@@ -104,7 +104,8 @@ static void advise_speed(const bv_surroundings *s, bv_advice_list *out) {
         add(out, "sudo cpupower frequency-set -g performance",
             "the CPU's frequency governor is \"%s\"", s->governor);
     if (s->share_of_best < 0.8)
-        add(out, "again while nothing else runs; without limits.json in its cache Beaver forgets",
+        add(out,
+            "again while nothing else runs; removing limits.json in the cache forgets the best",
             "a limit is %.0f %% of the best seen here, which stays remembered",
             100 * s->share_of_best);
     if (!s->limits_kept)

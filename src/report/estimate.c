@@ -6,7 +6,6 @@
 #include "report/machine.h"
 #include "report/units.h"
 #include "tensor/autograd.h"
-#include "tensor/op.h"
 #include "tensor/plan.h"
 
 typedef struct estimator {
@@ -52,54 +51,12 @@ static size_t weight_bytes(const estimator *e, const bv_parameter *p) {
     return bytes;
 }
 
-/* An accumulator a use, and a sum for each level of the tree over grains. */
-static size_t gradient_bytes(const estimator *e, const bv_parameter *p) {
-    const size_t real = bv_dtype_size(e->kernels->real), uses = p->uses ? p->uses : 1;
-    const size_t one = (bv_parameter_elements(p) * real + 63) / 64 * 64;
-    size_t levels = 0;
-    for (size_t n = e->settings->grains; n > 1; n = (n + 1) / 2) levels++;
-    return (bv_parameter_elements(p) * uses * real + 63) / 64 * 64 + levels * one;
-}
-
-static size_t product_scratch(const estimator *e, size_t m, size_t n, size_t k) {
-    const bool bf16 = e->settings->numerics == BV_NUMERICS_BF16;
-    const bv_matmul_args args = {.m = m,
-                                 .n = n,
-                                 .k = k,
-                                 .type = bf16 ? BV_BF16 : e->kernels->real,
-                                 .lda = k,
-                                 .ldc = n,
-                                 .c_type = e->kernels->real};
-    return bv_matmul_scratch_bytes(e->kernels, bv_pool_threads(e->pool), &args);
-}
-
-/* Muon's workspace is as large as the largest matrix asks for. */
-static size_t muon_bytes(const estimator *e, const bv_graph *g) {
-    size_t largest = 0, square = 0, scratch = 0;
-    for (size_t i = 0; i < g->parameter_count; i++) {
-        const bv_parameter *p = g->parameters[i];
-        if (p->kind != BV_PARAMETER_MATRIX) continue;
-        const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
-        const size_t a = product_scratch(e, r, r, c), b = product_scratch(e, r, c, r);
-        if (bv_parameter_elements(p) > largest) largest = bv_parameter_elements(p);
-        if (r * r > square) square = r * r;
-        if (a > scratch) scratch = a;
-        if (b > scratch) scratch = b;
-    }
-    const size_t real = bv_dtype_size(e->kernels->real);
-    return largest ? 2 * (largest + square) * real + 2 * largest + scratch : 0;
-}
-
 static void count_parameters(const estimator *e, const bv_graph *g, bv_estimate *out) {
-    const bool muon = e->settings->optimizer == BV_OPTIMIZER_MUON;
-    for (size_t i = 0; i < g->parameter_count; i++) {
-        const bv_parameter *p = g->parameters[i];
-        const size_t states = muon && p->kind == BV_PARAMETER_MATRIX ? 1 : 2;
-        out->weights += weight_bytes(e, p);
-        out->gradients += gradient_bytes(e, p);
-        out->optimizer += states * bv_parameter_elements(p) * bv_dtype_size(e->kernels->real);
-    }
-    if (muon) out->optimizer += muon_bytes(e, g);
+    const bv_settings *s = e->settings;
+    for (size_t i = 0; i < g->parameter_count; i++)
+        out->weights += weight_bytes(e, g->parameters[i]);
+    out->gradients = bv_gradients_need(e->kernels, g, s->grains);
+    out->optimizer = bv_optimizer_need(e->kernels, e->pool, g, s->optimizer, s->numerics);
     out->total = out->weights + out->gradients + out->optimizer + out->activations + out->counts;
 }
 

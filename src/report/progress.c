@@ -14,12 +14,12 @@
 struct bv_progress {
     bv_progress_options options;
     bv_progress_state state;
-    double begin, shown_at;
+    double shown_at;
     bool pending; /* the state has not been shown */
     bool live;    /* a live line stands on the terminal */
     /* the rate of steps, an average that forgets */
     double rate_at;
-    uint64_t rate_step;
+    uint64_t rate_step;      /* 0: no step was told yet */
     double seconds_per_step; /* NAN at first */
 };
 
@@ -29,9 +29,7 @@ bv_status bv_progress_create(const bv_progress_options *options, bv_progress **o
     p->options = *options;
     if (p->options.columns == 0) p->options.columns = 80;
     if (!(p->options.plain_period > 0)) p->options.plain_period = 10;
-    p->begin = p->rate_at = bv_clock_seconds();
     p->shown_at = -INFINITY;
-    p->rate_step = options->first;
     p->seconds_per_step = NAN;
     *out = p;
     return BV_OK;
@@ -106,7 +104,7 @@ static void show(bv_progress *p, double now) {
 
 static void follow_rate(bv_progress *p, double now) {
     /* What came before the first step (an evaluation) is no part of the rate. */
-    if (isnan(p->seconds_per_step) && p->rate_step == p->options.first) {
+    if (p->rate_step == 0) {
         p->rate_at = now;
         p->rate_step = p->state.step;
     }

@@ -130,7 +130,7 @@ bv_tensor *bv_tensor_make(bv_graph *g, const bv_op *op, bv_tensor *const *inputs
                           int line);
 bv_tensor *bv_tensor_extra(bv_graph *g, bv_tensor *owner, int slot, bv_role role, bv_dim rows,
                            size_t cols);
-/* A shape error at the line that made `t`. */
+/* A shape error of t's op; bv_tensor_make adds the line that asked for it. */
 bv_status bv_shape_error(const bv_tensor *t, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -78,11 +78,9 @@ typedef struct embed_task {
     size_t rows;
 } embed_task;
 
-static void embed_columns(void *context, int part, int parts) {
+static void embed_columns(void *context, size_t begin, size_t end) {
     const embed_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
-    if (begin < end) task->kernels->embedding->backward(&task->args, task->rows, begin, end);
+    task->kernels->embedding->backward(&task->args, task->rows, begin, end);
 }
 
 /* inputs: ids, dy, table */
@@ -94,7 +92,7 @@ static void embed_gradient_run(const bv_tensor *t, const bv_run *run) {
                                 .dy = bv_memory(run, t->inputs[1]),
                                 .y_type = bv_type(run, t->inputs[1]),
                                 .dtable = bv_gradient_memory(run, t->inputs[2], t->use)}};
-    bv_pool_run(run->pool, embed_columns, &task);
+    bv_pool_run_ranges(run->pool, t->cols, 16, embed_columns, &task);
 }
 
 static bv_cost embed_gradient_cost(const bv_tensor *t, const bv_run *run) {

@@ -145,11 +145,9 @@ typedef struct bias_task {
     size_t rows;
 } bias_task;
 
-static void bias_columns(void *context, int part, int parts) {
+static void bias_columns(void *context, size_t begin, size_t end) {
     const bias_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
-    if (begin < end) task->kernels->elementwise->bias_gradient(&task->args, task->rows, begin, end);
+    task->kernels->elementwise->bias_gradient(&task->args, task->rows, begin, end);
 }
 
 static void bias_run(const bv_tensor *t, const bv_run *run) {
@@ -160,7 +158,7 @@ static void bias_run(const bv_tensor *t, const bv_run *run) {
                                .dy = bv_memory(run, dy),
                                .dy_type = bv_type(run, dy),
                                .dbias = bv_gradient_memory(run, t->inputs[1], 0)}};
-    bv_pool_run(run->pool, bias_columns, &task);
+    bv_pool_run_ranges(run->pool, dy->cols, 16, bias_columns, &task);
 }
 
 static bv_cost bias_cost(const bv_tensor *t, const bv_run *run) {

@@ -117,14 +117,11 @@ static void make_logits(const bv_tensor *t, const bv_run *run, const head_block 
 typedef struct loss_task {
     const bv_kernels *kernels;
     bv_loss_args args;
-    size_t rows;
 } loss_task;
 
-static void loss_part(void *context, int part, int parts) {
+static void loss_part(void *context, size_t begin, size_t end) {
     const loss_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->rows, 1, part, parts, &begin, &end);
-    if (begin < end) task->kernels->loss->cross_entropy(&task->args, begin, end);
+    task->kernels->loss->cross_entropy(&task->args, begin, end);
 }
 
 static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_block *b, size_t row,
@@ -132,7 +129,6 @@ static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_bloc
     const size_t real = bv_dtype_size(b->real);
     const bv_tensor *prior = t->inputs[3];
     loss_task task = {.kernels = run->kernels,
-                      .rows = rows,
                       .args = {.classes = prior ? prior->cols : b->classes,
                                .stride = b->stride,
                                .logits = b->logits,
@@ -143,7 +139,7 @@ static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_bloc
                                .scale = run->loss_scale,
                                .dlogits = gradient ? b->dlogits : NULL,
                                .dlogits_type = b->type}};
-    bv_pool_run(run->pool, loss_part, &task);
+    bv_pool_run_ranges(run->pool, rows, 1, loss_part, &task);
 }
 
 /* Softmax and loss are about 20 FLOPs a logit. */

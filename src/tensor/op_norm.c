@@ -98,18 +98,16 @@ typedef struct norm_task {
     size_t rows;
 } norm_task;
 
-static void norm_columns(void *context, int part, int parts) {
+static void norm_columns(void *context, size_t begin, size_t end) {
     const norm_task *task = context;
-    size_t begin, end;
-    bv_pool_range(task->args.cols, 16, part, parts, &begin, &end);
-    if (begin < end) task->kernels->norm->backward_params(&task->args, task->rows, begin, end);
+    task->kernels->norm->backward_params(&task->args, task->rows, begin, end);
 }
 
 static void norm_parameters_run(const bv_tensor *t, const bv_run *run) {
     norm_task task = {run->kernels, gradient_args(t, run), bv_rows(run, t->inputs[0])};
     task.args.dgain = bv_gradient_memory(run, t->inputs[1], 0);
     task.args.dbias = t->inputs[5] ? bv_gradient_memory(run, t->inputs[5], 0) : NULL;
-    bv_pool_run(run->pool, norm_columns, &task);
+    bv_pool_run_ranges(run->pool, task.args.cols, 16, norm_columns, &task);
 }
 
 const bv_op bv_op_norm_parameters = {.name = "norm_parameters",

@@ -62,7 +62,6 @@ bv_status bv_trace_create(bv_pool *pool, size_t events, bv_trace **out) {
     t->created = bv_clock_ns();
     t->rows = bv_malloc_aligned((size_t)t->threads * sizeof *t->rows);
     bool ok = t->rows != NULL;
-    if (ok) memset(t->rows, 0, (size_t)t->threads * sizeof *t->rows);
     for (int i = 0; ok && events && i < t->threads; i++)
         ok = (t->rows[i].events = bv_calloc(events, sizeof(event))) != NULL;
     size_t id;

@@ -1,7 +1,6 @@
 #include "train/checkpoint.h"
 
 #include "base/memory.h"
-#include "base/text.h"
 #include "model/safetensors.h"
 #include <errno.h>
 #include <math.h>

@@ -1,8 +1,6 @@
 #include "train/loop.h"
 
 #include "base/clock.h"
-#include "base/file.h"
-#include "train/evaluate.h"
 #include "train/metrics.h"
 #include "train/rescue.h"
 #include <math.h>

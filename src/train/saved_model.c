@@ -137,9 +137,8 @@ static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_
 bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_kernels *kernels,
                               bv_pool *pool, bv_saved_model *out) {
     *out = (bv_saved_model){0};
-    const bool file = bv_file_exists(path) && !bv_dir_exists(path);
-    bv_error *error = file ? open_llama2c(path, tokenizer, kernels, pool, out)
-                           : open_run(path, tokenizer, kernels, pool, out);
+    bv_error *error = bv_file_exists(path) ? open_llama2c(path, tokenizer, kernels, pool, out)
+                                           : open_run(path, tokenizer, kernels, pool, out);
     if (error) bv_saved_model_close(out);
     return bv_while(error, "opening the model %s", path);
 }

@@ -174,9 +174,13 @@ bv_status bv_settings_preset(bv_settings *settings, const char *name) {
         return bv_try(bv_fail(BV_CODE_USAGE, "no preset is named \"%s\"", name), "%s",
                       near ? near : "gpt2, nanogpt-char-cpu, mini or demo");
     }
-    for (size_t n; *text; text += n + strspn(text + n, " ")) {
-        n = strcspn(text, " ");
-        BV_TRY(set_pair(settings, text, n));
+    return bv_settings_words(settings, text);
+}
+
+bv_status bv_settings_words(bv_settings *settings, const char *words) {
+    for (size_t n; *words; words += n + strspn(words + n, " ")) {
+        n = strcspn(words, " ");
+        BV_TRY(set_pair(settings, words, n));
     }
     return BV_OK;
 }
@@ -295,7 +299,9 @@ bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
         print_value(kept, &table[i], has, sizeof has);
         print_value(wanted, &table[i], asked, sizeof asked);
         if (strcmp(has, asked))
-            return bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked);
+            return bv_try(
+                bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked),
+                "without it, or another --out");
     }
     return BV_OK;
 }

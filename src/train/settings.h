@@ -95,6 +95,8 @@ void bv_settings_default(bv_settings *settings);
 bv_status bv_settings_preset(bv_settings *settings, const char *name);
 /* "key", "value" as typed; BV_CODE_USAGE naming both. */
 bv_status bv_settings_set(bv_settings *settings, const char *key, const char *value);
+/* "key=value key=value ...", as a preset is written; a word without "=" is our own mistake. */
+bv_status bv_settings_words(bv_settings *settings, const char *words);
 /* A JSON object of settings; an unknown key is refused with file, line and suggestion. */
 bv_status bv_settings_load(bv_settings *settings, const char *path);
 json_t *bv_settings_json(const bv_settings *settings); /* all of them; NULL without memory */

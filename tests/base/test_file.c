@@ -33,14 +33,6 @@ static void assert_content(const char *path, const char *bytes, size_t size) {
     bv_buffer_free(&text);
 }
 
-static size_t names_in(const char *path) {
-    char **names;
-    size_t count;
-    assert_ok(bv_dir_list(path, &names, &count));
-    bv_names_free(names, count);
-    return count;
-}
-
 /* A rename would put a file where a link or a device was. */
 static void test_write_through(void **state) {
     (void)state;

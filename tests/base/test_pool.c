@@ -124,6 +124,24 @@ static void nothing(void *context, int part, int parts) {
     (void)context, (void)part, (void)parts;
 }
 
+static void mark_range(void *context, size_t begin, size_t end) {
+    assert_true(begin < end && begin % 16 == 0);
+    for (size_t i = begin; i < end; i++) ((int *)context)[i]++;
+}
+
+/* Fewer than the threads, too: who has none is not called. */
+static void test_run_over_ranges(void **state) {
+    (void)state;
+    bv_pool *pool;
+    assert_ok(bv_pool_create(3, &pool));
+    for (size_t count = 0; count < 100; count++) {
+        int seen[101] = {0};
+        bv_pool_run_ranges(pool, count, 16, mark_range, seen);
+        for (size_t i = 0; i < 101; i++) assert_int_equal(seen[i], i < count);
+    }
+    bv_pool_destroy(&pool);
+}
+
 static void test_watched(void **state) {
     (void)state;
     for (int threads = 1; threads <= 3; threads += 2) {
@@ -181,6 +199,7 @@ int main(void) {
         cmocka_unit_test(test_zero_means_the_cores),
         cmocka_unit_test(test_workers_that_slept_wake_up),
         cmocka_unit_test(test_ranges_cover_everything_once),
+        cmocka_unit_test(test_run_over_ranges),
         cmocka_unit_test(test_watched),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_speed),

@@ -49,6 +49,7 @@ json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
     train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
 json 'j["batch"] == 12' beaver bench train --preset nanogpt-char-cpu --steps 1 --json \
     --set layers=1 --set width=16
+json 'j["parameters"] > 50257 * 32' beaver bench train --preset tiny --steps 1 --json # as explain
 expect 2 "try: gpt2" beaver bench train --preset gpt-2
 expect 2 "needs KEY=VALUE" train --set layers
 expect 2 'no setting is named "layer"' train --set layer=3

@@ -131,6 +131,7 @@ expect 1 "not JSON" beaver tokenizer info text.txt
 
 # ---- training ----
 expect 2 "--out RUN is missing" beaver train --data data
+expect 2 "try: beaver data prepare TEXT --out DIR" beaver train --out nowhere
 expect 2 "reading --keep" beaver train --data data --out run --keep 0
 expect 2 "reading --eval-every" beaver train --data data --out run --eval-every -1
 expect 0 '"layers": 7' beaver explain tiny --layers 7 --eval-every 3 --json
@@ -166,6 +167,7 @@ done
 expect 2 "is a run already" beaver train --data data --out run "${tiny[@]}"
 expect 0 "is finished" beaver train --out run --resume
 expect 2 "the run has seed=1337, not 3" beaver train --out run --resume --seed 3
+expect 2 "try: without it, or another --out" beaver train --out run --resume --seed 3
 expect 2 "the run has steps=20, not 30" beaver train --out run --resume --steps 30
 expect 2 "the run has steps=20, not 30" beaver train --out run --resume --set steps=30
 expect 2 "the run has lr=0.003, not 0.00300000001" \

@@ -512,15 +512,6 @@ static void die(void *context, uint64_t bytes, uint64_t total) {
     raise(SIGKILL);
 }
 
-/* Names in the test's folder. */
-static size_t names_left(void) {
-    char **names;
-    size_t count;
-    assert_ok(bv_dir_list(folder, &names, &count));
-    bv_names_free(names, count);
-    return count;
-}
-
 /* What one leaves that is killed, the next removes. */
 static void test_killed(void **state) {
     (void)state;
@@ -535,9 +526,9 @@ static void test_killed(void **state) {
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
-    assert_int_equal(names_left(), 2); /* the text, and what is left */
+    assert_int_equal(names_in(folder), 2); /* the text, and what is left */
     assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
-    assert_int_equal(names_left(), 2); /* the text, and the data */
+    assert_int_equal(names_in(folder), 2); /* the text, and the data */
     char *lock = bv_path_join(folder, "data/.lock");
     assert_false(bv_file_exists(lock));
     bv_free(lock);
@@ -557,7 +548,7 @@ static void test_two_at_once(void **state) {
     on_progress = prepare_beside;
     assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
     assert_int_equal(r.tokens[0] + r.tokens[1], 10);
-    assert_int_equal(names_left(), 2);
+    assert_int_equal(names_in(folder), 2);
 }
 
 int main(void) {

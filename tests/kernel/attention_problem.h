@@ -32,15 +32,10 @@ typedef struct problem {
 } problem;
 
 /* Cut to bf16 if asked for. */
-static inline float *random_values(size_t count, double size, bool cut) {
+static inline float *random_values(size_t count, double size, bool half) {
     float *x = test_malloc(count * sizeof *x);
-    for (size_t i = 0; i < count; i++) {
-        x[i] = (float)((double)(int32_t)random_word() * 0x1p-31 * size);
-        uint32_t bits;
-        memcpy(&bits, &x[i], 4);
-        bits &= cut ? 0xffff0000u : 0xffffffffu;
-        memcpy(&x[i], &bits, 4);
-    }
+    for (size_t i = 0; i < count; i++)
+        x[i] = cut((float)((double)(int32_t)random_word() * 0x1p-31 * size), half);
     return x;
 }
 

@@ -12,12 +12,6 @@
 
 #define SEED 20261127u
 
-static float as_float(uint32_t bits) {
-    float x;
-    memcpy(&x, &bits, 4);
-    return x;
-}
-
 /* ---- values ---- */
 
 typedef enum shaping {
@@ -59,14 +53,8 @@ typedef struct product {
 } product;
 
 static float *random_values(size_t count, shaping shape, bool half) {
-    const uint32_t mask = half ? 0xffff0000u : 0xffffffffu;
     float *x = test_malloc(count * sizeof *x);
-    for (size_t i = 0; i < count; i++) {
-        const float value = random_value(shape);
-        uint32_t bits;
-        memcpy(&bits, &value, 4);
-        x[i] = as_float(bits & mask);
-    }
+    for (size_t i = 0; i < count; i++) x[i] = cut(random_value(shape), half);
     return x;
 }
 
@@ -105,12 +93,6 @@ static void clear(product *p) {
     test_free(p->b);
     test_free(p->c);
     test_free(p->bias);
-}
-
-static guarded guarded_values(const float *x, size_t count, bv_dtype type, size_t misalign) {
-    guarded g = guarded_make(count * bv_dtype_size(type), misalign * bv_dtype_size(type));
-    for (size_t i = 0; i < count; i++) put(g.data, type, i, (double)x[i]);
-    return g;
 }
 
 static void describe(const product *p, const bv_kernels *kernels, int threads) {
@@ -157,7 +139,6 @@ static double *run(const product *p, const bv_kernels *kernels, int threads) {
                                 .bias = p->with_bias ? bias.data : NULL};
     run_once(kernels, pool, &args, &source);
     bv_pool_destroy(&pool);
-    guarded_check(&c);
     double *result = test_malloc(p->m * p->n * sizeof *result);
     for (size_t at = 0; at < c_count(p); at++) {
         const double x = get(c.data, c_type, at);
@@ -236,8 +217,7 @@ static void forget(bytes *q) {
 }
 
 static float rounded_to_half(float x) {
-    uint32_t bits;
-    memcpy(&bits, &x, 4);
+    const uint32_t bits = as_bits(x);
     if (isnan(x)) return x;
     if (fabsf(x) < 0x1p-126f) return as_float(bits & 0x80000000u);
     return as_float((bits + 0x7fffu + (bits >> 16 & 1u)) & 0xffff0000u);

@@ -24,16 +24,10 @@ void ratchet_end(void) {
 }
 
 static void settings(bv_settings *s, const char *dtype) {
-    static const char *const pairs[][2] = {
-        {"vocab_size", "67"}, {"context", "24"}, {"layers", "1"},      {"heads", "2"},
-        {"width", "48"},      {"batch", "2"},    {"position", "rope"},
-    };
     bv_settings_default(s);
-    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
-        bv_error *error = bv_settings_set(s, pairs[i][0], pairs[i][1]);
-        BV_ASSERT(!error);
-    }
-    bv_error *error = bv_settings_set(s, "dtype", dtype);
+    bv_error *error = bv_settings_words(
+        s, "vocab_size=67 context=24 layers=1 heads=2 width=48 batch=2 position=rope");
+    if (!error) error = bv_settings_set(s, "dtype", dtype);
     if (!error) error = bv_settings_check(s);
     BV_ASSERT(!error);
 }

@@ -7,12 +7,12 @@
 #include "support/check.h"
 #include <math.h>
 
-static bv_settings settings_of(const char *const *pairs) {
+static bv_settings settings_of(const char *words) {
     bv_settings s;
     bv_settings_default(&s);
     assert_ok(bv_settings_preset(&s, "tiny"));
     assert_ok(bv_settings_set(&s, "vocab_size", "300"));
-    for (; *pairs; pairs += 2) assert_ok(bv_settings_set(&s, pairs[0], pairs[1]));
+    assert_ok(bv_settings_words(&s, words));
     assert_ok(bv_settings_check(&s));
     return s;
 }
@@ -54,8 +54,8 @@ static void check_settings(const bv_settings *s, const bv_kernels *kernels, int 
     bv_pool_destroy(&pool);
 }
 
-static void check(const char *const *pairs, int threads) {
-    const bv_settings s = settings_of(pairs);
+static void check(const char *words, int threads) {
+    const bv_settings s = settings_of(words);
     const bv_kernels *kernels;
     assert_ok(bv_kernels_pick(&kernels));
     check_settings(&s, kernels, threads);
@@ -63,17 +63,15 @@ static void check(const char *const *pairs, int threads) {
 
 static void test_against_trainer(void **state) {
     (void)state;
-    check((const char *const[]){NULL}, 1);
-    check((const char *const[]){"dtype", "bf16", NULL}, 2);
-    check((const char *const[]){"recompute", "true", "layers", "6", NULL}, 2);
-    check((const char *const[]){"fuse", "false", "dropout", "0.1", NULL}, 3);
-    check((const char *const[]){"optimizer", "muon", "grains", "8", "dtype", "bf16", NULL}, 2);
-    check((const char *const[]){"grains", "2", "micro_batch", "3", "tied", "false", NULL}, 1);
-    check((const char *const[]){"ngram", "4", "ngram_rows", "600", "optimizer", "muon", NULL}, 2);
-    check((const char *const[]){"activation", "swiglu", "rms_norm", "true", "position", "rope",
-                                "bias", "false", "kv_heads", "1", "context", "200", NULL},
-          2);
-    check((const char *const[]){"batch", "32", "dtype", "bf16", NULL}, 2); /* BV_MANY_ROWS */
+    check("", 1);
+    check("dtype=bf16", 2);
+    check("recompute=true layers=6", 2);
+    check("fuse=false dropout=0.1", 3);
+    check("optimizer=muon grains=8 dtype=bf16", 2);
+    check("grains=2 micro_batch=3 tied=false", 1);
+    check("ngram=4 ngram_rows=600 optimizer=muon", 2);
+    check("activation=swiglu rms_norm=true position=rope bias=false kv_heads=1 context=200", 2);
+    check("batch=32 dtype=bf16", 2); /* BV_MANY_ROWS */
 }
 
 static void test_any_settings(void **state) {
@@ -92,9 +90,10 @@ static void test_any_settings(void **state) {
     }
 }
 
-static bv_estimate estimate_with(const char *key, const char *value) {
-    const bv_settings s =
-        settings_of((const char *const[]){"layers", "8", "batch", "33", key, value, NULL});
+static bv_estimate estimate_with(const char *word) {
+    bv_settings s = settings_of("layers=8 batch=33");
+    assert_ok(bv_settings_words(&s, word));
+    assert_ok(bv_settings_check(&s));
     const bv_kernels *kernels;
     assert_ok(bv_kernels_pick(&kernels));
     bv_estimate e;
@@ -104,11 +103,11 @@ static bv_estimate estimate_with(const char *key, const char *value) {
 
 static void test_settings_matter(void **state) {
     (void)state;
-    const bv_estimate all = estimate_with("micro_batch", "33");
-    assert_true(estimate_with("micro_batch", "8").activations < all.activations);
-    assert_true(estimate_with("recompute", "true").activations < all.activations);
+    const bv_estimate all = estimate_with("micro_batch=33");
+    assert_true(estimate_with("micro_batch=8").activations < all.activations);
+    assert_true(estimate_with("recompute=true").activations < all.activations);
     /* Plans of fewer rows keep both packed forms of each layer's matrices, 12 x 32 x 32. */
-    const bv_estimate few = estimate_with("micro_batch", "31");
+    const bv_estimate few = estimate_with("micro_batch=31");
     assert_int_equal(few.weights - all.weights, 8 * 12 * 32 * 32 * 2 * sizeof(float));
 }
 
@@ -134,7 +133,7 @@ static void test_gpt3(void **state) {
  * attention over all counts half of the context. */
 static void test_band_is_counted(void **state) {
     (void)state;
-    const bv_settings s = settings_of((const char *[]){"band", "20", NULL}); /* context 32 */
+    const bv_settings s = settings_of("band=20"); /* context 32 */
     bv_settings dense = s;
     dense.model.band = 0;
     for (size_t band = 1; band <= 40; band++) {
@@ -154,8 +153,7 @@ static void test_band_is_counted(void **state) {
  * into another; what is left beside them fits into the same for a text like this. */
 static void test_counted_ngrams(void **state) {
     (void)state;
-    const bv_settings s = settings_of(
-        (const char *const[]){"vocab_size", "65", "kneser_ney", "7", "tied", "false", NULL});
+    const bv_settings s = settings_of("vocab_size=65 kneser_ney=7 tied=false");
     const bv_kernels *kernels;
     assert_ok(bv_kernels_pick(&kernels));
     bv_estimate without, with;
@@ -164,7 +162,7 @@ static void test_counted_ngrams(void **state) {
     assert_int_equal(without.counts, 0);
     assert_int_equal(with.counts, 17 * 1000);
     assert_int_equal(with.total, without.total + with.counts);
-    const bv_settings plain = settings_of((const char *const[]){NULL});
+    const bv_settings plain = settings_of("");
     assert_ok(bv_estimate_memory(&plain, 1000, kernels, NULL, &with));
     assert_int_equal(with.counts, 0);
 }
@@ -175,11 +173,11 @@ static void test_too_large(void **state) {
     const bv_kernels *kernels;
     bv_estimate e;
     assert_ok(bv_kernels_pick(&kernels));
-    for (int untied = 0; untied < 2; untied++) { /* many tensors, or one that is too large alone */
-        const bv_settings s = settings_of(
-            (const char *const[]){"layers", untied ? "1" : "40", "width", "100000", "ff_width",
-                                  "1000000", "heads", "1000", "context", "1000000", "batch",
-                                  "1000000", "vocab_size", untied ? "10000000" : "300", NULL});
+    for (int one = 0; one < 2; one++) { /* many tensors, or one that is too large alone */
+        bv_settings s = settings_of("width=100000 ff_width=1000000 heads=1000 context=1000000 "
+                                    "batch=1000000");
+        assert_ok(bv_settings_words(&s, one ? "layers=1 vocab_size=10000000" : "layers=40"));
+        assert_ok(bv_settings_check(&s));
         assert_fails(bv_estimate_memory(&s, 0, kernels, NULL, &e), BV_CODE_USAGE,
                      "more than 2^60 bytes");
     }

@@ -102,7 +102,7 @@ static void test_time_left(void **state) {
     bv_progress *p = NULL;
     assert_ok(bv_progress_create(
         &(bv_progress_options){
-            .write = collect, .context = &text, .plain_period = 1e-9, .first = 1000, .total = 2000},
+            .write = collect, .context = &text, .plain_period = 1e-9, .total = 2000},
         &p));
     /* What comes before the first step is no part of the rate: nothing is known yet. */
     nanosleep(&(struct timespec){.tv_nsec = 120000000}, NULL);

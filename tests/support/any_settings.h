@@ -180,15 +180,9 @@ static inline any_settings any_begin(uint64_t seed, uint32_t number) {
 
 /* The settings that the text names. */
 static inline void any_apply(const any_settings *a, bv_settings *s) {
-    char *all = strdup(a->text.data), *save = NULL;
     bv_settings_default(s);
-    for (char *pair = strtok_r(all, " ", &save); pair; pair = strtok_r(NULL, " ", &save)) {
-        char *equals = strchr(pair, '=');
-        *equals = 0;
-        assert_ok(bv_settings_set(s, pair, equals + 1));
-    }
+    assert_ok(bv_settings_words(s, a->text.data));
     assert_ok(bv_settings_check(s));
-    free(all);
 }
 
 #endif

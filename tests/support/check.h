@@ -56,6 +56,15 @@ static inline void remove_folder(const char *path) {
     folder_forget(path);
 }
 
+/* How many names a folder has. */
+static inline size_t names_in(const char *path) {
+    char **names;
+    size_t count;
+    assert_ok(bv_dir_list(path, &names, &count));
+    bv_names_free(names, count);
+    return count;
+}
+
 /* Ends a test, or a group, whose beginning has set *state to its folder. */
 static inline int folder_teardown(void **state) {
     remove_folder(*state);

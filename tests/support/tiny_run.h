@@ -52,17 +52,11 @@ static inline void tiny_prepare(const char *folder, const char *data, size_t noi
 
 /* settings: "key=value ..." beside those that make it tiny. */
 static inline void tiny_settings(bv_settings *s, const char *settings) {
-    char all[1024], *save = NULL;
     bv_settings_default(s);
-    snprintf(all, sizeof all,
-             "vocab_size=256 context=16 layers=1 heads=2 width=16 batch=4 steps=12 warmup=2 "
-             "eval_every=4 checkpoint_every=4 lr=0.003 %s",
-             settings);
-    for (char *pair = strtok_r(all, " ", &save); pair; pair = strtok_r(NULL, " ", &save)) {
-        char *equals = strchr(pair, '=');
-        *equals = 0;
-        assert_ok(bv_settings_set(s, pair, equals + 1));
-    }
+    assert_ok(bv_settings_words(
+        s, "vocab_size=256 context=16 layers=1 heads=2 width=16 batch=4 steps=12 warmup=2 "
+           "eval_every=4 checkpoint_every=4 lr=0.003"));
+    assert_ok(bv_settings_words(s, settings));
     assert_ok(bv_settings_check(s));
 }
 

@@ -50,6 +50,7 @@ PLANTED = [
     ("rooms", "src/base/a.c", '+#include "train/t.h"\n', "base includes train/t.h"),
     ("dead", "src/base/old/x.c", "int x;\n", "nothing builds it"),
     ("dead", "src/attic/x.c", "int x;\n", "nothing builds it"),
+    ("dead", "src/data/old/x.c", "int x;\n", "nothing builds it"),
     ("dead", "tests/base/helper.c", "int x;\n", "nothing builds it"),
     ("dead", "src/base/b.h", "#ifndef BV_BASE_B_H\n#define BV_BASE_B_H\n#endif\n", "includes it"),
     ("guards", "src/base/a.h", "#ifndef A_H\n#define A_H\n#endif\n", "BV_BASE_A_H"),

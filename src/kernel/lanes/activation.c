@@ -1,7 +1,6 @@
 /* Activations at one level. */
 #include "kernel/activation.h"
 
-#include "base/status.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 

@@ -2,7 +2,6 @@
 #include "kernel/elementwise.h"
 
 #include "base/random.h"
-#include "base/status.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 

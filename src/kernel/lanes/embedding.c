@@ -1,7 +1,6 @@
 /* Rows of a table at one level. */
 #include "kernel/embedding.h"
 
-#include "base/status.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 

@@ -1,7 +1,6 @@
 /* Cross-entropy at one level. */
 #include "kernel/loss.h"
 
-#include "base/status.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 #include "kernel/real_host.h"

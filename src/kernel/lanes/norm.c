@@ -1,7 +1,6 @@
 /* Layer norm and RMS norm at one level. */
 #include "kernel/norm.h"
 
-#include "base/status.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 
