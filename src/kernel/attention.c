@@ -44,14 +44,17 @@ static void store_value_words(const bv_attention_store_args *a) {
 }
 
 static void store_reals(const bv_attention_store_args *a) {
-    const size_t size = bv_dtype_size(a->type), width = width_of(a->d_head);
-    for (size_t p = a->begin; p < a->end; p++) {
-        const char *k = (const char *)a->k_rows + (p - a->begin) * a->stride * size;
-        const char *v = (const char *)a->v_rows + (p - a->begin) * a->stride * size;
-        char *column = (char *)a->k_tile + p * size;
+    const size_t size = bv_dtype_size(a->type), block = a->d_head * LANES;
+    const char *k = a->k_rows, *v = a->v_rows;
+    for (size_t p = a->begin; p < a->end; p++, k += a->stride * size, v += a->stride * size) {
+        char *column = (char *)a->k_tile + (p / LANES * block + p % LANES) * size;
+        char *row = (char *)a->v_tile + p * LANES * size;
         for (size_t c = 0; c < a->d_head; c++)
-            memcpy(column + c * BV_ATTENTION_TILE * size, k + c * size, size);
-        memcpy((char *)a->v_tile + p * width * size, v, a->d_head * size);
+            memcpy(column + c * LANES * size, k + c * size, size);
+        for (size_t c = 0; c < a->d_head; c += LANES) {
+            const size_t left = a->d_head - c, count = left < LANES ? left : LANES;
+            memcpy(row + c * BV_ATTENTION_TILE * size, v + c * size, count * size);
+        }
     }
 }
 

@@ -72,10 +72,12 @@ typedef struct bv_attention_args {
     void *dk, *dv;    /* [rows, kv_stride] at the sequence's rows, overwritten */
 } bv_attention_args;
 
-/* Bytes of one KV head in a tile of the KV cache: its keys or its values of 64 positions. Keys are
- * columns, [d_head, 64] reals; values rows, [64, width] with d_head rounded up to 16. At bf16 words
- * of two elements stand in place of reals: keys' channels 2i, 2i + 1 and values' positions 2j,
- * 2j + 1. A tile begins as zeros. */
+/* Bytes of one KV head in a tile of the KV cache: its keys or its values of 64 positions. Reals
+ * stand in blocks of 16 lanes that are walked side by side, since memory gives several streams more
+ * than one: keys are [4, d_head, 16], a block for 16 positions, values [width / 16, 64, 16] with
+ * d_head rounded up to width, a block for 16 channels. At bf16 words of two elements stand without
+ * blocks: keys are columns, [d_head / 2, 64], channels 2i, 2i + 1; values rows, [32, width],
+ * positions 2j, 2j + 1. A tile begins as zeros. */
 size_t bv_attention_key_bytes(bv_dtype type, size_t d_head);
 size_t bv_attention_value_bytes(bv_dtype type, size_t d_head);
 

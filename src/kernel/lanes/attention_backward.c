@@ -155,6 +155,7 @@ static void add_to_keys(const view *w, const void *tile, const void *rows, bool 
                                 .a_step = parts * unit,
                                 .b = (const real *)rows + begin / parts * width,
                                 .b_row = width,
+                                .b_col = BV_LANES,
                                 .c = c + key * width,
                                 .c_row = width,
                                 .add = true};
@@ -179,6 +180,7 @@ static void add_to_queries(const view *w, backward_scratch *b, bool pairs) {
                                 .a_step = TILE * (pairs ? 4 : sizeof(real)),
                                 .b = (const real *)b->k_rows + begin / parts * b->width,
                                 .b_row = b->width,
+                                .b_col = BV_LANES,
                                 .c = b->dq + i * b->width,
                                 .c_row = b->width,
                                 .add = true};

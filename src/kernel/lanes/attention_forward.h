@@ -64,4 +64,21 @@ BV_INLINE const void *head_values(const bv_attention_args *a, const void *tile, 
     return element(tile, a->type, kv * a->d_head);
 }
 
+/* Columns to multiply by, in words: what of a tile one head has. */
+typedef struct word_columns {
+    const void *words;
+    size_t row, block; /* words from row to row, and from 16 columns to the next */
+} word_columns;
+
+/* Keys and values of one head as the KV cache has them. */
+BV_INLINE word_columns cache_keys(const bv_attention_args *a, const void *keys) {
+    if (in_pairs(a)) return (word_columns){keys, TILE, BV_LANES};
+    return (word_columns){keys, BV_LANES, a->d_head * BV_LANES};
+}
+
+BV_INLINE word_columns cache_values(const bv_attention_args *a, const void *values) {
+    if (in_pairs(a)) return (word_columns){values, round_up(a->d_head, BV_LANES), BV_LANES};
+    return (word_columns){values, BV_LANES, TILE * BV_LANES};
+}
+
 #endif

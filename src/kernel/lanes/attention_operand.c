@@ -175,11 +175,14 @@ bool pack_rows(void *out, const void *x, size_t stride, size_t begin, size_t end
 
 word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size_t d, bool pairs) {
     const size_t step = word_bytes(pairs);
-    if (!pairs || d % 2 == 0) return (word_rows){x, stride * (pairs ? 2 : sizeof(real)), step};
+    if (!pairs || d % 2 == 0) {
+        const size_t bytes = stride * (pairs ? 2 : sizeof(real));
+        return (word_rows){x, bytes, step, BV_LANES * bytes};
+    }
     uint16_t *to = copy;
     for (size_t r = 0; r < rows; r++) {
         memcpy(to + r * (d + 1), (const uint16_t *)x + r * stride, 2 * d);
         to[r * (d + 1) + d] = 0;
     }
-    return (word_rows){copy, 2 * (d + 1), step};
+    return (word_rows){copy, 2 * (d + 1), step, BV_LANES * 2 * (d + 1)};
 }

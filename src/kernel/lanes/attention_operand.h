@@ -27,6 +27,7 @@ bool pack_rows(void *out, const void *x, size_t stride, size_t begin, size_t end
 typedef struct word_rows {
     const void *rows;
     size_t stride, step; /* bytes from row to row, and from word to word of a row */
+    size_t block;        /* bytes from 16 rows to the next */
 } word_rows;
 
 word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size_t d, bool pairs);

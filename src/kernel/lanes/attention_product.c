@@ -3,10 +3,10 @@
 #include "kernel/bf16_dot.h"
 
 /* All at once would fill the queue of misses, and nothing would be computed meanwhile. */
-BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs, size_t word) {
-    const char *row = (const char *)t->fetch + (k * t->b_row + j) * word;
+BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs) {
+    const char *row = (const char *)t->fetch + (k * t->b_row + j) * sizeof(uint32_t);
     UNROLL for (int v = 0; v < vecs; v++)
-        __builtin_prefetch(row + (size_t)(v * BV_LANES) * word, 0, 2);
+        __builtin_prefetch(row + (size_t)(v * BV_LANES) * sizeof(uint32_t), 0, 2);
 }
 
 #if defined(BV_LEVEL_AVX2)
@@ -50,11 +50,11 @@ BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[
 
 BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
                           vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const real *b = (const real *)t->b + j;
+    const real *b = (const real *)t->b + columns_at(t, j);
+    const size_t b_col = t->b_col;
     for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
         vreal column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(real));
+        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + (size_t)v * b_col);
         UNROLL for (int r = 0; r < rows; r++) {
             real x;
             memcpy(&x, a[r] + at, sizeof x);
@@ -66,11 +66,12 @@ BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
 
 BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
                           vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const uint32_t *b = (const uint32_t *)t->b + j;
+    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j);
+    const size_t b_col = t->b_col;
     for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
         vpair column[BLOCK_VECS];
-        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + v * BV_LANES);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs, sizeof(uint32_t));
+        UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + (size_t)v * b_col);
+        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs);
         UNROLL for (int r = 0; r < rows; r++) {
             uint32_t x;
             memcpy(&x, a[r] + at, sizeof x);

@@ -16,15 +16,20 @@ typedef struct tile_product {
     size_t m, n, k;       /* n: a multiple of 16; k in steps */
     const void *a;        /* reals, or words of two bf16 */
     size_t a_row, a_step; /* in bytes */
-    const void *b;
-    size_t b_row; /* reals or words from step to step */
-    real *c;      /* rows up to m rounded up to 16 are written */
+    const void *b;        /* 16 columns of a step stand together */
+    size_t b_row, b_col;  /* reals or words from step to step, and from 16 columns to the next */
+    real *c;              /* rows up to m rounded up to 16 are written */
     size_t c_row;
     bool add; /* C += A B; otherwise C = scale (A B) */
     real scale;
     const real *factor; /* with add: row i of C is multiplied by factor[i] before */
-    const void *fetch;  /* with m = 1: what follows B in time, fetched at the pace of B; or NULL */
+    const void *fetch;  /* bf16, m = 1: what follows B in time, fetched at the pace of B; or NULL */
 } tile_product;
+
+/* Where the 16 columns from j on begin in B. */
+BV_INLINE size_t columns_at(const tile_product *t, size_t j) {
+    return j / BV_LANES * t->b_col;
+}
 
 void BV_NAME(bv_attention_product_real)(const tile_product *t);
 void BV_NAME(bv_attention_product_bf16)(const tile_product *t);

@@ -38,15 +38,13 @@ BV_INLINE void real_chain(const tile_product *t, size_t i, size_t j, vreal acc[6
                           size_t step) {
     const char *a[6];
     UNROLL for (int r = 0; r < rows; r++) a[r] = (const char *)t->a + (i + (size_t)r) * t->a_row;
-    const real *b = (const real *)t->b + j;
+    const real *b = (const real *)t->b + columns_at(t, j);
     const size_t b_row = t->b_row;
     size_t left = t->k;
     for (; left >= REAL_DEPTH; left -= REAL_DEPTH) {
         hold_rows(a, rows);
-        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++, b += b_row) {
-            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(real));
+        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++, b += b_row)
             real_step(a, d * step, b, acc, rows);
-        }
         UNROLL for (int r = 0; r < rows; r++) a[r] += REAL_DEPTH * step;
     }
     for (; left > 0; left--, b += b_row) {
@@ -64,6 +62,8 @@ BV_INLINE void real_block(const tile_product *t, size_t i, size_t j, int rows) {
     }
     if (t->a_step == sizeof(real)) {
         real_chain(t, i, j, acc, rows, sizeof(real));
+    } else if (t->a_step == BV_LANES * sizeof(real)) {
+        real_chain(t, i, j, acc, rows, BV_LANES * sizeof(real));
     } else {
         BV_ASSERT(t->a_step == TILE * sizeof(real));
         real_chain(t, i, j, acc, rows, TILE * sizeof(real));
@@ -84,11 +84,10 @@ BV_INLINE void real_row(const tile_product *t, size_t j) {
         if (t->factor) acc[v] = v_mul(acc[v], v_set(*t->factor));
     }
     const char *a = t->a;
-    const real *b = (const real *)t->b + j;
-    for (size_t k = 0; k < t->k; k++, a += t->a_step, b += t->b_row) {
-        if (t->fetch) fetch_row(t, k, j, WIDE, sizeof(real));
-        UNROLL for (int v = 0; v < WIDE; v++) v_add_product(&acc[v], a, v_load(b + v * BV_LANES).v);
-    }
+    const real *b = (const real *)t->b + columns_at(t, j);
+    const size_t b_col = t->b_col;
+    for (size_t k = 0; k < t->k; k++, a += t->a_step, b += t->b_row)
+        UNROLL for (size_t v = 0; v < WIDE; v++) v_add_product(&acc[v], a, v_load(b + v * b_col).v);
     const vreal scale = v_set(t->add ? 1 : t->scale);
     UNROLL for (int v = 0; v < WIDE; v++) v_store(t->c + j + v * BV_LANES, v_mul(acc[v], scale));
 }
@@ -158,12 +157,12 @@ BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i,
     const char *a[6];
     UNROLL for (int r = 0; r < rows; r++) a[r] =
         (const char *)(s->planes[0] + (i + (size_t)r) * s->row);
-    const uint32_t *b = (const uint32_t *)t->b + j;
+    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j);
     size_t left = t->k;
     for (; left >= PAIR_DEPTH; left -= PAIR_DEPTH) {
         hold_rows(a, rows);
         UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++, b += b_row) {
-            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1, sizeof(uint32_t));
+            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1);
             split_step(a, d * step, b, acc, rows);
         }
         UNROLL for (int r = 0; r < rows; r++) a[r] += PAIR_DEPTH * step * sizeof(float);
@@ -191,16 +190,17 @@ BV_INLINE void split_row(const tile_product *t, const split_rows *s, real *c, si
     vreal acc[WIDE];
     UNROLL for (int v = 0; v < WIDE; v++) acc[v] = t->add ? v_load(c + j + v * BV_LANES) : v_zero();
     const float *a = s->planes[0];
-    const uint32_t *b = (const uint32_t *)t->b + j;
+    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j);
+    const size_t b_col = t->b_col;
     for (size_t k = 0; k < t->k; k++, a += s->step, b += t->b_row) {
         __m256 half[2];
-        if (t->fetch) fetch_row(t, k, j, WIDE, sizeof(uint32_t));
-        UNROLL for (int v = 0; v < WIDE; v++) {
-            odd_halves(b + v * BV_LANES, half);
+        if (t->fetch) fetch_row(t, k, j, WIDE);
+        UNROLL for (size_t v = 0; v < WIDE; v++) {
+            odd_halves(b + v * b_col, half);
             v_add_product(&acc[v], a, half);
         }
-        UNROLL for (int v = 0; v < WIDE; v++) {
-            even_halves(b + v * BV_LANES, half);
+        UNROLL for (size_t v = 0; v < WIDE; v++) {
+            even_halves(b + v * b_col, half);
             v_add_product(&acc[v], a + SPLIT_PLANE, half);
         }
     }

@@ -62,24 +62,25 @@ static void round_tile(const view *w, const real *s, uint32_t *words) {
 }
 
 /* o = alpha o + p v. */
-static void add_values(const view *w, const forward_scratch *f, const void *v,
+static void add_values(const view *w, const forward_scratch *f, word_columns v,
                        const softmax_state *state, bool first, bool finite, bool pairs) {
     for (size_t b = 0; b < w->sight->blocks; b++) {
         const size_t i = b * BV_LANES, begin = w->first_key[b], parts = pairs ? 2 : 1;
-        const tile_product t = {.m = BV_LANES,
-                                .n = f->width,
-                                .k = steps(w->end_key[b] - begin, pairs),
-                                .a = pairs ? (void *)(f->p + begin / 2 * TILE + i)
-                                           : (void *)(f->s + begin * TILE + i),
-                                .a_row = pairs ? 4 : sizeof(real),
-                                .a_step = TILE * (pairs ? 4 : sizeof(real)),
-                                .b = (const char *)v + begin / parts * f->width * word_bytes(pairs),
-                                .b_row = f->width,
-                                .c = f->o + i * f->width,
-                                .c_row = f->width,
-                                .scale = 1,
-                                .add = !first,
-                                .factor = first ? NULL : state->alpha + i};
+        const tile_product t = {
+            .m = BV_LANES,
+            .n = f->width,
+            .k = steps(w->end_key[b] - begin, pairs),
+            .a = pairs ? (void *)(f->p + begin / 2 * TILE + i) : (void *)(f->s + begin * TILE + i),
+            .a_row = pairs ? 4 : sizeof(real),
+            .a_step = TILE * (pairs ? 4 : sizeof(real)),
+            .b = (const char *)v.words + begin / parts * v.row * word_bytes(pairs),
+            .b_row = v.row,
+            .b_col = v.block,
+            .c = f->o + i * f->width,
+            .c_row = f->width,
+            .scale = 1,
+            .add = !first,
+            .factor = first ? NULL : state->alpha + i};
         if (finite || (w->whole && w->keys % 2 == 0))
             product(&t, pairs);
         else
@@ -91,37 +92,45 @@ static void add_values(const view *w, const forward_scratch *f, const void *v,
 static word_rows key_rows(const bv_attention_args *a, const forward_scratch *f, const void *keys,
                           size_t count) {
     const bool pairs = in_pairs(a);
-    if (a->paged) return (word_rows){keys, word_bytes(pairs), TILE * word_bytes(pairs)};
+    if (a->paged) {
+        const word_columns c = cache_keys(a, keys);
+        const size_t size = word_bytes(pairs);
+        return (word_rows){c.words, size, c.row * size, c.block * size};
+    }
     return read_words(f->rows, keys, a->kv_stride, count, a->d_head, pairs);
 }
 
-/* Are all of `count` words finite? A multiple of 16. */
-static bool all_finite(const void *words, size_t count, bool pairs) {
+/* Are all words of `count` rows finite? */
+static bool all_finite(word_columns v, size_t count, size_t width, bool pairs) {
     vreal probe = v_zero();
     uint32_t bad = 0;
-    for (size_t i = 0; !pairs && i < count; i += BV_LANES)
-        probe = v_fma(v_load((const real *)words + i), v_zero(), probe);
-    for (size_t i = 0; pairs && i < count; i++) {
-        const uint32_t word = ((const uint32_t *)words)[i];
-        bad |= (uint32_t)((word & 0x7f80u) == 0x7f80u) |
-               (uint32_t)((word & 0x7f800000u) == 0x7f800000u);
-    }
+    for (size_t r = 0; r < count; r++)
+        for (size_t c = 0; c < width; c += BV_LANES) {
+            const size_t at = r * v.row + c / BV_LANES * v.block;
+            if (!pairs) probe = v_fma(v_load((const real *)v.words + at), v_zero(), probe);
+            for (size_t i = 0; pairs && i < BV_LANES; i++) {
+                const uint32_t word = ((const uint32_t *)v.words)[at + i];
+                bad |= (uint32_t)((word & 0x7f80u) == 0x7f80u) |
+                       (uint32_t)((word & 0x7f800000u) == 0x7f800000u);
+            }
+        }
     const real sum = v_sum(probe);
     return sum == sum && bad == 0;
 }
 
 /* Values of a tile as packed rows; finite: are they, as far as it matters? Behind an odd last key
  * a page may hold a later one. */
-static const void *value_rows(const bv_attention_args *a, const forward_scratch *f, const view *w,
-                              const void *values, bool *finite) {
+static word_columns value_rows(const bv_attention_args *a, const forward_scratch *f, const view *w,
+                               const void *values, bool *finite) {
     const bool pairs = in_pairs(a);
     if (!a->paged) {
         *finite = pack_rows(f->v, values, a->kv_stride, 0, w->keys, a->d_head, pairs);
-        return f->v;
+        return (word_columns){f->v, f->width, BV_LANES};
     }
     const bool all = w->whole && w->keys % 2 == 0;
-    *finite = all || all_finite(values, steps(w->keys, pairs) * f->width, pairs);
-    return values;
+    const word_columns v = cache_values(a, values);
+    *finite = all || all_finite(v, steps(w->keys, pairs), f->width, pairs);
+    return v;
 }
 
 void BV_NAME(bv_attention_queries)(const bv_attention_args *a, const bv_attention_sequence *s,
@@ -145,7 +154,7 @@ void BV_NAME(bv_attention_queries)(const bv_attention_args *a, const bv_attentio
         if (a->dropout > 0) drop_tile(a, s, head, query, &w, f.s);
         if (pairs) round_tile(&w, f.s, f.p);
         bool finite;
-        const void *v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
+        const word_columns v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
         add_values(&w, &f, v, &state, tile == seen.lowest / TILE, finite, pairs);
     }
     write_output(a, &f, s->row + query, 1, head, 0, seen.queries, &state);

@@ -50,35 +50,47 @@ static void drop_row(const bv_attention_args *a, const bv_attention_sequence *s,
     }
 }
 
-/* Keys of a tile as columns. */
-static const void *key_columns(const bv_attention_args *a, const forward_scratch *f,
-                               const void *keys, size_t count) {
-    if (a->paged) return keys;
-    pack_columns(f->columns, keys, a->kv_stride * bv_dtype_size(a->type), count, a->d_head,
-                 in_pairs(a));
-    return f->columns;
+/* Reals of the cache are walked block beside block, so that the hardware sees several streams.
+ * Fetches lines first .. end - 1 of each block of `n` columns before it is their turn: the hardware
+ * begins its streams, and memory works while the softmax does. */
+static void fetch_lines(word_columns c, size_t n, size_t first, size_t end) {
+    for (size_t line = first; line < end; line++)
+        for (size_t i = 0; i < n; i += BV_LANES)
+            __builtin_prefetch(
+                (const real *)c.words + i / BV_LANES * c.block + line * 64 / sizeof(real), 0, 2);
 }
 
-/* Values of a tile for a row: the steps from the one with key seen.begin on, and the distance from
- * step to step. A pair of which only the odd key is seen is copied without the other. */
-static const void *value_steps(const bv_attention_args *a, const forward_scratch *f,
-                               const void *values, stretch seen, size_t *stride) {
-    const bool pairs = in_pairs(a), cut = pairs && seen.begin % 2;
-    const size_t first = seen.begin / (pairs ? 2 : 1), count = steps(seen.end, pairs) - first;
-    const size_t row_bytes = f->width * word_bytes(pairs);
-    *stride = f->width;
-    if (a->paged && !cut) return (const char *)values + first * row_bytes;
+/* Keys of a tile as columns. */
+static word_columns key_columns(const bv_attention_args *a, const forward_scratch *f,
+                                const void *keys, size_t count) {
+    if (a->paged) return cache_keys(a, keys);
+    pack_columns(f->columns, keys, a->kv_stride * bv_dtype_size(a->type), count, a->d_head,
+                 in_pairs(a));
+    return (word_columns){f->columns, TILE, BV_LANES};
+}
+
+/* A pair of which only the odd key is seen, copied without the other. */
+static word_columns cut_values(const forward_scratch *f, word_columns v, size_t count) {
+    memcpy(f->v, v.words, count * v.row * sizeof(uint32_t));
+    for (size_t c = 0; c < f->width; c++) ((uint32_t *)f->v)[c] &= 0xffff0000u;
+    return (word_columns){f->v, v.row, v.block};
+}
+
+/* Values of a tile for a row: the steps from the one with key seen.begin on. */
+static word_columns value_steps(const bv_attention_args *a, const forward_scratch *f,
+                                const void *values, stretch seen) {
+    const bool pairs = in_pairs(a);
+    const size_t first = seen.begin / (pairs ? 2 : 1);
     if (a->paged) {
-        memcpy(f->v, (const char *)values + first * row_bytes, count * row_bytes);
-        for (size_t c = 0; c < f->width; c++) ((uint32_t *)f->v)[c] &= 0xffff0000u;
-        return f->v;
+        word_columns v = cache_values(a, values);
+        v.words = (const char *)values + first * v.row * word_bytes(pairs);
+        return pairs && seen.begin % 2 ? cut_values(f, v, steps(seen.end, pairs) - first) : v;
     }
-    if (!pairs && a->d_head % BV_LANES == 0) {
-        *stride = a->kv_stride;
-        return (const real *)values + first * a->kv_stride;
-    }
+    if (!pairs && a->d_head % BV_LANES == 0)
+        return (word_columns){(const real *)values + first * a->kv_stride, a->kv_stride, BV_LANES};
     pack_rows(f->v, values, a->kv_stride, seen.begin, seen.end, a->d_head, pairs);
-    return (const char *)f->v + first * row_bytes;
+    return (word_columns){(const char *)f->v + first * f->width * word_bytes(pairs), f->width,
+                          BV_LANES};
 }
 
 /* Law 2 for one tile of `count` queries whose scores are in f->s: [count, TILE]. */
@@ -102,24 +114,28 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
     const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads), base = tile * TILE;
     const size_t low = first_key(a, s, 0);
     const stretch seen = {low > base ? low - base : 0, smaller(s->position + 1 - base, TILE)};
-    const void *v = head_values(a, s->v_tiles[tile], kv);
+    const void *v_head = head_values(a, s->v_tiles[tile], kv);
     const bool last = !a->paged || (tile + 1) * TILE > s->position;
-    const tile_product scores = {
-        .m = count,
-        .n = round_up(seen.end, BV_LANES),
-        .k = steps(d, pairs),
-        .a = q.rows,
-        .a_row = q.stride,
-        .a_step = q.step,
-        .b = key_columns(a, f, head_keys(a, s->k_tiles[tile], kv), seen.end),
-        .b_row = TILE,
-        .c = f->s,
-        .c_row = TILE,
-        .scale = (real)a->scale,
-        .fetch = last ? NULL : head_keys(a, s->k_tiles[tile + 1], kv)};
+    const bool streams = a->paged && !pairs;
+    const word_columns k = key_columns(a, f, head_keys(a, s->k_tiles[tile], kv), seen.end);
+    const tile_product scores = {.m = count,
+                                 .n = round_up(seen.end, BV_LANES),
+                                 .k = steps(d, pairs),
+                                 .a = q.rows,
+                                 .a_row = q.stride,
+                                 .a_step = q.step,
+                                 .b = k.words,
+                                 .b_row = k.row,
+                                 .b_col = k.block,
+                                 .c = f->s,
+                                 .c_row = TILE,
+                                 .scale = (real)a->scale,
+                                 .fetch = last ? NULL : head_keys(a, s->k_tiles[tile + 1], kv)};
+    if (streams) fetch_lines(cache_values(a, v_head), f->width, 0, 2);
     product(&scores, pairs);
+    if (streams) fetch_lines(cache_values(a, v_head), f->width, 2, 8);
     row_probabilities(a, s, head, count, base, seen, f, state);
-    size_t b_row;
+    const word_columns v = value_steps(a, f, v_head, seen);
     const size_t begin = seen.begin / (pairs ? 2 : 1);
     const tile_product values = {.m = count,
                                  .n = f->width,
@@ -128,14 +144,17 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
                                             : (void *)(f->s + begin),
                                  .a_row = TILE * (pairs ? 2 : sizeof(real)),
                                  .a_step = word_bytes(pairs),
-                                 .b = value_steps(a, f, v, seen, &b_row),
-                                 .b_row = b_row,
+                                 .b = v.words,
+                                 .b_row = v.row,
+                                 .b_col = v.block,
                                  .c = f->o,
                                  .c_row = f->width,
                                  .scale = 1,
                                  .add = !first,
                                  .factor = first ? NULL : state->alpha,
                                  .fetch = last ? NULL : head_values(a, s->v_tiles[tile + 1], kv)};
+    if (streams && !last)
+        fetch_lines(cache_keys(a, head_keys(a, s->k_tiles[tile + 1], kv)), TILE, 0, 2);
     product(&values, pairs);
 }
 

@@ -112,11 +112,12 @@ static void score_tile(const view *w, word_rows rows, const void *columns, size_
         const tile_product t = {.m = smaller(w->keys - key, BV_LANES),
                                 .n = w->end_query[g] * BV_LANES - begin,
                                 .k = steps(d, pairs),
-                                .a = (const char *)rows.rows + key * rows.stride,
+                                .a = (const char *)rows.rows + g * rows.block,
                                 .a_row = rows.stride,
                                 .a_step = rows.step,
                                 .b = (const char *)columns + begin * word_bytes(pairs),
                                 .b_row = TILE,
+                                .b_col = BV_LANES,
                                 .c = out + key * TILE + begin,
                                 .c_row = TILE,
                                 .scale = scale};
@@ -150,8 +151,9 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
                 const uint32_t half = e % 2 ? 0xffff0000u : 0xffffu;
                 memcpy(&a, one.a, 4);
                 a &= half;
-                for (size_t j = 0; j < t->n; j++) b[j] = ((const uint32_t *)one.b)[j] & half;
-                one.a = &a, one.a_step = sizeof a, one.b = b;
+                for (size_t j = 0; j < t->n; j++)
+                    b[j] = ((const uint32_t *)one.b)[columns_at(t, j) + j % BV_LANES] & half;
+                one.a = &a, one.a_step = sizeof a, one.b = b, one.b_col = BV_LANES;
             }
             product(&one, pairs);
         }
