@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -142,7 +141,10 @@ void bv_machine_read(bv_machine *machine) {
 }
 
 uint64_t bv_machine_peak_memory(void) {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0) return 0;
-    return (uint64_t)usage.ru_maxrss * 1024;
+    char value[64] = "";
+    bv_buffer text = {0};
+    if (read_text("/proc/self/status", &text))
+        find_value(text.data, "VmHWM", value, sizeof value); /* in kB */
+    bv_buffer_free(&text);
+    return strtoull(value, NULL, 10) * 1024;
 }

@@ -23,7 +23,8 @@ typedef struct bv_machine {
 
 void bv_machine_read(bv_machine *machine);
 
-/* Largest memory that this process has had so far, bytes. */
+/* Largest memory that this program has had so far, bytes; 0: /proc does not tell. (What getrusage
+ * tells is not less than what the program had that started this one.) */
 uint64_t bv_machine_peak_memory(void);
 
 #endif
