@@ -230,7 +230,8 @@ again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 # hang_up FOLDER DISPOSITION: a training whose terminal closes, SIGHUP being as env says
 hang_up() {
     rm -f err
-    env --"$2"=HUP ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out "$1" "${tiny[@]}" --steps 20000 2>err &
+    env --"$2"=HUP ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out "$1" "${tiny[@]}" \
+        --steps 20000 2>err &
     pid=$!
     for _ in $(seq 300); do
         [ -s "$1/metrics.jsonl" ] && break
