@@ -9,7 +9,6 @@
 #include "text/pieces.h"
 #include "text/tiktoken.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- shared ---- */
@@ -286,25 +285,40 @@ typedef struct decoding {
     bv_buffer text; /* that is not printed yet */
 } decoding;
 
-static const char blanks[] = " \t\r\n,[]";
+static bool is_blank(char c) {
+    return c && strchr(" \t\r\n,[]", c);
+}
 
-/* size: bytes of numbers, before a NUL. */
-static bv_status decode_numbers(decoding *d, const char *numbers, size_t size) {
-    const char *p = numbers, *const stop = numbers + size;
-    for (p += strspn(p, blanks); *p; p += strspn(p, blanks)) {
-        const size_t length = strcspn(p, blanks);
-        char *end;
-        const unsigned long long number = strtoull(p, &end, 10);
-        if (*p < '0' || *p > '9' || end != p + length || number > UINT32_MAX)
-            return bv_fail(BV_CODE_INPUT, "\"%.*s\" is no token number",
-                           (int)(length < 20 ? length : 20), p);
-        const uint32_t token = (uint32_t)number;
-        BV_TRY(bv_tokenizer_decode(d->tokenizer, &token, 1, &d->text));
-        p = end;
+static bool read_token(const char *digits, size_t length, uint32_t *token) {
+    uint64_t number = 0;
+    for (size_t i = 0; i < length; i++) {
+        if (digits[i] < '0' || digits[i] > '9') return false;
+        number = 10 * number + (uint64_t)(digits[i] - '0');
+        if (number > UINT32_MAX) return false;
     }
-    if (p != stop)
+    *token = (uint32_t)number;
+    return true;
+}
+
+static bv_status decode_number(decoding *d, const char *digits, size_t length) {
+    uint32_t token;
+    if (read_token(digits, length, &token))
+        return bv_tokenizer_decode(d->tokenizer, &token, 1, &d->text);
+    return bv_fail(BV_CODE_INPUT, "\"%.*s\" is no token number", (int)(length < 20 ? length : 20),
+                   digits);
+}
+
+static bv_status decode_numbers(decoding *d, const char *text, size_t size) {
+    const char *nul = memchr(text, 0, size);
+    if (nul)
         return bv_fail(BV_CODE_INPUT, "byte %zu is NUL: these are no token numbers",
-                       d->done + (size_t)(p - numbers));
+                       d->done + (size_t)(nul - text));
+    for (size_t at = 0, end; at < size; at = end) {
+        end = at + 1;
+        if (is_blank(text[at])) continue;
+        while (end < size && !is_blank(text[end])) end++;
+        BV_TRY(decode_number(d, text + at, end - at));
+    }
     d->done += size;
     return bv_buffer_error(&d->text);
 }
@@ -323,13 +337,9 @@ static bv_status decode_part(void *context, const bv_part *part, size_t *used) {
     decoding *d = context;
     size_t end = part->size;
     if (!part->last)
-        while (end > part->fresh && (!part->text[end - 1] || !strchr(blanks, part->text[end - 1])))
-            end--;
+        while (end > part->fresh && !is_blank(part->text[end - 1])) end--;
     if (!part->last && end == part->fresh) return BV_OK;
-    const char behind = part->text[end];
-    part->text[end] = 0;
     BV_TRY(decode_numbers(d, part->text, end));
-    part->text[end] = behind;
     *used = end;
     BV_TRY(check_json(&d->text));
     if (d->json && !part->last) return BV_OK;

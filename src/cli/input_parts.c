@@ -19,7 +19,6 @@ static bv_status read_part(int fd, const char *name, bv_buffer *text, bool *end)
         *end = n == 0;
         text->size += (size_t)n;
     }
-    text->data[text->size] = 0;
     return BV_OK;
 }
 

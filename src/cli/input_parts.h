@@ -10,7 +10,7 @@
 #include <stddef.h>
 
 typedef struct bv_part {
-    char *text;         /* a NUL behind it; who takes it may write there */
+    const char *text;
     size_t size, fresh; /* fresh: where begins what the call before did not see */
     bool last;          /* the input ends here */
 } bv_part;
