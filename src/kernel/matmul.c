@@ -1,5 +1,6 @@
 #include "kernel/matmul.h"
 
+#include "base/order.h"
 #include "kernel/blocks.h"
 #include "kernel/kernel.h"
 #include <stdint.h>
@@ -26,10 +27,6 @@
 #define COLS_MAX 816                   /* of a block of sums, of B that is packed on the way */
 #define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
 #define BLOCKS_A_THREAD 8              /* of rows, where threads share them */
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
 
 /* ---- the layout of packed operands ---- */
 
@@ -185,7 +182,7 @@ size_t bv_matmul_scratch_bytes(const bv_kernels *kernels, int threads, const bv_
     size_t most = part_bytes(kernels, args, (division){1, 1}); /* what is too small to divide */
     for (size_t m = 1; m <= count; m++) {
         const division parts = {m, count / m};
-        if (count % m == 0) most = larger(most, count * part_bytes(kernels, args, parts));
+        if (count % m == 0) most = bv_larger(most, count * part_bytes(kernels, args, parts));
     }
     return most;
 }

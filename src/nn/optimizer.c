@@ -1,5 +1,6 @@
 #include "nn/optimizer.h"
 
+#include "base/order.h"
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,19 +71,15 @@ typedef struct workspace {
     size_t scratch;        /* bytes */
 } workspace;
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static void ask_for(workspace *w, const bv_kernels *kernels, int threads, bv_dtype type,
                     const bv_parameter *p) {
     const size_t r = p->rows < p->cols ? p->rows : p->cols, c = bv_parameter_elements(p) / r;
     const bv_matmul_args gram = {.m = r, .n = r, .k = c, .type = type};
     const bv_matmul_args next = {.m = r, .n = c, .k = r, .type = type};
-    w->matrix = larger(w->matrix, r * c);
-    w->square = larger(w->square, r * r);
-    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &gram));
-    w->scratch = larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &next));
+    w->matrix = bv_larger(w->matrix, r * c);
+    w->square = bv_larger(w->square, r * r);
+    w->scratch = bv_larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &gram));
+    w->scratch = bv_larger(w->scratch, bv_matmul_scratch_bytes(kernels, threads, &next));
 }
 
 static size_t workspace_bytes(const workspace *w, const bv_kernels *kernels) {

@@ -1,6 +1,7 @@
 /* The head: logits for sampling, and head + cross-entropy in one for training, by blocks of rows,
  * so that the logits of a whole batch never exist. A block is a range of rows in ascending order,
  * so the chains of dW continue from one block to the next. */
+#include "base/order.h"
 #include "tensor/op.h"
 #include "tensor/weights.h"
 
@@ -80,10 +81,6 @@ static bv_matmul_args weight_args(const bv_tensor *t, const head_block *b, size_
                             .accumulate = true};
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
 static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient) {
     const head_block b = block_of(t, run, gradient);
     const int threads = bv_pool_threads(run->pool);
@@ -93,8 +90,8 @@ static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient)
         bv_matmul_args dx = input_args(t, &b, b.block_rows);
         dx.b = t->inputs[1]; /* packed before: no room for its panels, as wide as the vocabulary */
         const bv_matmul_args dw = weight_args(t, &b, b.block_rows);
-        bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dx));
-        bytes = larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dw));
+        bytes = bv_larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dx));
+        bytes = bv_larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dw));
     }
     return b.logits_bytes + b.dlogits_bytes + bytes;
 }
