@@ -330,7 +330,7 @@ static void test_bf16_around_tiles(void **state) {
 /* Panels side by side, a whole number of them or with a rest, begun, rounded and not. */
 static void test_few_rows(void **state) {
     (void)state;
-    for (size_t m = 1; m <= 4; m++)
+    for (size_t m = 1; m <= 9; m++)
         for (int i = 0; i < 24; i++) {
             product p = random_product(i & 1, PLAIN, m, random_size(30, 210), random_size(1, 40));
             check(&p);

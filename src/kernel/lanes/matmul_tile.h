@@ -53,23 +53,30 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
         tile_store(t, row, acc, rows, vecs, BV_REAL_TYPE);
 }
 
-/* Bytes a step; at AVX2 a line of the cache for eight steps of a chain of reals. */
+/* Rows that are taken with several panels at once, as long as there are so many. */
+#define FEW_ROWS (ROW_PANELS / 2)
+
+/* LEAST_FETCH: bytes a step; at AVX2 a line of the cache for eight steps of a chain of reals.
+ * STREAM_AHEAD: bytes that a panel for one tile is fetched before it is used. It is a stream from
+ * memory, and what the hardware fetches of it stops at the end of each page. */
 #if defined(BV_LEVEL_AVX2)
 #define LEAST_FETCH 8
+#define STREAM_AHEAD 2048
 #else
 #define LEAST_FETCH 16
+#define STREAM_AHEAD 0 /* the hardware alone; what it gains here is not measured */
 #endif
 
 /* While a panel is used tile after tile, each tile fetches its share of the next one, `stride`
- * bytes a step: the fewer tiles, the more. (A panel for one tile is a stream that the hardware
- * fetches better alone.) */
+ * bytes a step: the fewer tiles, the more. */
 typedef struct fetch {
     const char *at;
     size_t stride;
 } fetch;
 
 BV_INLINE fetch first_fetch(const bv_matmul_block *t) {
-    if (!t->next) return (fetch){t->panel, 0};
+    const size_t ahead = t->m > FEW_ROWS ? STREAM_AHEAD : 0;
+    if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0};
     const size_t tiles = (t->m + ROWS - 1) / ROWS;
     const size_t share = (COLS * 4 + tiles - 1) / tiles;
     return (fetch){t->next, share > LEAST_FETCH ? share : LEAST_FETCH};
@@ -110,9 +117,8 @@ typedef void tile_function(const bv_matmul_block *t, size_t row, const char *a, 
 
 /* ---- few rows, several panels ---- */
 
-/* Up to FEW_ROWS rows, and as many panels as make the sums of a full tile. */
+/* As many panels as make the sums of a full tile. */
 #if ROW_PANELS > 1
-#define FEW_ROWS (ROW_PANELS / 2)
 typedef vreal few_sums[ROW_PANELS][ROWS][VECS];
 
 BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
