@@ -508,14 +508,7 @@ static void test_wire_after_reset(void **state) {
 
 static void test_names(void **state) {
     (void)state;
-    for (int i = 0; i < BV_VERDICT_COUNT; i++) {
-        bv_sandbox_verdict v;
-        assert_true(bv_sandbox_verdict_parse(bv_sandbox_verdict_name((bv_sandbox_verdict)i), &v));
-        assert_int_equal(v, i);
-    }
     bv_sandbox_policy p;
-    bv_sandbox_verdict v;
-    assert_false(bv_sandbox_verdict_parse("fine", &v));
     assert_true(bv_sandbox_policy_parse("nested", &p));
     assert_false(bv_sandbox_policy_parse("", &p));
 }
