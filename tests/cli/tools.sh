@@ -47,6 +47,8 @@ json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["share_of_limit"] > 
     abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
 json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
     train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
+json 'j["batch"] == 65 and j["steps"] == 3' \
+    beaver bench train --preset tiny --set vocab_size=50 --set batch=65 --set steps=3 --json
 json 'j["batch"] == 12' beaver bench train --preset nanogpt-char-cpu --steps 1 --json \
     --set layers=1 --set width=16
 json 'j["parameters"] > 50257 * 32' beaver bench train --preset tiny --steps 1 --json # as explain
