@@ -145,7 +145,7 @@ static bv_status run_kernels(int argc, char **argv) {
 
 /* ---- train ---- */
 
-static const bv_flag train_flags[] = {BV_SETTINGS_FLAGS};
+static const bv_flag train_flags[] = {BV_PRESET_FLAGS, BV_SETTINGS_UNLISTED};
 static const bv_command train_command = {
     .name = "bench train",
     .summary =

@@ -52,7 +52,7 @@ typedef struct bv_flag {
     bool required;
     double min, max;      /* of numbers, both legal; both 0: no limits */
     const char *fallback; /* value when the flag is absent, shown in the help; NULL: none */
-    const char *help;
+    const char *help;     /* NULL: --help does not list it */
 } bv_flag;
 
 /* What stands without a flag, in order. Optional ones come last; only the last may be repeated. */

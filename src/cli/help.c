@@ -79,6 +79,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     const size_t flags = bv_command_flag_count(c);
     for (size_t i = 0; i < flags + c->argument_count; i++) {
         const bv_flag flag = i < flags ? bv_command_flag(c, i) : (bv_flag){0};
+        if (i < flags && !flag.help) continue;
         if (i < flags)
             flag_left(&flag, left, sizeof left);
         else
@@ -94,7 +95,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     bv_buffer_text(out, "\nflags:\n");
     for (size_t i = 0; i < flags; i++) {
         const bv_flag flag = bv_command_flag(c, i);
-        put_flag(out, &flag, column);
+        if (flag.help) put_flag(out, &flag, column);
     }
     put_row(out, "--help", "print this", column);
     if (c->example) bv_help_example(c->example, out);

@@ -21,8 +21,8 @@ bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
     size_t count;
     const char *const *pairs = bv_flags_list(flags, "set", &count);
     for (size_t i = 0; i < count; i++) BV_TRY(apply_pair(settings, pairs[i]));
-#define NAME(name, value, help) #name,
-    static const char *const names[] = {BV_SETTINGS_LIST(NAME)};
+#define NAME(name, ...) #name,
+    static const char *const names[] = {BV_SETTINGS_LIST(NAME, NAME, NAME, NAME)};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = bv_flags_string(flags, names[i]);
         if (!value) continue;

@@ -24,6 +24,14 @@ expect 2 "try: beaver bench train" beaver bench trian
 for name in limits kernels train generate; do
     expect 0 "usage: beaver bench $name" beaver bench $name --help
 done
+for name in explain "bench train" "bench generate"; do # settings stand in one place
+    expect 0 "beaver train --help" beaver $name --help
+    ! grep -q -- "--kv-heads" "$folder/out" || fail "beaver $name --help lists settings"
+    expect 2 "try: --kv_heads" beaver $name --kv_hedas 2
+done
+beaver train --help >"$folder/help"
+json '[k for k in j["settings"] if "  --" + k.replace("_", "-") + " " not in
+    open("'"$folder"'/help").read()] == []' beaver explain tiny --json
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
     beaver bench limits --threads 3 --json
 json 'j["seconds_here"] > 0' beaver explain tiny --threads 3 --json # the limits are remembered
