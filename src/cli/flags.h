@@ -78,6 +78,12 @@ typedef struct bv_command {
 
 #define BV_THREADS_COMPUTE "threads to compute with; 0: one for each usable core"
 
+/* A flag as --help and errors write it: --kv-heads, -n. */
+typedef struct bv_flag_spelling {
+    char text[64];
+} bv_flag_spelling;
+bv_flag_spelling bv_flag_spelled(const char *name);
+
 /* All rows: the command's own, then --threads and --json. */
 size_t bv_command_flag_count(const bv_command *command);
 bv_flag bv_command_flag(const bv_command *command, size_t index);

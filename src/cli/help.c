@@ -35,10 +35,8 @@ static void put_row(bv_buffer *out, const char *left, const char *help, size_t c
 }
 
 static void flag_left(const bv_flag *flag, char *text, size_t size) {
-    snprintf(text, size, "%s%s%s%s", flag->name[1] ? "--" : "-", flag->name, flag->value ? " " : "",
+    snprintf(text, size, "%s%s%s", bv_flag_spelled(flag->name).text, flag->value ? " " : "",
              flag->value ? flag->value : "");
-    for (char *c = text; *c && *c != ' '; c++)
-        if (*c == '_') *c = '-';
 }
 
 static void put_usage(bv_buffer *out, const bv_command *c) {

@@ -26,10 +26,8 @@ bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = bv_flags_string(flags, names[i]);
         if (!value) continue;
-        char typed[64]; /* as the help shows it */
-        snprintf(typed, sizeof typed, "%s", names[i]);
-        for (char *c = typed; *c; c++) *c = (char)(*c == '_' ? '-' : *c);
-        BV_TRY(bv_while(bv_settings_set(settings, names[i], value), "reading --%s", typed));
+        BV_TRY(bv_while(bv_settings_set(settings, names[i], value), "reading %s",
+                        bv_flag_spelled(names[i]).text));
     }
     return BV_OK;
 }

@@ -27,7 +27,7 @@ done
 for name in explain "bench train" "bench generate"; do # settings stand in one place
     expect 0 "beaver train --help" beaver $name --help
     ! grep -q -- "--kv-heads" "$folder/out" || fail "beaver $name --help lists settings"
-    expect 2 "try: --kv_heads" beaver $name --kv_hedas 2
+    expect 2 "try: --kv-heads" beaver $name --kv_hedas 2
 done
 beaver train --help >"$folder/help"
 json '[k for k in j["settings"] if "  --" + k.replace("_", "-") + " " not in
