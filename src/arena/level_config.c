@@ -16,7 +16,7 @@
 typedef struct reading {
     bv_level *level;
     bv_level_config *config;
-    bool has_seed, has_tolerance, has_checker;
+    bool has_seed, has_tolerance;
 } reading;
 
 typedef struct member {
@@ -186,7 +186,6 @@ static bv_status read_generator(reading *r, const char *key, const json_t *value
 static bv_status read_checker(reading *r, const char *key, const json_t *value) {
     const char *word;
     size_t which;
-    r->has_checker = true;
     BV_TRY(need_string(key, value, &word));
     if (strchr(word, '.')) return need_file(r, key, value, &r->config->checker);
     BV_TRY(bv_try(need_name(key, word, bv_answer_check_names, BV_CHECK_COUNT, &which),

@@ -22,7 +22,6 @@ struct bv_program_cache {
     size_t bytes_max;
     pthread_mutex_t lock; /* of all below */
     entry *entries;       /* the one used last comes first */
-    size_t bytes;
 };
 
 bv_status bv_program_cache_create(size_t bytes_max, bv_program_cache **out) {
@@ -35,11 +34,10 @@ bv_status bv_program_cache_create(size_t bytes_max, bv_program_cache **out) {
 
 /* ---- under the lock ---- */
 
-static void remove_entry(bv_program_cache *c, entry **at) {
+static void remove_entry(entry **at) {
     entry *e = *at;
     BV_ASSERT(e->users == 0);
     *at = e->next;
-    c->bytes -= e->bytes;
     bv_program_destroy(&e->program);
     bv_free(e);
 }
@@ -64,7 +62,7 @@ static void make_room(bv_program_cache *c) {
     for (entry **at = &c->entries; *at;) {
         before += (*at)->bytes;
         if (before > c->bytes_max && !(*at)->users)
-            remove_entry(c, at);
+            remove_entry(at);
         else
             at = &(*at)->next;
     }
@@ -75,7 +73,7 @@ static void make_room(bv_program_cache *c) {
 void bv_program_cache_destroy(bv_program_cache **cache) {
     bv_program_cache *c = *cache;
     if (!c) return;
-    while (c->entries) remove_entry(c, &c->entries);
+    while (c->entries) remove_entry(&c->entries);
     pthread_mutex_destroy(&c->lock);
     bv_free(c);
     *cache = NULL;
@@ -104,7 +102,6 @@ static void keep(bv_program_cache *c, const char *key, bv_program_loan *loan) {
         e->users = 1;
         e->next = c->entries;
         c->entries = e;
-        c->bytes += e->bytes;
         make_room(c);
     }
     if (e) *loan = (bv_program_loan){e->program, e};

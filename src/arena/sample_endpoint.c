@@ -27,7 +27,9 @@ typedef struct asking {
 
 /* What a server says of an error, or the beginning of its answer. */
 static bv_status refused(const bv_http_result *result, const char *path) {
-    json_t *answer = json_loadb(result->body.data, result->body.size, 0, NULL);
+    json_t *answer;
+    bv_error *unread = bv_json_parse_nul(result->body.data, result->body.size, path, &answer);
+    bv_error_free(&unread);
     const json_t *error = json_object_get(answer, "error");
     const char *text = json_string_value(json_object_get(error, "message"));
     bv_error *status =

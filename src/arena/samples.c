@@ -68,10 +68,8 @@ bv_status bv_samples_read(const bv_problem_set *set, const char *path, bv_sample
 void bv_samples_truncate(bv_samples *samples, const bv_problem_set *set) {
     for (size_t i = 0; i < samples->count; i++) {
         bv_sample *s = &samples->list[i];
-        const size_t size = bv_problem_truncate(set, s->completion, s->size);
-        s->truncated = size < s->size;
-        s->size = size;
-        s->completion[size] = 0;
+        s->size = bv_problem_truncate(set, s->completion, s->size);
+        s->completion[s->size] = 0;
     }
 }
 

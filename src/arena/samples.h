@@ -14,7 +14,6 @@ typedef struct bv_sample {
     const bv_problem *problem; /* borrowed from the set */
     char *completion;
     size_t size;
-    bool truncated;        /* at a stop text */
     bv_code_result result; /* after bv_judge_samples */
     bool cached;           /* the result was known */
 } bv_sample;

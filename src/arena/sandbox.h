@@ -47,7 +47,6 @@ typedef enum bv_sandbox_verdict {
 /* "ok", "failed", "time", "wall", "memory", "pids", "output", "disk", "forbidden-call",
  * "sandbox-fault". */
 const char *bv_sandbox_verdict_name(bv_sandbox_verdict verdict);
-bool bv_sandbox_verdict_parse(const char *name, bv_sandbox_verdict *out);
 
 typedef enum bv_sandbox_policy { BV_POLICY_FULL = 0, BV_POLICY_NESTED } bv_sandbox_policy;
 const char *bv_sandbox_policy_name(bv_sandbox_policy policy); /* "full", "nested" */

@@ -201,7 +201,7 @@ static bv_status expect(int socket, bv_frame_type type, bv_frame *frame, bv_buff
 }
 
 bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box) {
-    bv_frame frame;
+    bv_frame frame = {.descriptors = {-1, -1, -1}};
     bv_buffer payload = {0};
     slot->making = false;
     bv_error *error = expect(slot->socket, BV_FRAME_BOX, &frame, &payload);
@@ -212,9 +212,10 @@ bv_status bv_slot_take(bv_slot *slot, bv_sandbox_box *box) {
         memcpy(&pid, payload.data, sizeof pid);
         box->pid = (pid_t)pid;
         box->control = frame.descriptors[0], box->process = frame.descriptors[1];
+        frame.descriptors[0] = frame.descriptors[1] = -1;
         error = expect(box->control, BV_FRAME_READY, &frame, &payload);
-        bv_frame_close(&frame);
     }
+    bv_frame_close(&frame);
     bv_buffer_free(&payload);
     if (error) forget_plans(slot); /* it may be a plan that the slot could not follow */
     return bv_while(error, "making a box");

@@ -17,15 +17,6 @@ const char *bv_sandbox_verdict_name(bv_sandbox_verdict verdict) {
     return verdict_names[verdict];
 }
 
-bool bv_sandbox_verdict_parse(const char *name, bv_sandbox_verdict *out) {
-    for (int i = 0; i < BV_VERDICT_COUNT; i++) {
-        if (strcmp(name, verdict_names[i])) continue;
-        *out = (bv_sandbox_verdict)i;
-        return true;
-    }
-    return false;
-}
-
 const char *bv_sandbox_policy_name(bv_sandbox_policy policy) {
     return policy_names[policy == BV_POLICY_NESTED];
 }

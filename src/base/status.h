@@ -48,7 +48,7 @@ bv_error *bv_first_error(bv_error *first, bv_error *second);
 
 bv_code bv_error_code(const bv_error *error);     /* BV_CODE_OK for NULL                    */
 const char *bv_error_text(const bv_error *error); /* the whole chain, "" for NULL; borrowed */
-int bv_error_exit_code(const bv_error *error);    /* 0, 1, 2, 130 or 143                    */
+int bv_error_exit_code(const bv_error *error);    /* 0, 1, 2, or 128 and a signal's number    */
 void bv_error_free(bv_error **error);             /* frees and sets NULL; NULL is legal     */
 
 #if defined(__clang_analyzer__) && !defined(BV_STATUS_SOURCE)

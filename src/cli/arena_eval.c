@@ -178,8 +178,8 @@ static bv_status read_options(evaluation *e) {
                                              "tokens", "seed",        "tokenizer"};
     for (size_t i = 0; i < sizeof of_writing / sizeof *of_writing; i++)
         if (!writes && bv_flags_given(f, of_writing[i]))
-            return bv_fail(BV_CODE_USAGE, "%s%s is for samples that are written, not for --samples",
-                           of_writing[i][1] ? "--" : "-", of_writing[i]);
+            return bv_fail(BV_CODE_USAGE, "%s is for samples that are written, not for --samples",
+                           bv_flag_spelled(of_writing[i]).text);
     if (!bv_flags_given(f, "samples") && bv_flags_given(f, "truncate"))
         return bv_fail(BV_CODE_USAGE, "--truncate is for --samples: others end at stop texts");
     if (bv_flags_given(f, "fresh") && bv_flags_given(f, "cache"))

@@ -348,11 +348,14 @@ static bv_status run(bv_load *l) {
         return bv_try(bv_fail(BV_CODE_USAGE, "%d of %lld users cannot flood beside a quiet one",
                               flood, (long long)users),
                       "--users %d", flood + 1);
+    l->submissions = (size_t)bv_flags_int(l->flags, "submissions");
+    if (flood && l->submissions < 2)
+        return bv_try(bv_fail(BV_CODE_USAGE, "of one submission none is alone and one among many"),
+                      "--submissions 2");
     BV_TRY(check_flags(l->flags));
     BV_TRY(bv_languages_flag_read(l->flags));
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
     BV_TRY(bv_load_programs_gather(l));
-    l->submissions = (size_t)bv_flags_int(l->flags, "submissions");
     l->flood_max = flood ? FLOOD_MAX : 0;
     l->keys = bv_calloc((size_t)users, sizeof *l->keys);
     l->results = bv_calloc(l->submissions + l->flood_max, sizeof *l->results);

@@ -12,6 +12,7 @@
 #include "cli/policy_flag.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -269,8 +270,9 @@ static bv_status run_site(arena_run *run, int judges) {
     BV_TRY(bv_site_create(&options, &run->site));
     bv_error *error = judges ? start_judges(run, judges) : BV_OK;
     if (!error) {
-        bv_cli_say("serving %zu levels at http://%s:%d/ with %d judges\n", run->set.count,
-                   options.host, bv_site_port(run->site), judges);
+        const bool six = strchr(options.host, ':') != NULL; /* an address of IPv6 */
+        bv_cli_say("serving %zu levels at http://%s%s%s:%d/ with %d judges\n", run->set.count,
+                   six ? "[" : "", options.host, six ? "]" : "", bv_site_port(run->site), judges);
         error = bv_site_run(run->site);
     }
     bv_judges_stop(&run->judges); /* they tell the site */

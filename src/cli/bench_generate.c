@@ -20,13 +20,14 @@
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
 
 static const bv_flag flag_table[] = {
-    BV_SETTINGS_FLAGS{.name = "prompt",
-                      .value = "N",
-                      .type = BV_FLAG_INT,
-                      .min = 1,
-                      .max = 1e7,
-                      .fallback = "512",
-                      .help = "tokens of the prompt"},
+    BV_PRESET_FLAGS,
+    {.name = "prompt",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e7,
+     .fallback = "512",
+     .help = "tokens of the prompt"},
     {.name = "tokens",
      .value = "N",
      .type = BV_FLAG_INT,
@@ -41,7 +42,7 @@ static const bv_flag flag_table[] = {
      .max = 1024,
      .fallback = "16",
      .help = "how many write together, after one has written alone"},
-};
+    BV_SETTINGS_UNLISTED};
 static const bv_command command = {
     .name = "bench generate",
     .summary = "Measures generation with random weights: reading a prompt (beside this machine's "

@@ -19,8 +19,8 @@
 
 extern char **environ;
 
-#define BOXES_MAX                                                                                  \
-    128 /* at once: each has a process, and one with an interpreter, for each program */
+/* At once: each has a process, and one with an interpreter, for each program. */
+#define BOXES_MAX 128
 
 static const bv_flag flag_table[] = {
     {.name = "runs",

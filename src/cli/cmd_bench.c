@@ -145,7 +145,7 @@ static bv_status run_kernels(int argc, char **argv) {
 
 /* ---- train ---- */
 
-static const bv_flag train_flags[] = {BV_SETTINGS_FLAGS};
+static const bv_flag train_flags[] = {BV_PRESET_FLAGS, BV_SETTINGS_UNLISTED};
 static const bv_command train_command = {
     .name = "bench train",
     .summary =
@@ -171,8 +171,8 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     bv_settings *s = &b->settings;
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
-    b->steps = bv_flags_given(flags, "steps") ? s->steps : 10;
-    if (!bv_flags_given(flags, "batch") && s->batch > 64) s->batch = 4;
+    b->steps = bv_settings_flag_given(flags, "steps") ? s->steps : 10;
+    if (!bv_settings_flag_given(flags, "batch") && s->batch > 64) s->batch = 4;
     if (s->model.vocab_size == 0)
         s->model.vocab_size = bv_preset_vocab(bv_flags_string(flags, "preset"));
     s->grains = 1;

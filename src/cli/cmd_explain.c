@@ -21,21 +21,21 @@
 #define SHARE_OF_PEAK 0.5
 
 static const bv_flag flag_table[] = {
-    BV_SETTINGS_FLAGS{
-        .name = "vocab",
-        .value = "N",
-        .type = BV_FLAG_INT,
-        .min = 1,
-        .max = 1e7,
-        .help = "tokens of the vocabulary where the settings leave it open (default: 50257; of "
-                "presets for characters 65)"},
+    BV_PRESET_FLAGS,
+    {.name = "vocab",
+     .value = "N",
+     .type = BV_FLAG_INT,
+     .min = 1,
+     .max = 1e7,
+     .help = "tokens of the vocabulary where the settings leave it open (default: 50257; of "
+             "presets for characters 65)"},
     {.name = "time",
      .help = "run a few training steps on a scratch copy, and show where their time goes"},
     {.name = "trace",
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
-};
+    BV_SETTINGS_UNLISTED};
 
 static const bv_argument arguments[] = {
     {.name = "WHAT",

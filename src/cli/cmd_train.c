@@ -37,19 +37,19 @@ static const bv_flag flag_table[] = {
      .type = BV_FLAG_STRING,
      .required = true,
      .help = "folder of the run, made by this command"},
-    BV_SETTINGS_FLAGS{.name = "minutes",
-                      .value = "M",
-                      .type = BV_FLAG_DOUBLE,
-                      .min = 0.001,
-                      .max = 1e6,
-                      .help =
-                          "choose the number of steps so that training takes about so long here"},
+    {.name = "minutes",
+     .value = "M",
+     .type = BV_FLAG_DOUBLE,
+     .min = 0.001,
+     .max = 1e6,
+     .help = "choose the number of steps so that training takes about so long here"},
     {.name = "trace",
      .value = "FILE",
      .type = BV_FLAG_STRING,
      .help = "write where the time of the first steps goes, as a Chrome trace for Perfetto"},
     {.name = "resume", .help = "go on with RUN, by its own settings"},
-};
+    BV_PRESET_FLAGS,
+    BV_SETTINGS_FLAGS};
 
 static const bv_command command = {
     .name = "train",

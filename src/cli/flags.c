@@ -27,6 +27,14 @@ bv_flag bv_command_flag(const bv_command *command, size_t index) {
                      .help = command->threads ? command->threads : one};
 }
 
+bv_flag_spelling bv_flag_spelled(const char *name) {
+    bv_flag_spelling s;
+    snprintf(s.text, sizeof s.text, "%s%s", name[1] ? "--" : "-", name);
+    for (char *c = s.text; *c; c++)
+        if (*c == '_') *c = '-'; /* settings have underscores */
+    return s;
+}
+
 /* What the user typed for one row of the table; `values` grows for lists only. */
 typedef struct typed {
     const char **values;
@@ -76,43 +84,43 @@ static bv_status unknown(const bv_command *command, const char *word, size_t len
     snprintf(name, sizeof name, "%.*s", (int)(length - (size_t)(bare - word)), bare);
     bv_error *error = bv_fail(BV_CODE_USAGE, "unknown flag %.*s", (int)length, word);
     const char *near = bv_suggest(name, names, count);
-    return near ? bv_try(error, "--%s", near) : see_help(command, error);
+    return near ? bv_try(error, "%s", bv_flag_spelled(near).text) : see_help(command, error);
 }
 
 static bv_status check_value(const bv_flag *flag, const char *value) {
     const bool limited = flag->min != 0 || flag->max != 0;
-    char what[80];
-    snprintf(what, sizeof what, "--%s", flag->name);
+    const bv_flag_spelling what = bv_flag_spelled(flag->name);
     if (flag->type == BV_FLAG_INT) {
         int64_t ignored;
-        return bv_parse_int(what, value, limited ? (int64_t)flag->min : INT64_MIN,
+        return bv_parse_int(what.text, value, limited ? (int64_t)flag->min : INT64_MIN,
                             limited ? (int64_t)flag->max : INT64_MAX, &ignored);
     }
     if (flag->type == BV_FLAG_DOUBLE) {
         double ignored;
-        return bv_parse_double(what, value, limited ? flag->min : -1e308,
+        return bv_parse_double(what.text, value, limited ? flag->min : -1e308,
                                limited ? flag->max : 1e308, &ignored);
     }
     if (flag->required && !*value)
-        return bv_fail(BV_CODE_USAGE, "--%s %s is empty", flag->name, flag->value);
+        return bv_fail(BV_CODE_USAGE, "%s %s is empty", what.text, flag->value);
     return BV_OK;
 }
 
 /* Stores one flag; `value` is NULL when none followed. */
 static bv_status store(bv_flags *f, size_t row, const char *value) {
     const bv_flag row_flag = bv_command_flag(f->command, row), *flag = &row_flag;
+    const bv_flag_spelling name = bv_flag_spelled(flag->name);
     typed *t = &f->typed[row];
     if (flag->type == BV_FLAG_SWITCH) {
         if (value)
-            return see_help(f->command, bv_fail(BV_CODE_USAGE, "--%s takes no value", flag->name));
+            return see_help(f->command, bv_fail(BV_CODE_USAGE, "%s takes no value", name.text));
         t->count = 1;
         return BV_OK;
     }
     if (!value)
-        return bv_try(bv_fail(BV_CODE_USAGE, "--%s needs a value", flag->name), "--%s=%s",
-                      flag->name, flag->value);
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s needs a value", name.text), "%s=%s", name.text,
+                      flag->value);
     if (t->count > 0 && flag->type != BV_FLAG_LIST)
-        return bv_fail(BV_CODE_USAGE, "--%s is given twice: %s and %s", flag->name, t->values[0],
+        return bv_fail(BV_CODE_USAGE, "%s is given twice: %s and %s", name.text, t->values[0],
                        value);
     BV_TRY(check_value(flag, value));
     return append(&t->values, &t->count, value);

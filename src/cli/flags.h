@@ -52,7 +52,7 @@ typedef struct bv_flag {
     bool required;
     double min, max;      /* of numbers, both legal; both 0: no limits */
     const char *fallback; /* value when the flag is absent, shown in the help; NULL: none */
-    const char *help;
+    const char *help;     /* NULL: --help does not list it */
 } bv_flag;
 
 /* What stands without a flag, in order. Optional ones come last; only the last may be repeated. */
@@ -77,6 +77,12 @@ typedef struct bv_command {
 } bv_command;
 
 #define BV_THREADS_COMPUTE "threads to compute with; 0: one for each usable core"
+
+/* A flag as --help and errors write it: --kv-heads, -n. */
+typedef struct bv_flag_spelling {
+    char text[64];
+} bv_flag_spelling;
+bv_flag_spelling bv_flag_spelled(const char *name);
 
 /* All rows: the command's own, then --threads and --json. */
 size_t bv_command_flag_count(const bv_command *command);

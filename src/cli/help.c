@@ -35,10 +35,8 @@ static void put_row(bv_buffer *out, const char *left, const char *help, size_t c
 }
 
 static void flag_left(const bv_flag *flag, char *text, size_t size) {
-    snprintf(text, size, "%s%s%s%s", flag->name[1] ? "--" : "-", flag->name, flag->value ? " " : "",
+    snprintf(text, size, "%s%s%s", bv_flag_spelled(flag->name).text, flag->value ? " " : "",
              flag->value ? flag->value : "");
-    for (char *c = text; *c && *c != ' '; c++)
-        if (*c == '_') *c = '-';
 }
 
 static void put_usage(bv_buffer *out, const bv_command *c) {
@@ -79,6 +77,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     const size_t flags = bv_command_flag_count(c);
     for (size_t i = 0; i < flags + c->argument_count; i++) {
         const bv_flag flag = i < flags ? bv_command_flag(c, i) : (bv_flag){0};
+        if (i < flags && !flag.help) continue;
         if (i < flags)
             flag_left(&flag, left, sizeof left);
         else
@@ -94,7 +93,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     bv_buffer_text(out, "\nflags:\n");
     for (size_t i = 0; i < flags; i++) {
         const bv_flag flag = bv_command_flag(c, i);
-        put_flag(out, &flag, column);
+        if (flag.help) put_flag(out, &flag, column);
     }
     put_row(out, "--help", "print this", column);
     if (c->example) bv_help_example(c->example, out);

@@ -21,15 +21,13 @@ bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings) {
     size_t count;
     const char *const *pairs = bv_flags_list(flags, "set", &count);
     for (size_t i = 0; i < count; i++) BV_TRY(apply_pair(settings, pairs[i]));
-#define NAME(name, value, help) #name,
-    static const char *const names[] = {BV_SETTINGS_LIST(NAME)};
+#define NAME(name, ...) #name,
+    static const char *const names[] = {BV_SETTINGS_LIST(NAME, NAME, NAME, NAME)};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         const char *value = bv_flags_string(flags, names[i]);
         if (!value) continue;
-        char typed[64]; /* as the help shows it */
-        snprintf(typed, sizeof typed, "%s", names[i]);
-        for (char *c = typed; *c; c++) *c = (char)(*c == '_' ? '-' : *c);
-        BV_TRY(bv_while(bv_settings_set(settings, names[i], value), "reading --%s", typed));
+        BV_TRY(bv_while(bv_settings_set(settings, names[i], value), "reading %s",
+                        bv_flag_spelled(names[i]).text));
     }
     return BV_OK;
 }

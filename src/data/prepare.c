@@ -41,7 +41,7 @@ typedef struct segment {
 typedef struct batch {
     segment *segments;
     bv_text *texts;
-    size_t count, capacity;
+    size_t count, segment_room, text_room;
 } batch;
 
 /* What is left to read. */
@@ -265,15 +265,9 @@ static bv_status open_document(preparation *p) {
 }
 
 static bv_status add_segment(batch *b, segment s) {
-    if (b->count == b->capacity) {
-        const size_t wanted = b->capacity ? 2 * b->capacity : 64;
-        segment *segments = bv_realloc(b->segments, wanted * sizeof *segments);
-        if (segments) b->segments = segments;
-        bv_text *texts = segments ? bv_realloc(b->texts, wanted * sizeof *texts) : NULL;
-        if (!texts) return bv_fail_memory("a batch of text");
-        b->texts = texts;
-        b->capacity = wanted;
-    }
+    if (!bv_list_grow((void **)&b->segments, b->count, &b->segment_room, sizeof s) ||
+        !bv_list_grow((void **)&b->texts, b->count, &b->text_room, sizeof *b->texts))
+        return bv_fail_memory("a batch of text");
     b->segments[b->count++] = s;
     return BV_OK;
 }

@@ -1,4 +1,4 @@
-/* How the drivers of matrix products cut C: pieces of a side, and who computes which rectangle. */
+/* How work is cut: pieces of a side, and of matrix products who computes which rectangle of C. */
 #ifndef BV_KERNEL_BLOCKS_H
 #define BV_KERNEL_BLOCKS_H
 

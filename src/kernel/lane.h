@@ -200,21 +200,6 @@ BV_INLINE void v_store(real *p, vreal x) {
     _mm256_storeu_ps(p, x.v[0]);
     _mm256_storeu_ps(p + 8, x.v[1]);
 }
-BV_INLINE vreal v_load_first(const real *p, size_t n) {
-    if (n == BV_LANES) return v_load(p);
-    real t[16] = {0};
-    memcpy(t, p, n * sizeof *p);
-    return v_load(t);
-}
-BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
-    if (n == BV_LANES) {
-        v_store(p, x);
-        return;
-    }
-    real t[16];
-    v_store(t, x);
-    memcpy(p, t, n * sizeof *p);
-}
 BV_INLINE vreal v_add(vreal a, vreal b) {
     V2(_mm256_add_ps(a.v[i], b.v[i]));
 }
@@ -359,21 +344,6 @@ BV_INLINE vreal v_load(const real *p) {
 BV_INLINE void v_store(real *p, vreal x) {
     for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, x.v[i]);
 }
-BV_INLINE vreal v_load_first(const real *p, size_t n) {
-    if (n == BV_LANES) return v_load(p);
-    real t[16] = {0};
-    memcpy(t, p, n * sizeof *p);
-    return v_load(t);
-}
-BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
-    if (n == BV_LANES) {
-        v_store(p, x);
-        return;
-    }
-    real t[16];
-    v_store(t, x);
-    memcpy(p, t, n * sizeof *p);
-}
 BV_INLINE vreal v_add(vreal a, vreal b) {
     V4(vaddq_f32(a.v[i], b.v[i]));
 }
@@ -516,8 +486,25 @@ BV_INLINE real v_largest(vreal x) {
 
 #endif
 
-/* ---- the same at every level ---- */
+/* ---- the same at several levels ---- */
 
+#if defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
+BV_INLINE vreal v_load_first(const real *p, size_t n) {
+    if (n == BV_LANES) return v_load(p);
+    real t[16] = {0};
+    memcpy(t, p, n * sizeof *p);
+    return v_load(t);
+}
+BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
+    if (n == BV_LANES) {
+        v_store(p, x);
+        return;
+    }
+    real t[16];
+    v_store(t, x);
+    memcpy(p, t, n * sizeof *p);
+}
+#endif
 #if !defined(BV_LEVEL_AVX512) && !defined(BV_LEVEL_AVX2)
 BV_INLINE vreal v_load_bf16(const uint16_t *p) {
     real t[16];

@@ -9,15 +9,9 @@
 #define POINTS 400 /* of a curve as it is drawn, about */
 
 static bv_status add(bv_curve *c, double step, double loss) {
-    if (c->count == c->capacity) {
-        const size_t wanted = c->capacity ? 2 * c->capacity : 256;
-        double *steps = bv_realloc(c->step, wanted * sizeof *steps);
-        if (steps) c->step = steps;
-        double *losses = steps ? bv_realloc(c->loss, wanted * sizeof *losses) : NULL;
-        if (losses) c->loss = losses;
-        if (!losses) return bv_fail_memory("a curve");
-        c->capacity = wanted;
-    }
+    if (!bv_list_grow((void **)&c->step, c->count, &c->step_room, sizeof step) ||
+        !bv_list_grow((void **)&c->loss, c->count, &c->loss_room, sizeof loss))
+        return bv_fail_memory("a curve");
     c->step[c->count] = step;
     c->loss[c->count++] = loss;
     return BV_OK;

@@ -12,7 +12,7 @@
 
 typedef struct bv_curve {
     double *step, *loss;
-    size_t count, capacity;
+    size_t count, step_room, loss_room;
 } bv_curve;
 
 typedef struct bv_curves {

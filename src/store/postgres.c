@@ -213,8 +213,6 @@ static void put_values(const bv_value *values, size_t count, wire *w) {
             w->bytes[i] = NULL;
         else if (v->type == BV_VALUE_INT)
             snprintf(w->numbers[i], sizeof w->numbers[i], "%lld", (long long)v->integer);
-        else if (v->type == BV_VALUE_REAL)
-            snprintf(w->numbers[i], sizeof w->numbers[i], "%.17g", v->real);
         else
             w->bytes[i] = v->bytes ? v->bytes : "";
     }

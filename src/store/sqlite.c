@@ -187,8 +187,6 @@ static int bind(sqlite3_stmt *s, size_t number, const bv_value *v) {
         return sqlite3_bind_null(s, at);
     case BV_VALUE_INT:
         return sqlite3_bind_int64(s, at, v->integer);
-    case BV_VALUE_REAL:
-        return sqlite3_bind_double(s, at, v->real);
     case BV_VALUE_TEXT:
         return sqlite3_bind_text64(s, at, v->bytes, v->size, SQLITE_STATIC, SQLITE_UTF8);
     case BV_VALUE_BLOB:

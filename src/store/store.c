@@ -33,10 +33,6 @@ bv_value bv_int(int64_t value) {
     return (bv_value){.type = BV_VALUE_INT, .integer = value};
 }
 
-bv_value bv_real(double value) {
-    return (bv_value){.type = BV_VALUE_REAL, .real = value};
-}
-
 bv_value bv_text(const char *text) {
     if (!text) return bv_null();
     return (bv_value){.type = BV_VALUE_TEXT, .bytes = text, .size = strlen(text)};

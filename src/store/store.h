@@ -50,7 +50,6 @@ bv_store_trouble bv_store_last_trouble(const bv_store *store);
 typedef enum bv_value_type {
     BV_VALUE_NULL,
     BV_VALUE_INT,
-    BV_VALUE_REAL,
     BV_VALUE_TEXT,
     BV_VALUE_BLOB
 } bv_value_type;
@@ -58,14 +57,12 @@ typedef enum bv_value_type {
 typedef struct bv_value {
     bv_value_type type;
     int64_t integer;
-    double real;
     const char *bytes; /* borrowed for the call; of a text: valid UTF-8 without NUL */
     size_t size;
 } bv_value;
 
 bv_value bv_null(void);
 bv_value bv_int(int64_t value);
-bv_value bv_real(double value);
 bv_value bv_text(const char *text); /* NULL gives a null */
 bv_value bv_blob(const void *bytes, size_t size);
 

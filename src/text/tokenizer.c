@@ -176,8 +176,9 @@ static json_t *describe(const bv_tokenizer *t) {
             unsigned char p[4];
             bv_buffer_append(&text, p, write_character(t->code_points[i], p));
         }
-        json_t *value = json_pack("{s:s, s:s, s:s%}", "format", FORMAT, "kind", "char",
-                                  "characters", text.data, text.size);
+        json_t *value = text.failed ? NULL
+                                    : json_pack("{s:s, s:s, s:s%}", "format", FORMAT, "kind",
+                                                "char", "characters", text.data, text.size);
         bv_buffer_free(&text);
         return value;
     }

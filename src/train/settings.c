@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef enum setting_type { SIZE, DOUBLE, BOOL, CHOICE } setting_type;
+typedef enum setting_type { SIZE, REAL, BOOL, CHOICE } setting_type;
 
 typedef struct setting {
     const char *name;
@@ -19,64 +19,16 @@ typedef struct setting {
     const char *choices[5]; /* of an enum, in the order of its values */
 } setting;
 
+/* clang-format off */
 #define AT(member) offsetof(bv_settings, member)
-
-static const setting table[] = {
-    {"vocab_size", SIZE, AT(model.vocab_size), 0, 1e7, {0}},
-    {"context", SIZE, AT(model.context), 1, 1e6, {0}},
-    {"layers", SIZE, AT(model.layers), 1, 1000, {0}},
-    {"heads", SIZE, AT(model.heads), 1, 1000, {0}},
-    {"kv_heads", SIZE, AT(model.kv_heads), 0, 1000, {0}},
-    {"width", SIZE, AT(model.width), 1, 1e5, {0}},
-    {"d_head", SIZE, AT(model.d_head), 0, 256, {0}},
-    {"ff_width", SIZE, AT(model.ff_width), 0, 1e6, {0}},
-    {"position", CHOICE, AT(model.position), 0, 0, {"learned", "rope"}},
-    {"rope_base", DOUBLE, AT(model.rope_base), 1, 1e9, {0}},
-    {"rms_norm", BOOL, AT(model.rms_norm), 0, 0, {0}},
-    {"norm_eps", DOUBLE, AT(model.norm_eps), 0, 1, {0}},
-    {"bias", BOOL, AT(model.bias), 0, 0, {0}},
-    {"qk_norm", BOOL, AT(model.qk_norm), 0, 0, {0}},
-    {"activation", CHOICE, AT(model.activation), 0, 0, {"gelu", "relu2", "silu", "swiglu"}},
-    {"tied", BOOL, AT(model.tied), 0, 0, {0}},
-    {"ngram", SIZE, AT(model.ngram), 0, BV_NGRAM_MAX, {0}},
-    {"ngram_rows", SIZE, AT(model.ngram_rows), 1, 1e9, {0}},
-    {"kneser_ney", SIZE, AT(model.kneser_ney), 0, BV_KNESER_NEY_ORDER_MAX, {0}},
-    {"logit_soft_cap", DOUBLE, AT(model.logit_soft_cap), 0, 1e6, {0}},
-    {"band", SIZE, AT(model.band), 0, 1e6, {0}},
-    {"dropout", DOUBLE, AT(model.dropout), 0, 0.99, {0}},
-    {"document_mask", BOOL, AT(model.document_mask), 0, 0, {0}},
-    {"batch", SIZE, AT(batch), 1, 1e6, {0}},
-    {"grains", SIZE, AT(grains), 1, 4096, {0}},
-    {"micro_batch", SIZE, AT(micro_batch), 0, 1e6, {0}},
-    {"steps", SIZE, AT(steps), 1, 1e9, {0}},
-    {"seed", SIZE, AT(seed), 0, 1e15, {0}},
-    {"dtype", CHOICE, AT(numerics), 0, 0, {"f32", "bf16"}},
-    {"optimizer", CHOICE, AT(optimizer), 0, 0, {"adamw", "muon"}},
-    {"lr", DOUBLE, AT(lr), 0, 1e3, {0}},
-    {"min_lr", DOUBLE, AT(min_lr), 0, 1e3, {0}},
-    {"beta1", DOUBLE, AT(beta1), 0, 1, {0}},
-    {"beta2", DOUBLE, AT(beta2), 0, 1, {0}},
-    {"eps", DOUBLE, AT(eps), 0, 1, {0}},
-    {"weight_decay", DOUBLE, AT(weight_decay), 0, 100, {0}},
-    {"muon_lr", DOUBLE, AT(muon_lr), 0, 1e3, {0}},
-    {"muon_momentum", DOUBLE, AT(muon_momentum), 0, 1, {0}},
-    {"grad_clip", DOUBLE, AT(grad_clip), 0, 1e9, {0}},
-    {"schedule", CHOICE, AT(schedule), 0, 0, {"cosine", "wsd", "constant"}},
-    {"warmup", SIZE, AT(warmup), 0, 1e9, {0}},
-    {"decay", DOUBLE, AT(decay), 0, 1, {0}},
-    {"batch_ramp", SIZE, AT(batch_ramp), 0, 1e9, {0}},
-    {"order", CHOICE, AT(order), 0, 0, {"random", "epoch"}},
-    {"eval_every", SIZE, AT(eval_every), 0, 1e9, {0}},
-    {"eval_windows", SIZE, AT(eval_windows), 0, 1e9, {0}},
-    {"checkpoint_every", SIZE, AT(checkpoint_every), 0, 1e9, {0}},
-    {"keep", SIZE, AT(keep), 1, 1e6, {0}},
-    {"guard_limit", DOUBLE, AT(guard_limit), 0, 1e6, {0}},
-    {"recompute", BOOL, AT(recompute), 0, 0, {0}},
-    {"fuse", BOOL, AT(fuse), 0, 0, {0}},
-};
+#define SIZE_ROW(name, member, min, max, help) {#name, SIZE, AT(member), min, max, {0}},
+#define REAL_ROW(name, member, min, max, help) {#name, REAL, AT(member), min, max, {0}},
+#define BOOL_ROW(name, member, help) {#name, BOOL, AT(member), 0, 0, {0}},
+#define CHOICE_ROW(name, member, choices, help) {#name, CHOICE, AT(member), 0, 0, {LIST choices}},
+#define LIST(...) __VA_ARGS__
+static const setting table[] = {BV_SETTINGS_LIST(SIZE_ROW, REAL_ROW, BOOL_ROW, CHOICE_ROW)};
+/* clang-format on */
 #define COUNT (sizeof table / sizeof *table)
-#define ONE(name, value, help) +1
-_Static_assert(COUNT == 0 BV_SETTINGS_LIST(ONE), "the table and BV_SETTINGS_LIST differ");
 
 void bv_settings_default(bv_settings *s) {
     *s = (bv_settings){.model = {.context = 256,
@@ -146,7 +98,7 @@ bv_status bv_settings_set(bv_settings *settings, const char *key, const char *va
         BV_TRY(bv_parse_int(key, value, (int64_t)s->min, (int64_t)s->max, &whole));
         *(size_t *)at = (size_t)whole;
         return BV_OK;
-    case DOUBLE:
+    case REAL:
         return bv_parse_double(key, value, s->min, s->max, at);
     case BOOL:
         return bv_parse_bool(key, value, at);
@@ -248,7 +200,7 @@ json_t *bv_settings_json(const bv_settings *settings) {
         case SIZE:
             value = json_integer((json_int_t) * (const size_t *)at);
             break;
-        case DOUBLE:
+        case REAL:
             value = json_real(*(const double *)at);
             break;
         case BOOL:
@@ -272,7 +224,7 @@ static void print_value(const bv_settings *settings, const setting *s, char *tex
     case SIZE:
         snprintf(text, size, "%zu", *(const size_t *)at);
         break;
-    case DOUBLE:
+    case REAL:
         bv_print_double(text, size, *(const double *)at);
         break;
     case BOOL:

@@ -33,61 +33,76 @@ typedef struct bv_settings {
     bool recompute, fuse;
 } bv_settings;
 
-/* All settings: name, what stands for its value, help. The names are those of files and flags. */
+/* All settings: name (that of files and flags), member, what is legal, help. */
 /* clang-format off */
-#define BV_SETTINGS_LIST(X)                                                                        \
-    X(vocab_size, "N", "tokens of the vocabulary; 0: as many as the data's tokenizer has")         \
-    X(context, "N", "longest sequence, tokens")                                                    \
-    X(layers, "N", "blocks")                                                                       \
-    X(heads, "N", "attention heads of a block")                                                    \
-    X(kv_heads, "N", "of keys and values, shared by groups of heads; 0: as many as heads")         \
-    X(width, "N", "of the residual stream")                                                        \
-    X(d_head, "N", "width of a head; 0: width / heads")                                            \
-    X(ff_width, "N", "hidden width of the MLP; 0: 4 x width")                                      \
-    X(position, "KIND", "learned or rope")                                                         \
-    X(rope_base, "X", "base of the rotary angles")                                                 \
-    X(rms_norm, "BOOL", "RMS norm in place of layer norm")                                         \
-    X(norm_eps, "X", "added to a norm's variance")                                                 \
-    X(bias, "BOOL", "biases on linears and layer norms")                                           \
-    X(qk_norm, "BOOL", "norm of queries and keys")                                                 \
-    X(activation, "KIND", "gelu, relu2, silu or swiglu")                                           \
-    X(tied, "BOOL", "the head is the token embedding")                                             \
-    X(ngram, "N", "embeddings of the last 2 to N tokens beside the token's; 0: none")              \
-    X(ngram_rows, "N", "rows of each of their tables; more n-grams share rows by a hash")          \
-    X(kneser_ney, "N", "counts n-grams of the text up to so long, which logits correct; 0: none")  \
-    X(logit_soft_cap, "X", "logits become cap tanh(logits / cap); 0: none")                        \
-    X(band, "N", "every second layer sees only the last N positions (GPT-3); 0: all are dense")    \
-    X(dropout, "P", "after embedding, attention weights, attention and MLP")                       \
-    X(document_mask, "BOOL", "attention does not cross the end of a document")                     \
-    X(batch, "N", "sequences of a step")                                                           \
-    X(grains, "N", "parts of a batch whose gradients are summed in a fixed tree")                  \
-    X(micro_batch, "N", "sequences computed together; changes no bit; 0: all of a grain")          \
-    X(steps, "N", "steps to train")                                                                \
-    X(seed, "N", "of all random numbers")                                                          \
-    X(dtype, "KIND", "f32, or bf16 with f32 master weights and sums")                              \
-    X(optimizer, "KIND", "adamw, or muon for hidden matrices and adamw for the rest")              \
-    X(lr, "X", "learning rate at its peak")                                                        \
-    X(min_lr, "X", "learning rate at the end")                                                     \
-    X(beta1, "X", "AdamW")                                                                         \
-    X(beta2, "X", "AdamW")                                                                         \
-    X(eps, "X", "AdamW")                                                                           \
-    X(weight_decay, "X", "on matrices and tables")                                                 \
-    X(muon_lr, "X", "Muon's learning rate at its peak")                                            \
-    X(muon_momentum, "X", "Muon")                                                                  \
-    X(grad_clip, "X", "largest gradient norm; 0: any")                                             \
-    X(schedule, "KIND", "of the learning rate: cosine, wsd (flat, then down) or constant")         \
-    X(warmup, "N", "steps until the peak")                                                         \
-    X(decay, "F", "wsd: the last part of the steps, in which it falls")                            \
-    X(batch_ramp, "N", "steps in which the batch grows to its size; 0: none")                      \
-    X(order, "KIND", "epoch: windows in a shuffled order; random: they begin anywhere")            \
-    X(eval_every, "N", "steps between evaluations; 0: never")                                      \
-    X(eval_windows, "N", "windows of an evaluation; 0: the whole validation text")                 \
-    X(checkpoint_every, "N", "steps between checkpoints; 0: only at the end")                      \
-    X(keep, "N", "checkpoints to keep, the best one beside them")                                  \
-    X(guard_limit, "X", "standard deviations at which a step is bad; 0: when it is not finite")    \
-    X(recompute, "BOOL",                                                                           \
-      "compute activations again in place of remembering them; changes no bit")                    \
-    X(fuse, "BOOL", "run rows through several steps while they are in cache; changes no bit")
+#define BV_SETTINGS_LIST(SIZE, REAL, BOOL, CHOICE)                                                 \
+    SIZE(vocab_size, model.vocab_size, 0, 1e7,                                                     \
+         "tokens of the vocabulary; 0: as many as the data's tokenizer has")                       \
+    SIZE(context, model.context, 1, 1e6, "longest sequence, tokens")                               \
+    SIZE(layers, model.layers, 1, 1000, "blocks")                                                  \
+    SIZE(heads, model.heads, 1, 1000, "attention heads of a block")                                \
+    SIZE(kv_heads, model.kv_heads, 0, 1000,                                                        \
+         "of keys and values, shared by groups of heads; 0: as many as heads")                     \
+    SIZE(width, model.width, 1, 1e5, "of the residual stream")                                     \
+    SIZE(d_head, model.d_head, 0, 256, "width of a head; 0: width / heads")                        \
+    SIZE(ff_width, model.ff_width, 0, 1e6, "hidden width of the MLP; 0: 4 x width")                \
+    CHOICE(position, model.position, ("learned", "rope"), "learned or rope")                       \
+    REAL(rope_base, model.rope_base, 1, 1e9, "base of the rotary angles")                          \
+    BOOL(rms_norm, model.rms_norm, "RMS norm in place of layer norm")                              \
+    REAL(norm_eps, model.norm_eps, 0, 1, "added to a norm's variance")                             \
+    BOOL(bias, model.bias, "biases on linears and layer norms")                                    \
+    BOOL(qk_norm, model.qk_norm, "norm of queries and keys")                                       \
+    CHOICE(activation, model.activation, ("gelu", "relu2", "silu", "swiglu"),                      \
+           "gelu, relu2, silu or swiglu")                                                          \
+    BOOL(tied, model.tied, "the head is the token embedding")                                      \
+    SIZE(ngram, model.ngram, 0, BV_NGRAM_MAX,                                                      \
+         "embeddings of the last 2 to N tokens beside the token's; 0: none")                       \
+    SIZE(ngram_rows, model.ngram_rows, 1, 1e9,                                                     \
+         "rows of each of their tables; more n-grams share rows by a hash")                        \
+    SIZE(kneser_ney, model.kneser_ney, 0, BV_KNESER_NEY_ORDER_MAX,                                 \
+         "counts n-grams of the text up to so long, which logits correct; 0: none")                \
+    REAL(logit_soft_cap, model.logit_soft_cap, 0, 1e6,                                             \
+         "logits become cap tanh(logits / cap); 0: none")                                          \
+    SIZE(band, model.band, 0, 1e6,                                                                 \
+         "every second layer sees only the last N positions (GPT-3); 0: all are dense")            \
+    REAL(dropout, model.dropout, 0, 0.99, "after embedding, attention weights, attention and MLP") \
+    BOOL(document_mask, model.document_mask, "attention does not cross the end of a document")     \
+    SIZE(batch, batch, 1, 1e6, "sequences of a step")                                              \
+    SIZE(grains, grains, 1, 4096, "parts of a batch whose gradients are summed in a fixed tree")   \
+    SIZE(micro_batch, micro_batch, 0, 1e6,                                                         \
+         "sequences computed together; changes no bit; 0: all of a grain")                         \
+    SIZE(steps, steps, 1, 1e9, "steps to train")                                                   \
+    SIZE(seed, seed, 0, 1e15, "of all random numbers")                                             \
+    CHOICE(dtype, numerics, ("f32", "bf16"), "f32, or bf16 with f32 master weights and sums")      \
+    CHOICE(optimizer, optimizer, ("adamw", "muon"),                                                \
+           "adamw, or muon for hidden matrices and adamw for the rest")                            \
+    REAL(lr, lr, 0, 1e3, "learning rate at its peak")                                              \
+    REAL(min_lr, min_lr, 0, 1e3, "learning rate at the end")                                       \
+    REAL(beta1, beta1, 0, 1, "AdamW")                                                              \
+    REAL(beta2, beta2, 0, 1, "AdamW")                                                              \
+    REAL(eps, eps, 0, 1, "AdamW")                                                                  \
+    REAL(weight_decay, weight_decay, 0, 100, "on matrices and tables")                             \
+    REAL(muon_lr, muon_lr, 0, 1e3, "Muon's learning rate at its peak")                             \
+    REAL(muon_momentum, muon_momentum, 0, 1, "Muon")                                               \
+    REAL(grad_clip, grad_clip, 0, 1e9, "largest gradient norm; 0: any")                            \
+    CHOICE(schedule, schedule, ("cosine", "wsd", "constant"),                                      \
+           "of the learning rate: cosine, wsd (flat, then down) or constant")                      \
+    SIZE(warmup, warmup, 0, 1e9, "steps until the peak")                                           \
+    REAL(decay, decay, 0, 1, "wsd: the last part of the steps, in which it falls")                 \
+    SIZE(batch_ramp, batch_ramp, 0, 1e9, "steps in which the batch grows to its size; 0: none")    \
+    CHOICE(order, order, ("random", "epoch"),                                                      \
+           "epoch: windows in a shuffled order; random: they begin anywhere")                      \
+    SIZE(eval_every, eval_every, 0, 1e9, "steps between evaluations; 0: never")                    \
+    SIZE(eval_windows, eval_windows, 0, 1e9,                                                       \
+         "windows of an evaluation; 0: the whole validation text")                                 \
+    SIZE(checkpoint_every, checkpoint_every, 0, 1e9,                                               \
+         "steps between checkpoints; 0: only at the end")                                          \
+    SIZE(keep, keep, 1, 1e6, "checkpoints to keep, the best one beside them")                      \
+    REAL(guard_limit, guard_limit, 0, 1e6,                                                         \
+         "standard deviations at which a step is bad; 0: when it is not finite")                   \
+    BOOL(recompute, recompute,                                                                     \
+         "compute activations again in place of remembering them; changes no bit")                 \
+    BOOL(fuse, fuse, "run rows through several steps while they are in cache; changes no bit")
 /* clang-format on */
 
 void bv_settings_default(bv_settings *settings);

@@ -27,6 +27,8 @@ expect 2 "--attack-share says nothing without --attacks" \
     beaver arena load http://127.0.0.1:1 --attack-share 0.5
 expect 2 "--policy says nothing without --attacks" \
     beaver arena load http://127.0.0.1:1 --policy nested
+expect 2 "try: --submissions 2" \
+    beaver arena load http://127.0.0.1:1 --flood 1 --submissions 1 --levels "$BEAVER_SOURCE/levels"
 expect 2 "there is no policy" \
     beaver arena serve "$BEAVER_SOURCE/levels" --judges 0 --policy none --host no.such.invalid
 

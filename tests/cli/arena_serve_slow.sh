@@ -95,4 +95,14 @@ sys.exit(1)
 END
 kill $site
 wait $site
+# Where there is IPv6, its address stands in brackets.
+if grep -q ' lo$' /proc/net/if_inet6 2>/dev/null; then
+    "$BEAVER" arena serve "$folder/levels" --store "$folder/six.db" --host ::1 --port 0 --judges 0 \
+        2>"$folder/six" &
+    site=$!
+    for _ in $(seq 100); do grep -q "^serving" "$folder/six" && break || sleep 0.1; done
+    kill $site
+    wait $site
+    grep -qF "http://[::1]:" "$folder/six" || { fail "no URL of IPv6:"; cat "$folder/six"; }
+fi
 finish

@@ -12,6 +12,8 @@ static const bv_flag table[] = {
      .fallback = "20",
      .help = "how many steps"},
     {.name = "seed", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
+    {.name = "warm_up", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
+    {.name = "n", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
     {.name = "lr", .value = "X", .type = BV_FLAG_DOUBLE, .min = 0, .max = 1, .help = "rate"},
     {.name = "out", .value = "RUN", .type = BV_FLAG_STRING, .required = true, .help = "folder"},
     {.name = "set", .value = "KEY=VALUE", .type = BV_FLAG_LIST, .help = "a setting"},
@@ -104,6 +106,10 @@ static void test_refusals(void **state) {
     refused("r --out o --steps", "--steps needs a value\n  try: --steps=N");
     refused("r --out --json", "--out needs a value");
     refused("r --out=", "--out RUN is empty");
+    refused("r --out o --warm_up", "--warm-up needs a value\n  try: --warm-up=N");
+    refused("r --out o --warm_pu 1", "try: --warm-up");
+    refused("r --out o -n 1 -n 2", "-n is given twice");
+    refused("r --out o -n x", "-n: \"x\" is not");
     refused("r --out o --json=1", "--json takes no value");
     refused("r --out o --steps 3 --steps 4", "--steps is given twice: 3 and 4");
     refused("--out o", "RUN is missing");

@@ -24,6 +24,14 @@ expect 2 "try: beaver bench train" beaver bench trian
 for name in limits kernels train generate; do
     expect 0 "usage: beaver bench $name" beaver bench $name --help
 done
+for name in explain "bench train" "bench generate"; do # settings stand in one place
+    expect 0 "beaver train --help" beaver $name --help
+    ! grep -q -- "--kv-heads" "$folder/out" || fail "beaver $name --help lists settings"
+    expect 2 "try: --kv-heads" beaver $name --kv_hedas 2
+done
+beaver train --help >"$folder/help"
+json '[k for k in j["settings"] if "  --" + k.replace("_", "-") + " " not in
+    open("'"$folder"'/help").read()] == []' beaver explain tiny --json
 json '[l["threads"] for l in j["limits"]] == [1, 3] and j["limits"][1]["bf16_gflops"] > 0' \
     beaver bench limits --threads 3 --json
 json 'j["seconds_here"] > 0' beaver explain tiny --threads 3 --json # the limits are remembered
@@ -47,6 +55,8 @@ json 'j["preset"] == "tiny" and j["tokens_per_s"] > 0 and j["share_of_limit"] > 
     abs(j["ms_per_step"] * j["tokens_per_s"] / 1e3 - 8 * 32) < 1e-6' train --json
 json 'j["batch"] == 3 and j["context"] == 16 and j["dtype"] == "bf16"' \
     train --json --batch 3 --context 16 --dtype bf16 --set micro_batch=2 --set optimizer=muon
+json 'j["batch"] == 65 and j["steps"] == 3' \
+    beaver bench train --preset tiny --set vocab_size=50 --set batch=65 --set steps=3 --json
 json 'j["batch"] == 12' beaver bench train --preset nanogpt-char-cpu --steps 1 --json \
     --set layers=1 --set width=16
 json 'j["parameters"] > 50257 * 32' beaver bench train --preset tiny --steps 1 --json # as explain

@@ -50,10 +50,10 @@ static void test_values(void **state) {
                "ni BIGINT, nr DOUBLE PRECISION, nt TEXT, nb {blob})");
         assert_ok(bv_store_exec(s,
                                 "INSERT INTO vals (i, r, t, b, ni, nr, nt, nb) "
-                                "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                                BV_VALUES(bv_int(INT64_MIN), bv_real(0.1),
-                                          bv_text("a'b\xe2\x82\xac"), bv_blob("\0\xff\\x00", 6),
-                                          bv_null(), bv_null(), bv_text(""), bv_text(NULL)),
+                                "VALUES ($1, 0.1, $2, $3, $4, $5, $6, $7)",
+                                BV_VALUES(bv_int(INT64_MIN), bv_text("a'b\xe2\x82\xac"),
+                                          bv_blob("\0\xff\\x00", 6), bv_null(), bv_null(),
+                                          bv_text(""), bv_text(NULL)),
                                 NULL));
         assert_ok(bv_store_query(s, "SELECT i, r, t, b, ni, nr, nt, nb FROM vals", BV_NO_VALUES,
                                  check_values, &rows));

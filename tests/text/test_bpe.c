@@ -1,7 +1,7 @@
 /* Byte pairs against an obvious reference, and round trips of any bytes. */
 #include "base/memory.h"
 #include "base/random.h"
-#include "support/check.h"
+#include "support/faults.h"
 #include "text/bpe_train.h"
 #include "text/piece_counts.h"
 
@@ -209,6 +209,31 @@ static void test_characters(void **state) {
     assert_fails(bv_tokenizer_char("", 0, &t), BV_CODE_INPUT, "no characters");
 }
 
+/* Where memory ends, a tokenizer is described whole or not at all. */
+static void test_text_without_memory(void **state) {
+    (void)state;
+    char characters[95];
+    bv_tokenizer *t;
+    bv_buffer whole = {0};
+    int strikes = 0;
+    for (int i = 0; i < 95; i++) characters[i] = (char)(' ' + i);
+    assert_ok(bv_tokenizer_char(characters, sizeof characters, &t));
+    assert_ok(bv_tokenizer_text(t, &whole));
+    for (bool struck = true; struck; strikes += struck) {
+        bv_buffer text = {0};
+        faults_allocation(strikes);
+        bv_error *error = bv_tokenizer_text(t, &text);
+        struck = faults_off();
+        assert_int_equal(bv_error_code(error), struck ? BV_CODE_MEMORY : BV_CODE_OK);
+        if (!error) assert_string_equal(text.data, whole.data);
+        bv_error_free(&error);
+        bv_buffer_free(&text);
+    }
+    assert_in_range(strikes, 4, 100);
+    bv_buffer_free(&whole);
+    bv_tokenizer_destroy(&t);
+}
+
 /* Mutated files are refused or make a tokenizer; they never crash. */
 static void test_mutated_files(void **state) {
     (void)state;
@@ -288,6 +313,7 @@ int main(void) {
         cmocka_unit_test(test_threads_do_not_matter),
         cmocka_unit_test(test_gpt2_pieces),
         cmocka_unit_test(test_characters),
+        cmocka_unit_test(test_text_without_memory),
         cmocka_unit_test(test_mutated_files),
         cmocka_unit_test(test_reading_equals_parsing),
     };

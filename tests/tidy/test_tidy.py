@@ -42,6 +42,7 @@ PLANTED = [
     ("length", "tests/tidy/ratchet.txt", "src/base/a.c:bv_a 80\n", "no longer needed"),
     ("calls", "src/base/a.c", "+void *bv_b(void) {\n    return malloc(1);\n}\n", "malloc()"),
     ("calls", "src/train/t.c", "+void bv_b(char *p) {\n    free(p);\n}\n", "use bv_free"),
+    ("calls", "src/train/t.c", "+void b(char *p) {\n    json_loads(p, 0);\n}\n", "bv_json_parse"),
     ("calls", "tests/base/test_a.c", "+int b(char *p) {\n    return atoi(p);\n}\n", "atoi()"),
     ("calls", "src/base/a.c", "+void b(char *p) {\n    strcpy(p, p);\n}\n", "strcpy()"),
     ("calls", "src/train/t.c", "+float b(float x) {\n    return tanhf(x);\n}\n", "tanhf()"),

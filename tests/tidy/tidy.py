@@ -171,6 +171,9 @@ def rule_calls(tree):
         if s.path != "src/base/memory.c":
             for line, name in calls(s, ALLOCATE):
                 yield s.path, line, f"{name}() belongs to src/base/memory.c: use bv_{name}"
+        if s.path != "src/base/json.c":
+            for line, name in calls(s, [r"json_load\w*"]):
+                yield s.path, line, f"{name}() belongs to src/base/json.c: use bv_json_parse"
         if not s.path.startswith("src/kernel/real"):
             for line, name in calls(s, LIBM + [name + "f" for name in LIBM]):
                 yield s.path, line, f"{name}() of the C library has other bits elsewhere: real.h"

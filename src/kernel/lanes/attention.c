@@ -34,9 +34,9 @@ static size_t backward_items(const bv_attention_args *a) {
 
 static size_t scratch_bytes(const bv_attention_args *a, bool backward) {
     BV_ASSERT(a->d_head >= 1 && a->d_head <= D_HEAD_MAX);
-    return round_up(backward ? BV_NAME(bv_attention_backward_bytes)(a)
-                             : BV_NAME(bv_attention_forward_bytes)(a),
-                    64);
+    return up(backward ? BV_NAME(bv_attention_backward_bytes)(a)
+                       : BV_NAME(bv_attention_forward_bytes)(a),
+              64);
 }
 
 const bv_attention_kernels BV_NAME(bv_attention_table) = {

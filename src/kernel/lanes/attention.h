@@ -8,20 +8,13 @@
 #include "base/random.h"
 #include "base/status.h"
 #include "kernel/attention.h"
+#include "kernel/blocks.h"
 #include "kernel/lane.h"
 #include "kernel/real.h"
 
 #define TILE BV_ATTENTION_TILE
 #define D_HEAD_MAX 256
 #define UNROLL _Pragma("GCC unroll 8")
-
-BV_INLINE size_t round_up(size_t n, size_t unit) {
-    return (n + unit - 1) / unit * unit;
-}
-
-BV_INLINE size_t smaller(size_t a, size_t b) {
-    return a < b ? a : b;
-}
 
 /* Whether a run computes in bf16; never at the f64 level. */
 BV_INLINE bool in_pairs(const bv_attention_args *a) {
@@ -45,7 +38,7 @@ BV_INLINE size_t first_key(const bv_attention_args *a, const bv_attention_sequen
     const size_t position = s->position + r;
     size_t low = a->band && position + 1 > a->band ? position + 1 - a->band : 0;
     if (a->first_visible && a->first_visible[s->row + r] > low) low = a->first_visible[s->row + r];
-    return smaller(low, position);
+    return least(low, position);
 }
 
 /* Words for 16 queries from `query` on and the four keys from `key` on (a multiple of 4). */

@@ -30,11 +30,11 @@ static size_t rows_max(const bv_attention_args *a) {
     size_t rows = 0;
     for (size_t i = 0; i < a->sequence_count; i++)
         if (a->sequences[i].rows > rows) rows = a->sequences[i].rows;
-    return round_up(rows, TILE);
+    return up(rows, TILE);
 }
 
 static size_t place(const bv_attention_args *a, char *base, backward_scratch *s) {
-    const size_t width = round_up(a->d_head, BV_LANES), rows = rows_max(a);
+    const size_t width = up(a->d_head, BV_LANES), rows = rows_max(a);
     const size_t tile = width * TILE * sizeof(real);
     char *at = base;
     s->width = width;
@@ -72,7 +72,7 @@ static void query_constants(const bv_attention_args *a, size_t row, size_t head,
         const size_t at = (row + i) * a->out_stride + head * a->d_head;
         vreal sum = v_zero();
         for (size_t k = 0; k < a->d_head; k += BV_LANES) {
-            const size_t n = smaller(a->d_head - k, BV_LANES);
+            const size_t n = least(a->d_head - k, BV_LANES);
             sum = v_fma(v_get_first(a->dout, type, at + k, n), v_get_first(a->out, type, at + k, n),
                         sum);
         }
@@ -85,7 +85,7 @@ static void query_constants(const bv_attention_args *a, size_t row, size_t head,
 BV_INLINE void probability_block(const view *w, size_t g, size_t i, real scale, const real *drop,
                                  backward_scratch *b, bool some) {
     const vreal lse = v_load(b->lse + i), d = v_load(b->d + i), s = v_set(scale);
-    const size_t end = smaller((g + 1) * BV_LANES, w->keys);
+    const size_t end = least((g + 1) * BV_LANES, w->keys);
     for (size_t j = g * BV_LANES; j < end; j++) {
         real *p_at = b->p + j * TILE + i, *ds_at = b->ds + j * TILE + i;
         vreal p = v_exp(v_sub(v_load(p_at), lse)), dp = v_load(ds_at), kept = p;
@@ -122,7 +122,7 @@ static void probabilities(const view *w, real scale, const real *drop, backward_
                 probability_block(w, g, i, scale, drop, b, false);
             else
                 probability_block(w, g, i, scale, drop, b, true);
-            if (g + 1 == w->groups) clear_block(w, w->keys, round_up(w->keys, BV_LANES), i, b);
+            if (g + 1 == w->groups) clear_block(w, w->keys, up(w->keys, BV_LANES), i, b);
         }
 }
 
@@ -145,9 +145,9 @@ static void add_to_keys(const view *w, const void *tile, const void *rows, bool 
     const size_t unit = pairs ? sizeof(uint16_t) : sizeof(real), parts = pairs ? 2 : 1;
     for (size_t g = 0; g < w->groups; g++) {
         const size_t key = g * BV_LANES, begin = w->first_query[g] * BV_LANES;
-        const size_t end = smaller(w->end_query[g] * BV_LANES, w->sight->queries);
+        const size_t end = least(w->end_query[g] * BV_LANES, w->sight->queries);
         if (end <= begin) continue;
-        const tile_product t = {.m = smaller(w->keys - key, BV_LANES),
+        const tile_product t = {.m = least(w->keys - key, BV_LANES),
                                 .n = width,
                                 .k = steps(end - begin, pairs),
                                 .a = (const char *)tile + (key * TILE + begin) * unit,
@@ -245,8 +245,8 @@ void BV_NAME(bv_attention_backward)(const bv_attention_args *a, size_t item, voi
     BV_ASSERT(s->position == 0);
     backward_scratch b;
     place(a, scratch, &b);
-    memset(b.dk, 0, round_up(s->rows, TILE) * b.width * sizeof *b.dk);
-    memset(b.dv, 0, round_up(s->rows, TILE) * b.width * sizeof *b.dv);
+    memset(b.dk, 0, up(s->rows, TILE) * b.width * sizeof *b.dk);
+    memset(b.dv, 0, up(s->rows, TILE) * b.width * sizeof *b.dv);
     for (size_t head = kv * group; head < (kv + 1) * group; head++)
         for (size_t query = 0; query < s->rows; query += TILE) query_tile(a, s, head, query, &b);
     for (size_t r = 0; r < s->rows; r++) {

@@ -19,7 +19,7 @@ typedef struct forward_scratch {
 } forward_scratch;
 
 BV_INLINE forward_scratch place(const bv_attention_args *a, void *scratch) {
-    forward_scratch f = {.width = round_up(a->d_head, BV_LANES)};
+    forward_scratch f = {.width = up(a->d_head, BV_LANES)};
     char *at = scratch;
     f.columns = at, at += f.width * TILE * sizeof(real);
     f.s = (void *)at, at += TILE * TILE * sizeof(real);
@@ -77,7 +77,7 @@ BV_INLINE word_columns cache_keys(const bv_attention_args *a, const void *keys) 
 }
 
 BV_INLINE word_columns cache_values(const bv_attention_args *a, const void *values) {
-    if (in_pairs(a)) return (word_columns){values, round_up(a->d_head, BV_LANES), BV_LANES};
+    if (in_pairs(a)) return (word_columns){values, up(a->d_head, BV_LANES), BV_LANES};
     return (word_columns){values, BV_LANES, TILE * BV_LANES};
 }
 

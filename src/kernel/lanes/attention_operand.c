@@ -35,7 +35,7 @@ void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d
             const __mmask32 mask = left < 32 ? (1u << left) - 1u : 0xffffffffu;
             __m512i t[16];
             _Pragma("GCC unroll 16") for (size_t i = 0; i < 16; i++) {
-                const char *from = (const char *)x + smaller(r + i, rows - 1) * stride + 2 * h;
+                const char *from = (const char *)x + least(r + i, rows - 1) * stride + 2 * h;
                 t[i] = _mm512_maskz_loadu_epi16(r + i < rows ? mask : 0, from);
             }
             transpose(t);
@@ -58,10 +58,10 @@ static __attribute__((noinline)) void pack_part(uint32_t *to, const char *from, 
 
 void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d, bool pairs) {
     const size_t bytes = d * (pairs ? 2 : sizeof(real));
-    for (size_t r = 0; r < round_up(rows, BV_LANES); r += 8) {
-        const size_t there = r < rows ? smaller(rows - r, 8) : 0;
+    for (size_t r = 0; r < up(rows, BV_LANES); r += 8) {
+        const size_t there = r < rows ? least(rows - r, 8) : 0;
         for (size_t at = 0; at < bytes; at += 32) {
-            const size_t left = smaller(bytes - at, 32);
+            const size_t left = least(bytes - at, 32);
             const char *from = (const char *)x + r * stride + at;
             uint32_t *to = (uint32_t *)out + at / 4 * TILE + r;
             if (there < 8 || left < 32) {
@@ -79,7 +79,7 @@ void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d
 #else
 void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d, bool pairs) {
     const size_t step = pairs ? 4 : sizeof(real), bytes = d * (pairs ? 2 : sizeof(real));
-    for (size_t r = 0; r < round_up(rows, BV_LANES); r++)
+    for (size_t r = 0; r < up(rows, BV_LANES); r++)
         for (size_t at = 0; at < bytes; at += step) {
             char *to = (char *)out + at * TILE + r * step;
             const char *from = (const char *)x + r * stride + at;
@@ -96,7 +96,7 @@ void pack_columns(void *out, const void *x, size_t stride, size_t rows, size_t d
 /* x: rows `stride` elements apart -> [rows, width], columns from d on 0. Are all finite? */
 static bool pack_reals(real *out, const real *x, size_t stride, size_t begin, size_t end,
                        size_t d) {
-    const size_t width = round_up(d, BV_LANES);
+    const size_t width = up(d, BV_LANES);
     vreal probe = v_zero();
     for (size_t r = begin; r < end; r++) {
         const real *from = x + r * stride;
@@ -119,7 +119,7 @@ BV_INLINE bool pair_row(uint32_t *restrict to, const uint16_t *restrict even,
     const __m512i exponent = _mm512_set1_epi16(0x7f80);
     __mmask32 bad = 0;
     for (size_t i = 0; i < width; i += BV_LANES) {
-        const __mmask16 mask = v_mask_first(smaller(d - i, BV_LANES));
+        const __mmask16 mask = v_mask_first(least(d - i, BV_LANES));
         const __m512i e = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, even + i));
         const __m512i o = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, odd + i));
         const __m512i words = _mm512_or_si512(e, _mm512_slli_epi32(o, 16));
@@ -157,7 +157,7 @@ BV_INLINE bool pair_row(uint32_t *restrict to, const uint16_t *restrict even,
 static bool pack_pairs(uint32_t *out, const uint16_t *x, size_t stride, size_t begin, size_t end,
                        size_t d) {
     static const uint16_t zeros[D_HEAD_MAX];
-    const size_t width = round_up(d, BV_LANES);
+    const size_t width = up(d, BV_LANES);
     bool finite = true;
     for (size_t r = begin / 2; r < (end + 1) / 2; r++) {
         const uint16_t *even = 2 * r >= begin ? x + 2 * r * stride : zeros;

@@ -5,7 +5,7 @@
 void write_row(const bv_attention_args *a, void *out, size_t at, const real *row, real factor) {
     const bool pairs = in_pairs(a);
     for (size_t i = 0; i < a->d_head; i += BV_LANES) {
-        const size_t n = smaller(a->d_head - i, BV_LANES);
+        const size_t n = least(a->d_head - i, BV_LANES);
         vreal x = v_mul(v_load(row + i), v_set(factor));
         if (pairs) {
             x = v_if_less(v_abs(x), v_set((real)0x1p-126), v_zero(), x);

@@ -88,7 +88,7 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
     vreal acc[BLOCK_ROWS_MAX][BLOCK_VECS];
     const char *a[BLOCK_ROWS_MAX];
     UNROLL for (int r = 0; r < rows; r++) a[r] =
-        (const char *)t->a + smaller(i + (size_t)r, t->m - 1) * t->a_row;
+        (const char *)t->a + least(i + (size_t)r, t->m - 1) * t->a_row;
     product_start(t, i, j, acc, rows, vecs, pairs);
     if (pairs)
         pair_steps(t, a, j, acc, rows, vecs);

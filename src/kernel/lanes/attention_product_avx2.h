@@ -120,9 +120,9 @@ BV_INLINE void split_words(const void *words, float *odd) {
 /* Rows first .. of A, whose words lie side by side along k or (in tiles) along the rows. */
 static void split(const tile_product *t, size_t first, split_rows *out) {
     const char *a = (const char *)t->a + first * t->a_row;
-    out->count = smaller(t->m - first, SPLIT_ROWS);
+    out->count = least(t->m - first, SPLIT_ROWS);
     if (t->a_step == sizeof(uint32_t)) {
-        out->row = round_up(t->k, 8), out->step = 1;
+        out->row = up(t->k, 8), out->step = 1;
         for (size_t r = 0; r < out->count; r++, a += t->a_row)
             for (size_t k = 0; k < t->k; k += 8) {
                 uint32_t words[8] = {0};

@@ -12,7 +12,7 @@ size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args) {
 BV_INLINE vreal largest_score(const view *w, real *column, size_t b, vreal m) {
     for (size_t g = 0; g < w->groups; g++) {
         if (w->state[g][b] == SEEN_NONE) continue;
-        const size_t end = smaller((g + 1) * BV_LANES, w->keys);
+        const size_t end = least((g + 1) * BV_LANES, w->keys);
         if (w->state[g][b] == SEEN_SOME)
             for (size_t j = g * BV_LANES; j < end; j++)
                 v_store(column + j * TILE,

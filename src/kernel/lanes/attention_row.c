@@ -14,10 +14,10 @@ typedef struct stretch {
 /* Law 2 with keys in lanes. */
 static void softmax_row(real *s, stretch seen, real *m, real *l, real *alpha) {
     const vreal nothing = v_set(-(real)HUGE_VALF);
-    const size_t end = round_up(seen.end, BV_LANES);
+    const size_t end = up(seen.end, BV_LANES);
     vreal largest = v_set(*m), sum = v_zero();
     for (size_t j = 0; j < end; j += BV_LANES) {
-        const size_t skip = seen.begin > j ? smaller(seen.begin - j, BV_LANES) : 0;
+        const size_t skip = seen.begin > j ? least(seen.begin - j, BV_LANES) : 0;
         vreal x = v_load(s + j);
         if (skip) x = v_first(skip, nothing, x);
         if (seen.end < j + BV_LANES) x = v_first(seen.end - j, x, nothing);
@@ -101,7 +101,7 @@ static void row_probabilities(const bv_attention_args *a, const bv_attention_seq
         real *p = f->s + i * TILE;
         softmax_row(p, seen, &state->m[i], &state->l[i], &state->alpha[i]);
         if (a->dropout > 0) drop_row(a, s, head + i, base, seen.end, p);
-        for (size_t j = 0; in_pairs(a) && j < round_up(seen.end, BV_LANES); j += BV_LANES)
+        for (size_t j = 0; in_pairs(a) && j < up(seen.end, BV_LANES); j += BV_LANES)
             v_store_bf16((uint16_t *)f->p + i * TILE + j, v_load(p + j));
     }
 }
@@ -113,13 +113,13 @@ static void row_tile(const bv_attention_args *a, const bv_attention_sequence *s,
     const bool pairs = in_pairs(a);
     const size_t d = a->d_head, kv = head / (a->heads / a->kv_heads), base = tile * TILE;
     const size_t low = first_key(a, s, 0);
-    const stretch seen = {low > base ? low - base : 0, smaller(s->position + 1 - base, TILE)};
+    const stretch seen = {low > base ? low - base : 0, least(s->position + 1 - base, TILE)};
     const void *v_head = head_values(a, s->v_tiles[tile], kv);
     const bool last = !a->paged || (tile + 1) * TILE > s->position;
     const bool streams = a->paged && !pairs;
     const word_columns k = key_columns(a, f, head_keys(a, s->k_tiles[tile], kv), seen.end);
     const tile_product scores = {.m = count,
-                                 .n = round_up(seen.end, BV_LANES),
+                                 .n = up(seen.end, BV_LANES),
                                  .k = steps(d, pairs),
                                  .a = q.rows,
                                  .a_row = q.stride,
@@ -163,7 +163,7 @@ void BV_NAME(bv_attention_row)(const bv_attention_args *a, const bv_attention_se
     const size_t group = a->heads / a->kv_heads, low = first_key(a, s, 0);
     const forward_scratch f = place(a, scratch);
     for (size_t begin = 0; begin < group; begin += TILE) {
-        const size_t head = kv * group + begin, count = smaller(group - begin, TILE);
+        const size_t head = kv * group + begin, count = least(group - begin, TILE);
         const void *q = element(a->q, a->type, s->row * a->q_stride + head * a->d_head);
         const word_rows words = read_words(f.rows, q, a->d_head, count, a->d_head, in_pairs(a));
         softmax_state state;

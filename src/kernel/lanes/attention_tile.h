@@ -26,13 +26,13 @@ typedef struct sight {
 
 static void look(const bv_attention_args *a, const bv_attention_sequence *s, size_t query,
                  sight *out) {
-    out->queries = smaller(s->rows - query, TILE);
+    out->queries = least(s->rows - query, TILE);
     out->blocks = (out->queries + BV_LANES - 1) / BV_LANES;
     out->lowest = SIZE_MAX;
     out->highest = s->position + query + out->queries - 1;
     for (size_t b = 0; b < out->blocks; b++) {
         size_t low_min = SIZE_MAX, low_max = 0;
-        const size_t end = smaller((b + 1) * BV_LANES, out->queries);
+        const size_t end = least((b + 1) * BV_LANES, out->queries);
         for (size_t i = b * BV_LANES; i < end; i++) {
             const size_t low = first_key(a, s, query + i);
             if (low < low_min) low_min = low;
@@ -77,7 +77,7 @@ typedef struct view {
 static void make_view(const sight *w, size_t tile, view *out) {
     out->sight = w;
     out->base = tile * TILE;
-    out->keys = smaller(w->highest + 1 - out->base, TILE);
+    out->keys = least(w->highest + 1 - out->base, TILE);
     out->groups = (out->keys + BV_LANES - 1) / BV_LANES;
     out->whole = true;
     for (size_t b = 0; b < BLOCKS; b++) {
@@ -86,7 +86,7 @@ static void make_view(const sight *w, size_t tile, view *out) {
     }
     for (size_t g = 0; g < out->groups; g++)
         for (size_t b = 0; b < w->blocks; b++) {
-            const size_t end = smaller((g + 1) * BV_LANES, out->keys);
+            const size_t end = least((g + 1) * BV_LANES, out->keys);
             const size_t first = out->base + g * BV_LANES, last = out->base + end - 1;
             const bool none = last < w->low_min[b] || first > w->high_max[b];
             const bool all = first >= w->low_max[b] && last <= w->high_min[b];
@@ -109,7 +109,7 @@ static void score_tile(const view *w, word_rows rows, const void *columns, size_
                        real *out, bool pairs) {
     for (size_t g = 0; g < w->groups; g++) {
         const size_t begin = w->first_query[g] * BV_LANES, key = g * BV_LANES;
-        const tile_product t = {.m = smaller(w->keys - key, BV_LANES),
+        const tile_product t = {.m = least(w->keys - key, BV_LANES),
                                 .n = w->end_query[g] * BV_LANES - begin,
                                 .k = steps(d, pairs),
                                 .a = (const char *)rows.rows + g * rows.block,
