@@ -222,8 +222,17 @@ static bv_status get_file_name(bv_arena *arena, const json_t *object, const char
 static const char name_bytes[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+#._-";
 
+static bv_status keep_text(bv_arena *arena, const json_t *object, const char **out) {
+    bv_buffer text = {0};
+    bv_error *error = bv_json_text(object, 0, &text);
+    if (!error && !(*out = bv_arena_strdup(arena, text.data))) error = bv_fail_memory("a language");
+    bv_buffer_free(&text);
+    return error;
+}
+
 static bv_status fill(description *d, const json_t *object) {
     bv_language *l = &d->language;
+    BV_TRY(keep_text(d->arena, object, &l->description));
     BV_TRY(get_name(d->arena, object, "name", &l->name));
     if (strspn(l->name, name_bytes) != strlen(l->name))
         return bv_fail(BV_CODE_INPUT, "\"name\" must be of letters, digits and + # . _ -");
@@ -459,9 +468,8 @@ static void add_host_file(bv_sha256 *hash, const char *path) {
 }
 
 void bv_language_hash(const bv_language *language, bv_sha256 *hash) {
-    const char *const *const lines[] = {language->compile, language->run,
-                                        language->compile_environment};
-    add_text(hash, language->name);
+    const char *const *const lines[] = {language->compile, language->run};
+    add_text(hash, language->description);
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         for (const char *const *word = lines[i]; word && *word; word++) add_text(hash, *word);
         if (lines[i]) add_host_file(hash, lines[i][0]);

@@ -31,6 +31,7 @@
 
 typedef struct bv_language {
     const char *name, *title, *source, *artifact; /* artifact NULL: nothing is compiled */
+    const char *description;                      /* all of it, as JSON */
     const char *const *compile;                   /* ends with NULL; NULL: nothing      */
     const char *const *compile_again;             /* all of its words; NULL: never      */
     const char *const *compile_environment;       /* ends with NULL; NULL: the usual    */
@@ -52,8 +53,9 @@ bv_status bv_language_add(const char *path);
 bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
 void bv_language_free(bv_language **language); /* NULL is legal */
 
-/* Adds to a hash how a language is compiled and run on this machine: its commands, and the compiler
- * and interpreter as they stand there, so that a package that is upgraded gives another hash. */
+/* Adds to a hash how a language is compiled and run on this machine: its description, the commands
+ * that it gives here, and the compiler and interpreter as they stand there, so that a package that
+ * is upgraded gives another hash. */
 void bv_language_hash(const bv_language *language, bv_sha256 *hash);
 
 /* What is run: the compiled file, or the sources themselves. */

@@ -3,7 +3,7 @@
 /* A failed attempt at another level is no rise: it has its row in arena_scores, with no points. */
 #define TOTALS                                                                                     \
     "SELECT user_id, CAST(SUM(score) AS BIGINT) AS total, "                                        \
-    "SUM(CASE WHEN score = points THEN 1 ELSE 0 END) AS solved, "                                  \
+    "CAST(SUM(solved) AS BIGINT) AS solved, "                                                      \
     "MAX(CASE WHEN score > 0 THEN reached_ms ELSE 0 END) AS last_ms FROM arena_scores "
 #define ORDER "total DESC, last_ms, user_id"
 #define ROWS(totals)                                                                               \

@@ -33,6 +33,13 @@ static const char *const steps[] = {
     "ALTER TABLE arena_verdicts ADD COLUMN run_us BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE arena_verdicts ADD COLUMN check_us BIGINT NOT NULL DEFAULT 0;"
     "ALTER TABLE arena_verdicts ADD COLUMN runs BIGINT NOT NULL DEFAULT 0",
+    /* Who has once had all points keeps that, whatever the level gives later. */
+    "CREATE INDEX arena_submissions_of ON arena_submissions (user_id, id);"
+    "ALTER TABLE arena_scores ADD COLUMN solved BIGINT NOT NULL DEFAULT 0;"
+    "UPDATE arena_scores SET solved = 1 WHERE EXISTS ("
+    "  SELECT 1 FROM arena_submissions s JOIN arena_verdicts v ON v.submission_id = s.id"
+    "  WHERE s.user_id = arena_scores.user_id AND s.level = arena_scores.level"
+    "  AND v.points > 0 AND v.score = v.points)",
 };
 
 bv_status bv_arena_tables_prepare(bv_store *store) {

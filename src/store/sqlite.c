@@ -5,6 +5,7 @@
  */
 #include "store/backend.h"
 
+#include "base/clock.h"
 #include "base/memory.h"
 #include <sqlite3.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 struct bv_backend {
     char *path;
     bool durable;
+    uint64_t busy_until_ns; /* of the wait that is under way */
     sqlite3 *db;
     sqlite3_stmt *statements[STATEMENTS]; /* by the text's hash; the latest wins */
 };
@@ -92,10 +94,13 @@ static bv_status script(bv_backend *b, const char *sql, bv_store_trouble *troubl
     return code == SQLITE_OK ? BV_OK : fail_sqlite(b, code, trouble);
 }
 
-/* SQLite's own way of waiting gets slower with each try, and who came last is served first. */
+/* SQLite's own way of waiting gets slower with each try, and who came last is served first. By the
+ * clock: on a busy machine a pause is longer than it should be. */
 static int on_busy(void *context, int tries) {
-    (void)context;
-    if (tries >= BUSY_MS) return 0;
+    bv_backend *b = context;
+    const uint64_t now_ns = bv_clock_ns();
+    if (tries == 0) b->busy_until_ns = now_ns + BUSY_MS * UINT64_C(1000000);
+    if (now_ns >= b->busy_until_ns) return 0;
     nanosleep(&(struct timespec){0, 1000000}, NULL);
     return 1;
 }
@@ -108,7 +113,7 @@ static bv_status open_db(bv_backend *b, bool create, bv_store_trouble *trouble) 
     bv_error *error = code == SQLITE_OK ? BV_OK : fail_sqlite(b, code, trouble);
     if (!error) {
         sqlite3_extended_result_codes(b->db, 1);
-        sqlite3_busy_handler(b->db, on_busy, NULL);
+        sqlite3_busy_handler(b->db, on_busy, b);
         error = script(b,
                        "PRAGMA journal_mode = WAL; PRAGMA foreign_keys = ON; "
                        "PRAGMA journal_size_limit = 67108864",

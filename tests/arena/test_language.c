@@ -590,6 +590,37 @@ static void test_hash(void **state) {
     remove_folder(folder);
 }
 
+/* So is one whose description says anything else: what was made by the other is not its own. */
+static void test_hash_of_descriptions(void **state) {
+    (void)state;
+    static const char *const rest[] = {
+        "",
+        ", \"compile_again\": [\"-lm\"]",
+        ", \"compile_again\": [\"-lz\"]",
+        ", \"compile_binds\": [\"/usr/lib\"]",
+        ", \"compile_binds\": [\"/usr/lib?\"]",
+        ", \"run_binds\": [\"/usr/lib\"]",
+        ", \"compile_limits\": {\"cpu_ms\": 1000}",
+        ", \"compile_limits\": {\"cpu_ms\": 2000}",
+        ", \"compile_environment\": [\"A=b\"]",
+        ", \"warm_python\": true",
+    };
+    enum { COUNT = sizeof rest / sizeof *rest };
+    char hashes[COUNT][BV_SHA256_TEXT_SIZE], text[400];
+    for (size_t i = 0; i < COUNT; i++) {
+        bv_language *language;
+        snprintf(text, sizeof text,
+                 "{\"name\": \"own\", \"title\": \"Own\", \"source\": \"main.own\", "
+                 "\"compile\": [\"own\"], \"artifact\": \"main\", \"run\": [\"./main\"]%s}",
+                 rest[i]);
+        assert_ok(bv_language_parse(text, strlen(text), "mine", &language));
+        hash_of(language, hashes[i]);
+        bv_language_free(&language);
+        for (size_t k = 0; k < i; k++)
+            if (!strcmp(hashes[i], hashes[k])) fail_msg("%s and %s", rest[i], rest[k]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_built_in),        cmocka_unit_test(test_static),
@@ -599,7 +630,7 @@ int main(void) {
         cmocka_unit_test(test_again),           cmocka_unit_test(test_mangled_descriptions),
         cmocka_unit_test(test_cgroup_texts),    cmocka_unit_test(test_cgroup_divided),
         cmocka_unit_test(test_cgroup_lost),     cmocka_unit_test(test_hash),
-        cmocka_unit_test(test_too_large),
+        cmocka_unit_test(test_too_large),       cmocka_unit_test(test_hash_of_descriptions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

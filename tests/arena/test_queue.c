@@ -270,6 +270,74 @@ static void test_scores(void **state) {
     }
 }
 
+static int64_t solved_of(bv_store *s, int64_t user) {
+    json_t *row;
+    assert_ok(bv_scoreboard_user_json(s, user, &row));
+    const int64_t solved = json_integer_value(json_object_get(row, "solved"));
+    json_decref(row);
+    return solved;
+}
+
+static void attempt(bv_store *s, int64_t user, int64_t score, int64_t points) {
+    const bv_verdict verdict = {score == points ? "accepted" : "failed", score, points, "{}", {0}};
+    bv_lease lease;
+    bool held;
+    submit(s, user);
+    assert_true(take(s, 1000, &lease));
+    assert_ok(bv_queue_record(s, &lease, "judge", &verdict, &held));
+    bv_lease_free(&lease);
+    assert_true(held);
+}
+
+/* Who has solved a level has solved it, and nobody else has, whatever points it gets later. */
+static void test_changed_points(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t before = make_user(s), partly = make_user(s), after = make_user(s);
+        attempt(s, before, 10, 10);
+        attempt(s, partly, 6, 10);
+        attempt(s, before, 2, 5);
+        attempt(s, partly, 2, 5);
+        attempt(s, after, 5, 5);
+        assert_int_equal(solved_of(s, before), 1);
+        assert_int_equal(solved_of(s, partly), 0);
+        attempt(s, after, 5, 20);
+        assert_int_equal(solved_of(s, after), 1);
+        /* A store from when that was not kept. */
+        static const char *const back[] = {"ALTER TABLE arena_scores DROP COLUMN solved",
+                                           "DROP INDEX arena_submissions_of",
+                                           "DELETE FROM bv_migrations WHERE version = 3"};
+        for (size_t i = 0; i < sizeof back / sizeof *back; i++)
+            assert_ok(bv_store_exec(s, back[i], BV_NO_VALUES, NULL));
+        assert_ok(bv_arena_tables_prepare(s));
+        assert_int_equal(solved_of(s, before), 1);
+        assert_int_equal(solved_of(s, partly), 0);
+        assert_int_equal(solved_of(s, after), 1);
+    }
+}
+
+static bv_status take_plan(void *context, const bv_row *row) {
+    bv_buffer_text(context, bv_row_text(row, 3));
+    bv_buffer_text(context, "; ");
+    return BV_OK;
+}
+
+/* The newest of a user are found without looking at, and sorting, all that there are. */
+static void test_newest(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        bv_buffer plan = {0};
+        if (bv_store_is_postgres(s)) continue; /* it decides by how much is in the table */
+        assert_ok(bv_store_query(s,
+                                 "EXPLAIN QUERY PLAN SELECT * FROM arena_submissions "
+                                 "WHERE user_id = $1 ORDER BY id DESC LIMIT $2",
+                                 BV_VALUES(bv_int(1), bv_int(50)), take_plan, &plan));
+        if (strstr(plan.data, "TEMP B-TREE") || !strstr(plan.data, "USING INDEX"))
+            fail_msg("%s", plan.data);
+        bv_buffer_free(&plan);
+    }
+}
+
 /* Of equal points the earlier ones are ahead, and a failed attempt at another level is no rise. */
 static void test_ranks(void **state) {
     (void)state;
@@ -378,6 +446,7 @@ int main(void) {
         cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
         cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
         cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_newest),     cmocka_unit_test(test_changed_points),
         cmocka_unit_test(test_ranks),      cmocka_unit_test(test_not_judged),
         cmocka_unit_test(test_race),
     };

@@ -463,24 +463,26 @@ static void test_head_of_stream(void **state) {
     end();
 }
 
-/* Noticed at once: while nothing is sent, and by a half-closed socket too, which still gets what is
+/* Noticed when it happens, not by a look now and then or a time that runs out, which here would be
+ * in hours: while nothing is sent, and by a half-closed socket too, which still gets what is
  * answered as a whole. */
 static void test_clients_that_go(void **state) {
     (void)state;
-    begin();
+    bv_http_limits limits = BV_HTTP_LIMITS_DEFAULT;
+    limits.head_ms = limits.body_ms = limits.idle_ms = limits.write_ms = 36000000;
+    limits.ping_ms = limits.linger_ms = 36000000;
+    begin_with(&limits);
     static const char *const requests[] = {"GET /hold HTTP/1.1\r\nHost: a\r\n\r\n",
                                            "GET /events HTTP/1.1\r\nHost: a\r\n\r\n"};
     for (int i = 0; i < 4; i++) {
         const int fd = wire_open(s.port);
         wire_text(fd, requests[i % 2]);
         bv_http_exchange *x = wait_held();
-        const double began = bv_clock_seconds();
         if (i < 2)
             close(fd);
         else
             shutdown(fd, SHUT_WR);
         wait_count(&s.cancelled, i + 1);
-        assert_true(bv_clock_seconds() - began < 0.5);
         assert_false(bv_http_on_cancel(x, note_cancel, &s));
         if (i % 2) {
             assert_false(bv_http_stream_event(x, NULL, "lost"));

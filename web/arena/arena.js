@@ -123,9 +123,11 @@ function markdown(text) {
       for (; i < lines.length && /^( {4}|\s*$)/.test(lines[i]); i++) code.push(lines[i].slice(4));
       out.append(h("pre", null, h("code", null, code.join("\n").trimEnd())));
     } else if (line.trim()) {
-      const paragraph = [];
-      for (; i < lines.length && lines[i].trim() && !/^(#|```)/.test(lines[i]) &&
-             !(paragraph.length && item.test(lines[i])); i++) paragraph.push(lines[i]);
+      const paragraph = []; // its first line is nothing else, whatever it begins with
+      const ends = (l) => /^(#{1,4}\s|```)/.test(l) || item.test(l);
+      for (; i < lines.length && lines[i].trim() && !(paragraph.length && ends(lines[i])); i++) {
+        paragraph.push(lines[i]);
+      }
       out.append(h("p", null, ...inline(paragraph.join(" "))));
     } else {
       i++;
@@ -318,7 +320,7 @@ function scoreboardRow(user, levels, own) {
     h("td", null, h("span", {class: "tag"}, user.kind)),
     ...levels.map((level) => {
       const score = user.levels[level.name];
-      const look = score === level.points ? " good" : score === 0 ? " quiet" : "";
+      const look = score >= level.points ? " good" : score === 0 ? " quiet" : "";
       return h("td", {class: "number" + look}, score === undefined ? "" : score);
     }),
     h("td", {class: "quiet", title: time(user.last_ms)}, shortTime(user.last_ms)));
@@ -440,7 +442,12 @@ function accountPage(show) {
     return made;
   });
   const signIn = attempt(async () => {
-    account = {key: old.value.trim()};
+    const given = old.value.trim();
+    // A header would not take it, and the browser says no more than that it was not sent.
+    if (!/^[!-~]+$/.test(given)) {
+      throw new Error("That is no key: one is \"bv-\" and 64 digits and letters from a to f.");
+    }
+    account = {key: given};
     return {name: (await api("me")).name, key: account.key};
   });
   show(h("h1", null, "Take part"), message, h("div", {class: "split"},
