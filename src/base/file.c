@@ -259,6 +259,17 @@ bv_status bv_path_rename(const char *from, const char *to) {
     return sync_folder_of(to);
 }
 
+bv_status bv_dir_hold(const char *path, int *fd) {
+    *fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return *fd < 0 ? bv_fail_errno("cannot open %s", path) : BV_OK;
+}
+
+bool bv_dir_is(const char *path, int fd) {
+    struct stat s, t;
+    return stat(path, &s) == 0 && fstat(fd, &t) == 0 && s.st_dev == t.st_dev &&
+           s.st_ino == t.st_ino;
+}
+
 /* Is the last part of the path a link? A slash behind it would follow it. */
 static bool is_link(const char *path) {
     struct stat s;
@@ -671,9 +682,13 @@ bv_status bv_append_line(bv_append *file, const char *line) {
     return error;
 }
 
+bv_status bv_append_sync(bv_append *file) {
+    return sync_fd(file->fd, file->path);
+}
+
 bv_status bv_append_close(bv_append **file) {
     if (!*file) return BV_OK;
-    bv_error *error = sync_fd((*file)->fd, (*file)->path);
+    bv_error *error = bv_append_sync(*file);
     close((*file)->fd);
     bv_free((*file)->path);
     bv_free(*file);

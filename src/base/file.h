@@ -38,6 +38,10 @@ bv_status bv_dir_list(const char *path, char ***names, size_t *count);
 void bv_names_free(char **names, size_t count); /* each, and the list */
 bv_status bv_dir_sync(const char *path);        /* the names in it; not what the files hold */
 bv_status bv_path_rename(const char *from, const char *to); /* and syncs the folder of `to` */
+/* Keeps a folder open, so that bv_dir_is can tell later whether a path still leads to it, or
+ * whether it was moved, removed, or another one put in its place. The caller closes *fd. */
+bv_status bv_dir_hold(const char *path, int *fd);
+bool bv_dir_is(const char *path, int fd);
 /* Where the path is, or would be: of its nearest parent that exists. */
 bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 /* May one make something there, as far as permissions say? A cheap look before long work. */
@@ -80,6 +84,7 @@ void bv_writer_abort(bv_writer **writer);       /* NULL is legal */
 typedef struct bv_append bv_append;
 bv_status bv_append_open(const char *path, bv_append **out);
 bv_status bv_append_line(bv_append *file, const char *line); /* adds the newline */
+bv_status bv_append_sync(bv_append *file);
 bv_status bv_append_close(bv_append **file);
 
 /* An exclusive lock held by this process until closed; a held lock fails at once with the holder's

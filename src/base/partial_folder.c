@@ -3,7 +3,56 @@
 #include "base/memory.h"
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* A rename puts nothing in place of these. */
+static bool is_fixed(const char *path) {
+    struct statx s;
+    const size_t size = bv_path_trimmed(path);
+    size_t begin = size;
+    while (begin > 0 && path[begin - 1] != '/') begin--;
+    if (size - begin <= 2 && strspn(path + begin, ".") >= size - begin) return true;
+    return statx(AT_FDCWD, path, 0, 0, &s) == 0 && s.stx_attributes & STATX_ATTR_MOUNT_ROOT;
+}
+
+/* PATH.partial; NULL without memory. */
+static char *partial_name(const char *path) {
+    bv_buffer name = {0};
+    bv_buffer_printf(&name, "%.*s.partial", (int)bv_path_trimmed(path), path);
+    if (!name.failed) return name.data;
+    bv_buffer_free(&name);
+    return NULL;
+}
+
+/* What is to be cleared must be ours: the lock comes into it first, and goes last. (Looked for
+ * again where it is not there: another may just have put it into an empty folder.) */
+static bv_status check_own(const char *partial) {
+    char *lock = bv_path_join(partial, BV_FOLDER_LOCK);
+    if (!lock) return bv_fail_memory("a path");
+    const bool own = bv_file_exists(lock) || !bv_dir_exists(partial) || !bv_path_taken(partial) ||
+                     bv_file_exists(lock);
+    bv_free(lock);
+    if (own) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE, "%s is in the way: nothing that was left here", partial),
+                  "move it away, or another --out");
+}
+
+bv_status bv_partial_folder_check(const char *path) {
+    if (bv_path_taken(path))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", path), "another --out");
+    if (is_fixed(path))
+        return bv_try(bv_fail(BV_CODE_USAGE,
+                              "%s cannot be replaced by a folder that is made as a whole: it is "
+                              "the current one, or mounted",
+                              path),
+                      "a folder in it: --out %s/NAME", path);
+    BV_TRY(bv_path_writable(path));
+    char *partial = partial_name(path);
+    bv_error *error = partial ? check_own(partial) : bv_fail_memory("a path");
+    bv_free(partial);
+    return error;
+}
 
 static bv_status take_lock(bv_partial_folder *folder) {
     char *path = bv_path_join(folder->path, BV_FOLDER_LOCK);
@@ -44,11 +93,9 @@ static void release(bv_partial_folder *folder) {
 }
 
 bv_status bv_partial_folder_begin(const char *path, bv_partial_folder *out) {
-    bv_buffer name = {0};
     *out = (bv_partial_folder){.spare = {-1, -1}};
-    bv_buffer_printf(&name, "%.*s.partial", (int)bv_path_trimmed(path), path);
-    bv_error *error = bv_buffer_error(&name);
-    out->path = name.data;
+    out->path = partial_name(path);
+    bv_error *error = out->path ? check_own(out->path) : bv_fail_memory("a path");
     if (!error) error = bv_dir_make(out->path);
     if (!error) error = reserve(out);
     if (!error) error = take_lock(out);
@@ -79,6 +126,8 @@ bv_status bv_partial_folder_abort(bv_partial_folder *folder) {
             if (folder->spare[i] >= 0) close(folder->spare[i]);
             folder->spare[i] = -1;
         }
+        bv_error *ignored = clear(folder); /* the lock stays to the end: see check_own */
+        bv_error_free(&ignored);
         error = bv_dir_remove(folder->path);
     } else if (folder->path) {
         rmdir(folder->path); /* unless it is another's, who has a lock there */

@@ -16,7 +16,12 @@ typedef struct bv_partial_folder {
     int spare[2]; /* descriptors without which it could not be removed when they run out */
 } bv_partial_folder;
 
-/* Makes it, locked and empty. BV_CODE_USAGE while another makes it. A failure leaves nothing. */
+/* Could a folder be put there at the end? BV_CODE_USAGE where something else is, where a file
+ * system is mounted, for `.` and `..`, which have no name of their own, and where PATH.partial is
+ * somebody else's. A look, no promise. */
+bv_status bv_partial_folder_check(const char *path);
+/* Makes it, locked and empty. BV_CODE_USAGE while another makes it, and where something of that
+ * name is there that none was making (it has no lock). A failure leaves nothing. */
 bv_status bv_partial_folder_begin(const char *path, bv_partial_folder *out);
 /* Renames it to `path`, which must not exist or be an empty folder. The lock goes along and becomes
  * the caller's; with lock NULL it ends, and its file is removed. Frees, and where it fails removes

@@ -1,5 +1,6 @@
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/partial_folder.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/flags.h"
@@ -151,7 +152,9 @@ static bv_status run_prepare(int argc, char **argv) {
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
     bv_pool *pool = NULL;
-    bv_error *error = bv_pool_create((int)bv_flags_int(flags, "threads"), &pool);
+    /* Before a tokenizer is learned. */
+    bv_error *error = bv_partial_folder_check(bv_flags_string(flags, "out"));
+    if (!error) error = bv_pool_create((int)bv_flags_int(flags, "threads"), &pool);
     if (!error) error = open_documents(flags, pool, &documents);
     if (!error) error = make_tokenizer(flags, documents, pool, &tokenizer);
     if (!error) error = prepare(flags, documents, tokenizer, pool);

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "engine/sampler.h"
 #include "engine/text_stream.h"
+#include "report/estimate.h"
 #include "train/saved_model.h"
 
 #include <stdio.h>
@@ -124,6 +125,17 @@ typedef struct generation {
 } generation;
 
 /* ---- before the first token ---- */
+
+/* The KV cache grows as the texts do; what cannot end well is told before it begins. */
+static bv_status check_room(const generation *g) {
+    const bv_gpt_config *c = &g->model.config;
+    const size_t positions = g->limit < c->context ? g->limit : c->context;
+    const size_t pages = (positions + BV_PAGE_POSITIONS - 1) / BV_PAGE_POSITIONS;
+    const size_t page = bv_page_bytes(g->model.numerics, c->layers, c->kv_heads, c->d_head);
+    return bv_try(bv_memory_fits((double)g->n * (double)pages * (double)page,
+                                 "the context of so many tokens"),
+                  "a smaller -n, or fewer --tokens");
+}
 
 static bv_status create_engine(generation *g) {
     const bv_flags *flags = g->flags;
@@ -433,6 +445,7 @@ static bv_status generate(generation *g) {
     BV_TRY(bv_machine_begin(flags, &g->use));
     BV_TRY(bv_saved_model_open(bv_flags_argument(flags, 0), bv_flags_string(flags, "tokenizer"),
                                g->use.kernels, g->use.pool, &g->model));
+    BV_TRY(check_room(g));
     BV_TRY(create_engine(g));
     g->signal = bv_interrupt_catch();
     if (asks) return converse(g);

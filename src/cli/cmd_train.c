@@ -75,6 +75,7 @@ typedef struct training {
     double flops_per_token, peak;        /* peak 0: not measured yet */
     const volatile sig_atomic_t *signal; /* caught from where something of RUN is written */
     bv_step_report last;
+    bool worked; /* a step or an evaluation was made */
 } training;
 
 /* ---- a new run ---- */
@@ -130,8 +131,7 @@ static bv_status check_room(const training *t) {
     BV_TRY(bv_estimate_memory(s, bv_dataset_tokens(t->data, BV_SPLIT_TRAIN), t->machine.kernels,
                               t->machine.pool, &estimate));
     BV_TRY(bv_estimate_fits(&estimate, "this training"));
-    BV_TRY(bv_checkpoint_writable(t->out));
-    BV_TRY(bv_file_free_space(t->out, &space));
+    BV_TRY(bv_checkpoint_room(t->out, &space));
     BV_TRY(bv_checkpoint_count(t->out, &there));
     const double one = 3 * sizeof(float) * (double)bv_gpt_parameter_count(&s->model); /* AdamW's */
     const size_t most = s->keep + 3, more = most > there ? most - there : 1;
@@ -277,10 +277,16 @@ static void write_error_output(void *context, const char *text, size_t size) {
     bv_cli_say("%.*s", (int)size, text);
 }
 
+static void on_begin(void *context, const bv_step_report *r) {
+    training *t = context;
+    t->last = *r;
+}
+
 static void on_step(void *context, const bv_step_report *r) {
     training *t = context;
     const double rate = r->tokens_per_s;
     t->last = *r;
+    t->worked = true;
     bv_progress_step(t->progress, &(bv_progress_state){
                                       .step = r->step,
                                       .loss = r->loss,
@@ -304,7 +310,6 @@ static bv_status begin_progress(training *t) {
     if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
         t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
     t->flops_per_token = 3 * bv_gpt_forward_flops(&s->model);
-    t->last = (bv_step_report){.loss = NAN, .val_loss = NAN, .tokens_per_s = NAN};
     bv_cli_say("%s parameters, %zu steps of %s tokens, %d threads, %s, %s\n",
                bv_human_count((double)bv_gpt_parameter_count(&s->model)).text, s->steps,
                bv_human_count((double)(s->batch * s->model.context)).text,
@@ -319,7 +324,7 @@ static bv_status begin_progress(training *t) {
 
 static bv_status tell_result(const training *t) {
     const bv_step_report *r = &t->last;
-    if (!r->step)
+    if (!t->worked)
         bv_cli_say("%s is finished: all %zu steps\n", t->out, t->config.settings.steps);
     else
         bv_cli_say("saved %s\n", t->out);
@@ -366,7 +371,8 @@ static bv_status train(training *t) {
     BV_TRY(end_of_text(t, &options.end_of_text));
     BV_TRY(begin_progress(t));
     options.signal = t->signal;
-    options.events = (bv_train_events){.step = on_step, .note = on_note, .context = t};
+    options.events =
+        (bv_train_events){.begin = on_begin, .step = on_step, .note = on_note, .context = t};
     const char *trace = bv_flags_string(t->flags, "trace");
     if (trace) BV_TRY(bv_trace_create(t->machine.pool, BV_TRACE_EVENTS, &t->trace));
     options.trace = t->trace;

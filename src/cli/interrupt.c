@@ -10,12 +10,12 @@ static void note(int number) {
 }
 
 const volatile sig_atomic_t *bv_interrupt_catch(void) {
-    struct sigaction action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND};
+    static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = note, .sa_flags = (int)SA_RESETHAND}, old;
     sigemptyset(&action.sa_mask);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    struct sigaction hangup;
-    const bool known = sigaction(SIGHUP, NULL, &hangup) == 0;
-    if (known && hangup.sa_handler != SIG_IGN) sigaction(SIGHUP, &action, NULL);
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        const bool known = sigaction(numbers[i], NULL, &old) == 0;
+        if (known && old.sa_handler != SIG_IGN) sigaction(numbers[i], &action, NULL);
+    }
     return &noted;
 }

@@ -6,7 +6,7 @@
 #include <signal.h>
 
 /* From now on the first SIGINT, SIGTERM or SIGHUP is only noted. Returns where: 0 until one came.
- * A SIGHUP that is ignored (nohup) stays so. */
+ * One that is ignored stays so: SIGHUP under nohup, SIGINT in the background of a script. */
 const volatile sig_atomic_t *bv_interrupt_catch(void);
 
 #endif

@@ -395,8 +395,7 @@ static bv_status fill_folder(preparation *p) {
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
                           const bv_prepare_options *options, bv_prepare_result *result) {
-    if (bv_path_taken(options->out))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s exists", options->out), "another --out");
+    BV_TRY(bv_partial_folder_check(options->out));
     *result = (bv_prepare_result){0};
     preparation p = {.options = options,
                      .tokenizer = tokenizer,

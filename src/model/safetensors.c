@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define HEADER_MAX 100000000 /* bytes; the format's limit */
+
 static int by_name(const void *a, const void *b) {
     return strcmp((*(const bv_named_tensor *const *)a)->name,
                   (*(const bv_named_tensor *const *)b)->name);
@@ -91,6 +93,9 @@ static bv_status open_file(const char *path, opened *f) {
     if (f->map.size < 8 || length > f->map.size - 8)
         return bv_fail(BV_CODE_INPUT, "it has %zu bytes: cut off, or no safetensors file",
                        f->map.size);
+    if (length > HEADER_MAX)
+        return bv_fail(BV_CODE_INPUT, "its header has %llu bytes: no safetensors file",
+                       (unsigned long long)length);
     BV_TRY(bv_json_parse((const char *)f->map.data + 8, (size_t)length, path, &f->header));
     f->data = f->map.data + 8 + length;
     f->data_size = f->map.size - 8 - (size_t)length;
@@ -129,10 +134,16 @@ static bv_status find(const opened *f, const bv_named_tensor *t, const void **da
     return BV_OK;
 }
 
-static bv_status check_count(const opened *f, size_t count) {
-    if (json_object_size(f->header) == count) return BV_OK;
-    return bv_fail(BV_CODE_INPUT, "it has %zu tensors, the model %zu", json_object_size(f->header),
-                   count);
+/* Nothing but the tensors of the list, and what may be said beside them. */
+static bv_status check_rest(const opened *f, const bv_named_tensor *list, size_t count) {
+    const size_t beside = json_object_get(f->header, "__metadata__") != NULL;
+    const size_t there = json_object_size(f->header) - beside;
+    size_t bytes = 0;
+    if (there != count)
+        return bv_fail(BV_CODE_INPUT, "it has %zu tensors, the model %zu", there, count);
+    for (size_t i = 0; i < count; i++) bytes += bv_named_tensor_elements(&list[i]) * sizeof(float);
+    if (bytes == f->data_size) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "its data have %zu bytes, its tensors %zu", f->data_size, bytes);
 }
 
 bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, size_t count) {
@@ -143,7 +154,7 @@ bv_status bv_safetensors_read(const char *path, const bv_named_tensor *list, siz
         error = find(&f, &list[i], &data);
         if (!error) memcpy(list[i].data, data, bv_named_tensor_elements(&list[i]) * sizeof(float));
     }
-    if (!error) error = check_count(&f, count);
+    if (!error) error = check_rest(&f, list, count);
     if (!error) error = bv_map_check(&f.map, path);
     close_file(&f);
     return bv_while(error, "loading %s", path);
@@ -159,7 +170,7 @@ bv_status bv_safetensors_map(const char *path, bv_named_tensor *list, size_t cou
             error = bv_fail(BV_CODE_INPUT, "tensor \"%s\" is not aligned", list[i].name);
         list[i].data = (void *)data; /* read only, like the map */
     }
-    if (!error) error = check_count(&f, count);
+    if (!error) error = check_rest(&f, list, count);
     json_decref(f.header);
     *map = f.map;
     if (error) bv_map_close(map);

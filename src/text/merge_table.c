@@ -1,6 +1,7 @@
 #include "text/merge_table.h"
 
 #include "base/memory.h"
+#include "text/pair_hash.h"
 
 #define FIELD 21       /* bits of a slot: left, right, rank + 1; 0 is an empty slot */
 #define FILTER_BITS 8  /* a slot */
@@ -34,20 +35,13 @@ void bv_merge_table_destroy(bv_merge_table **table) {
     *table = NULL;
 }
 
-static inline uint64_t hash(bv_pair pair) {
-    const uint64_t x = ((uint64_t)pair.left << 32 | pair.right) * 0x9E3779B97F4A7C15u;
-    return (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-}
-
 static inline uint64_t *filter_word(const bv_merge_table *t, uint64_t h, uint64_t *bit) {
-    const size_t i = (size_t)(h >> 32) & (t->capacity * FILTER_BITS - 1);
-    *bit = (uint64_t)1 << (i & 63);
-    return &t->filter[i / 64];
+    return bv_pair_filter(t->filter, t->capacity * FILTER_BITS, h, bit);
 }
 
 /* Where the pair is, or would be. */
 static inline uint64_t *find(const bv_merge_table *t, uint64_t tokens, uint64_t h) {
-    size_t i = (size_t)(h >> 24) & (t->capacity - 1);
+    size_t i = bv_pair_slot(t->capacity, h);
     while (t->slots[i] && (t->slots[i] & ~rank_bits) != tokens) i = (i + 1) & (t->capacity - 1);
     return &t->slots[i];
 }
@@ -57,7 +51,7 @@ static inline uint64_t tokens_of(bv_pair pair) {
 }
 
 bool bv_merge_table_add(bv_merge_table *t, bv_pair pair, uint32_t rank) {
-    const uint64_t h = hash(pair), tokens = tokens_of(pair);
+    const uint64_t h = bv_pair_hash(pair), tokens = tokens_of(pair);
     uint64_t bit, *slot = find(t, tokens, h);
     if (*slot) return false;
     BV_ASSERT(5 * t->count < 4 * t->capacity && rank < BV_MERGES_MAX);
@@ -68,7 +62,7 @@ bool bv_merge_table_add(bv_merge_table *t, bv_pair pair, uint32_t rank) {
 }
 
 uint32_t bv_merge_table_rank(const bv_merge_table *t, bv_pair pair) {
-    const uint64_t h = hash(pair);
+    const uint64_t h = bv_pair_hash(pair);
     uint64_t bit;
     if (!(*filter_word(t, h, &bit) & bit)) return BV_NO_TOKEN;
     return (uint32_t)(*find(t, tokens_of(pair), h) & rank_bits) - 1;

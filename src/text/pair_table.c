@@ -1,6 +1,7 @@
 #include "text/pair_table.h"
 
 #include "base/memory.h"
+#include "text/pair_hash.h"
 
 typedef struct slot {
     bv_pair pair;
@@ -14,11 +15,6 @@ struct bv_pair_table {
     uint64_t *filter;
     size_t count, capacity; /* a power of two, more than half of it free */
 };
-
-static uint64_t hash(bv_pair pair) {
-    const uint64_t x = ((uint64_t)pair.left << 32 | pair.right) * 0x9E3779B97F4A7C15u;
-    return (x ^ x >> 32) * 0xD6E8FEB86659FD93u;
-}
 
 static bool allocate(bv_pair_table *t, size_t capacity) {
     t->slots = bv_calloc(capacity, sizeof *t->slots);
@@ -45,20 +41,18 @@ void bv_pair_table_destroy(bv_pair_table **table) {
 }
 
 static uint64_t *filter_word(const bv_pair_table *t, uint64_t h, uint64_t *bit) {
-    const size_t i = (size_t)(h >> 32) & (t->capacity * FILTER_BITS - 1);
-    *bit = (uint64_t)1 << (i & 63);
-    return &t->filter[i / 64];
+    return bv_pair_filter(t->filter, t->capacity * FILTER_BITS, h, bit);
 }
 
 static slot *find(const bv_pair_table *t, bv_pair pair, uint64_t h) {
-    size_t i = (size_t)(h >> 24) & (t->capacity - 1);
+    size_t i = bv_pair_slot(t->capacity, h);
     for (; t->slots[i].above; i = (i + 1) & (t->capacity - 1))
         if (t->slots[i].pair.left == pair.left && t->slots[i].pair.right == pair.right) break;
     return &t->slots[i];
 }
 
 uint32_t bv_pair_table_get(const bv_pair_table *table, bv_pair pair, uint32_t absent) {
-    const uint64_t h = hash(pair);
+    const uint64_t h = bv_pair_hash(pair);
     uint64_t bit;
     if (!(*filter_word(table, h, &bit) & bit)) return absent;
     const slot *s = find(table, pair, h);
@@ -66,7 +60,7 @@ uint32_t bv_pair_table_get(const bv_pair_table *table, bv_pair pair, uint32_t ab
 }
 
 static void put(bv_pair_table *t, bv_pair pair, uint32_t value) {
-    const uint64_t h = hash(pair);
+    const uint64_t h = bv_pair_hash(pair);
     uint64_t bit;
     *filter_word(t, h, &bit) |= bit;
     slot *s = find(t, pair, h);

@@ -213,28 +213,38 @@ static bv_status list_steps(const char *run, uint64_t **steps, size_t *count) {
     return BV_OK;
 }
 
-static bool is_regular(const char *run, uint64_t step) {
+/* NULL where it cannot be read or makes no sense; out of memory is no reason to take it for that.
+ */
+static bv_status peek(const char *run, uint64_t step, json_t **manifest) {
     char name[32];
-    json_t *manifest;
     name_of(name, step);
-    bv_error *error = load_manifest(run, name, &manifest);
-    const bool regular = !error && json_is_true(json_object_get(manifest, "regular"));
-    json_decref(manifest);
-    bv_error_free(&error);
-    return regular;
+    bv_error *error = load_manifest(run, name, manifest);
+    if (bv_error_code(error) != BV_CODE_MEMORY) bv_error_free(&error);
+    return error;
 }
 
-/* Where `latest` points, if it names one of the steps; else *step stays. */
+static bv_status is_regular(const char *run, uint64_t step, bool *regular) {
+    json_t *manifest;
+    BV_TRY(peek(run, step, &manifest));
+    *regular = json_is_true(json_object_get(manifest, "regular"));
+    json_decref(manifest);
+    return BV_OK;
+}
+
+/* Where `latest` leads, however the link is spelled, if that is one of the steps; else *step stays.
+ */
 static void read_latest(const char *run, const uint64_t *steps, size_t count, int64_t *step) {
-    char path[PATH_SIZE], target[32] = "";
+    char path[PATH_SIZE], name[32];
+    int folder = -1;
     bv_error *error = path_of(path, run, "latest", "");
-    const ssize_t n = error ? -1 : readlink(path, target, sizeof target - 1);
-    bv_error_free(&error);
-    for (size_t i = 0; n > 0 && i < count; i++) {
-        char name[32];
+    if (!error) error = bv_dir_hold(path, &folder);
+    for (size_t i = 0; !error && i < count; i++) {
         name_of(name, steps[i]);
-        if (!strcmp(name, target)) *step = (int64_t)steps[i];
+        error = path_of(path, run, name, "");
+        if (!error && bv_dir_is(path, folder)) *step = (int64_t)steps[i];
     }
+    if (folder >= 0) close(folder);
+    bv_error_free(&error);
 }
 
 bv_status bv_checkpoint_count(const char *run, size_t *count) {
@@ -244,10 +254,11 @@ bv_status bv_checkpoint_count(const char *run, size_t *count) {
     return BV_OK;
 }
 
-bv_status bv_checkpoint_writable(const char *run) {
+bv_status bv_checkpoint_room(const char *run, uint64_t *bytes) {
     char path[PATH_SIZE];
     BV_TRY(path_of(path, run, "", ""));
-    return bv_path_writable(path);
+    BV_TRY(bv_path_writable(path));
+    return bv_file_free_space(path, bytes);
 }
 
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step) {
@@ -257,10 +268,14 @@ bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t
     BV_TRY(list_steps(run, &steps, &count));
     /* Without the link (it was removed, or its target was) the last one counts. */
     if (which == BV_CHECKPOINT_LATEST) read_latest(run, steps, count, step);
-    for (size_t i = count; i-- > 0 && *step < 0;)
-        if (which != BV_CHECKPOINT_REGULAR || is_regular(run, steps[i])) *step = (int64_t)steps[i];
+    bv_error *error = BV_OK;
+    for (size_t i = count; !error && i-- > 0 && *step < 0;) {
+        bool fits = true;
+        if (which == BV_CHECKPOINT_REGULAR) error = is_regular(run, steps[i], &fits);
+        if (!error && fits) *step = (int64_t)steps[i];
+    }
     bv_free(steps);
-    return BV_OK;
+    return error;
 }
 
 /* ---- reading ---- */
@@ -425,40 +440,42 @@ bv_status bv_checkpoint_forget_after(const char *run, uint64_t step) {
 }
 
 /* The validation loss of a checkpoint, if it was evaluated itself, else infinite. */
-static double own_loss(const char *run, uint64_t step) {
-    char name[32];
+static bv_status own_loss(const char *run, uint64_t step, double *loss) {
     json_t *manifest;
     bv_progress_of_run p = {.val_loss = NAN};
-    name_of(name, step);
-    bv_error *error = load_manifest(run, name, &manifest);
-    if (!error) error = parse_progress(manifest, &p);
+    BV_TRY(peek(run, step, &manifest));
+    bv_error *error = manifest ? parse_progress(manifest, &p) : BV_OK;
     const bool own = !error && !isnan(p.val_loss) && p.val_step == step;
+    *loss = own ? p.val_loss : HUGE_VAL;
     json_decref(manifest);
     bv_error_free(&error);
-    return own ? p.val_loss : HUGE_VAL;
+    return BV_OK;
 }
 
 /* Index of the checkpoint with the least validation loss; count when none has one. */
-static size_t find_best(const char *run, const uint64_t *steps, size_t count) {
-    size_t best = count;
+static bv_status find_best(const char *run, const uint64_t *steps, size_t count, size_t *best) {
     double least = HUGE_VAL;
+    *best = count;
     for (size_t i = 0; i < count; i++) {
-        const double loss = own_loss(run, steps[i]);
-        if (loss < least) best = i, least = loss;
+        double loss;
+        BV_TRY(own_loss(run, steps[i], &loss));
+        if (loss < least) *best = i, least = loss;
     }
-    return best;
+    return BV_OK;
 }
 
 bv_status bv_checkpoint_prune(const char *run, size_t keep) {
     uint64_t *steps;
-    size_t count;
-    int64_t regular;
+    size_t count, best = 0;
+    int64_t regular = -1, latest = -1;
     BV_TRY(list_steps(run, &steps, &count));
-    const size_t best = find_best(run, steps, count);
-    bv_error *error = bv_checkpoint_find(run, BV_CHECKPOINT_REGULAR, &regular);
-    for (size_t i = 0; !error && i + keep < count; i++)
-        if (i != best && (int64_t)steps[i] != regular) error = remove_step(run, steps[i]);
+    read_latest(run, steps, count, &latest);
+    bv_error *error = find_best(run, steps, count, &best);
+    if (!error) error = bv_checkpoint_find(run, BV_CHECKPOINT_REGULAR, &regular);
+    for (size_t i = 0; !error && i + keep < count; i++) {
+        const int64_t step = (int64_t)steps[i];
+        if (i != best && step != regular && step != latest) error = remove_step(run, steps[i]);
+    }
     bv_free(steps);
-    if (!error) error = remove_temporary(run);
-    return bv_while(error, "removing old checkpoints");
+    return error ? error : remove_temporary(run);
 }

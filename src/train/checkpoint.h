@@ -64,8 +64,8 @@ typedef enum bv_checkpoint_which {
 bv_status bv_checkpoint_count(const char *run, size_t *count); /* 0 where there is no run */
 /* Step of a checkpoint, or -1 when the run has none. */
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step);
-/* Could one be made here? A look, no promise. */
-bv_status bv_checkpoint_writable(const char *run);
+/* Could one be made here, and how many bytes have room? A look, no promise. */
+bv_status bv_checkpoint_room(const char *run, uint64_t *bytes);
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress);
@@ -84,8 +84,8 @@ bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step);
 bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_of_run *progress);
 /* Removes all checkpoints later than `step`. */
 bv_status bv_checkpoint_forget_after(const char *run, uint64_t step);
-/* Removes all but the last `keep`, the last regular one and, of those that were evaluated, the
- * one of the least val_loss. */
+/* Removes all but the last `keep`, the last regular one, the one that `latest` leads to and, of
+ * those that were evaluated, the one of the least val_loss. */
 bv_status bv_checkpoint_prune(const char *run, size_t keep);
 
 #endif

@@ -4,6 +4,7 @@
 #include "train/metrics.h"
 #include "train/rescue.h"
 #include <math.h>
+#include <string.h>
 
 /* ---- beginning ---- */
 
@@ -23,12 +24,15 @@ static bv_status go_on(bv_session *s) {
 
 /* ---- one step ---- */
 
-static void report_step(bv_session *s) {
-    const bv_train_events *events = &s->options->events;
+static void report(bv_session *s, void (*event)(void *context, const bv_step_report *report)) {
     s->report.step = s->progress.step;
     s->report.steps = s->settings->steps;
     s->report.val_loss = s->progress.val_loss;
-    if (events->step) events->step(events->context, &s->report);
+    if (event) event(s->options->events.context, &s->report);
+}
+
+static void report_step(bv_session *s) {
+    report(s, s->options->events.step);
 }
 
 static bv_status write_step(bv_session *s) {
@@ -91,6 +95,16 @@ static bv_status evaluate(bv_session *s, bool *whole) {
                                                   "val_loss", bv_json_number(loss)));
 }
 
+/* An old checkpoint that cannot be removed ends no training: it is tried again at the next one. */
+static bv_status save(bv_session *s, bool regular) {
+    BV_TRY(bv_session_save(s, regular));
+    bv_error *error = bv_checkpoint_prune(s->options->run, s->settings->keep);
+    const char *text = bv_error_text(error);
+    if (error) bv_session_note(s, "old checkpoints stay: %.*s", (int)strcspn(text, "\n"), text);
+    bv_error_free(&error);
+    return BV_OK;
+}
+
 /* After a step, and before the first: its evaluation and its checkpoint. A signal before leaves
  * them due. The beginning needs no checkpoint. */
 static bv_status finish_step(bv_session *s) {
@@ -103,18 +117,18 @@ static bv_status finish_step(bv_session *s) {
     const bool last = s->progress.step == s->settings->steps;
     if (s->progress.step == 0) return BV_OK;
     if (!last && !is_due(s, s->settings->checkpoint_every)) return BV_OK;
-    BV_TRY(bv_session_save(s, true));
-    return bv_checkpoint_prune(s->options->run, s->settings->keep);
+    return save(s, true);
 }
 
 static bv_status stop(bv_session *s, int signal) {
-    BV_TRY(bv_session_save(s, false));
+    BV_TRY(save(s, false));
     return bv_try(bv_fail_interrupted(signal, "interrupted: saved step %llu of %zu",
                                       (unsigned long long)s->progress.step, s->settings->steps),
                   "beaver train --out %s --resume", s->options->run);
 }
 
 static bv_status run(bv_session *s) {
+    report(s, s->options->events.begin);
     while (s->progress.due || s->progress.step < s->settings->steps) {
         const int signal = signal_of(s);
         if (signal) return stop(s, signal);
@@ -127,7 +141,8 @@ bv_status bv_train(const bv_train_options *options) {
     bv_session s;
     BV_TRY(bv_dataset_check_context(options->data, options->settings->model.context));
     BV_TRY(bv_session_create(options, &s));
-    bv_error *error = go_on(&s);
+    bv_error *error = bv_dir_hold(options->run, &s.folder);
+    if (!error) error = go_on(&s);
     if (!error) error = run(&s);
     bv_session_destroy(&s);
     return error;

@@ -18,6 +18,8 @@ typedef struct bv_step_report {
 } bv_step_report;
 
 typedef struct bv_train_events {
+    /* Before anything is done, or NULL: where the run stands, by its checkpoint. */
+    void (*begin)(void *context, const bv_step_report *report);
     void (*step)(void *context, const bv_step_report *report);
     void (*note)(void *context, const char *text); /* one line worth reading, without newline */
     /* For tests only, or NULL: after a gradient has been made and before it is judged. */

@@ -5,18 +5,20 @@
 #define RETURNED "returned"
 
 /* Does this line belong to what was done up to `step`? Only whole lines do. */
-static bool stays(const char *line, size_t size, uint64_t step, bool due, size_t *returns) {
+static bv_status stays(const char *line, size_t size, uint64_t step, bool due, size_t *returns,
+                       bool *kept) {
     json_t *value = NULL;
     bv_error *error = bv_json_parse(line, size, "metrics.jsonl", &value);
+    if (bv_error_code(error) == BV_CODE_MEMORY) return error;
     int64_t at = -1;
     if (!error) error = bv_json_get_int(value, "step", &at);
     const bool past = !error && at >= 0 && (uint64_t)at <= step;
-    const bool kept = past && !(due && (uint64_t)at == step && json_object_get(value, "val_loss"));
+    *kept = past && !(due && (uint64_t)at == step && json_object_get(value, "val_loss"));
     const char *event = json_string_value(json_object_get(value, "event"));
-    if (kept && event && !strcmp(event, RETURNED)) ++*returns;
+    if (*kept && event && !strcmp(event, RETURNED)) ++*returns;
     json_decref(value);
     bv_error_free(&error);
-    return kept;
+    return BV_OK;
 }
 
 bv_status bv_metrics_cut(const char *path, uint64_t step, bool due, size_t *returns) {
@@ -28,7 +30,9 @@ bv_status bv_metrics_cut(const char *path, uint64_t step, bool due, size_t *retu
         const char *line = text.data + at, *end = memchr(line, '\n', text.size - at);
         if (!end) break;
         const size_t size = (size_t)(end - line);
-        if (stays(line, size, step, due, returns)) bv_buffer_append(&kept, line, size + 1);
+        bool whole = false;
+        error = stays(line, size, step, due, returns, &whole);
+        if (whole) bv_buffer_append(&kept, line, size + 1);
         at += size + 1;
     }
     if (!error) error = bv_buffer_error(&kept);

@@ -127,38 +127,28 @@ static double evaluation_seconds(const bv_settings *s, const bv_dataset *data,
     return s->eval_every ? (double)windows * pace->seconds_per_window : 0;
 }
 
-/* A step, with its share of the evaluations between the first and the last. */
-static double step_seconds(const bv_settings *s, const bv_pace *pace, double evaluation,
-                           size_t step) {
+/* `steps` steps, the evaluations between the first and the last among them. */
+static double seconds_of(const bv_settings *s, const bv_dataset *data, const bv_pace *pace,
+                         size_t steps) {
+    const double evaluation = evaluation_seconds(s, data, pace);
     const double share = s->eval_every ? evaluation / (double)s->eval_every : 0;
-    return (double)bv_settings_batch_at(s, step) * pace->seconds_per_sequence +
-           pace->seconds_per_step + share;
+    return 2 * evaluation + (double)steps * (pace->seconds_per_step + share) +
+           (double)bv_settings_sequences_before(s, steps) * pace->seconds_per_sequence;
 }
 
 size_t bv_pace_steps(const bv_settings *s, const bv_dataset *data, const bv_pace *pace,
                      double seconds) {
-    const double evaluation = evaluation_seconds(s, data, pace);
-    double left = seconds - 2 * evaluation; /* before the first step, and after the last */
-    size_t steps = 0;
-    while (left > 0 && steps < STEPS_MAX) {
-        const double step = step_seconds(s, pace, evaluation, steps);
-        if (steps >= s->batch_ramp) { /* all that follow are alike */
-            const double more = left / step;
-            return more < (double)(STEPS_MAX - steps) ? steps + (size_t)more + 1 : STEPS_MAX;
-        }
-        left -= step;
-        steps++;
+    size_t least = 1, most = STEPS_MAX;
+    while (least < most) {
+        const size_t middle = least + (most - least) / 2;
+        if (seconds_of(s, data, pace, middle) < seconds)
+            least = middle + 1;
+        else
+            most = middle;
     }
-    return steps ? steps : 1;
+    return least;
 }
 
 double bv_pace_seconds(const bv_settings *s, const bv_dataset *data, const bv_pace *pace) {
-    const double evaluation = evaluation_seconds(s, data, pace);
-    double seconds = 2 * evaluation;
-    for (size_t i = 0; i < s->steps && i < s->batch_ramp; i++)
-        seconds += step_seconds(s, pace, evaluation, i);
-    if (s->steps > s->batch_ramp)
-        seconds +=
-            (double)(s->steps - s->batch_ramp) * step_seconds(s, pace, evaluation, s->batch_ramp);
-    return seconds;
+    return seconds_of(s, data, pace, s->steps);
 }

@@ -157,6 +157,7 @@ static bv_status return_to_checkpoint(bv_session *s, bv_left_out stretch) {
                               BV_GUARD_RETURNS),
                       "a lower --set lr, a longer --set warmup, or a lower --set grad_clip");
     int64_t step;
+    BV_TRY(bv_session_check_folder(s));
     BV_TRY(bv_checkpoint_find(s->options->run, BV_CHECKPOINT_REGULAR, &step));
     p->left_out[p->left_out_count++] = stretch;
     BV_TRY(go_back(s, step));

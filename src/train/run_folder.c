@@ -106,7 +106,7 @@ bv_status bv_run_folder_check_new(const char *run) {
                       "--resume, or another --out");
     if (bv_path_taken(run))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s exists and is no run", run), "another --out");
-    return bv_path_writable(run);
+    return bv_partial_folder_check(run);
 }
 
 static bv_status fill(const char *partial, const char *run, bv_run_config *config) {

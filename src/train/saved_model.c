@@ -77,13 +77,27 @@ const char *bv_saved_model_sha256(const bv_saved_model *model) {
 
 /* ---- opening ---- */
 
+/* The latest checkpoint, also where a training removes it just now because there is a later one. */
+static bv_status map_latest(bv_saved_file *file, bv_named_tensor *list, size_t count) {
+    for (;;) {
+        int64_t now = -1;
+        bv_error *error =
+            bv_checkpoint_map(file->run, file->step, list, count, &file->map, file->sha256);
+        if (!error) return BV_OK;
+        bv_error *unknown = bv_checkpoint_find(file->run, BV_CHECKPOINT_LATEST, &now);
+        bv_error_free(&unknown);
+        if (now < 0 || (uint64_t)now == file->step) return error;
+        bv_error_free(&error);
+        file->step = (uint64_t)now;
+    }
+}
+
 /* Named like the weights, without data. */
 static bv_status map_weights(bv_saved_model *m) {
     size_t count;
     bv_named_tensor *list = bv_name_weights(m->weights, BV_F32, &count);
     if (!list) return bv_fail_memory("a list of weights");
-    bv_error *error =
-        bv_checkpoint_map(m->file->run, m->file->step, list, count, &m->file->map, m->file->sha256);
+    bv_error *error = map_latest(m->file, list, count);
     for (size_t i = 0; !error && i < count; i++) bv_weights_borrow(m->weights, i, list[i].data);
     bv_free(list);
     return error;

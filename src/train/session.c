@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <unistd.h>
 
 static bv_status create_trainer(bv_session *s) {
     const bv_settings *o = s->settings;
@@ -53,7 +54,7 @@ bv_progress_of_run bv_session_beginning(void) {
 }
 
 bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
-    *s = (bv_session){.options = options, .settings = options->settings};
+    *s = (bv_session){.options = options, .settings = options->settings, .folder = -1};
     s->progress = bv_session_beginning();
     s->report = (bv_step_report){
         .loss = NAN, .val_loss = NAN, .grad_norm = NAN, .lr = NAN, .tokens_per_s = NAN};
@@ -82,7 +83,8 @@ void bv_session_destroy(bv_session *s) {
     bv_free(s->targets);
     bv_free(s->visible);
     bv_free(s->sequences);
-    *s = (bv_session){0};
+    if (s->folder >= 0) close(s->folder);
+    *s = (bv_session){.folder = -1};
 }
 
 /* The next sequence that the guard has not left out. */
@@ -178,6 +180,13 @@ bv_checkpoint_tensors bv_session_tensors(bv_session *s) {
     return t;
 }
 
+bv_status bv_session_check_folder(const bv_session *s) {
+    const char *run = s->options->run;
+    if (bv_dir_is(run, s->folder)) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_IO, "%s was moved or removed while it was trained", run),
+                  "beaver train --out RUN --resume, by its name of now: from its last checkpoint");
+}
+
 bv_status bv_session_save(bv_session *s, bool regular) {
     const bv_checkpoint_tensors tensors = bv_session_tensors(s);
     const bv_checkpoint_about about = {.regular = regular,
@@ -187,8 +196,11 @@ bv_status bv_session_save(bv_session *s, bool regular) {
                                        .version = s->options->version,
                                        .threads = bv_pool_threads(s->options->pool),
                                        .settings = s->settings};
+    BV_TRY(bv_session_check_folder(s));
     bv_trace_enter(s->options->trace, s->spans.save);
-    bv_error *error = bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
+    /* Where the power fails, too, the metrics tell all steps of the checkpoint. */
+    bv_error *error = bv_append_sync(s->metrics);
+    if (!error) error = bv_checkpoint_write(s->options->run, &tensors, &s->progress, &about);
     bv_trace_leave(s->options->trace, (bv_cost){0});
     return error;
 }

@@ -13,6 +13,7 @@ typedef struct bv_session {
     bv_gpt_trainer *trainer;
     bv_progress_of_run progress;
     bv_append *metrics;
+    int folder; /* the run's, held open; -1: it is not written to */
     /* the batch of one step: [batch, context] */
     uint32_t *inputs, *targets, *visible;
     uint64_t *sequences; /* which of the data's order */
@@ -37,6 +38,8 @@ void bv_session_apply(bv_session *session, double norm);
 /* Mean validation loss; NAN when there is no validation text, or the options' signal was set. */
 bv_status bv_session_evaluate(bv_session *session, double *loss);
 bv_checkpoint_tensors bv_session_tensors(bv_session *session);
+/* BV_CODE_IO when the run is no longer where it was: what is there now must not be changed. */
+bv_status bv_session_check_folder(const bv_session *session);
 /* Writes a checkpoint of where the session stands. */
 bv_status bv_session_save(bv_session *session, bool regular);
 /* Opens metrics.jsonl for appending, cut back to where the session stands. A return to a checkpoint

@@ -305,9 +305,25 @@ size_t bv_settings_batch_at(const bv_settings *s, size_t step) {
     return (1 + (units - 1) * step / s->batch_ramp) * s->grains;
 }
 
-uint64_t bv_settings_sequences_before(const bv_settings *s, size_t step) {
+/* The sum of floor(a i / m) over i < n, by Euclid's algorithm: the whole part of the slope is taken
+ * out, and what is left of the points below the line is counted by rows in place of columns. */
+static uint64_t floor_sum(uint64_t n, uint64_t m, uint64_t a) {
     uint64_t sum = 0;
-    const size_t ramp = step < s->batch_ramp ? step : s->batch_ramp;
-    for (size_t i = 0; i < ramp; i++) sum += bv_settings_batch_at(s, i);
-    return sum + (uint64_t)(step - ramp) * s->batch;
+    for (uint64_t b = 0;;) { /* of floor((a i + b) / m) */
+        sum += n * (n - 1) / 2 * (a / m) + n * (b / m);
+        a %= m;
+        b %= m;
+        const uint64_t top = a * n + b, rest = a;
+        if (top < m) return sum;
+        n = top / m;
+        b = top % m;
+        a = m;
+        m = rest;
+    }
+}
+
+uint64_t bv_settings_sequences_before(const bv_settings *s, size_t step) {
+    const uint64_t ramp = step < s->batch_ramp ? step : s->batch_ramp;
+    const uint64_t more = ramp ? floor_sum(ramp, s->batch_ramp, s->batch / s->grains - 1) : 0;
+    return (ramp + more) * s->grains + (step - ramp) * s->batch;
 }

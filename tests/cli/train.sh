@@ -56,6 +56,24 @@ expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokeniz
 expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
 expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
+expect 2 "data exists" prepare invalid.txt --out data --vocab 300 # before the text is read
+(
+    mkdir here && cd here || exit 1
+    for out in . ./ ../here/.; do
+        expect 2 "$out cannot be replaced" prepare ../text.txt --out $out --tokenizer byte
+        expect 2 "$out cannot be replaced" beaver train --data ../chars --out $out --steps 1
+    done
+    exit $failures
+) || fail "a folder without a name of its own"
+[ -z "$(ls -A here)" ] || fail "left in the current folder: $(ls -A here)"
+# The name under which a folder is made: what was left there goes, what is somebody's stays.
+mkdir precious.partial left.partial
+touch precious.partial/file left.partial/.lock left.partial/shard
+expect 2 "precious.partial is in the way" prepare text.txt --out precious --tokenizer byte
+expect 2 "precious.partial is in the way" beaver train --data chars --out precious --steps 1
+[ -e precious.partial/file ] || fail "somebody's folder was cleared"
+expect 0 "" prepare text.txt --out left --tokenizer byte
+[ ! -e left.partial ] || fail "what was left stays"
 [ ! -e x ] || fail "a failed prepare left something"
 expect 0 "" prepare text.txt --out slashes// --tokenizer byte
 cp text.txt own.txt
@@ -166,6 +184,8 @@ for file in config.json metrics.jsonl tokenizer.json checkpoints/latest/model.sa
 done
 expect 2 "is a run already" beaver train --data data --out run "${tiny[@]}"
 expect 0 "is finished" beaver train --out run --resume
+json 'j["step"] == 20 and 0 < j["val_loss"] < 10 and j["loss"] is None' \
+    beaver train --out run --resume --json
 expect 2 "the run has seed=1337, not 3" beaver train --out run --resume --seed 3
 expect 2 "try: without it, or another --out" beaver train --out run --resume --seed 3
 expect 2 "the run has steps=20, not 30" beaver train --out run --resume --steps 30
@@ -210,7 +230,9 @@ cmp {bent,unbent}/checkpoints/40/model.safetensors || fail "more steps made othe
 
 # ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
 whole=$(sha256sum <run/checkpoints/20/model.safetensors)
-${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out late "${tiny[@]}" --steps 20000 2>err &
+# Of a script without job control the background does not hear Ctrl-C unless it is told to.
+env --default-signal=INT ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out late "${tiny[@]}" \
+    --steps 20000 2>err &
 pid=$!
 for _ in $(seq 300); do
     [ -s late/metrics.jsonl ] && break
@@ -227,27 +249,29 @@ BEAVER_CPU=c beaver train --data data --out plain "${tiny[@]}" --steps 20 --thre
 again=$(sha256sum <plain/checkpoints/20/model.safetensors)
 [ "$whole" = "$again" ] || fail "plain C and 3 threads gave other bits"
 
-# hang_up FOLDER DISPOSITION: a training whose terminal closes, SIGHUP being as env says
-hang_up() {
+# signalled FOLDER SIGNAL DISPOSITION: a training that gets a signal, which is as env says
+signalled() {
     rm -f err
-    env --"$2"=HUP ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out "$1" "${tiny[@]}" \
+    env --"$3"="$2" ${BEAVER_EMULATOR:-} "$BEAVER" train --data data --out "$1" "${tiny[@]}" \
         --steps 20000 2>err &
     pid=$!
     for _ in $(seq 300); do
         [ -s "$1/metrics.jsonl" ] && break
         sleep 0.1
     done
-    kill -HUP $pid
-    [ "$2" = default-signal ] || { sleep 0.3 && kill -TERM $pid; }
+    kill -"$2" $pid
+    [ "$3" = default-signal ] || { sleep 0.3 && kill -TERM $pid; }
     wait $pid
 }
-hang_up hung default-signal
+signalled hung HUP default-signal
 code=$?
 [ $code = 129 ] || fail "SIGHUP: exit $code instead of 129"
 [ -s hung/checkpoints/latest/model.safetensors ] || fail "SIGHUP: no checkpoint"
-hang_up heedless ignore-signal
-code=$?
-[ $code = 143 ] || fail "an ignored SIGHUP: exit $code instead of SIGTERM's 143"
+for signal in HUP INT; do
+    signalled heedless-$signal $signal ignore-signal
+    code=$?
+    [ $code = 143 ] || fail "an ignored SIG$signal: exit $code instead of SIGTERM's 143"
+done
 expect 0 "steps take about" beaver train --data data --out timed "${tiny[@]}" --minutes 0.01
 expect 0 "1 step takes about" beaver train --data data --out timed1 --preset mini --minutes 0.001 \
     --set eval_every=0 --set context=32 --set batch=16
@@ -298,6 +322,13 @@ expect 0 '"finish_reason": "length"' beaver generate run --prompt "the" --tokens
 [ "$(wc -l <out)" = 3 ] || fail "--n 3 gave other than three lines"
 expect 1 "do not fit the model's context" beaver generate run --prompt "$(cat text.txt)"
 expect 2 "is no run" beaver generate nowhere --prompt x
+# Room for a thousand texts of a million tokens, with 40 layers of 64 numbers, is 20 TB.
+expect 0 "" beaver train --data data --out rotary "${tiny[@]}" --set layers=40 --set width=64 \
+    --set position=rope --set batch=1 --steps 1
+sed -i 's/"context": 16/"context": 1000000/' rotary/config.json
+expect 1 "the context of so many tokens needs" \
+    timeout 60 ${BEAVER_EMULATOR:-} "$BEAVER" generate rotary -n 1000 --tokens 1000000
+expect 0 "the old" beaver generate rotary --prompt "the old" --tokens 9
 # A tokenizer that the model was not trained with, of as many tokens.
 foreign="is not the tokenizer that the model was trained with"
 expect 0 "" beaver tokenizer train "$BEAVER_SOURCE/README.md" --vocab 300 --out foreign.json
@@ -472,7 +503,9 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     expect 0 "beaver" nobody version
     expect 1 "Permission denied" nobody train --data data --out closed/run "${tiny[@]}" --steps 2
     expect 1 "try: another folder" nobody data prepare text.txt --out closed/d --tokenizer byte
-    expect 1 "secret.txt: Permission denied" nobody data prepare secret.txt --out x --tokenizer byte
+    mkdir -m 777 open
+    expect 1 "secret.txt: Permission denied" nobody data prepare secret.txt --out open/x \
+        --tokenizer byte
     expect 1 "secret.txt: Permission denied" nobody eval run secret.txt
     expect 1 "Permission denied" nobody train --out run --resume --steps 30
     for command in "generate hidden" "eval hidden text.txt" "explain hidden" "plot hidden" \
@@ -488,9 +521,17 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     # A disk of 300 kB, where mounting is allowed.
     mkdir disk
     if mount -t tmpfs -o size=300k tmpfs disk 2>/dev/null; then
+        expect 2 "try: a folder in it: --out disk/NAME" prepare text.txt --out disk --vocab 300
+        expect 2 "disk cannot be replaced" beaver train --data data --out disk "${tiny[@]}"
+        cp -r grows afar # its checkpoints on another disk, whose room counts
+        rm -r afar/checkpoints
+        mkdir disk/checkpoints
+        ln -s ../disk/checkpoints afar/checkpoints
         head -c 400000 /dev/zero | tr '\0' a >disk/fill 2>/dev/null
         expect 1 "No space left" prepare text.txt --out disk/data --tokenizer byte
         expect 1 "No space left" beaver tokenizer train text.txt --vocab 300 --out disk/tok.json
+        expect 1 "do not fit" beaver train --out afar --resume
+        rmdir disk/checkpoints
         [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"
         expect 1 "do not fit" beaver train --data data --out disk/run "${tiny[@]}" --steps 2
         [ "$(ls -A disk)" = fill ] || fail "left on a full disk: $(ls -A disk)"

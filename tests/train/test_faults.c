@@ -6,6 +6,8 @@
 #include "support/faults.h"
 #include "support/tiny_run.h"
 #include "text/bpe_train.h"
+#include "train/checkpoint.h"
+#include "train/metrics.h"
 #include "train/saved_model.h"
 #include <errno.h>
 
@@ -154,6 +156,34 @@ static void test_no_memory_elsewhere(void **state) {
     each_allocation(prepare);
 }
 
+/* What cannot be read because there is no memory is not taken for damaged: no line of the metrics
+ * is cut, and the last regular checkpoint is none before it. */
+static void test_no_memory_is_no_damage(void **state) {
+    (void)state;
+    char path[400];
+    bv_buffer before = {0}, after = {0};
+    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
+    assert_ok(bv_file_read(path, &before));
+    bool struck = true;
+    for (int n = 0; struck; n++) {
+        size_t returns;
+        int64_t step = -1;
+        faults_allocation(n);
+        bv_error *error = bv_metrics_cut(path, 2, false, &returns);
+        if (!error) error = bv_checkpoint_find(t.run, BV_CHECKPOINT_REGULAR, &step);
+        struck = faults_off();
+        if (error)
+            assert_fails(error, BV_CODE_MEMORY, "");
+        else
+            assert_int_equal(step, 2);
+        bv_buffer_clear(&after);
+        assert_ok(bv_file_read(path, &after));
+        assert_int_equal(after.size, before.size);
+    }
+    bv_buffer_free(&before);
+    bv_buffer_free(&after);
+}
+
 static int begin(void **state) {
     *state = &t;
     bv_json_begin();
@@ -168,6 +198,7 @@ int main(void) {
         cmocka_unit_test(test_full_disk),
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_no_memory_elsewhere),
+        cmocka_unit_test(test_no_memory_is_no_damage),
     };
     return cmocka_run_group_tests(tests, begin, tiny_teardown);
 }

@@ -44,6 +44,15 @@ static void test_steps(void **state) {
     assert_true(sequences < 80);
     assert_true(fabs(bv_pace_seconds(&s, t.dataset, &pace) - (20 + sequences / 2)) < 1e-9);
     assert_int_equal(bv_pace_steps(&s, t.dataset, &pace, 19.5 + sequences / 2), 20);
+    /* Over longer than anybody trains: found without walking there. */
+    s = some("eval_every=100 batch_ramp=1000000000");
+    for (int i = 1; i <= 100; i++) {
+        const double asked = 1e7 * i;
+        s.steps = bv_pace_steps(&s, t.dataset, &pace, asked);
+        assert_true(bv_pace_seconds(&s, t.dataset, &pace) >= asked);
+        s.steps--;
+        assert_true(bv_pace_seconds(&s, t.dataset, &pace) < asked);
+    }
     tiny_end(&t);
 }
 

@@ -2,8 +2,10 @@
 #include "support/check.h"
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "support/tiny_run.h"
 #include "train/checkpoint.h"
+#include <errno.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -341,6 +343,149 @@ static void test_the_best_was_evaluated(void **state) {
     tiny_end(&t);
 }
 
+/* Trains until a signal after step `at`. */
+static void stop_at(tiny_run *t, uint64_t at) {
+    stopper s = {.at = at};
+    t->options.signal = &s.signal;
+    t->options.events = (bv_train_events){.step = on_step, .context = &s};
+    assert_fails(bv_train(&t->options), BV_CODE_INTERRUPTED, "interrupted: saved step");
+    t->options.signal = NULL;
+    t->options.events = (bv_train_events){0};
+}
+
+/* Checkpoints and links of a run. */
+static size_t kept(const tiny_run *t) {
+    char path[400];
+    snprintf(path, sizeof path, "%s/checkpoints", t->run);
+    return names_in(path);
+}
+
+/* Stopped again and again long before the next regular checkpoint. */
+static void test_what_signals_saved_goes(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=12 checkpoint_every=12 eval_every=0 keep=2", 0, 1);
+    const tiny_proof whole = straight("steps=12 checkpoint_every=12 eval_every=0 keep=2", 1);
+    for (uint64_t at = 1; at < 9; at++) {
+        stop_at(&t, at);
+        assert_int_equal(kept(&t), at < 2 ? 2 : 3); /* with the link */
+    }
+    assert_ok(bv_train(&t.options));
+    check_same(tiny_hash(&t), whole);
+    tiny_end(&t);
+}
+
+/* Somebody set the link back, by a whole path: what is saved from there on is not the last, but it
+ * stays. */
+static void test_latest_stays(void **state) {
+    (void)state;
+    tiny_run t;
+    char link[400], target[400];
+    int64_t step;
+    tiny_begin(&t, "steps=12 keep=1 eval_every=0", 0, 1);
+    t.config.settings.keep = 3;
+    assert_ok(bv_train(&t.options));
+    t.config.settings.keep = 1;
+    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
+    assert_int_equal(unlink(link), 0);
+    snprintf(target, sizeof target, "%s/checkpoints/4/", t.run);
+    assert_int_equal(symlink(target, link), 0);
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, 4);
+    stop_at(&t, 5);
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, 5);
+    tiny_end(&t);
+}
+
+/* What was written last: the metrics, and whether they were synced since. */
+static bool unsynced;
+static int saved_unsynced;
+
+static int watch_order(void *context, const char *call, const char *path) {
+    (void)context;
+    const bool metrics = bv_ends_with(path, "/metrics.jsonl");
+    if (metrics && !strcmp(call, "write")) unsynced = true;
+    if (metrics && !strcmp(call, "fsync")) unsynced = false;
+    if (bv_ends_with(path, "/checkpoints/latest") && unsynced) saved_unsynced++;
+    return 0;
+}
+
+/* A power failure takes what was not synced: a checkpoint never tells of steps that the metrics do
+ * not. */
+static void test_metrics_are_synced_first(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "", 0, 1);
+    bv_io_hook_set(watch_order, NULL);
+    bv_error *error = bv_train(&t.options);
+    bv_io_hook_set(NULL, NULL);
+    assert_ok(error);
+    assert_int_equal(saved_unsynced, 0);
+    tiny_end(&t);
+}
+
+static int refuse_removing(void *context, const char *call, const char *path) {
+    (void)context;
+    return !strcmp(call, "rename") && strrchr(path, '/')[1] == '.' ? EACCES : 0;
+}
+
+static void keep_note(void *context, const char *text) {
+    snprintf(context, 200, "%s", text);
+}
+
+/* What is only in the way ends no training; it goes when it can. */
+static void test_old_ones_that_cannot_go(void **state) {
+    (void)state;
+    tiny_run t;
+    char note[200] = "";
+    tiny_begin(&t, "checkpoint_every=2 eval_every=0 keep=1 schedule=constant", 0, 1);
+    const tiny_proof whole = straight("eval_every=0 schedule=constant", 1);
+    t.options.events = (bv_train_events){.note = keep_note, .context = note};
+    bv_io_hook_set(refuse_removing, NULL);
+    bv_error *error = bv_train(&t.options);
+    bv_io_hook_set(NULL, NULL);
+    assert_ok(error);
+    check_same(tiny_hash(&t), whole);
+    assert_non_null(strstr(note, "old checkpoints stay: cannot rename"));
+    assert_null(strchr(note, '\n'));
+    assert_int_equal(kept(&t), 7);
+    t.config.settings.steps = 14;
+    assert_ok(bv_train(&t.options));
+    assert_int_equal(kept(&t), 2);
+    tiny_end(&t);
+}
+
+/* Moves the run away after step 6, and lets another one be made in its place. */
+static void move_away(void *context, const bv_step_report *report) {
+    const tiny_run *t = context;
+    char to[400];
+    if (report->step != 6) return;
+    snprintf(to, sizeof to, "%s/moved", t->folder);
+    assert_int_equal(rename(t->run, to), 0);
+    assert_ok(bv_dir_make(t->run));
+}
+
+/* What stands at a run's name by then is another's: nothing is written there. */
+static void test_moved_while_it_is_trained(void **state) {
+    (void)state;
+    tiny_run t;
+    char moved[400];
+    const tiny_proof whole = straight("", 1);
+    tiny_begin(&t, "", 0, 1);
+    t.options.events = (bv_train_events){.step = move_away, .context = &t};
+    assert_fails(bv_train(&t.options), BV_CODE_IO, "was moved or removed while it was trained");
+    assert_int_equal(names_in(t.run), 0);
+    snprintf(moved, sizeof moved, "%s/moved", t.folder);
+    assert_ok(bv_dir_remove(t.run));
+    assert_int_equal(rename(moved, t.run), 0);
+    t.options.events = (bv_train_events){0};
+    assert_ok(bv_train(&t.options));
+    check_same(tiny_hash(&t), whole);
+    check_metrics(&t);
+    tiny_end(&t);
+}
+
 static void keep_report(void *context, const bv_step_report *report) {
     *(bv_step_report *)context = *report;
 }
@@ -405,6 +550,11 @@ int main(void) {
         cmocka_unit_test(test_latest_is_a_folder),
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
         cmocka_unit_test(test_the_best_was_evaluated),
+        cmocka_unit_test(test_what_signals_saved_goes),
+        cmocka_unit_test(test_latest_stays),
+        cmocka_unit_test(test_metrics_are_synced_first),
+        cmocka_unit_test(test_old_ones_that_cannot_go),
+        cmocka_unit_test(test_moved_while_it_is_trained),
         cmocka_unit_test(test_only_evaluated),
         cmocka_unit_test(test_two_make_one_run),
     };

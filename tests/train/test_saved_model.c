@@ -6,7 +6,10 @@
 #include "engine/engine.h"
 #include "model/safetensors.h"
 #include "support/tiny_run.h"
+#include "train/checkpoint.h"
 #include "train/saved_model.h"
+
+#include <sys/wait.h>
 
 #define TOKENS 12
 
@@ -110,6 +113,39 @@ static void test_damaged(void **state) {
     tiny_end(&t);
 }
 
+static void train_beside(tiny_run *t) {
+    if (bv_pool_create(1, &t->options.pool)) _exit(3); /* threads do not survive a fork */
+    bv_error *error = bv_train(&t->options);
+    if (error) print_error("%s\n", bv_error_text(error));
+    _exit(error ? 1 : 0);
+}
+
+/* Opened again and again while a training writes checkpoints and removes those before them. */
+static void test_while_it_is_trained(void **state) {
+    (void)state;
+    tiny_run t;
+    int status;
+    int64_t step = -1;
+    size_t opened = 0;
+    tiny_begin(&t, "steps=300 checkpoint_every=1 eval_every=0 keep=1", 0, 1);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) train_beside(&t);
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        bv_saved_model m;
+        if (step < 0) assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+        if (step < 0) continue;
+        assert_ok(bv_saved_model_open(t.run, NULL, t.options.kernels, t.pool, &m));
+        assert_ok(bv_saved_model_check(&m, true));
+        bv_saved_model_close(&m);
+        opened++;
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    print_message("opened %zu times\n", opened);
+    assert_true(opened > 0);
+    tiny_end(&t);
+}
+
 /* ---- tokenizers ---- */
 
 static const char *in(const char *folder, const char *name) {
@@ -199,11 +235,9 @@ static void test_foreign_tokenizer_of_data(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_place_f32),
-        cmocka_unit_test(test_in_place_bf16),
-        cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_foreign_tokenizer),
-        cmocka_unit_test(test_foreign_tokenizer_of_data),
+        cmocka_unit_test(test_in_place_f32),      cmocka_unit_test(test_in_place_bf16),
+        cmocka_unit_test(test_damaged),           cmocka_unit_test(test_while_it_is_trained),
+        cmocka_unit_test(test_foreign_tokenizer), cmocka_unit_test(test_foreign_tokenizer_of_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -114,6 +114,32 @@ static void test_batch_ramp(void **state) {
     }
 }
 
+/* Each step adds its batch, also far behind: nothing is counted step by step. */
+static void test_long_batch_ramp(void **state) {
+    (void)state;
+    static const char *const batches[] = {"1", "2", "12", "999983", "1000000"};
+    for (size_t i = 0; i < sizeof batches / sizeof *batches; i++) {
+        bv_settings s;
+        bv_settings_default(&s);
+        set(&s, "vocab_size", "10");
+        set(&s, "batch", batches[i]);
+        set(&s, "batch_ramp", "999999937");
+        assert_ok(bv_settings_check(&s));
+        for (size_t step = 3; step < 1100000000; step += step / 7 + 1) {
+            const uint64_t before = bv_settings_sequences_before(&s, step);
+            assert_int_equal(bv_settings_sequences_before(&s, step + 1) - before,
+                             bv_settings_batch_at(&s, step));
+        }
+    }
+    /* Of 10^9 steps the mean batch is half the largest: (1 + ... + 10^6) / 10^6, one less at times.
+     */
+    bv_settings s;
+    bv_settings_default(&s);
+    set(&s, "batch", "1000000");
+    set(&s, "batch_ramp", "1000000000");
+    assert_int_equal(bv_settings_sequences_before(&s, 1000000000), 499999999500001);
+}
+
 /* What one writes, the other reads; and every setting tells two values apart. */
 static void test_every_setting(void **state) {
     (void)state;
@@ -170,9 +196,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_presets),    cmocka_unit_test(test_schedules),
-        cmocka_unit_test(test_batch_ramp), cmocka_unit_test(test_every_setting),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_presets),       cmocka_unit_test(test_schedules),
+        cmocka_unit_test(test_batch_ramp),    cmocka_unit_test(test_long_batch_ramp),
+        cmocka_unit_test(test_every_setting), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
