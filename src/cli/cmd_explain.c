@@ -56,6 +56,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .otherwise = bv_settings_otherwise,
     .threads = BV_THREADS_COMPUTE,
 };
 

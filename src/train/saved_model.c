@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The mapped weights, and what is known of their hash. */
@@ -89,11 +90,11 @@ static bv_status map_weights(bv_saved_model *m) {
     return error;
 }
 
-static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_pool *pool,
-                              bv_saved_model *m) {
-    int64_t step;
+/* step: -1 for the latest. */
+static bv_status load_weights(const char *run, int64_t step, const bv_kernels *kernels,
+                              bv_pool *pool, bv_saved_model *m) {
     BV_ASSERT(kernels->real == BV_F32);
-    BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
+    if (step < 0) BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
     if (step < 0)
         return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
                       "beaver train --out %s --resume", run);
@@ -107,8 +108,8 @@ static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_poo
     return map_weights(m);
 }
 
-static bv_status open_run(const char *run, const char *tokenizer, const bv_kernels *kernels,
-                          bv_pool *pool, bv_saved_model *m) {
+static bv_status open_run(const char *run, int64_t step, const char *tokenizer,
+                          const bv_kernels *kernels, bv_pool *pool, bv_saved_model *m) {
     bv_run_config *config = bv_malloc(sizeof *config);
     bv_error *error = config ? bv_run_folder_load(run, config) : bv_fail_memory("settings");
     if (!error) {
@@ -120,7 +121,7 @@ static bv_status open_run(const char *run, const char *tokenizer, const bv_kerne
         error = bv_counted_text_load(run, config->counted_sha256, &m->config, &m->kneser_ney);
     bv_free(config);
     if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
-    return error ? error : load_weights(run, kernels, pool, m);
+    return error ? error : load_weights(run, step, kernels, pool, m);
 }
 
 static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_kernels *kernels,
@@ -136,9 +137,13 @@ static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_
 
 bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_kernels *kernels,
                               bv_pool *pool, bv_saved_model *out) {
+    char run[4096];
+    int64_t step;
     *out = (bv_saved_model){0};
-    bv_error *error = bv_file_exists(path) ? open_llama2c(path, tokenizer, kernels, pool, out)
-                                           : open_run(path, tokenizer, kernels, pool, out);
+    bv_run_folder_split(path, run, &step);
+    const bool file = !strcmp(run, path) && bv_file_exists(path);
+    bv_error *error = file ? open_llama2c(path, tokenizer, kernels, pool, out)
+                           : open_run(run, step, tokenizer, kernels, pool, out);
     if (error) bv_saved_model_close(out);
     return bv_while(error, "opening the model %s", path);
 }
