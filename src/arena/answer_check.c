@@ -1,5 +1,7 @@
 #include "arena/answer_check.h"
 
+#include "base/text.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,16 +70,45 @@ static bool near(const bv_answer_check *check, span output, span answer) {
     return distance <= check->tolerance || distance <= check->tolerance * fabs(y);
 }
 
-/* At most 60 bytes, what is not printable ASCII as a question mark. */
+/* Of the character that begins here; 0 where it is no UTF-8. */
+static size_t character_size(const char *at, size_t left) {
+    for (size_t n = 1; n <= 4 && n <= left; n++)
+        if (bv_utf8_valid_prefix(at, n) == n) return n;
+    return 0;
+}
+
+/* The first character as it is shown: ends of lines and tabs as C writes them, a question mark for
+ * what else controls a terminal and for what is no UTF-8. Its size. */
+static size_t show_character(span s, char out[5]) {
+    static const char controls[] = "\n\r\t", names[] = "nrt";
+    const size_t size = character_size(s.at, s.size);
+    const unsigned char first = (unsigned char)s.at[0];
+    const char *named = first ? strchr(controls, first) : NULL;
+    const bool control = first < ' ' || first == 0x7f ||
+                         (size == 2 && first == 0xc2 && (unsigned char)s.at[1] < 0xa0);
+    if (named)
+        snprintf(out, 5, "\\%c", names[named - controls]);
+    else if (!size || control)
+        snprintf(out, 5, "?");
+    else
+        snprintf(out, 5, "%.*s", (int)size, s.at);
+    return size ? size : 1;
+}
+
+/* About 60 bytes of it. */
 static void show(span s, bool present, char out[72]) {
+    size_t n = 1;
     if (!present) {
         snprintf(out, 72, "nothing");
         return;
     }
-    const size_t size = s.size < 60 ? s.size : 60;
     out[0] = '"';
-    for (size_t i = 0; i < size; i++) out[1 + i] = s.at[i] < ' ' || s.at[i] > '~' ? '?' : s.at[i];
-    snprintf(out + 1 + size, 8, "%s", size < s.size ? "\"..." : "\"");
+    while (s.size && n < 60) {
+        const size_t taken = show_character(s, out + n);
+        n += strlen(out + n);
+        s = (span){s.at + taken, s.size - taken};
+    }
+    snprintf(out + n, 8, "%s", s.size ? "\"..." : "\"");
 }
 
 static void tell(bv_answer_difference *difference, const char *what, size_t number, span output,

@@ -17,6 +17,10 @@ static const char *tail(const bv_buffer *log) {
     return !log->size ? "" : log->size > most ? log->data + log->size - most : log->data;
 }
 
+bv_status bv_author_program_wrote(bv_error *error, const bv_sandbox_result *result) {
+    return result->error.size ? bv_while(error, "it wrote: %s", tail(&result->error)) : error;
+}
+
 bv_status bv_author_program_create(bv_sandbox_pool *pool, const bv_level_program *source,
                                    bv_program **out) {
     bv_buffer log = {0};
@@ -51,5 +55,5 @@ bv_status bv_author_program_run(bv_sandbox_pool *pool, const bv_level_program *s
         bv_fail(BV_CODE_FAULT, "%s ended with the verdict %s, exit code %d, signal %d: %s",
                 source->name, bv_sandbox_verdict_name(result->verdict), result->exit_code,
                 result->signal, result->reason);
-    return result->error.size ? bv_while(error, "it wrote: %s", tail(&result->error)) : error;
+    return bv_author_program_wrote(error, result);
 }

@@ -19,4 +19,7 @@ bv_status bv_author_program_run(bv_sandbox_pool *pool, const bv_level_program *s
                                 const bv_program *program, const bv_program_run *run,
                                 bv_sandbox_result *result);
 
+/* The error of a run, with the end of what the program wrote on standard error. */
+bv_status bv_author_program_wrote(bv_error *error, const bv_sandbox_result *result);
+
 #endif

@@ -92,6 +92,16 @@ static void append_text(bv_buffer *out, const bv_buffer *text, size_t most) {
     if (size < text->size) bv_buffer_text(out, "\n...");
 }
 
+/* Appends the last `most` bytes so, from where a line begins in them. */
+static void append_end(bv_buffer *out, const bv_buffer *text, size_t most) {
+    if (!text->size) return;
+    size_t from = text->size > most ? text->size - most : 0;
+    const char *line = from ? memchr(text->data + from, '\n', most - 1) : NULL;
+    if (line) from = (size_t)(line + 1 - text->data);
+    if (from) bv_buffer_text(out, "...\n");
+    append_text(out, &(bv_buffer){.data = text->data + from, .size = text->size - from}, most);
+}
+
 /* ---- one test ---- */
 
 static bv_status run_checker(const judging *j, const bv_level_test *test, const bv_buffer *output,
@@ -131,12 +141,12 @@ static bv_status check_output(const judging *j, const bv_level_test *test, const
     return BV_OK;
 }
 
-/* Why the program did not end well, and how its errors begin. */
+/* Why the program did not end well, and how its errors end: there a traceback tells what it was. */
 static void tell_failure(const bv_sandbox_result *result, bv_level_test_result *out) {
     bv_buffer text = {0};
     bv_buffer_text(&text, result->reason);
     if (result->error.size) bv_buffer_text(&text, text.size ? "; it wrote: " : "it wrote: ");
-    append_text(&text, &result->error, 250);
+    append_end(&text, &result->error, 250);
     if (text.size) snprintf(out->message, sizeof out->message, "%s", text.data);
     const size_t valid = bv_utf8_valid_prefix(out->message, strlen(out->message));
     out->message[valid] = 0; /* the end may have been cut inside a character */

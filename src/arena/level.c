@@ -3,10 +3,12 @@
 #include "arena/level_read.h"
 #include "base/file.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define NAME_MAX_BYTES 64
 
@@ -66,10 +68,14 @@ static bv_status take_hash(bv_level *level, const bv_buffer *json) {
 
 static bv_status load(bv_level *level, const char *folder, bv_buffer *json) {
     char path[4096];
+    struct stat s;
     bv_level_config config;
     BV_TRY(bv_level_name(level->arena, folder, &level->name));
     if (!bv_dir_exists(folder)) return bv_fail(BV_CODE_INPUT, "there is no such folder");
     snprintf(path, sizeof path, "%s/level.json", folder);
+    if (lstat(path, &s) != 0 && errno == ENOENT)
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s is no level: it has no level.json", folder),
+                      "beaver arena new DIR makes one; of a folder of levels: %s/*", folder);
     BV_TRY(bv_level_read_file(folder, "level.json", BV_LEVEL_JSON_BYTES_MAX, json));
     BV_TRY(bv_level_read_config(level, json->data ? json->data : "", json->size, path, &config));
     BV_TRY(bv_level_read_files(level, folder, &config));

@@ -5,6 +5,7 @@
 #include "arena/language.h"
 #include "arena/level_read.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/text.h"
 
 #include <limits.h>
@@ -40,6 +41,23 @@ bv_status bv_level_read_file(const char *folder, const char *name, size_t size_m
     return bv_buffer_error(out);
 }
 
+/* Files of tools: .DS_Store, or a text that is being edited; not a test without a name. */
+static bool is_of_a_tool(const char *name) {
+    const char *end = strrchr(name, '.');
+    return name[0] == '.' && strcmp(end, ".in") != 0 && strcmp(end, ".out") != 0;
+}
+
+static void drop_hidden(char **names, size_t *count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < *count; i++) {
+        if (is_of_a_tool(names[i]))
+            bv_free(names[i]);
+        else
+            names[kept++] = names[i];
+    }
+    *count = kept;
+}
+
 static bv_status list_folder(const char *folder, const char *name, char ***names, size_t *count) {
     char path[PATH_MAX];
     struct stat s;
@@ -48,7 +66,9 @@ static bv_status list_folder(const char *folder, const char *name, char ***names
     snprintf(path, sizeof path, "%s/%s", folder, name);
     if (!bv_dir_exists(path)) return BV_OK;
     BV_TRY(find(folder, name, path, &s));
-    return bv_dir_list(path, names, count);
+    BV_TRY(bv_dir_list(path, names, count));
+    drop_hidden(*names, count);
+    return BV_OK;
 }
 
 /* ---- programs ---- */

@@ -67,9 +67,10 @@ static bv_status answer(void *context, size_t index_of_test) {
         .input = test->input.data, .input_size = test->input.size, .limits = level->limits};
     bv_error *error = bv_program_execute(m->maker->pool, m->program, &run, &result);
     if (!error && result.verdict != BV_VERDICT_OK)
-        error =
+        error = bv_author_program_wrote(
             bv_fail(BV_CODE_INPUT, "%s has no answer to %s: %s: %s", level->references.list[0].name,
-                    test->name, bv_sandbox_verdict_name(result.verdict), result.reason);
+                    test->name, bv_sandbox_verdict_name(result.verdict), result.reason),
+            &result);
     bv_buffer_clear(&test->answer);
     if (!error) bv_buffer_append(&test->answer, result.output.data, result.output.size);
     if (!error) error = bv_buffer_error(&test->answer);

@@ -162,7 +162,7 @@ static bv_status adapt(const adapter *a, bv_problem_set *set, const char *text, 
                        const char *origin, size_t number) {
     json_t *line = NULL;
     bv_problem *problem = &set->list[set->count];
-    bv_error *error = bv_json_parse(text, size, origin, &line);
+    bv_error *error = bv_json_parse_line(text, size, origin, number, &line);
     if (!error && !json_is_object(line)) error = bv_fail(BV_CODE_INPUT, "not an object");
     if (!error) error = a->adapt(set->arena, line, problem);
     if (!error && bv_problem_find(set, problem->id))

@@ -33,13 +33,20 @@ bv_status bv_samples_canonical(const bv_problem_set *set, bv_samples *out) {
     return BV_OK;
 }
 
+static bv_status read_members(const json_t *line, const char **id, const char **completion) {
+    if (!json_is_object(line)) return bv_fail(BV_CODE_INPUT, "it is no object");
+    BV_TRY(bv_json_get_string(line, "task_id", id));
+    return bv_json_get_string(line, "completion", completion);
+}
+
 static bv_status read_line(const bv_problem_set *set, const char *text, size_t size,
-                           const char *path, bv_samples *out) {
+                           const char *path, size_t number, bv_samples *out) {
     json_t *line;
     const char *id, *completion;
-    BV_TRY(bv_json_parse(text, size, path, &line));
-    bv_error *error = bv_json_get_string(line, "task_id", &id);
-    if (!error) error = bv_json_get_string(line, "completion", &completion);
+    BV_TRY(bv_json_parse_line(text, size, path, number, &line));
+    bv_error *error =
+        bv_try(read_members(line, &id, &completion),
+               "{\"task_id\": \"%s\", \"completion\": \"...\"} on each line", set->list[0].id);
     const bv_problem *problem = error ? NULL : bv_problem_find(set, id);
     if (!error && !problem)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no problem \"%.80s\"", set->name, id),
@@ -57,7 +64,7 @@ bv_status bv_samples_read(const bv_problem_set *set, const char *path, bv_sample
         const char *newline = memchr(text.data + at, '\n', text.size - at);
         end = newline ? (size_t)(newline - text.data) : text.size;
         if (strspn(text.data + at, " \t\r") >= end - at) continue;
-        error = bv_while(read_line(set, text.data + at, end - at, path, out),
+        error = bv_while(read_line(set, text.data + at, end - at, path, number, out),
                          "reading line %zu of %s", number, path);
     }
     if (!error && out->count == 0) error = bv_fail(BV_CODE_INPUT, "%s has no samples", path);

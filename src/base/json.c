@@ -61,10 +61,16 @@ static size_t next_byte(void *buffer, size_t room, void *context) {
     return 1;
 }
 
-static bv_status parse(const char *text, size_t size, const char *origin, size_t flags,
-                       json_t **out) {
+/* Editors on Windows put U+FEFF before a text. */
+static size_t mark_size(const char *text, size_t size) {
+    return size >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
+/* before: lines of the file before the text. */
+static bv_status parse(const char *text, size_t size, const char *origin, size_t before,
+                       size_t flags, json_t **out) {
     json_error_t where;
-    source from = {text, size, 0};
+    source from = {text, size, before ? 0 : mark_size(text, size)};
     *out = NULL;
     reserve.size = 4 * size + 4096;
     reserve.used = 0;
@@ -85,16 +91,21 @@ static bv_status parse(const char *text, size_t size, const char *origin, size_t
     reserve.size = 0;
     if (failed) return bv_fail_memory("JSON");
     if (*out) return BV_OK;
-    return bv_fail(BV_CODE_INPUT, "%s:%d:%d: not JSON: %s", origin, where.line, where.column,
-                   where.text);
+    return bv_fail(BV_CODE_INPUT, "%s:%zu:%d: not JSON: %s", origin, before + (size_t)where.line,
+                   where.column, where.text);
 }
 
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out) {
-    return parse(text, size, origin, JSON_REJECT_DUPLICATES, out);
+    return parse(text, size, origin, 0, JSON_REJECT_DUPLICATES, out);
+}
+
+bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
+                             json_t **out) {
+    return parse(text, size, path, number - 1, JSON_REJECT_DUPLICATES, out);
 }
 
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out) {
-    return parse(text, size, origin, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, out);
+    return parse(text, size, origin, 0, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, out);
 }
 
 bv_status bv_json_load(const char *path, json_t **out) {

@@ -15,9 +15,13 @@
  * lost for want of memory is refused when it is written (on the thread that made it). */
 void bv_json_begin(void);
 
-/* Rejects duplicate keys; an error names line and column. */
+/* Rejects duplicate keys; an error names line and column. A byte order mark at the beginning is
+ * passed over. */
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
+/* One line of a file, the number-th (from 1). */
+bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
+                             json_t **out);
 /* Also strings with zero bytes (\u0000): mind json_string_length. */
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out);
 /* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the

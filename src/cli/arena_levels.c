@@ -60,6 +60,20 @@ static const bv_command check_command = {
     .threads = "solutions judged at once; 0: one for each usable core",
 };
 
+/* What a solution says about itself in one line: of a traceback the last line, else the first. */
+static void say_message(const char *message) {
+    const char *wrote = strstr(message, "it wrote: ");
+    const size_t first = strcspn(message, "\n"), size = strlen(message);
+    const size_t head = wrote ? (size_t)(wrote - message) + strlen("it wrote: ") : 0;
+    size_t end = size, begin;
+    while (end > first && message[end - 1] == '\n') end--;
+    for (begin = end; begin > first && message[begin - 1] != '\n';) begin--;
+    if (head > 0 && head <= first && begin > first)
+        bv_cli_say("%.*s%.*s", (int)head, message, (int)(end - begin), message + begin);
+    else
+        bv_cli_say("%.*s", (int)first, message);
+}
+
 static void say_check(const bv_level *level, const bv_level_check *check) {
     bv_cli_say("%s: %zu visible and %zu hidden tests\n", level->name, level->visible_count,
                level->test_count - level->visible_count);
@@ -68,8 +82,9 @@ static void say_check(const bv_level *level, const bv_level_check *check) {
         bv_cli_say("  %s %-32s %-14s %5.0f ms", row->good ? "ok " : "BAD", row->solution->name,
                    bv_level_verdict_name(row->verdict), (double)row->cpu_ns_max / 1e6);
         if (row->test) bv_cli_say("  %s", row->test->name);
-        const int line = (int)strcspn(row->message, "\n"); /* a traceback's first line is enough */
-        bv_cli_say("%s%.*s\n", line ? ": " : "", line, row->message);
+        if (*row->message) bv_cli_say(": ");
+        say_message(row->message);
+        bv_cli_say("\n");
     }
     if (check->tight)
         bv_cli_say("  a reference needs more than half of the CPU time: a slower judge may refuse "

@@ -11,6 +11,7 @@
 #include "cli/level_maker.h"
 #include "cli/policy_flag.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -217,7 +218,7 @@ static void on_log(void *context, const bv_http_log_line *line) {
     bv_buffer text = {0};
     json_t *o = json_pack("{sI ss ss ss si sf}", "time_ms", (json_int_t)bv_clock_wall_ms(),
                           "address", line->address, "method", line->method, "path", line->path,
-                          "status", line->status, "ms", line->ms);
+                          "status", line->status, "ms", rint(1000 * line->ms) / 1000);
     bv_error *error = bv_json_text(o, 0, &text);
     if (!error) bv_cli_say("%s\n", text.data);
     bv_error_free(&error);

@@ -10,6 +10,8 @@
 #include "data/prepare.h"
 #include "report/units.h"
 
+#include <string.h>
+
 static const bv_flag flag_table[] = {
     {.name = "out",
      .value = "DIR",
@@ -38,8 +40,9 @@ static const bv_flag flag_table[] = {
     {.name = "separator",
      .value = "TEXT",
      .type = BV_FLAG_STRING,
-     .help = "what stands between the documents of a file (\\n and \\t are understood); without it "
-             "a file is one document"},
+     .help =
+         "what stands between the documents of a file (\\n, \\r and \\t are understood); without "
+         "it a file is one document"},
 };
 
 static const bv_argument arguments[] = {
@@ -58,7 +61,7 @@ static const bv_command command = {
     .threads = BV_THREADS_COMPUTE,
 };
 
-/* Understands \n, \t and \\; the result is not longer. */
+/* Understands \n, \r, \t and \\; the result is not longer. */
 static void unescape(const char *from, char *to) {
     for (; *from; from++) {
         const char next = *from == '\\' ? from[1] : 0;
@@ -66,6 +69,8 @@ static void unescape(const char *from, char *to) {
             *to++ = '\n', from++;
         else if (next == 't')
             *to++ = '\t', from++;
+        else if (next == 'r')
+            *to++ = '\r', from++;
         else if (next == '\\')
             *to++ = '\\', from++;
         else
@@ -116,6 +121,15 @@ static void tell_share(const bv_prepare_result *r, double wanted) {
         100 * share, 100 * wanted);
 }
 
+/* A separator of another text, or of lines that end otherwise, is easily given. */
+static void tell_separator(const bv_documents *documents, const char *separator) {
+    if (!separator || bv_documents_cuts(documents)) return;
+    bv_cli_say("the separator \"%s\" stands nowhere in the text: each file is one document\n",
+               separator);
+    if (strstr(separator, "\\n"))
+        bv_cli_say("  try: \\r\\n for each \\n, where lines end as on Windows\n");
+}
+
 static bv_status prepare(const bv_flags *flags, bv_documents *documents,
                          const bv_tokenizer *tokenizer, bv_pool *pool) {
     const double begin = bv_clock_seconds();
@@ -135,6 +149,7 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
                options.out, bv_human_bytes((double)(r.bytes[0] + r.bytes[1])).text,
                bv_human_count((double)r.tokens[0]).text, bv_tokenizer_vocab_size(tokenizer),
                bv_human_count((double)r.tokens[1]).text);
+    tell_separator(documents, bv_flags_string(flags, "separator"));
     tell_share(&r, options.val_fraction);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack(

@@ -9,6 +9,7 @@
 #include "report/svg.h"
 #include "train/run_folder.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -18,16 +19,22 @@ static const bv_flag flag_table[] = {
     {.name = "out",
      .value = "FILE",
      .type = BV_FLAG_STRING,
-     .help = "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its end)"},
+     .help = "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its end; of "
+             "several runs none)"},
 };
 
 static const bv_argument arguments[] = {
-    {.name = "RUN", .help = "a run's folder, or a FIGURE: a JSON file that describes a plot"}};
+    {.name = "RUN",
+     .help = "a run's folder, several to compare them, or a FIGURE: a JSON file that describes a "
+             "plot",
+     .repeated = true}};
 
 static const bv_command command = {
     .name = "plot",
-    .summary = "Draws the loss curve of a run, or any figure, as SVG and on the terminal.",
+    .summary = "Draws the loss curve of a run, those of several together, or any figure, as SVG "
+               "and on the terminal.",
     .example = "beaver plot run --out loss.svg\n"
+               "beaver plot run another --out both.svg\n"
                "beaver plot scaling.json",
     .arguments = arguments,
     .argument_count = 1,
@@ -45,11 +52,11 @@ static bool shows_unicode(void) {
     return false;
 }
 
-/* What is drawn: one of them. */
+/* What is drawn: runs, or a figure. */
 typedef struct drawing {
-    const bv_curves *curves;
+    const bv_curves *runs;
+    size_t count;
     const bv_figure *figure;
-    const char *title; /* of curves */
 } drawing;
 
 static bv_status show(const drawing *d) {
@@ -57,13 +64,15 @@ static bv_status show(const drawing *d) {
     const bool terminal = isatty(STDERR_FILENO);
     if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col)
         size.ws_col = 80; /* a terminal need not know its size */
+    const bool color = terminal && !getenv("NO_COLOR");
+    /* Dots of several runs differ by colour alone, letters without it. */
     const bv_terminal_plot_options options = {.columns = size.ws_col < 100 ? size.ws_col : 100,
                                               .rows = 18,
-                                              .unicode = shows_unicode(),
-                                              .color = terminal && !getenv("NO_COLOR")};
+                                              .unicode = shows_unicode() && (color || d->count < 2),
+                                              .color = color};
     bv_buffer text = {0};
-    bv_error *error = d->curves ? bv_curves_text(d->curves, d->title, &options, &text)
-                                : bv_terminal_plot(&d->figure->plot, &options, &text);
+    bv_error *error = d->figure ? bv_terminal_plot(&d->figure->plot, &options, &text)
+                                : bv_curves_text(d->runs, d->count, &options, &text);
     if (!error) bv_cli_say("%s", text.data);
     bv_buffer_free(&text);
     return error;
@@ -72,24 +81,20 @@ static bv_status show(const drawing *d) {
 static bv_status draw(const drawing *d, const char *out) {
     bv_buffer svg = {0};
     bv_error *error =
-        d->curves ? bv_curves_svg(d->curves, d->title, &svg) : bv_svg_plot(&d->figure->plot, &svg);
+        d->figure ? bv_svg_plot(&d->figure->plot, &svg) : bv_curves_svg(d->runs, d->count, &svg);
     if (!error) error = bv_file_write(out, svg.data, svg.size);
     bv_buffer_free(&svg);
+    if (!error) bv_cli_say("drawn as %s\n", out);
     return error;
-}
-
-static bv_status show_and_draw(const drawing *d, const char *out) {
-    BV_TRY(show(d));
-    BV_TRY(draw(d, out));
-    bv_cli_say("drawn as %s\n", out);
-    return BV_OK;
 }
 
 static bv_status plot_figure(const bv_flags *flags, const char *path, const char *out) {
     bv_figure figure;
     BV_TRY(bv_file_check_apart(out, path));
     BV_TRY(bv_figure_read(path, &figure));
-    bv_error *error = show_and_draw(&(drawing){.figure = &figure}, out);
+    const drawing d = {.figure = &figure};
+    bv_error *error = show(&d);
+    if (!error) error = draw(&d, out);
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(
             json_pack("{so sI}", "out", bv_cli_path(out), "points", (json_int_t)figure.points));
@@ -97,21 +102,70 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
     return error;
 }
 
-static bv_status plot_run(const bv_flags *flags, const char *metrics, const char *out) {
-    const char *run = bv_flags_argument(flags, 0);
-    bv_curves curves;
+/* ---- runs ---- */
+
+static bv_status read_metrics(const char *run, const char *metrics, bv_curves *curves) {
     if (bv_path_hidden(metrics)) return bv_fail_errno("cannot look into %s", run);
     if (!bv_dir_exists(run) || !bv_file_exists(metrics))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
                       "beaver train --data DIR --out %s", run);
-    BV_TRY(bv_run_folder_check_apart(out, run));
-    BV_TRY(bv_curves_read(metrics, &curves));
-    bv_error *error = show_and_draw(&(drawing){.curves = &curves, .title = run}, out);
-    if (!error && bv_flags_bool(flags, "json"))
-        error = bv_cli_json(json_pack("{so sI sI}", "out", bv_cli_path(out), "train_points",
-                                      (json_int_t)curves.train.count, "val_points",
-                                      (json_int_t)curves.val.count));
-    bv_curves_free(&curves);
+    BV_TRY(bv_curves_read(metrics, curves));
+    curves->name = run;
+    return BV_OK;
+}
+
+/* out: NULL for no picture. */
+static bv_status read_run(const char *run, const char *out, bv_curves *curves) {
+    char *metrics = bv_path_join(run, "metrics.jsonl");
+    bv_error *error = metrics ? read_metrics(run, metrics, curves) : bv_fail_memory("a path");
+    bv_free(metrics);
+    return error || !out ? error : bv_run_folder_check_apart(out, run);
+}
+
+static void tell_run(const bv_curves *c) {
+    double step, loss;
+    if (c->train.count)
+        bv_cli_say("%s: step %.0f", c->name, c->train.step[c->train.count - 1]);
+    else
+        bv_cli_say("%s: no step yet", c->name);
+    if (bv_curves_best(c, &step, &loss))
+        bv_cli_say(", least validation loss %.4f at step %.0f", loss, step);
+    bv_cli_say("\n");
+}
+
+static json_t *run_json(const bv_curves *c) {
+    double step = NAN, loss = NAN;
+    const bool any = bv_curves_best(c, &step, &loss);
+    return json_pack("{so sI sI so so}", "run", bv_cli_path(c->name), "train_points",
+                     (json_int_t)c->train.count, "val_points", (json_int_t)c->val.count,
+                     "best_val_loss", any ? json_real(loss) : json_null(), "best_val_step",
+                     any ? json_integer((json_int_t)step) : json_null());
+}
+
+static bv_status print_runs(const drawing *d, const char *out) {
+    if (d->count == 1)
+        return bv_cli_json(json_pack("{so sI sI}", "out", bv_cli_path(out), "train_points",
+                                     (json_int_t)d->runs->train.count, "val_points",
+                                     (json_int_t)d->runs->val.count));
+    json_t *list = json_array();
+    for (size_t i = 0; list && i < d->count; i++)
+        json_array_append_new(list, run_json(&d->runs[i]));
+    return bv_cli_json(
+        json_pack("{so so}", "out", out ? bv_cli_path(out) : json_null(), "runs", list));
+}
+
+static bv_status plot_runs(const bv_flags *flags, const char *const *runs, size_t count,
+                           const char *out) {
+    bv_curves *curves = bv_calloc(count, sizeof *curves);
+    const drawing d = {.runs = curves, .count = count};
+    bv_error *error = curves ? BV_OK : bv_fail_memory("curves");
+    for (size_t i = 0; !error && i < count; i++) error = read_run(runs[i], out, &curves[i]);
+    if (!error) error = show(&d);
+    for (size_t i = 0; !error && i < count; i++) tell_run(&curves[i]);
+    if (!error && out) error = draw(&d, out);
+    if (!error && bv_flags_bool(flags, "json")) error = print_runs(&d, out);
+    for (size_t i = 0; curves && i < count; i++) bv_curves_free(&curves[i]);
+    bv_free(curves);
     return error;
 }
 
@@ -124,19 +178,28 @@ static char *default_out(const char *path, bool figure) {
     return out.data;
 }
 
+static bv_status plot_one(const bv_flags *flags, const char *path, const char *given) {
+    const bool figure = bv_file_exists(path);
+    char *out = given ? bv_strdup(given) : default_out(path, figure);
+    bv_error *error = !out     ? bv_fail_memory("a path")
+                      : figure ? plot_figure(flags, path, out)
+                               : plot_runs(flags, &path, 1, out);
+    bv_free(out);
+    return error;
+}
+
 bv_status bv_cmd_plot(int argc, char **argv) {
     bv_flags *flags;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    const char *path = bv_flags_argument(flags, 0), *given = bv_flags_string(flags, "out");
-    const bool figure = bv_file_exists(path);
-    char *metrics = bv_path_join(path, "metrics.jsonl");
-    char *out = given ? bv_strdup(given) : default_out(path, figure);
-    bv_error *error = !metrics || !out ? bv_fail_memory("a path")
-                      : figure         ? plot_figure(flags, path, out)
-                                       : plot_run(flags, metrics, out);
-    bv_free(metrics);
-    bv_free(out);
+    size_t count;
+    const char *const *paths = bv_flags_arguments(flags, &count);
+    const char *given = bv_flags_string(flags, "out");
+    bv_error *error =
+        count == 1 ? plot_one(flags, paths[0], given)
+        : count > BV_CURVES_MAX
+            ? bv_fail(BV_CODE_USAGE, "%zu runs in one drawing; at most %d", count, BV_CURVES_MAX)
+            : plot_runs(flags, paths, count, given);
     bv_flags_free(&flags);
     return error;
 }

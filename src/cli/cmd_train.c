@@ -37,6 +37,11 @@ static const bv_flag flag_table[] = {
      .type = BV_FLAG_STRING,
      .required = true,
      .help = "folder of the run, made by this command"},
+    {.name = "from",
+     .value = "RUN",
+     .type = BV_FLAG_STRING,
+     .help = "begin with the weights of another run's latest checkpoint, and with its settings "
+             "where none are given: to train on with other data"},
     {.name = "minutes",
      .value = "M",
      .type = BV_FLAG_DOUBLE,
@@ -54,12 +59,14 @@ static const bv_flag flag_table[] = {
 static const bv_command command = {
     .name = "train",
     .summary = "Trains a GPT on prepared data. Ctrl-C saves a checkpoint and says how to go on. "
-               "beaver explain lists all settings of a preset.",
+               "Defaults are those without --preset: beaver explain PRESET lists a preset's.",
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
                "beaver train --data data --out run --preset nano --minutes 5\n"
-               "beaver train --out run --resume",
+               "beaver train --out run --resume\n"
+               "beaver train --from run --data poems --out poet --lr 1e-4 --steps 200",
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .otherwise = bv_settings_otherwise,
     .threads = BV_THREADS_COMPUTE,
 };
 
@@ -95,6 +102,7 @@ static bv_status fit_vocabulary(training *t) {
 static void fill_options(const training *t, bv_train_options *o) {
     *o = (bv_train_options){.run = t->out,
                             .settings = &t->config.settings,
+                            .origin = *t->config.origin.run ? &t->config.origin : NULL,
                             .data = t->data,
                             .kernels = t->machine.kernels,
                             .pool = t->machine.pool,
@@ -158,6 +166,38 @@ static bv_status check_text(const training *t) {
     return bv_dataset_check_context(t->data, model->context);
 }
 
+/* With the weights of another run its model comes, too. */
+static bv_status begin_settings(training *t, char tokenizer_sha256[BV_SHA256_TEXT_SIZE]) {
+    const char *from = bv_flags_string(t->flags, "from");
+    bv_settings *s = &t->config.settings;
+    *tokenizer_sha256 = 0;
+    bv_settings_default(s);
+    if (!from) return bv_settings_from_flags(t->flags, s);
+    char run[4096];
+    int64_t step;
+    bv_run_folder_split(from, run, &step);
+    bv_run_config *other = bv_malloc(sizeof *other);
+    bv_error *error = other ? bv_run_folder_load(run, other) : bv_fail_memory("settings");
+    if (!error) {
+        *s = other->settings;
+        snprintf(tokenizer_sha256, BV_SHA256_TEXT_SIZE, "%s", other->tokenizer_sha256);
+        error = bv_settings_from_flags(t->flags, s);
+    }
+    if (!error) error = bv_settings_same_model(&other->settings, s);
+    if (!error) error = bv_origin_find(run, step, &t->config.origin);
+    bv_free(other);
+    return bv_while(error, "beginning with the weights of %s", from);
+}
+
+/* Tokens mean nothing to a model of another tokenizer. */
+static bv_status check_tokenizer(const training *t, const char *wanted) {
+    if (!*wanted || !strcmp(wanted, t->config.tokenizer_sha256)) return BV_OK;
+    const char *run = t->config.origin.run;
+    return bv_try(bv_fail(BV_CODE_USAGE, "the tokenizer of the data %s is not that of %s",
+                          t->config.data, run),
+                  "beaver data prepare TEXT --out DIR --tokenizer %s/tokenizer.json", run);
+}
+
 /* What is refused without reading the data comes first. */
 static bv_status begin_run(training *t) {
     const char *data = bv_flags_string(t->flags, "data");
@@ -167,13 +207,14 @@ static bv_status begin_run(training *t) {
     if (bv_flags_given(t->flags, "minutes") && bv_settings_flag_given(t->flags, "steps"))
         return bv_fail(BV_CODE_USAGE, "--minutes and --steps exclude each other");
     BV_TRY(bv_run_folder_check_new(t->out));
-    bv_settings_default(&t->config.settings);
-    BV_TRY(bv_settings_from_flags(t->flags, &t->config.settings));
+    char tokenizer_sha256[BV_SHA256_TEXT_SIZE];
+    BV_TRY(begin_settings(t, tokenizer_sha256));
     BV_TRY(bv_dataset_open(data, &t->data));
+    BV_TRY(bv_run_config_set_data(&t->config, data));
+    BV_TRY(check_tokenizer(t, tokenizer_sha256));
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
     BV_TRY(check_text(t));
-    BV_TRY(bv_run_config_set_data(&t->config, data));
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
@@ -194,7 +235,8 @@ static bv_status check_growth(const training *t, const bv_settings *wanted, int6
     if (!straight || wanted->steps < kept->steps)
         return bv_try(
             bv_fail(BV_CODE_USAGE, "the run has steps=%zu, not %zu", kept->steps, wanted->steps),
-            "a new run (steps may grow under a constant or not yet decaying schedule)");
+            "a new run (steps may grow under a constant or not yet decaying schedule): --from %s",
+            t->out);
     /* A checkpoint that is there is not written again: it would stay as the old schedule made it.
      */
     BV_TRY(bv_checkpoint_find(t->out, BV_CHECKPOINT_LAST, &last));
@@ -218,6 +260,7 @@ static bv_status compare_flags(training *t, int64_t done) {
     bv_settings fitted = wanted;
     bv_error *unfit = bv_settings_check(&fitted);
     bv_error *error = bv_settings_same(kept, unfit ? &wanted : &fitted, free_names);
+    error = bv_try(error, "--from %s, to train on in a new run", t->out);
     error = bv_first_error(error, unfit);
     if (error) return error;
     const double minutes = bv_flags_double(t->flags, "minutes");
@@ -246,13 +289,16 @@ static bv_status find_data(training *t) {
     if (strcmp(given.data_sha256, t->config.data_sha256) != 0)
         return bv_try(
             bv_fail(BV_CODE_USAGE, "the run has the data %s, not %s", t->config.data, given.data),
-            "without --data, or another --out");
+            "without --data, or a new run that begins with its weights: --from %s", t->out);
     memcpy(t->config.data, given.data, sizeof given.data);
     return BV_OK;
 }
 
 static bv_status continue_run(training *t) {
     int64_t done;
+    if (bv_flags_given(t->flags, "from"))
+        return bv_try(bv_fail(BV_CODE_USAGE, "--from and --resume exclude each other"),
+                      "without --from: the run knows where it began");
     BV_TRY(bv_run_folder_check(t->out));
     BV_TRY(bv_run_folder_lock(t->out, &t->lock));
     BV_TRY(bv_run_folder_load(t->out, &t->config)); /* which others change, under their lock */

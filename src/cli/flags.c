@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "kernel/kernel.h"
+#include "train/settings.h"
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +74,17 @@ static bv_status see_help(const bv_command *command, bv_error *error) {
     return bv_try(error, "beaver %s --help", command->name);
 }
 
+/* The one of the names that other trainers call so, or NULL. */
+static const char *known_elsewhere(const char *flag, const char *const *names, size_t count) {
+    char key[64];
+    snprintf(key, sizeof key, "%s", flag);
+    for (char *c = key; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
+    const char *here = bv_settings_name_here(key);
+    for (size_t i = 0; here && i < count; i++)
+        if (!strcmp(names[i], here)) return names[i];
+    return NULL;
+}
+
 static bv_status unknown(const bv_command *command, const char *word, size_t length) {
     const char *names[128];
     size_t count = 0;
@@ -83,7 +95,8 @@ static bv_status unknown(const bv_command *command, const char *word, size_t len
     const char *bare = word + strspn(word, "-");
     snprintf(name, sizeof name, "%.*s", (int)(length - (size_t)(bare - word)), bare);
     bv_error *error = bv_fail(BV_CODE_USAGE, "unknown flag %.*s", (int)length, word);
-    const char *near = bv_suggest(name, names, count);
+    const char *near = known_elsewhere(name, names, count);
+    if (!near) near = bv_suggest(name, names, count);
     return near ? bv_try(error, "%s", bv_flag_spelled(near).text) : see_help(command, error);
 }
 

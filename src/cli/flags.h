@@ -71,6 +71,9 @@ typedef struct bv_command {
     size_t argument_count;
     const bv_flag *flags; /* its own: bv_command_flag adds what all have */
     size_t flag_count;
+    /* For the help: what stands where a flag without a fallback is not typed. False: nothing. NULL:
+     * nothing for any flag. */
+    bool (*otherwise)(const char *flag, char text[64]);
     const char
         *threads;    /* what --threads counts here; NULL: it is taken, and one thread does all */
     bool no_results; /* it prints none, so there is no --json */

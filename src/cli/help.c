@@ -61,12 +61,14 @@ void bv_help_example(const char *example, bv_buffer *out) {
     }
 }
 
-static void put_flag(bv_buffer *out, const bv_flag *flag, size_t column) {
-    char left[96], help[1024];
+static void put_flag(bv_buffer *out, const bv_command *c, const bv_flag *flag, size_t column) {
+    char left[96], help[1024], other[64];
+    const char *value = flag->fallback;
     flag_left(flag, left, sizeof left);
-    const bool tells = flag->fallback && *flag->fallback;
+    if (!value && c->otherwise && c->otherwise(flag->name, other)) value = other;
+    const bool tells = value && *value;
     snprintf(help, sizeof help, "%s%s%s%s%s", flag->help, tells ? " (default: " : "",
-             tells ? flag->fallback : "", tells ? ")" : "",
+             tells ? value : "", tells ? ")" : "",
              flag->type == BV_FLAG_LIST ? " (may be repeated)" : "");
     put_row(out, left, help, column);
 }
@@ -93,7 +95,7 @@ void bv_flags_help(const bv_command *c, bv_buffer *out) {
     bv_buffer_text(out, "\nflags:\n");
     for (size_t i = 0; i < flags; i++) {
         const bv_flag flag = bv_command_flag(c, i);
-        if (flag.help) put_flag(out, &flag, column);
+        if (flag.help) put_flag(out, c, &flag, column);
     }
     put_row(out, "--help", "print this", column);
     if (c->example) bv_help_example(c->example, out);

@@ -57,6 +57,8 @@ bv_status bv_make_bpe_tokenizer(bv_documents *documents, const char *pattern, si
         if ((error = add_document(&l, text, size))) break;
     bv_live_line_end(&l.line);
     if (!error) error = bv_bpe_trainer_learn(l.trainer, vocab_size, out);
+    if (!error && bv_tokenizer_vocab_size(*out) < vocab_size)
+        bv_cli_say("the text has pairs for %zu only\n", bv_tokenizer_vocab_size(*out));
     bv_bpe_trainer_destroy(&l.trainer);
     bv_documents_rewind(documents);
     return error;

@@ -40,3 +40,9 @@ bool bv_settings_flag_given(const bv_flags *flags, const char *key) {
         if (!strncmp(pairs[i], key, length) && pairs[i][length] == '=') return true;
     return bv_flags_given(flags, key);
 }
+
+bool bv_settings_otherwise(const char *flag, char text[64]) {
+    bv_settings settings;
+    bv_settings_default(&settings);
+    return bv_settings_text(&settings, flag, text, 64);
+}

@@ -33,6 +33,8 @@
 
 /* Applies them in this order: preset, config, set, settings by name. */
 bv_status bv_settings_from_flags(const bv_flags *flags, bv_settings *settings);
+/* What a setting is without a preset: a command's `otherwise`. */
+bool bv_settings_otherwise(const char *flag, char text[64]);
 /* Is this setting given by its flag or by --set, not only by a preset or a file? */
 bool bv_settings_flag_given(const bv_flags *flags, const char *key);
 

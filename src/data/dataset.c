@@ -108,12 +108,22 @@ static bv_status open_manifest(bv_dataset *d, const char *folder, const json_t *
     return open_split(d, &d->splits[1], folder, json_object_get(splits, "val"));
 }
 
+static bv_status check_folder(const char *folder, const char *manifest) {
+    if (bv_path_hidden(manifest)) return bv_fail_errno("cannot look into %s", folder);
+    if (bv_file_exists(manifest)) return BV_OK;
+    bv_error *error = bv_fail(BV_CODE_INPUT, "%s is no data: it has no manifest.json", folder);
+    return bv_path_taken(folder)
+               ? bv_try(error, "beaver data prepare %s --out DIR, then --data DIR", folder)
+               : bv_try(error, "beaver data prepare TEXT --out %s", folder);
+}
+
 bv_status bv_dataset_open(const char *folder, bv_dataset **out) {
     *out = NULL;
     char *path = bv_path_join(folder, "manifest.json");
     bv_dataset *d = bv_calloc(1, sizeof *d);
     json_t *manifest = NULL;
-    bv_error *error = path && d ? bv_json_load(path, &manifest) : bv_fail_memory("a data set");
+    bv_error *error = path && d ? check_folder(folder, path) : bv_fail_memory("a data set");
+    if (!error) error = bv_json_load(path, &manifest);
     if (!error) error = open_manifest(d, folder, manifest);
     json_decref(manifest);
     bv_free(path);

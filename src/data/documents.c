@@ -17,6 +17,7 @@ struct bv_documents {
     size_t surveyed;  /* 0: of none */
     bv_map map;
     size_t at;        /* in the open file */
+    uint64_t cuts;    /* separators that were found since the beginning */
     size_t forgotten; /* up to there, of the documents before */
 };
 
@@ -123,6 +124,7 @@ void bv_documents_close(bv_documents **documents) {
 
 void bv_documents_rewind(bv_documents *d) {
     d->at = d->forgotten = 0;
+    d->cuts = 0;
     if (d->count == 1 && d->checked == 1 && d->map.size) return; /* stays open */
     bv_map_close(&d->map);
     d->next = 0;
@@ -141,11 +143,22 @@ static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count
     return map->size;
 }
 
+static bool begins(const bv_map *map, const char *bytes, size_t count) {
+    return map->size >= count && !memcmp(map->data, bytes, count);
+}
+
+/* What has a NUL anywhere is in no encoding of bytes, such as Latin-1, either. */
 static bv_status check_survey(const bv_survey *survey, const char *path) {
-    if (survey->nul < survey->other)
+    if (survey->nul == SIZE_MAX && survey->other == SIZE_MAX) return BV_OK;
+    if (begins(survey->map, "\xff\xfe", 2) || begins(survey->map, "\xfe\xff", 2))
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s is UTF-16, no UTF-8", path),
+                      "iconv -f UTF-16 -t UTF-8 %s > text.txt, or leave that file out", path);
+    if (begins(survey->map, "%PDF", 4))
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s is a PDF, no text", path),
+                      "pdftotext %s text.txt, or leave that file out", path);
+    if (survey->nul != SIZE_MAX)
         return bv_try(bv_fail(BV_CODE_INPUT, "%s is not text: byte %zu is NUL", path, survey->nul),
                       "leave that file out");
-    if (survey->other == SIZE_MAX) return BV_OK;
     return bv_try(bv_fail(BV_CODE_INPUT, "%s is no UTF-8: byte %zu", path, survey->other),
                   "iconv -f ISO-8859-1 -t UTF-8 %s > text.txt, or leave that file out", path);
 }
@@ -225,6 +238,7 @@ bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
             d->separator_size ? find(&d->map, begin, d->separator, d->separator_size) : d->map.size;
         *text = (const char *)d->map.data + begin;
         *size = end - begin;
+        if (end < d->map.size) d->cuts++;
         d->at = end == d->map.size ? end : end + d->separator_size;
         if (begin - d->forgotten >= WINDOW) { /* small documents, many at a time */
             bv_map_forget(&d->map, d->forgotten, begin);
@@ -232,6 +246,10 @@ bv_status bv_documents_next(bv_documents *d, const char **text, size_t *size) {
         }
         if (*size) return BV_OK;
     }
+}
+
+uint64_t bv_documents_cuts(const bv_documents *d) {
+    return d->cuts;
 }
 
 uint64_t bv_documents_bytes(const bv_documents *d) {

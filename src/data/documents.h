@@ -36,6 +36,8 @@ bv_status bv_documents_check(const bv_documents *documents);
 bv_status bv_documents_check_apart(const bv_documents *documents, const char *out);
 /* BV_CODE_INPUT, with the byte, where a file has a NUL or is no UTF-8. */
 bv_status bv_documents_check_text(const bv_map *map, const char *path);
+/* Separators in what was read since the beginning, or the last rewind. */
+uint64_t bv_documents_cuts(const bv_documents *documents);
 uint64_t bv_documents_bytes(const bv_documents *documents); /* of all files together */
 
 #endif

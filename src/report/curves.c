@@ -4,6 +4,8 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "report/svg.h"
+#include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define POINTS 400 /* of a curve as it is drawn, about */
@@ -74,34 +76,69 @@ static bv_status thin(const bv_curve *from, bv_curve *to) {
     return BV_OK;
 }
 
-/* Draws by `svg`, or by text options. */
-static bv_status draw(const bv_curves *c, const char *title,
-                      const bv_terminal_plot_options *options, bv_buffer *out) {
-    bv_curves few = {0};
-    bv_error *error = thin(&c->train, &few.train);
-    const bv_series series[] = {
-        {.name = "training", .x = few.train.step, .y = few.train.loss, .count = few.train.count},
-        {.name = "validation",
-         .x = c->val.step,
-         .y = c->val.loss,
-         .count = c->val.count,
-         .dots = true},
-    };
-    const bv_plot plot = {.title = title,
-                          .x_label = "step",
-                          .y_label = "loss (nats a token)",
-                          .series = series,
-                          .series_count = 2};
-    if (!error) error = options ? bv_terminal_plot(&plot, options, out) : bv_svg_plot(&plot, out);
-    bv_curves_free(&few);
+bool bv_curves_best(const bv_curves *c, double *step, double *loss) {
+    *loss = INFINITY;
+    for (size_t i = 0; i < c->val.count; i++)
+        if (c->val.loss[i] < *loss) {
+            *loss = c->val.loss[i];
+            *step = c->val.step[i];
+        }
+    return *loss < INFINITY;
+}
+
+/* Of one run: training and validation, of two colours. Of several: one colour and a name each. */
+typedef struct drawing {
+    bv_curves few[BV_CURVES_MAX];
+    bv_series series[2 * BV_CURVES_MAX];
+    char names[BV_CURVES_MAX][128]; /* of validation curves */
+} drawing;
+
+static bv_status add_run(drawing *d, const bv_curves *run, size_t index, bool alone) {
+    bv_curve *train = &d->few[index].train;
+    const char *name = run->name ? run->name : "";
+    const int color = alone ? 0 : (int)index + 1;
+    BV_TRY(thin(&run->train, train));
+    snprintf(d->names[index], sizeof d->names[index], "%s, validation", name);
+    d->series[2 * index] = (bv_series){.name = alone ? "training" : name,
+                                       .x = train->step,
+                                       .y = train->loss,
+                                       .count = train->count,
+                                       .color = color};
+    d->series[2 * index + 1] = (bv_series){.name = alone ? "validation" : d->names[index],
+                                           .x = run->val.step,
+                                           .y = run->val.loss,
+                                           .count = run->val.count,
+                                           .color = color,
+                                           .dashed = !alone,
+                                           .dots = true};
+    return BV_OK;
+}
+
+/* Draws as SVG, or as text with options. */
+static bv_status draw(const bv_curves *runs, size_t count, const bv_terminal_plot_options *options,
+                      bv_buffer *out) {
+    BV_ASSERT(count > 0 && count <= BV_CURVES_MAX);
+    drawing *d = bv_calloc(1, sizeof *d);
+    bv_error *error = d ? BV_OK : bv_fail_memory("a plot");
+    for (size_t i = 0; !error && i < count; i++) error = add_run(d, &runs[i], i, count == 1);
+    if (!error) {
+        const bv_plot plot = {.title = count == 1 ? runs->name : "loss",
+                              .x_label = "step",
+                              .y_label = "loss (nats a token)",
+                              .series = d->series,
+                              .series_count = 2 * count};
+        error = options ? bv_terminal_plot(&plot, options, out) : bv_svg_plot(&plot, out);
+    }
+    for (size_t i = 0; d && i < count; i++) bv_curves_free(&d->few[i]);
+    bv_free(d);
     return error;
 }
 
-bv_status bv_curves_svg(const bv_curves *curves, const char *title, bv_buffer *out) {
-    return draw(curves, title, NULL, out);
+bv_status bv_curves_svg(const bv_curves *runs, size_t count, bv_buffer *out) {
+    return draw(runs, count, NULL, out);
 }
 
-bv_status bv_curves_text(const bv_curves *curves, const char *title,
+bv_status bv_curves_text(const bv_curves *runs, size_t count,
                          const bv_terminal_plot_options *options, bv_buffer *out) {
-    return draw(curves, title, options, out);
+    return draw(runs, count, options, out);
 }

@@ -9,6 +9,11 @@ bool bv_plot_shown(const bv_plot *plot, double x, double y) {
            (!plot->log_y || y > 1e-150);
 }
 
+size_t bv_plot_color(const bv_plot *plot, size_t series, size_t colors) {
+    const int chosen = plot->series[series].color;
+    return (chosen > 0 ? (size_t)chosen - 1 : series) % colors;
+}
+
 /* The round number (1, 2 or 5 times a power of ten) that cuts `span` into at most `count` parts. */
 static double round_step(double span, size_t count, int *decimals) {
     const double least = span / (double)(count ? count : 1);

@@ -45,6 +45,8 @@ void bv_plot_axes(const bv_plot *plot, size_t x_ticks, size_t y_ticks, bv_axis *
 /* Where a value stands on an axis: 0 at min, 1 at max. */
 double bv_axis_share(const bv_axis *axis, double value);
 bv_tick_label bv_axis_label(const bv_axis *axis, double value);
+/* Which of `colors` colours a series has, from 0. */
+size_t bv_plot_color(const bv_plot *plot, size_t series, size_t colors);
 /* Can this point be drawn? */
 bool bv_plot_shown(const bv_plot *plot, double x, double y);
 

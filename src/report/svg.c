@@ -127,12 +127,6 @@ static void flush(const picture *p, column *c, bool *open) {
     c->count = 0;
 }
 
-/* Of a series, by its place. */
-static size_t color_of(const bv_plot *plot, size_t s) {
-    const int chosen = plot->series[s].color;
-    return (chosen > 0 ? (size_t)chosen - 1 : s) % COLORS;
-}
-
 static const char *dashes_of(const bv_series *series) {
     return series->dashed ? " dashed" : "";
 }
@@ -187,8 +181,8 @@ static void draw_legend(const picture *p) {
         bv_buffer_printf(p->out,
                          "<line class=\"line c%zu%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
                          "y2=\"%.1f\"/>\n",
-                         color_of(p->plot, s), dashes_of(&p->plot->series[s]), line, y - 4.5,
-                         line + 24, y - 4.5);
+                         bv_plot_color(p->plot, s, COLORS), dashes_of(&p->plot->series[s]), line,
+                         y - 4.5, line + 24, y - 4.5);
         label(p->out, left ? line + 32 : line - 8, y,
               left ? "text-anchor=\"start\"" : "text-anchor=\"end\"", p->plot->series[s].name);
     }
@@ -209,8 +203,8 @@ bv_status bv_svg_plot(const bv_plot *plot, bv_buffer *out) {
     label(out, LEFT, 27, "class=\"title\"", plot->title);
     draw_axes(&p);
     for (size_t s = 0; s < plot->series_count; s++) {
-        draw_line(&p, &plot->series[s], color_of(plot, s));
-        if (plot->series[s].dots) draw_dots(&p, &plot->series[s], color_of(plot, s));
+        draw_line(&p, &plot->series[s], bv_plot_color(plot, s, COLORS));
+        if (plot->series[s].dots) draw_dots(&p, &plot->series[s], bv_plot_color(plot, s, COLORS));
     }
     draw_legend(&p);
     bv_buffer_text(out, "</svg>\n");

@@ -20,6 +20,7 @@ typedef struct canvas {
     size_t columns, rows; /* of cells */
     cell *cells;
     bool unicode;
+    const bv_plot *plot;
 } canvas;
 
 static const char *const colors[] = {"\033[34m", "\033[33m", "\033[32m",
@@ -82,7 +83,7 @@ static void put_cell(const canvas *c, const cell *at, bool color, bv_buffer *out
         bv_buffer_text(out, " ");
         return;
     }
-    if (color) bv_buffer_text(out, colors[at->series % COLORS]);
+    if (color) bv_buffer_text(out, colors[bv_plot_color(c->plot, at->series, COLORS)]);
     if (!c->unicode) {
         bv_buffer_append(out, &letters[at->series % COLORS], 1);
     } else if (at->mark) {
@@ -133,20 +134,35 @@ static void put_x_axis(const canvas *c, const bv_plot *plot, const bv_axis *x, b
     bv_buffer_text(out, "\n");
 }
 
-static void put_title(const bv_plot *plot, const bv_terminal_plot_options *o, bv_buffer *out) {
+static const char *name_of(const bv_series *series) {
+    return series->name ? series->name : "";
+}
+
+/* Title and series; of many, in as many lines as they need. Returns how many. */
+static size_t put_title(const bv_plot *plot, const bv_terminal_plot_options *o, bv_buffer *out) {
+    const char *title = plot->title ? plot->title : "";
+    size_t column = GUTTER + strlen(title), lines = 1;
     bv_buffer_printf(out, "%*s", GUTTER, "");
-    bv_text_visible(out, plot->title ? plot->title : "");
+    bv_text_visible(out, title);
     for (size_t s = 0; s < plot->series_count; s++) {
         const bool dots = plot->series[s].dots;
-        bv_buffer_printf(out, "   %s", o->color ? colors[s % COLORS] : "");
+        const size_t size = strlen(name_of(&plot->series[s])) + 6;
+        if (plot->series_count > 2 && column > GUTTER && column + size > o->columns) {
+            bv_buffer_printf(out, "\n%*s", GUTTER, "");
+            column = GUTTER;
+            lines++;
+        }
+        column += size;
+        bv_buffer_printf(out, "   %s", o->color ? colors[bv_plot_color(plot, s, COLORS)] : "");
         if (o->unicode)
             bv_buffer_text(out, dots ? "\xe2\x97\x8f" : "\xe2\xa0\x92\xe2\xa0\x92");
         else
             bv_buffer_append(out, &letters[s % COLORS], 1);
         bv_buffer_printf(out, "%s ", o->color ? "\033[0m" : "");
-        bv_text_visible(out, plot->series[s].name ? plot->series[s].name : "");
+        bv_text_visible(out, name_of(&plot->series[s]));
     }
     bv_buffer_text(out, "\n");
+    return lines;
 }
 
 static size_t within(size_t value, size_t low, size_t high) {
@@ -155,16 +171,17 @@ static size_t within(size_t value, size_t low, size_t high) {
 
 bv_status bv_terminal_plot(const bv_plot *plot, const bv_terminal_plot_options *options,
                            bv_buffer *out) {
+    const size_t head = put_title(plot, options, out), rows = within(options->rows, 8, 100);
     canvas c = {.columns = within(options->columns, 30, 400) - GUTTER,
-                .rows = within(options->rows, 8, 100) - 3,
-                .unicode = options->unicode};
+                .rows = rows > head + 6 ? rows - head - 2 : 5,
+                .unicode = options->unicode,
+                .plot = plot};
     c.cells = bv_calloc(c.columns * c.rows, sizeof *c.cells);
     if (!c.cells) return bv_fail_memory("a plot");
     bv_axis x, y;
     bv_plot_axes(plot, c.columns / 10, c.rows / 2, &x, &y);
     for (size_t s = 0; s < plot->series_count; s++) draw_series(&c, plot, s, &x, &y);
 
-    put_title(plot, options, out);
     for (size_t row = 0; row < c.rows; row++) {
         put_gutter(&c, &y, row, out);
         size_t end = c.columns; /* no blanks at the end of a line */

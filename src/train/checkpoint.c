@@ -355,6 +355,20 @@ bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint
     return while_loading(error, run, name);
 }
 
+bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
+                                     char sha256[BV_SHA256_TEXT_SIZE]) {
+    char name[32];
+    const char *hash = "";
+    json_t *manifest = NULL;
+    name_of(name, step);
+    bv_error *error = load_manifest(run, name, &manifest);
+    const json_t *hashes = json_object_get(manifest, "sha256");
+    if (!error) error = bv_json_get_string(hashes, "model.safetensors", &hash);
+    snprintf(sha256, BV_SHA256_TEXT_SIZE, "%s", hash);
+    json_decref(manifest);
+    return bv_while(error, "looking at the checkpoint of step %s", name);
+}
+
 bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *list, size_t count,
                             bv_map *map, char sha256[BV_SHA256_TEXT_SIZE]) {
     char name[32], path[PATH_SIZE];

@@ -8,10 +8,21 @@
 
 /* ---- beginning ---- */
 
+/* The weights of the seed are there already. */
+static bv_status begin(bv_session *s) {
+    const bv_origin *origin = s->options->origin;
+    if (origin) {
+        BV_TRY(bv_session_begin(s));
+        bv_session_note(s, "beginning with the weights of %s, step %llu", origin->run,
+                        (unsigned long long)origin->step);
+    }
+    return bv_session_open_metrics(s);
+}
+
 static bv_status go_on(bv_session *s) {
     int64_t step;
     BV_TRY(bv_checkpoint_find(s->options->run, BV_CHECKPOINT_LATEST, &step));
-    if (step < 0) return bv_session_open_metrics(s);
+    if (step < 0) return begin(s);
     const bv_checkpoint_tensors tensors = bv_session_tensors(s);
     BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
     bv_gpt_trainer_changed(s->trainer);

@@ -8,6 +8,7 @@
 
 #include "data/dataset.h"
 #include "model/gpt_train.h"
+#include "train/origin.h"
 #include "train/settings.h"
 #include <signal.h>
 
@@ -30,6 +31,7 @@ typedef struct bv_train_events {
 typedef struct bv_train_options {
     const char *run;
     const bv_settings *settings; /* checked */
+    const bv_origin *origin;     /* where it begins; NULL: with the weights of its seed */
     const bv_dataset *data;      /* a rehearsal may go without: random tokens */
     uint32_t end_of_text;        /* for document masks */
     const bv_kernels *kernels;

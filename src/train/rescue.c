@@ -129,8 +129,7 @@ static bv_status go_back(bv_session *s, int64_t step) {
         BV_TRY(bv_checkpoint_read(s->options->run, (uint64_t)step, &tensors, &s->progress));
         bv_gpt_trainer_changed(s->trainer);
     } else {
-        s->progress = bv_session_beginning();
-        bv_gpt_trainer_reset(s->trainer);
+        BV_TRY(bv_session_begin(s));
     }
     s->progress.guard.returns = guard.returns + 1;
     s->progress.guard.skipped = guard.skipped;

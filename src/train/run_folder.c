@@ -87,6 +87,7 @@ bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
         json_object_set_new(value, "tokenizer_sha256", json_string(c->tokenizer_sha256));
     if (value && *c->counted_sha256)
         json_object_set_new(value, "counted_sha256", json_string(c->counted_sha256));
+    if (value && *c->origin.run) json_object_set_new(value, "from", bv_origin_json(&c->origin));
     bv_error *error = bv_json_save(path, value);
     json_decref(value);
     bv_free(path);
@@ -165,6 +166,8 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     BV_TRY(bv_json_get_double(value, "minutes", &c->minutes));
     BV_TRY(read_hash(value, "tokenizer_sha256", c->tokenizer_sha256));
     BV_TRY(read_hash(value, "counted_sha256", c->counted_sha256));
+    const json_t *from = json_object_get(value, "from");
+    if (from) BV_TRY(bv_origin_parse(from, &c->origin));
     snprintf(c->data, sizeof c->data, "%s", data);
     snprintf(c->data_sha256, sizeof c->data_sha256, "%s", hash);
     BV_TRY(bv_settings_load(&c->settings, path));
@@ -201,6 +204,33 @@ bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
     bv_error *error = path ? load_config(run, path, config) : bv_fail_memory("a path");
     bv_free(path);
     return error;
+}
+
+/* Cuts "/LAST" off, or all of a path that is LAST alone. */
+static bool cut_last(char *path, const char *last) {
+    const size_t size = strlen(path), cut = strlen(last);
+    if (size < cut || strcmp(path + size - cut, last)) return false;
+    if (size > cut && path[size - cut - 1] != '/') return false;
+    path[size > cut ? size - cut - 1 : 0] = 0;
+    return true;
+}
+
+void bv_run_folder_split(const char *path, char run[4096], int64_t *step) {
+    char folder[4096], *last;
+    *step = -1;
+    snprintf(run, 4096, "%s", path);
+    if (bv_run_folder_exists(path)) return;
+    snprintf(folder, sizeof folder, "%.*s", (int)bv_path_trimmed(path), path);
+    cut_last(folder, "model.safetensors");
+    last = strrchr(folder, '/') ? strrchr(folder, '/') + 1 : folder;
+    const bool number = *last && strlen(last) < 19 && strspn(last, "0123456789") == strlen(last);
+    const int64_t named = number ? strtoll(last, NULL, 10) : -1;
+    if (!number && strcmp(last, "latest")) return;
+    *last = 0;
+    folder[bv_path_trimmed(folder)] = 0;
+    if (!cut_last(folder, "checkpoints")) return;
+    *step = named;
+    snprintf(run, 4096, "%s", *folder ? folder : ".");
 }
 
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock) {

@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "text/tokenizer.h"
+#include "train/origin.h"
 #include "train/settings.h"
 
 typedef struct bv_run_config {
@@ -18,6 +19,7 @@ typedef struct bv_run_config {
     char data_sha256[BV_SHA256_TEXT_SIZE];      /* of the data's manifest */
     char tokenizer_sha256[BV_SHA256_TEXT_SIZE]; /* bv_tokenizer_hash; "" in runs of old */
     char counted_sha256[BV_SHA256_TEXT_SIZE];   /* of counted.bin; "": there is none */
+    bv_origin origin;                           /* whose weights it began with */
 } bv_run_config;
 
 /* data: a folder made by `beaver data prepare`; its path is made absolute. BV_CODE_USAGE when its
@@ -40,6 +42,9 @@ bv_status bv_run_folder_load(const char *run, bv_run_config *config);
 bv_status bv_run_folder_check_apart(const char *out, const char *run);
 /* Is there a run? */
 bool bv_run_folder_exists(const char *run);
+/* What a user names as a model: a run, or one of its checkpoints, RUN/checkpoints/STEP, also by its
+ * model.safetensors. *step is -1 for the run's latest. */
+void bv_run_folder_split(const char *path, char run[4096], int64_t *step);
 /* Held until bv_lock_release; BV_CODE_USAGE when another process trains it. */
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock);
 /* The data must be what the run began with. */

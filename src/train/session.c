@@ -49,13 +49,22 @@ static void make_tokens(bv_session *s) {
     }
 }
 
-bv_progress_of_run bv_session_beginning(void) {
-    return (bv_progress_of_run){.val_loss = NAN, .due = true};
+static const bv_progress_of_run beginning = {.val_loss = NAN, .due = true};
+
+bv_status bv_session_begin(bv_session *s) {
+    const bv_origin *origin = s->options->origin;
+    s->progress = beginning;
+    bv_gpt_trainer_reset(s->trainer);
+    if (!origin) return BV_OK;
+    const bv_checkpoint_tensors tensors = bv_session_tensors(s);
+    BV_TRY(bv_origin_read(origin, &tensors));
+    bv_gpt_trainer_changed(s->trainer);
+    return BV_OK;
 }
 
 bv_status bv_session_create(const bv_train_options *options, bv_session *s) {
     *s = (bv_session){.options = options, .settings = options->settings, .folder = -1};
-    s->progress = bv_session_beginning();
+    s->progress = beginning;
     s->report = (bv_step_report){
         .loss = NAN, .val_loss = NAN, .grad_norm = NAN, .lr = NAN, .tokens_per_s = NAN};
     const size_t rows = s->settings->batch * s->settings->model.context;

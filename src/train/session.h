@@ -45,8 +45,9 @@ bv_status bv_session_save(bv_session *session, bool regular);
 /* Opens metrics.jsonl for appending, cut back to where the session stands. A return to a checkpoint
  * that it does not tell yet is added: the manifest, which knows of it, was written first. */
 bv_status bv_session_open_metrics(bv_session *session);
-/* Where a run begins: the weights of its seed, at step 0, which is to be evaluated. */
-bv_progress_of_run bv_session_beginning(void);
+/* Back to where the run begins: the weights of its seed or of its origin, at step 0, which is to be
+ * evaluated. */
+bv_status bv_session_begin(bv_session *session);
 void bv_session_note(const bv_session *session, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

@@ -69,10 +69,44 @@ static const setting *find(const char *key) {
     return NULL;
 }
 
+/* What nanoGPT, llm.c and others call a setting, and we. */
+static const char *const elsewhere[][2] = {
+    {"learning_rate", "lr"},
+    {"max_lr", "lr"},
+    {"lr_decay_iters", "steps"},
+    {"batch_size", "batch"},
+    {"block_size", "context"},
+    {"sequence_length", "context"},
+    {"seq_len", "context"},
+    {"n_layer", "layers"},
+    {"num_layers", "layers"},
+    {"n_head", "heads"},
+    {"num_heads", "heads"},
+    {"n_embd", "width"},
+    {"d_model", "width"},
+    {"hidden_size", "width"},
+    {"max_iters", "steps"},
+    {"max_steps", "steps"},
+    {"epochs", "steps"},
+    {"warmup_iters", "warmup"},
+    {"warmup_steps", "warmup"},
+    {"eval_interval", "eval_every"},
+    {"eval_iters", "eval_windows"},
+    {"save_interval", "checkpoint_every"},
+    {"gradient_accumulation_steps", "micro_batch"},
+    {"max_grad_norm", "grad_clip"},
+};
+
+const char *bv_settings_name_here(const char *name) {
+    for (size_t i = 0; i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (!strcmp(elsewhere[i][0], name)) return elsewhere[i][1];
+    return NULL;
+}
+
 static bv_error *unknown(const char *key) {
-    const char *names[COUNT];
+    const char *names[COUNT], *near = bv_settings_name_here(key);
     for (size_t i = 0; i < COUNT; i++) names[i] = table[i].name;
-    const char *near = bv_suggest(key, names, COUNT);
+    if (!near) near = bv_suggest(key, names, COUNT);
     bv_error *error = bv_fail(BV_CODE_USAGE, "no setting is named \"%s\"", key);
     return near ? bv_try(error, "%s", near) : bv_try(error, "beaver train --help lists them all");
 }
@@ -237,25 +271,45 @@ static void print_value(const bv_settings *settings, const setting *s, char *tex
     }
 }
 
+bool bv_settings_text(const bv_settings *settings, const char *key, char *text, size_t size) {
+    const setting *s = find(key);
+    if (s) print_value(settings, s, text, size);
+    return s;
+}
+
 static bool is_free(const char *name, const char *const *names) {
     for (; names && *names; names++)
         if (!strcmp(*names, name)) return true;
     return false;
 }
 
-bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
-                           const char *const *free_names) {
-    for (size_t i = 0; i < COUNT; i++) {
+/* The first of the first `count` settings that differs is BV_CODE_USAGE. */
+static bv_status compare(const bv_settings *kept, const bv_settings *wanted, size_t count,
+                         const char *const *free_names, const char *what) {
+    for (size_t i = 0; i < count; i++) {
         char has[64], asked[64];
         if (is_free(table[i].name, free_names)) continue;
         print_value(kept, &table[i], has, sizeof has);
         print_value(wanted, &table[i], asked, sizeof asked);
         if (strcmp(has, asked))
-            return bv_try(
-                bv_fail(BV_CODE_USAGE, "the run has %s=%s, not %s", table[i].name, has, asked),
-                "without it, or another --out");
+            return bv_fail(BV_CODE_USAGE, "the %s has %s=%s, not %s", what, table[i].name, has,
+                           asked);
     }
     return BV_OK;
+}
+
+bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
+                           const char *const *free_names) {
+    return bv_try(compare(kept, wanted, COUNT, free_names, "run"), "without it, or another --out");
+}
+
+bv_status bv_settings_same_model(const bv_settings *kept, const bv_settings *wanted) {
+    const bool turned = kept->model.position == BV_POSITION_ROPE; /* no weight of a position */
+    const char *const free_names[] = {"dropout", "document_mask", turned ? "context" : NULL, NULL};
+    size_t of_model = 0;
+    while (table[of_model].offset < sizeof kept->model) of_model++;
+    return bv_try(compare(kept, wanted, of_model, free_names, "model"),
+                  "without it: --from takes the model as it is");
 }
 
 bv_status bv_settings_check(bv_settings *s) {

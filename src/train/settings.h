@@ -108,12 +108,16 @@ typedef struct bv_settings {
 void bv_settings_default(bv_settings *settings);
 /* BV_CODE_USAGE for an unknown name, with the nearest one. */
 bv_status bv_settings_preset(bv_settings *settings, const char *name);
+/* The setting that other trainers call `name`; NULL: none. */
+const char *bv_settings_name_here(const char *name);
 /* "key", "value" as typed; BV_CODE_USAGE naming both. */
 bv_status bv_settings_set(bv_settings *settings, const char *key, const char *value);
 /* "key=value key=value ...", as a preset is written; a word without "=" is our own mistake. */
 bv_status bv_settings_words(bv_settings *settings, const char *words);
 /* A JSON object of settings; an unknown key is refused with file, line and suggestion. */
 bv_status bv_settings_load(bv_settings *settings, const char *path);
+/* The value of a setting as it is typed; false where none has that name. */
+bool bv_settings_text(const bv_settings *settings, const char *key, char *text, size_t size);
 json_t *bv_settings_json(const bv_settings *settings); /* all of them; NULL without memory */
 /* Fills what is derived and refuses what does not fit together. */
 bv_status bv_settings_check(bv_settings *settings);
@@ -121,6 +125,9 @@ bv_status bv_settings_check(bv_settings *settings);
  * its end, or NULL) names may differ. */
 bv_status bv_settings_same(const bv_settings *kept, const bv_settings *wanted,
                            const char *const *free_names);
+/* The same of two models' settings, one of which is to begin with the weights of the other: all but
+ * those that no weight depends on. */
+bv_status bv_settings_same_model(const bv_settings *kept, const bv_settings *wanted);
 /* Learning rate of a step (0-based) as a factor of its peak. */
 double bv_settings_schedule(const bv_settings *settings, size_t step);
 /* Sequences of a step's batch: a multiple of grains. */

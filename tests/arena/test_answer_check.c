@@ -69,6 +69,17 @@ static void test_difference_is_bounded(void **state) {
     }
 }
 
+/* An end of a line, a tab and letters that are not ASCII are told apart. */
+static void test_difference_is_readable(void **state) {
+    (void)state;
+    assert_false(matches(BV_CHECK_EXACT, "5\n", "5\r\n"));
+    assert_string_equal(difference.text, "byte 2: got \"\\n\", expected \"\\r\\n\"");
+    assert_false(matches(BV_CHECK_TOKENS, "gr\xc3\xbcn", "gr\xc3\xa4n"));
+    assert_string_equal(difference.text, "word 1: got \"gr\xc3\xbcn\", expected \"gr\xc3\xa4n\"");
+    assert_false(matches(BV_CHECK_EXACT, "\033[2J\xc2\x9b\x7f", "a\tb"));
+    assert_string_equal(difference.text, "byte 1: got \"?[2J??\", expected \"a\\tb\"");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact),
@@ -76,6 +87,7 @@ int main(void) {
         cmocka_unit_test(test_tokens),
         cmocka_unit_test(test_numbers),
         cmocka_unit_test(test_difference_is_bounded),
+        cmocka_unit_test(test_difference_is_readable),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -172,6 +172,19 @@ static void test_hidden_inputs_stay_hidden(void **state) {
     bv_level_judgement_free(&j);
 }
 
+/* Of much that a program wrote before it failed, the end tells why. */
+static void test_failure_shows_the_end(void **state) {
+    (void)state;
+    bv_level_judgement j = {0};
+    const char *source = "def fall(n): return fall(n - 1) if n else [][0]\nfall(40)\n";
+    assert_ok(bv_judge_level(&tools, level, "python", source, strlen(source), &j));
+    assert_int_equal(j.verdict, BV_LEVEL_FAILED);
+    const char *message = j.results[0].message;
+    assert_non_null(strstr(message, "it wrote: ...\n"));
+    assert_non_null(strstr(message, "\nIndexError: list index out of range"));
+    bv_level_judgement_free(&j);
+}
+
 /* Nothing but the solution is in its box. */
 static void test_box_is_empty(void **state) {
     (void)state;
@@ -332,6 +345,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_too_large, begin, end),
         cmocka_unit_test_setup_teardown(test_hidden_inputs_stay_hidden, begin, end),
+        cmocka_unit_test_setup_teardown(test_failure_shows_the_end, begin, end),
         cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),
         cmocka_unit_test_setup_teardown(test_scores, begin, end),
         cmocka_unit_test_setup_teardown(test_checker, begin, end),

@@ -83,7 +83,8 @@ static void test_members(void **state) {
     refuses("{" GOOD ", \"scoring\": \"every\"}", "\"every\" is not known\n  try: \"all\"");
     refuses("{" GOOD ", \"limits\": {\"cpu\": \"2 parsecs\"}}", "not a time");
     refuses("{" GOOD ", \"limits\": {\"cpu\": 2}}", "not a string");
-    refuses("{" GOOD ", \"limits\": {\"ram\": \"2G\"}}", "unknown member \"ram\"");
+    refuses("{" GOOD ", \"limits\": {\"ram\": \"2G\"}}",
+            "unknown member \"ram\"\n  try: one of \"cpu\"");
     refuses("{" GOOD ", \"limits\": {\"memory\": \"1K\"}}", "not a size");
     refuses("{" GOOD ", \"limits\": {\"pids\": 0}}", "not between 1 and 1024");
 }
@@ -127,6 +128,11 @@ static void test_files(void **state) {
     put("tests/visible/readme", "x");
     assert_fails(load(), BV_CODE_INPUT, "neither NAME.in nor NAME.out");
     take_away("tests/visible/readme");
+    put("tests/visible/.DS_Store", "x"); /* files of tools */
+    put("reference/.sum.py.swp", "x");
+    assert_ok(load());
+    take_away("tests/visible/.DS_Store");
+    take_away("reference/.sum.py.swp");
     put("statement.md", "caf\xe9");
     assert_fails(load(), BV_CODE_INPUT, "not UTF-8 text (byte 3)");
     put("statement.md", "");

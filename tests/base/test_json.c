@@ -18,6 +18,13 @@ static void test_errors_name_line_and_column(void **state) {
     assert_null(value);
     const char *twice = "{\"a\": 1, \"a\": 2}";
     assert_fails(bv_json_parse(twice, strlen(twice), "x", &value), BV_CODE_INPUT, "duplicate");
+    const char *marked = "\xef\xbb\xbf{\"a\": 1}"; /* as Notepad writes it */
+    assert_ok(bv_json_parse(marked, strlen(marked), "x", &value));
+    assert_int_equal(json_integer_value(json_object_get(value, "a")), 1);
+    json_decref(value);
+    assert_fails(bv_json_parse_line(marked, strlen(marked), "x", 2, &value), BV_CODE_INPUT,
+                 "x:2:1:");
+    assert_fails(bv_json_parse_line("{", 1, "x.jsonl", 7, &value), BV_CODE_INPUT, "x.jsonl:7:");
     assert_fails(bv_json_parse("", 0, "x", &value), BV_CODE_INPUT, "x:1:");
     assert_fails(bv_json_parse("{} {}", 5, "x", &value), BV_CODE_INPUT, "end of file");
     assert_fails(bv_json_parse("[\"\xff\"]", 5, "x", &value), BV_CODE_INPUT, "decode byte 0xff");

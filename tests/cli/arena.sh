@@ -70,6 +70,19 @@ json 'j["good"] and any(s["name"].endswith("more.awk") and s["verdict"] == "acce
 rm "$folder/sum/reference/more.awk"
 rm -r "$folder/languages" "$folder/none"
 
+# What an author's mistakes look like: why a program failed stands there.
+mkdir "$folder/void"
+expect 1 "try: beaver arena new DIR" beaver arena check "$folder/void"
+rmdir "$folder/void"
+cp "$folder/sum/reference/sum.py" "$folder/right.py"
+echo '1 / 0' >"$folder/sum/reference/sum.py"
+expect 1 "ZeroDivisionError" beaver arena check "$folder/sum" --policy $policy
+cp "$folder/right.py" "$folder/sum/reference/sum.py"
+echo '1 / 0' >"$folder/sum/wrong/fails.py"
+expect 0 "it wrote: ZeroDivisionError: division by zero" \
+    beaver arena check "$folder/sum" --policy $policy
+rm "$folder/sum/wrong/fails.py" "$folder/right.py"
+
 cp "$folder/sum/reference/sum.py" "$folder/sum/wrong/right.py"
 expect 1 "BAD wrong/right.py" beaver arena check "$folder/sum" --policy $policy
 expect 1 "one of wrong/ passes" beaver arena check "$folder/sum" --policy $policy
@@ -131,6 +144,15 @@ expect 2 "--top-p is for samples that are written" eval_tiny --samples canonical
 expect 2 "--cpu: not a time" eval_tiny --samples canonical --cpu 5x
 expect 2 "contradict" eval_tiny --samples canonical --fresh --cache "$folder"
 expect 1 "cannot open" eval_tiny --samples "$folder/absent.jsonl"
+{ cat "$folder/few.jsonl" && echo '{"task_id": "Tiny/0"'; } >"$folder/torn.jsonl"
+expect 1 "torn.jsonl:5:" eval_tiny --samples "$folder/torn.jsonl"
+echo '{"task_id": "Tiny/0", "solution": "x"}' >"$folder/torn.jsonl"
+expect 1 'try: {"task_id": "Tiny/0", "completion": "..."} on each line' \
+    eval_tiny --samples "$folder/torn.jsonl"
+echo '[]' >"$folder/torn.jsonl"
+expect 1 "it is no object" eval_tiny --samples "$folder/torn.jsonl"
+sed 's/$/\r/' "$folder/few.jsonl" >"$folder/windows.jsonl"
+expect 0 "1 of 4 samples of 1 problems pass" eval_tiny --samples "$folder/windows.jsonl"
 expect 2 "try: humaneval" beaver arena eval --set humanval --samples canonical --data "$folder"
 expect 2 "Neither --data nor BEAVER_DATA" beaver arena eval --set mbpp --samples canonical
 expect 1 "has no mbpp.jsonl" beaver arena eval --set mbpp --samples canonical --data "$folder"

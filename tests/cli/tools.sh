@@ -128,6 +128,23 @@ mkdir "$folder/run"
 json 'j["train_points"] == 1 and j["val_points"] == 1' beaver plot "$folder/run" --json
 python3 -c 'import sys, xml.dom.minidom as x; x.parse(sys.argv[1])' "$folder/run/loss.svg" ||
     fail "the picture is no XML"
+expect 0 "run: step 1, least validation loss 4.1000 at step 1" beaver plot "$folder/run"
+mkdir "$folder/other"
+printf '{"step": 1, "loss": 4.0}\n{"step": 2, "loss": 3.5}\n' >"$folder/other/metrics.jsonl"
+json 'j["out"] is None and [r["train_points"] for r in j["runs"]] == [1, 2] and
+    [r["best_val_loss"] for r in j["runs"]] == [4.1, None] and
+    [r["best_val_step"] for r in j["runs"]] == [1, None] and
+    j["runs"][1]["run"].endswith("/other")' beaver plot "$folder/run" "$folder/other" --json
+[ ! -e "$folder/other/loss.svg" ] || fail "a comparison was drawn into a run"
+expect 0 "drawn as" beaver plot "$folder/run" "$folder/other" --out "$folder/both.svg"
+python3 -c 'import sys, xml.dom.minidom as x
+names = [t.firstChild for t in x.parse(sys.argv[1]).getElementsByTagName("text")]
+sys.exit(not any(n.data.endswith("/other") for n in names if n))' "$folder/both.svg" ||
+    fail "a picture of two runs that does not name them"
+expect 2 "none is no run" beaver plot "$folder/run" "$folder/none"
+expect 2 "would replace what belongs to" \
+    beaver plot "$folder/run" "$folder/other" --out "$folder/other/metrics.jsonl"
+rm -r "$folder/other"
 expect 2 "is no run" beaver plot "$folder/none"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"

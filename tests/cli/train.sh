@@ -55,6 +55,21 @@ expect 1 "no UTF-8" prepare invalid.txt --out x --tokenizer char
 expect 1 "invalid.txt is no UTF-8: byte 5" prepare invalid.txt --out x --tokenizer byte
 expect 1 "try: iconv -f" prepare text.txt invalid.txt --out x --vocab 300
 expect 1 "is no UTF-8" beaver tokenizer train invalid.txt --vocab 300 --out x
+head -c 100 text.txt >short.txt
+iconv -f UTF-8 -t UTF-16 text.txt >wide.txt
+expect 1 "try: iconv -f UTF-16 -t UTF-8 wide.txt" prepare wide.txt --out x --tokenizer byte
+printf '%%PDF-1.4\n%%\342\343\n' >book.pdf
+expect 1 "try: pdftotext book.pdf" prepare text.txt book.pdf --out x --tokenizer byte
+printf '\211PNG\r\n\032\n\0\0' >picture.png # no Latin-1 either
+expect 1 "picture.png is not text: byte 8 is NUL" prepare picture.png --out x --tokenizer byte
+expect 0 "stands nowhere in the text" prepare text.txt --out nocut --tokenizer byte \
+    --separator '<|endoftext|>'
+sed 's/$/\r/' text.txt >windows.txt
+expect 0 'try: \r\n for each \n' prepare windows.txt --out nocut2 --tokenizer byte \
+    --separator '\n\n'
+expect 0 '"documents": 354' prepare windows.txt --out cut --tokenizer byte --separator '\r\n' --json
+! grep -q "stands nowhere" err || fail "a separator that stands there is said not to"
+expect 0 "the text has pairs for" prepare short.txt --out few --vocab 5000
 expect 2 "exists" prepare text.txt --out data --tokenizer byte
 expect 2 "data exists" prepare invalid.txt --out data --vocab 300 # before the text is read
 (
@@ -86,7 +101,6 @@ ln own.txt own2.txt
 expect 2 "would replace what is read" beaver tokenizer import own2.txt --out own.txt
 [ "$own" = "$(sha256sum own.txt)" ] || fail "a text was replaced by its tokenizer"
 rm own.txt own2.txt
-head -c 100 text.txt >short.txt
 expect 0 "to validate" prepare text.txt short.txt --out unequal --tokenizer byte
 grep -q "validation has 0.599 %" err || fail "not told that validation has less than asked for"
 expect 0 '"bytes": 100' prepare short.txt text.txt --out unequal2 --tokenizer byte --json
@@ -157,6 +171,13 @@ grep -q '"eval_every": 3' out || fail "--eval-every is no setting"
 expect 2 "try: --preset" beaver train --data data --out run --presett tiny
 expect 2 "no preset is named" beaver train --data data --out run --preset tinny
 expect 2 'try: lr' beaver train --data data --out run --set lrr=1
+# What other trainers call it.
+expect 2 'try: lr' beaver train --data data --out run --set learning_rate=1
+expect 2 'try: context' beaver train --data data --out run --set block_size=64
+expect 2 'try: --batch' beaver train --data data --out run --batch-size 3
+expect 2 'try: --eval-every' beaver train --data data --out run --eval_interval=3
+expect 0 '"qk_norm": true' beaver explain tiny --set qk_norm=True --json
+expect 0 "learning rate at its peak (default: 0.001)" beaver train --help
 expect 2 "is not a multiple" beaver train --data data --out run --set width=130 --set heads=4
 printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
 expect 2 "config.json:3" beaver train --data data --out run --config config.json
@@ -175,7 +196,9 @@ expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set
 expect 1 "1000003 checkpoints of" \
     beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
-expect 1 "beaver data prepare" beaver train --data nothing --out run
+expect 1 "nothing is no data: it has no manifest.json" beaver train --data nothing --out run
+expect 1 "try: beaver data prepare TEXT --out nothing" beaver train --data nothing --out run
+expect 1 "try: beaver data prepare text.txt --out DIR" beaver train --data text.txt --out run
 [ ! -e run ] || fail "a failed train left something"
 expect 0 '"step": 20' beaver train --data data --out run "${tiny[@]}" --steps 20 --json
 for file in config.json metrics.jsonl tokenizer.json checkpoints/latest/model.safetensors \
@@ -227,6 +250,49 @@ rm -r bent/checkpoints/{30,40}
 expect 0 '"step": 80' beaver train --out bent --resume --steps 80 --json
 expect 0 "" beaver train --out unbent "${wsd[@]}" --steps 80
 cmp {bent,unbent}/checkpoints/40/model.safetensors || fail "more steps made other bits"
+
+# ---- from another run's weights ----
+from=(--data data --from run --steps 30 --lr 1e-4)
+expect 0 "beginning with the weights of" beaver train --out tuned "${from[@]}"
+python3 - <<'P' || fail "the first evaluation of a run is not the last one of its origin"
+import json
+def val(run, step):
+    lines = [json.loads(line) for line in open(run + "/metrics.jsonl")]
+    return next(l["val_loss"] for l in lines if l["step"] == step and "val_loss" in l)
+assert val("tuned", 0) == val("run", 20) and val("tuned", 30) < val("tuned", 0)
+c, other = (json.load(open(run + "/config.json")) for run in ("tuned", "run"))
+assert c["from"]["step"] == 20 and c["from"]["run"].endswith("/run")
+assert c["settings"]["lr"] == 1e-4 and c["settings"]["width"] == other["settings"]["width"]
+P
+cp -r tuned again && rm -r again/checkpoints # killed before its first checkpoint
+expect 0 "beginning with the weights of" beaver train --out again --resume
+cmp {tuned,again}/checkpoints/30/optimizer.safetensors || fail "begun again it made other bits"
+rm -r again/checkpoints && mv run elsewhere
+expect 1 "taking the weights of" beaver train --out again --resume
+expect 0 "is finished" beaver train --out tuned --resume # it has its own
+mv elsewhere run
+expect 2 "the model has layers=1, not 2" beaver train --out x "${from[@]}" --layers 2
+expect 2 "try: without it: --from takes the model" beaver train --out x "${from[@]}" --preset nano
+expect 2 "/run/tokenizer.json" beaver train --data chars --out x --from run
+expect 2 "none is no run" beaver train --data data --out x --from none
+expect 2 "exclude each other" beaver train --out tuned --resume --from run
+[ ! -e x ] && [ ! -e x.partial ] || fail "a run that could not begin left something"
+
+# ---- checkpoints by their names: also one that is not the latest.
+expect 0 "" beaver train --data data --out steps "${tiny[@]}" --steps 20 --keep 9
+best=$(beaver eval steps/checkpoints/10 text.txt --json 2>err)
+last=$(beaver eval steps text.txt --json 2>err)
+[ "$best" != "$last" ] || fail "checkpoint 10 is the last one: $best"
+[ "$last" = "$(beaver eval steps/checkpoints/20/ text.txt --json 2>err)" ] || fail "checkpoint 20"
+[ "$last" = "$(beaver eval steps/checkpoints/latest/model.safetensors text.txt --json 2>err)" ] ||
+    fail "a checkpoint by its model"
+cp -r steps/checkpoints/10 moved
+expect 0 "weights of $PWD/steps, step 10" \
+    beaver train --data data --out onward --from steps/checkpoints/10 --steps 1
+expect 1 "loading the checkpoint of step 15" beaver eval steps/checkpoints/15 text.txt
+expect 2 "moved is no run" beaver eval moved text.txt
+inside() (cd "$1" && shift && beaver "$@")
+expect 0 "loss" inside steps eval checkpoints/10 ../text.txt
 
 # ---- interrupted as by Ctrl-C, then resumed: the same bits as a run that was not ----
 whole=$(sha256sum <run/checkpoints/20/model.safetensors)

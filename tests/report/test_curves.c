@@ -64,7 +64,7 @@ static void test_many(void **state) {
     bv_curves curves;
     assert_ok(bv_curves_read(metrics, &curves));
     assert_int_equal(curves.train.count, 15600);
-    assert_ok(bv_curves_svg(&curves, "many", &svg));
+    assert_ok(bv_curves_svg(&curves, 1, &svg));
     assert_in_range(svg.size, 1000, 20000);
     /* From 1.5 to 2.5 the mean of 3 and 1 lies in the middle: y 206 of 44 .. 368. */
     const char *line = strstr(svg.data, "class=\"line c0\" d=\"");
@@ -78,7 +78,7 @@ static void test_many(void **state) {
         p += used;
     }
     assert_in_range(points, 200, 500);
-    assert_ok(bv_curves_svg(&curves, "many", &again));
+    assert_ok(bv_curves_svg(&curves, 1, &again));
     assert_string_equal(svg.data, again.data);
     bv_curves_free(&curves);
     bv_buffer_free(&text);
@@ -91,8 +91,8 @@ static bv_status all_at_once(void) {
     BV_TRY(bv_curves_read(metrics, &curves));
     bv_buffer svg = {0}, text = {0};
     const bv_terminal_plot_options options = {.columns = 60, .rows = 10};
-    bv_error *error = bv_curves_svg(&curves, NULL, &svg);
-    if (!error) error = bv_curves_text(&curves, NULL, &options, &text);
+    bv_error *error = bv_curves_svg(&curves, 1, &svg);
+    if (!error) error = bv_curves_text(&curves, 1, &options, &text);
     bv_buffer_free(&svg);
     bv_buffer_free(&text);
     bv_curves_free(&curves);

@@ -88,8 +88,8 @@ static bv_error *load_curves(void) {
     bv_error *error = bv_curves_read(in_run("metrics.jsonl"), &curves);
     bv_buffer text = {0};
     const bv_terminal_plot_options options = {.columns = 60, .rows = 10};
-    if (!error) error = bv_curves_text(&curves, "x", &options, &text);
-    if (!error) error = bv_curves_svg(&curves, "x", &text);
+    if (!error) error = bv_curves_text(&curves, 1, &options, &text);
+    if (!error) error = bv_curves_svg(&curves, 1, &text);
     if (!error) bv_curves_free(&curves);
     bv_buffer_free(&text);
     return error;

@@ -114,6 +114,41 @@ static void test_flipped_bit_goes_back(void **state) {
     tiny_end(&t);
 }
 
+static double first_losses[8]; /* of step 1, each time that it is made */
+static size_t first_count;
+
+static void keep_first_loss(void *context, const bv_step_report *report) {
+    (void)context;
+    if (report->step == 1 && first_count < 8) first_losses[first_count++] = report->loss;
+}
+
+/* A run that began with another's weights has them again where it goes back to its beginning. */
+static void test_back_to_an_origin(void **state) {
+    (void)state;
+    tiny_run t;
+    bv_origin origin;
+    char source[400];
+    tiny_begin(&t, "steps=60 checkpoint_every=0 eval_every=0 schedule=constant", 0, 1);
+    assert_ok(train(&t, NULL));
+    assert_ok(bv_origin_find(t.run, -1, &origin));
+    snprintf(source, sizeof source, "%s/source", t.folder);
+    assert_int_equal(rename(t.run, source), 0);
+    snprintf(origin.run, sizeof origin.run, "%s", source);
+    assert_ok(tiny_make(&t));
+    t.options.origin = &origin;
+    flipped = false;
+    flips = 1;
+    said[0] = 0;
+    t.options.events =
+        (bv_train_events){.note = on_note, .step = keep_first_loss, .disturb = flip_weight};
+    assert_ok(bv_train(&t.options));
+    assert_true(flipped);
+    assert_non_null(strstr(said, "Back to step 0"));
+    assert_int_equal(first_count, 2);
+    for (size_t i = 0; i < first_count; i++) assert_true(first_losses[i] < 4);
+    tiny_end(&t);
+}
+
 static volatile sig_atomic_t asked;
 
 static void stop_at_45(void *context, const bv_step_report *report) {
@@ -221,6 +256,7 @@ int main(void) {
         cmocka_unit_test(test_judging),
         cmocka_unit_test(test_bad_data_is_skipped),
         cmocka_unit_test(test_flipped_bit_goes_back),
+        cmocka_unit_test(test_back_to_an_origin),
         cmocka_unit_test(test_never_back_to_an_interruption),
         cmocka_unit_test(test_a_return_is_told_once),
         cmocka_unit_test(test_foreign_manifest),
