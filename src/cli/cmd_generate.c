@@ -84,7 +84,7 @@ static const bv_flag flag_table[] = {
 };
 
 static const bv_argument arguments[] = {
-    {.name = "RUN", .help = "a run's folder, or a model file of llama2.c"}};
+    {.name = "RUN", .help = "a run's folder, one of its checkpoints, or a model file of llama2.c"}};
 
 static const bv_command command = {
     .name = "generate",

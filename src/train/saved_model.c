@@ -11,12 +11,15 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* The mapped weights, and what is known of their hash. */
 typedef struct bv_saved_file {
     char *run;
     uint64_t step;
+    bool chosen; /* who opened asked for that step */
     bv_map map;
     char sha256[BV_SHA256_TEXT_SIZE];
     bool begun, checked; /* of the thread that opened */
@@ -77,13 +80,14 @@ const char *bv_saved_model_sha256(const bv_saved_model *model) {
 
 /* ---- opening ---- */
 
-/* The latest checkpoint, also where a training removes it just now because there is a later one. */
-static bv_status map_latest(bv_saved_file *file, bv_named_tensor *list, size_t count) {
+/* The latest checkpoint, also where a training removes it just now because there is a later one;
+ * or the one that was asked for. */
+static bv_status map_checkpoint(bv_saved_file *file, bv_named_tensor *list, size_t count) {
     for (;;) {
         int64_t now = -1;
         bv_error *error =
             bv_checkpoint_map(file->run, file->step, list, count, &file->map, file->sha256);
-        if (!error) return BV_OK;
+        if (!error || file->chosen) return error;
         bv_error *unknown = bv_checkpoint_find(file->run, BV_CHECKPOINT_LATEST, &now);
         bv_error_free(&unknown);
         if (now < 0 || (uint64_t)now == file->step) return error;
@@ -97,17 +101,18 @@ static bv_status map_weights(bv_saved_model *m) {
     size_t count;
     bv_named_tensor *list = bv_name_weights(m->weights, BV_F32, &count);
     if (!list) return bv_fail_memory("a list of weights");
-    bv_error *error = map_latest(m->file, list, count);
+    bv_error *error = map_checkpoint(m->file, list, count);
     for (size_t i = 0; !error && i < count; i++) bv_weights_borrow(m->weights, i, list[i].data);
     bv_free(list);
     return error;
 }
 
-static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_pool *pool,
-                              bv_saved_model *m) {
-    int64_t step;
+/* step: the checkpoint, or -1 for the latest. */
+static bv_status load_weights(const char *run, int64_t step, const bv_kernels *kernels,
+                              bv_pool *pool, bv_saved_model *m) {
+    const bool chosen = step >= 0;
     BV_ASSERT(kernels->real == BV_F32);
-    BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
+    if (!chosen) BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
     if (step < 0)
         return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
                       "beaver train --out %s --resume", run);
@@ -115,14 +120,15 @@ static bv_status load_weights(const char *run, const bv_kernels *kernels, bv_poo
     if (!m->file) return bv_fail_memory("a model");
     m->file->map = (bv_map){.data = (const unsigned char *)""};
     m->file->step = (uint64_t)step;
+    m->file->chosen = chosen;
     m->file->run = bv_strdup(run);
     if (!m->file->run) return bv_fail_memory("a path");
     BV_TRY(bv_gpt_weights_create_borrowed(&m->config, kernels, pool, &m->weights));
     return map_weights(m);
 }
 
-static bv_status open_run(const char *run, const char *tokenizer, const bv_kernels *kernels,
-                          bv_pool *pool, bv_saved_model *m) {
+static bv_status open_run(const char *run, int64_t step, const char *tokenizer,
+                          const bv_kernels *kernels, bv_pool *pool, bv_saved_model *m) {
     bv_run_config *config = bv_malloc(sizeof *config);
     bv_error *error = config ? bv_run_folder_load(run, config) : bv_fail_memory("settings");
     if (!error) {
@@ -134,7 +140,35 @@ static bv_status open_run(const char *run, const char *tokenizer, const bv_kerne
         error = bv_counted_text_load(run, config->counted_sha256, &m->config, &m->kneser_ney);
     bv_free(config);
     if (!error) m->start_token = m->end_token = bv_tokenizer_end_of_text(m->tokenizer);
-    return error ? error : load_weights(run, kernels, pool, m);
+    return error ? error : load_weights(run, step, kernels, pool, m);
+}
+
+/* Bytes of RUN where the path is RUN/checkpoints/STEP (0: it is not), and the step; -1: `latest`.
+ */
+static size_t run_of_checkpoint(const char *path, int64_t *step) {
+    static const char inner[] = "/checkpoints/";
+    const size_t size = bv_path_trimmed(path), length = sizeof inner - 1;
+    size_t name = size;
+    while (name > 0 && path[name - 1] != '/') name--;
+    const size_t digits = strspn(path + name, "0123456789");
+    const bool latest = size - name == 6 && !strncmp(path + name, "latest", 6);
+    const bool number = digits > 0 && digits < 19 && digits == size - name;
+    *step = latest ? -1 : (int64_t)strtoll(path + name, NULL, 10);
+    const bool inside = name > length && !strncmp(path + name - length, inner, length);
+    return inside && (latest || number) && bv_dir_exists(path) ? name - length : 0;
+}
+
+static bv_status open_folder(const char *path, const char *tokenizer, const bv_kernels *kernels,
+                             bv_pool *pool, bv_saved_model *m) {
+    int64_t step;
+    const size_t size = run_of_checkpoint(path, &step);
+    if (!size) return open_run(path, -1, tokenizer, kernels, pool, m);
+    char *run = bv_strdup(path);
+    if (!run) return bv_fail_memory("a path");
+    run[size] = 0;
+    bv_error *error = open_run(run, step, tokenizer, kernels, pool, m);
+    bv_free(run);
+    return error;
 }
 
 static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_kernels *kernels,
@@ -152,7 +186,7 @@ bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_
                               bv_pool *pool, bv_saved_model *out) {
     *out = (bv_saved_model){0};
     bv_error *error = bv_file_exists(path) ? open_llama2c(path, tokenizer, kernels, pool, out)
-                                           : open_run(path, tokenizer, kernels, pool, out);
+                                           : open_folder(path, tokenizer, kernels, pool, out);
     if (error) bv_saved_model_close(out);
     return bv_while(error, "opening the model %s", path);
 }

@@ -1,6 +1,7 @@
 /*
  * A trained model as generation and evaluation open it: configuration, weights, tokenizer. From a
- * RUN (its latest checkpoint) or a file in llama2.c's format. What it names is owned.
+ * RUN (its latest checkpoint), RUN/checkpoints/STEP or a file in llama2.c's format. What it names
+ * is owned.
  *
  * A run's weights stay in the mapped file, and opening does not read them: names and shapes are
  * checked, their SHA-256 is not, because that takes longer than the first token. Who opens has it
