@@ -395,6 +395,8 @@ sed -i 's/"context": 16/"context": 1000000/' rotary/config.json
 expect 1 "the context of so many tokens needs" \
     timeout 60 ${BEAVER_EMULATOR:-} "$BEAVER" generate rotary -n 1000 --tokens 1000000
 expect 0 "the old" beaver generate rotary --prompt "the old" --tokens 9
+(cd run/checkpoints && expect 0 "the old" beaver generate ../../run/checkpoints/20 \
+    --prompt "the old" --tokens 5 && exit "$failures") || fail "a checkpoint as a model"
 # A tokenizer that the model was not trained with, of as many tokens.
 foreign="is not the tokenizer that the model was trained with"
 expect 0 "" beaver tokenizer train "$BEAVER_SOURCE/README.md" --vocab 300 --out foreign.json

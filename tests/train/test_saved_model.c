@@ -13,6 +13,14 @@
 
 #define TOKENS 12
 
+static const char *in(const char *folder, const char *name) {
+    static char paths[4][400];
+    static int next;
+    next = (next + 1) % 4;
+    snprintf(paths[next], sizeof paths[next], "%s/%s", folder, name);
+    return paths[next];
+}
+
 static char *model_file(const tiny_run *t) {
     static char path[400];
     snprintf(path, sizeof path, "%s/checkpoints/latest/model.safetensors", t->run);
@@ -113,6 +121,40 @@ static void test_damaged(void **state) {
     tiny_end(&t);
 }
 
+/* The SHA-256 that the model opened from there must have; "": it cannot be opened. */
+static const char *hash_of(const tiny_run *t, const char *path) {
+    static char hash[BV_SHA256_TEXT_SIZE];
+    bv_saved_model m;
+    bv_error *error = bv_saved_model_open(in(t->run, path), NULL, t->options.kernels, t->pool, &m);
+    snprintf(hash, sizeof hash, "%s", error ? "" : bv_saved_model_sha256(&m));
+    if (!error) assert_ok(bv_saved_model_check(&m, true));
+    if (!error) bv_saved_model_close(&m);
+    bv_error_free(&error);
+    return hash;
+}
+
+static void test_one_of_its_checkpoints(void **state) {
+    (void)state;
+    tiny_run t;
+    char hash[BV_SHA256_TEXT_SIZE];
+    tiny_begin(&t, "steps=8", 0, 1);
+    assert_ok(bv_train(&t.options));
+    for (int step = 4; step <= 8; step += 4) {
+        char path[80];
+        snprintf(path, sizeof path, "checkpoints/%d/model.safetensors", step);
+        assert_ok(bv_sha256_file(in(t.run, path), hash));
+        snprintf(path, sizeof path, "checkpoints/%d//", step);
+        assert_string_equal(hash_of(&t, path), hash);
+    }
+    assert_string_equal(hash_of(&t, ""), hash);
+    assert_string_equal(hash_of(&t, "checkpoints/latest"), hash);
+    static const char *const none[] = {"checkpoints", "checkpoints/6", "checkpoints/4x",
+                                       "checkpoints/../4", "checkpoints/4/manifest.json"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        assert_string_equal(hash_of(&t, none[i]), "");
+    tiny_end(&t);
+}
+
 static void train_beside(tiny_run *t) {
     if (bv_pool_create(1, &t->options.pool)) _exit(3); /* threads do not survive a fork */
     bv_error *error = bv_train(&t->options);
@@ -147,14 +189,6 @@ static void test_while_it_is_trained(void **state) {
 }
 
 /* ---- tokenizers ---- */
-
-static const char *in(const char *folder, const char *name) {
-    static char paths[4][400];
-    static int next;
-    next = (next + 1) % 4;
-    snprintf(paths[next], sizeof paths[next], "%s/%s", folder, name);
-    return paths[next];
-}
 
 /* 256 tokens, as the bytes have that tiny runs learn from. */
 static void save_foreign(const char *path) {
@@ -235,9 +269,13 @@ static void test_foreign_tokenizer_of_data(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_in_place_f32),      cmocka_unit_test(test_in_place_bf16),
-        cmocka_unit_test(test_damaged),           cmocka_unit_test(test_while_it_is_trained),
-        cmocka_unit_test(test_foreign_tokenizer), cmocka_unit_test(test_foreign_tokenizer_of_data),
+        cmocka_unit_test(test_in_place_f32),
+        cmocka_unit_test(test_in_place_bf16),
+        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_one_of_its_checkpoints),
+        cmocka_unit_test(test_while_it_is_trained),
+        cmocka_unit_test(test_foreign_tokenizer),
+        cmocka_unit_test(test_foreign_tokenizer_of_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
