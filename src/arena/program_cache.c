@@ -59,7 +59,6 @@ static entry *lend(bv_program_cache *c, const char *key) {
 /* From the end: only what comes after `bytes_max` bytes goes, and nothing that is in use. */
 static void make_room(bv_program_cache *c) {
     size_t before = 0;
-    if (c->bytes <= c->bytes_max) return;
     for (entry **at = &c->entries; *at;) {
         before += (*at)->bytes;
         if (before > c->bytes_max && !(*at)->users)
