@@ -33,8 +33,8 @@ bv_status bv_parse_double(const char *what, const char *text, double min, double
 }
 
 bv_status bv_parse_bool(const char *what, const char *text, bool *out) {
-    const bool yes = !strcasecmp(text, "true") || !strcmp(text, "1"); /* Python writes True */
-    if (!yes && strcasecmp(text, "false") && strcmp(text, "0"))
+    const bool yes = !strcmp(text, "true") || !strcmp(text, "1");
+    if (!yes && strcmp(text, "false") && strcmp(text, "0"))
         return bv_fail(BV_CODE_USAGE, "%s: \"%s\" is neither true nor false", what, text);
     *out = yes;
     return BV_OK;

@@ -176,7 +176,6 @@ expect 2 'try: lr' beaver train --data data --out run --set learning_rate=1
 expect 2 'try: context' beaver train --data data --out run --set block_size=64
 expect 2 'try: --batch' beaver train --data data --out run --batch-size 3
 expect 2 'try: --eval-every' beaver train --data data --out run --eval_interval=3
-expect 0 '"qk_norm": true' beaver explain tiny --set qk_norm=True --json
 expect 0 "learning rate at its peak (default: 0.001)" beaver train --help
 expect 2 "is not a multiple" beaver train --data data --out run --set width=130 --set heads=4
 printf '{\n  "layers": 2,\n  "laiers": 3\n}\n' >config.json
