@@ -440,7 +440,8 @@ counts=("${tiny[@]}" --kneser-ney 5 --tied false --steps 12)
 expect 2 "needs a head of its own" beaver train --data chars --out cn "${tiny[@]}" --kneser-ney 5
 expect 2 "at most 256 different tokens, not 300" beaver train --data data --out cn "${counts[@]}"
 expect 2 "exclude each other" beaver train --data chars --out cn "${counts[@]}" --logit-soft-cap 5
-expect 2 "kneser_ney" beaver train --data chars --out cn "${counts[@]}" --kneser-ney 9
+expect 2 "9 is not between 0 and 8" beaver train --data chars --out cn "${tiny[@]}" --tied false \
+    --kneser-ney 9
 [ ! -e cn ] || fail "a refused model left a run"
 expect 0 "" beaver train --data chars --out uncounted "${tiny[@]}" --tied false --steps 12
 expect 0 "" beaver train --data chars --out cn "${counts[@]}"
