@@ -291,7 +291,7 @@ static void test_bad_text(void **state) {
     assert_fails(prepare("", 0, NULL, 0, &r), BV_CODE_INPUT, "no text");
     assert_fails(prepare("caf\xe9 noir", 9, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 3");
     assert_fails(prepare("a\xe2\x82", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
-    assert_fails(prepare("a\xff\0", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
+    assert_fails(prepare("a\xff\0", 3, NULL, 0, &r), BV_CODE_INPUT, "byte 2 is NUL");
     char *out = bv_path_join(folder, "data");
     assert_false(bv_dir_exists(out));
     bv_free(out);
