@@ -70,29 +70,13 @@ static bool near(const bv_answer_check *check, span output, span answer) {
     return distance <= check->tolerance || distance <= check->tolerance * fabs(y);
 }
 
-/* Of the character that begins here; 0 where it is no UTF-8. */
-static size_t character_size(const char *at, size_t left) {
-    for (size_t n = 1; n <= 4 && n <= left; n++)
-        if (bv_utf8_valid_prefix(at, n) == n) return n;
-    return 0;
-}
-
-/* The first character as it is shown: ends of lines and tabs as C writes them, a question mark for
- * what else controls a terminal and for what is no UTF-8. Its size. */
+/* The first character, ends of lines and tabs as C writes them. Its size. */
 static size_t show_character(span s, char out[5]) {
     static const char controls[] = "\n\r\t", names[] = "nrt";
-    const size_t size = character_size(s.at, s.size);
-    const unsigned char first = (unsigned char)s.at[0];
-    const char *named = first ? strchr(controls, first) : NULL;
-    const bool control = first < ' ' || first == 0x7f ||
-                         (size == 2 && first == 0xc2 && (unsigned char)s.at[1] < 0xa0);
-    if (named)
-        snprintf(out, 5, "\\%c", names[named - controls]);
-    else if (!size || control)
-        snprintf(out, 5, "?");
-    else
-        snprintf(out, 5, "%.*s", (int)size, s.at);
-    return size ? size : 1;
+    const char *named = *s.at ? strchr(controls, *s.at) : NULL;
+    if (!named) return bv_text_visible_character(s.at, s.size, out);
+    snprintf(out, 5, "\\%c", names[named - controls]);
+    return 1;
 }
 
 /* About 60 bytes of it. */

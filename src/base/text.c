@@ -91,17 +91,19 @@ size_t bv_utf8_characters(const void *bytes, size_t size) {
     return characters;
 }
 
+size_t bv_text_visible_character(const char *text, size_t size, char out[5]) {
+    const unsigned char *p = (const unsigned char *)text;
+    const size_t n = utf8_length(p, size);
+    const bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && n && p[1] < 0xa0);
+    snprintf(out, 5, "%.*s", n && !control ? (int)n : 1, n && !control ? text : "?");
+    return n ? n : 1;
+}
+
 void bv_text_visible(bv_buffer *out, const char *text) {
-    size_t left = strlen(text);
-    for (const unsigned char *p = (const unsigned char *)text; left;) {
-        const size_t n = utf8_length(p, left), taken = n ? n : 1;
-        const bool control = *p < 0x20 || *p == 0x7f || (*p == 0xc2 && n && p[1] < 0xa0);
-        if (n && !control)
-            bv_buffer_append(out, p, n);
-        else
-            bv_buffer_text(out, "?");
-        p += taken;
-        left -= taken;
+    char shown[5];
+    for (size_t left = strlen(text), taken; left; text += taken, left -= taken) {
+        taken = bv_text_visible_character(text, left, shown);
+        bv_buffer_text(out, shown);
     }
 }
 

@@ -25,6 +25,8 @@ size_t bv_utf8_characters(const void *bytes, size_t size);
 /* Appends text that others wrote as a terminal may get it: "?" for control characters, which could
  * do anything there, and for bytes that are no UTF-8. */
 void bv_text_visible(bv_buffer *out, const char *text);
+/* The first character of `size` > 0 bytes so. Returns the bytes that it took. */
+size_t bv_text_visible_character(const char *text, size_t size, char out[5]);
 
 /* Does a name end so, and is there something before it? */
 bool bv_ends_with(const char *name, const char *end);
