@@ -278,6 +278,13 @@ bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t
     return error;
 }
 
+bv_status bv_checkpoint_latest(const char *run, int64_t *step) {
+    BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, step));
+    if (*step >= 0) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
+                  "beaver train --out %s --resume", run);
+}
+
 /* ---- reading ---- */
 
 static bv_status compare_hash(const char *path, const char *hash, const char *wanted) {

@@ -66,6 +66,8 @@ bv_status bv_checkpoint_count(const char *run, size_t *count); /* 0 where there 
 bv_status bv_checkpoint_find(const char *run, bv_checkpoint_which which, int64_t *step);
 /* Could one be made here, and how many bytes have room? A look, no promise. */
 bv_status bv_checkpoint_room(const char *run, uint64_t *bytes);
+/* The step of the latest; BV_CODE_INPUT, and how to make one, where the run has none. */
+bv_status bv_checkpoint_latest(const char *run, int64_t *step);
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress);

@@ -5,10 +5,7 @@
 #include <string.h>
 
 bv_status bv_origin_find(const char *run, int64_t step, bv_origin *out) {
-    if (step < 0) BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
-    if (step < 0)
-        return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
-                      "beaver train --out %s --resume", run);
+    if (step < 0) BV_TRY(bv_checkpoint_latest(run, &step));
     *out = (bv_origin){.step = (uint64_t)step};
     BV_TRY(bv_checkpoint_model_sha256(run, out->step, out->sha256));
     if (!realpath(run, out->run)) return bv_fail_errno("cannot find %s", run);

@@ -111,10 +111,7 @@ static bv_status load_weights(const char *run, int64_t step, const bv_kernels *k
                               bv_pool *pool, bv_saved_model *m) {
     const bool chosen = step >= 0;
     BV_ASSERT(kernels->real == BV_F32);
-    if (!chosen) BV_TRY(bv_checkpoint_find(run, BV_CHECKPOINT_LATEST, &step));
-    if (step < 0)
-        return bv_try(bv_fail(BV_CODE_INPUT, "%s has no checkpoint yet", run),
-                      "beaver train --out %s --resume", run);
+    if (!chosen) BV_TRY(bv_checkpoint_latest(run, &step));
     m->file = bv_calloc(1, sizeof *m->file);
     if (!m->file) return bv_fail_memory("a model");
     m->file->map = (bv_map){.data = (const unsigned char *)""};
