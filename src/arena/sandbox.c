@@ -245,6 +245,7 @@ static bv_status take_box(bv_sandbox_pool *pool, bv_sandbox_box *box, const bv_s
             error = ask_and_take(pool, slot, root, box);
             if (!error || bv_error_code(error) == BV_CODE_USAGE) return error;
             bv_error_free(&error);
+            let_go(box); /* nested, the slot would wait for it, and it for a job */
             bv_slot_end(slot);
         }
         BV_TRY(bv_slot_begin(pool, slot));

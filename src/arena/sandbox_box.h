@@ -164,9 +164,12 @@ const char *bv_seccomp_name(uint32_t arch, int number); /* of a forbidden call, 
 int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);
 int bv_privileges_bound(void); /* in a box: what its programs could ever have is nothing */
 int bv_privileges_drop(const bv_box *box);
-/* When memory is short, the program is killed before its box and its slot. */
-void bv_memory_protect(void);
-int bv_memory_expose(const bv_box *box); /* -1 and errno */
+/* When memory is short, the kernel kills a program before its box, and the box before its slot,
+ * which clears away what is left of both. `proc` is the host's /proc, open. A slot; false: only
+ * with CAP_SYS_RESOURCE is it never killed. */
+bool bv_memory_protect(int proc);
+int bv_memory_offer(int proc);           /* the box of a slot that may be killed. -1 and errno */
+int bv_memory_expose(const bv_box *box); /* a program. -1 and errno */
 
 /* sandbox_slot.c. What a terminal sends to all who belong to it, slots and boxes do not hear; all
  * other signals are as they are for a new process. */

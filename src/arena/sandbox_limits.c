@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -95,22 +96,27 @@ int bv_privileges_drop(const bv_box *box) {
     return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 }
 
-/* Only root may. For others 0 stays, which is still better than what a program gets. */
-void bv_memory_protect(void) {
-    const int file = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (file < 0) return;
-    const ssize_t ignored = write(file, "-1000", 5);
-    (void)ignored;
+/* "self" is whoever looks, in the host's /proc too. */
+static int adjust_killing(int proc, const char *score) {
+    const int file = openat(proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file < 0) return -1;
+    const ssize_t n = write(file, score, strlen(score));
     close(file);
+    return n == (ssize_t)strlen(score) ? 0 : -1;
 }
 
-/* "self" is whoever looks, in the host's /proc too. It belongs to us only while we are dumpable.
- * The kernel leaves the box alone with whom we share memory, since it waits for us (vfork). */
+bool bv_memory_protect(int proc) {
+    return adjust_killing(proc, "-1000") == 0;
+}
+
+int bv_memory_offer(int proc) {
+    return adjust_killing(proc, "500");
+}
+
+/* Our folder of /proc belongs to us only while we are dumpable. The kernel leaves the box alone
+ * with whom we share memory, since it waits for us (vfork). */
 int bv_memory_expose(const bv_box *box) {
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) return -1;
-    const int file = openat(box->proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) || file < 0) return -1;
-    const ssize_t n = write(file, "1000", 4);
-    close(file);
-    return n == 4 ? 0 : -1;
+    const int adjusted = adjust_killing(box->proc, "1000");
+    return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -1 : adjusted;
 }

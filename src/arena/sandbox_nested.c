@@ -25,8 +25,12 @@ bv_status bv_nested_build(bv_box *box) {
     box->uid = box->plan->uid;
     if (!box->uid && !(box->user_tasks = bv_nested_user_tasks()))
         return bv_fail_errno("cannot count the processes of our user");
-    snprintf(box->nested_top, sizeof box->nested_top, "%s/box-XXXXXX", box->plan->scratch);
-    if (!mkdtemp(box->nested_top))
+    /* A slot's boxes have one name: who was killed before it could clear its folder away, left it
+     * to the next. */
+    snprintf(box->nested_top, sizeof box->nested_top, "%s/box-%d", box->plan->scratch,
+             (int)getppid());
+    bv_nested_remove(box);
+    if (mkdir(box->nested_top, 0700))
         return bv_fail_errno("cannot make a work folder in %s", box->plan->scratch);
     snprintf(box->work_path, sizeof box->work_path, "%s/w", box->nested_top);
     snprintf(box->temporary, sizeof box->temporary, "%s/t", box->nested_top);

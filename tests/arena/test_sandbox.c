@@ -247,8 +247,20 @@ static bool has_memory_group(void) {
     return false;
 }
 
+/* The only child of ours, a slot: 0 when there are more, or none. */
+static long only_child(void) {
+    char path[64], *end;
+    bv_buffer text = {0};
+    snprintf(path, sizeof path, "task/%d/children", (int)getpid());
+    boxes_read_of(getpid(), path, &text);
+    const long child = strtol(text.data, &end, 10);
+    const bool only = !end[strspn(end, " \n")];
+    bv_buffer_free(&text);
+    return only ? child : 0;
+}
+
 /* A file that is placed counts as memory once; one that does not fit is the job's fault, not ours.
- */
+ * The kernel then kills the box, and not the slot, which would leave its box to whoever adopts. */
 static void test_placed_memory(void **state) {
     (void)state;
     /* Only a group counts files; under nested they are the host's. */
@@ -257,13 +269,16 @@ static void test_placed_memory(void **state) {
     static char bytes[20000000];
     const bv_sandbox_file file = {.name = "f", .bytes = bytes, .size = sizeof bytes};
     bv_sandbox_pool *pool = make_pool(1, NULL);
+    const long slot = only_child();
     bv_sandbox_job job = shell_job(argv);
     job.files = &file, job.file_count = 1;
+    assert_true(slot > 0);
     for (int i = 0; i < 2; i++) {
         bv_sandbox_result r = {0};
         job.limits.memory_bytes = i ? 5000000 : 30000000;
         assert_ok(bv_sandbox_run(pool, &job, &r));
         assert_int_equal(r.verdict, i && counted ? BV_VERDICT_MEMORY : BV_VERDICT_OK);
+        assert_int_equal(only_child(), slot);
         bv_sandbox_result_free(&r);
     }
     bv_sandbox_pool_destroy(&pool);
@@ -388,6 +403,43 @@ static void try_killed(bv_sandbox_policy mode, bool user) {
 }
 
 BOXES_TRY_MODES(test_killed_arena, try_killed)
+
+/* A box that is killed, as by the kernel when memory is short, leaves no more than the next one of
+ * its slot clears away. */
+static bool kill_boxes(const boxes_mode *mode, void *unused) {
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    const char *const argv[] = {"sleep", "9", NULL};
+    const bv_sandbox_job job = shell_job(argv);
+    bv_sandbox_pool *pool;
+    bool well = true;
+    (void)unused;
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    for (int i = 0; i < 3; i++) {
+        bv_sandbox_box *box;
+        bv_sandbox_result r = {0};
+        assert_ok(bv_sandbox_start(pool, &job, 1, &box));
+        const pid_t program = boxes_find_program();
+        assert_true(program > 0);
+        assert_int_equal(kill(boxes_parent_of(program), SIGKILL), 0);
+        assert_ok(bv_sandbox_wait(&box, 1, &r));
+        well = well && r.verdict == BV_VERDICT_FAULT && boxes_count_work() <= 1;
+        bv_sandbox_result_free(&r);
+    }
+    const char *const last[] = {"true", NULL};
+    const bv_sandbox_job end = shell_job(last);
+    bv_sandbox_result r = {0};
+    assert_ok(bv_sandbox_run(pool, &end, &r));
+    well = well && r.verdict == BV_VERDICT_OK && boxes_count_work() <= 1;
+    bv_sandbox_result_free(&r);
+    bv_sandbox_pool_destroy(&pool);
+    return well && boxes_count_left(getpid()) == 0;
+}
+
+static void try_killed_boxes(bv_sandbox_policy mode, bool user) {
+    boxes_try(kill_boxes, mode, user, NULL);
+}
+
+BOXES_TRY_MODES(test_killed_boxes, try_killed_boxes)
 
 /* ---- killed at any moment ---- */
 
@@ -592,6 +644,7 @@ int main(void) {
         cmocka_unit_test(test_placed_time),
         cmocka_unit_test(test_ticks),
         BOXES_MODES(test_killed_arena),
+        BOXES_MODES(test_killed_boxes),
         BOXES_MODES(test_killed_anytime),
         BOXES_MODES(test_swept),
         BOXES_MODES(test_peak),

@@ -97,14 +97,7 @@ static census look(void) {
     if (bases.cpu[0]) c.groups += boxes_count_names(bases.cpu, own);
     snprintf(own, sizeof own, "beaver-sandbox-%d-", (int)getpid());
     c.temporary = boxes_count_names("/tmp", own);
-    /* Nested, boxes have a folder each in ours. */
-    DIR *d = opendir("/tmp");
-    for (struct dirent *e; d && (e = readdir(d));) {
-        char path[300];
-        snprintf(path, sizeof path, "/tmp/%s", e->d_name);
-        if (strstr(e->d_name, own)) c.folders += boxes_count_names(path, "box-");
-    }
-    if (d) closedir(d);
+    c.folders = boxes_count_work();
     return c;
 }
 
