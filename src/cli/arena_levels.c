@@ -1,3 +1,4 @@
+#include "arena/checker_check.h"
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
 #include "base/file.h"
@@ -135,6 +136,7 @@ static bv_status load_levels(check_run *run) {
     for (size_t i = 0; i < run->count; i++) {
         bv_level *level = run->levels[i];
         BV_TRY(bv_level_complete(level, run->maker));
+        BV_TRY(bv_checker_check(level, run->maker));
         BV_TRY(bv_level_check_begin(level, &run->checks[i]));
         run->left[i] = run->checks[i].count;
     }
