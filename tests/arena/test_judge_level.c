@@ -312,6 +312,26 @@ static void test_fragile_checkers(void **state) {
     assert_ok(bv_checker_check(level, &maker));
 }
 
+/* Complete, and yet hardly what the author wanted. */
+static void test_notes(void **state) {
+    (void)state;
+    bv_level_check check;
+    check_level(&check);
+    assert_true(check.good && !check.same_answers && !check.closed && !check.repeated);
+    bv_level_check_free(&check);
+    put("generator.py",
+        "import sys\nprint(7 if int(sys.argv[2]) else 2, -2 if int(sys.argv[2]) else "
+        "3)\n");
+    put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, "
+                      "\"hidden\": 3}, \"generator\": \"generator.py\", \"checker\": \"tokens\", "
+                      "\"deadline\": \"2020-01-01T00:00:00Z\"}");
+    open_level();
+    check_level(&check);
+    assert_true(check.good && check.same_answers && check.closed);
+    assert_int_equal(check.repeated, 2); /* the visible one's, and the second one's */
+    bv_level_check_free(&check);
+}
+
 static void test_bad_authors(void **state) {
     (void)state;
     bv_level_check check;
@@ -387,6 +407,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_checker, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_checkers, begin, end),
         cmocka_unit_test_setup_teardown(test_fragile_checkers, begin, end),
+        cmocka_unit_test_setup_teardown(test_notes, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_authors, begin, end),
     };
     return cmocka_run_group_tests(tests, open_pool, boxes_teardown);
