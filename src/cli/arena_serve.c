@@ -265,6 +265,7 @@ static bv_status run_site(arena_run *run, int judges) {
         .log = on_log,
         .tick = on_tick,
         .submitted = on_submission,
+        .trouble = bv_cli_log,
         .context = run};
     BV_TRY(bv_site_create(&options, &run->site));
     bv_error *error = begin_judging(run, judges);
