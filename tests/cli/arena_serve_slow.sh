@@ -73,7 +73,8 @@ early() {
     grep -q "making the hidden tests" "$folder/err" && fail "tests were made before: $2"
 }
 early 2 "no kind of store" beaver arena serve "$folder/levels" --store mysql://x --port 0
-early 1 "is not a store" beaver arena judge "$folder/levels" --store "$folder/levels/01-echo/level.json"
+early 1 "is not a store" \
+    beaver arena judge "$folder/levels" --store "$folder/levels/01-echo/level.json"
 early 2 "no address to listen on" beaver arena serve "$folder/levels" --host no.such.invalid
 cp -r "$folder/levels" "$folder/broken"
 echo "{" >"$folder/broken/02-sum/level.json"
