@@ -104,9 +104,10 @@ static void append_end(bv_buffer *out, const bv_buffer *text, size_t most) {
 
 /* ---- one test ---- */
 
-static bv_status run_checker(const judging *j, const bv_level_test *test, const bv_buffer *output,
-                             bv_level_test_result *out) {
-    const bv_level_program *source = j->level->checker.list;
+bv_status bv_judge_by_checker(bv_sandbox_pool *pool, const bv_level *level,
+                              const bv_level_test *test, const bv_buffer *output,
+                              bv_level_test_result *out, uint64_t *cpu_ns) {
+    const bv_level_program *source = level->checker.list;
     const bv_sandbox_file files[] = {
         {.name = "input", .bytes = test->input.data, .size = test->input.size},
         {.name = "output", .bytes = output->data, .size = output->size},
@@ -115,24 +116,24 @@ static bv_status run_checker(const judging *j, const bv_level_test *test, const 
     const bv_program_run run = {.arguments = arguments, .files = files, .file_count = 3};
     bv_sandbox_result result = {0};
     bv_buffer text = {0};
-    bv_error *error =
-        bv_author_program_run(j->tools->pool, source, j->level->checker_program, &run, &result);
+    bv_error *error = bv_author_program_run(pool, source, level->checker_program, &run, &result);
     if (!error && result.exit_code != 0) {
         out->verdict = BV_LEVEL_WRONG_ANSWER;
         append_text(&text, &result.output, 300);
         if (text.size) text.data[strcspn(text.data, "\n")] = 0;
         snprintf(out->message, sizeof out->message, "%s", text.size ? text.data : "wrong answer");
     }
-    j->out->cpu_ns += result.cpu_ns;
+    *cpu_ns += result.cpu_ns;
     bv_buffer_free(&text);
     bv_sandbox_result_free(&result);
-    return bv_while(error, "checking %s of %s", test->name, j->level->name);
+    return bv_while(error, "checking %s of %s", test->name, level->name);
 }
 
 static bv_status check_output(const judging *j, const bv_level_test *test, const bv_buffer *output,
                               bv_level_test_result *out) {
     bv_answer_difference difference;
-    if (j->level->checker_program) return run_checker(j, test, output, out);
+    if (j->level->checker_program)
+        return bv_judge_by_checker(j->tools->pool, j->level, test, output, out, &j->out->cpu_ns);
     if (bv_answer_matches(&j->level->check, output->data, output->size, test->answer.data,
                           test->answer.size, &difference))
         return BV_OK;

@@ -64,6 +64,12 @@ bv_status bv_judge_level(const bv_judge_tools *tools, const bv_level *level, con
                          const void *source, size_t size, bv_level_judgement *out);
 void bv_level_judgement_free(bv_level_judgement *judgement); /* {0} is legal; leaves {0} */
 
+/* What the level's checker, a program, says of an output: *out gets verdict and message, where it
+ * is wrong; *cpu_ns grows. An error, also where the checker fails: no verdict. */
+bv_status bv_judge_by_checker(bv_sandbox_pool *pool, const bv_level *level,
+                              const bv_level_test *test, const bv_buffer *output,
+                              bv_level_test_result *out, uint64_t *cpu_ns);
+
 /* What the submitter may see, as JSON: verdict, score, points, passed, total, message, tests. Of a
  * hidden test only its number and verdict: a time, an exit code or an error text of one would be a
  * channel by which a program could tell its input. NULL without memory. */

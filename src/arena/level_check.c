@@ -1,6 +1,9 @@
 #include "arena/level_check.h"
 
+#include "base/clock.h"
+
 #include <stdio.h>
+#include <string.h>
 
 /* A wrong solution that never ran says nothing about the tests. */
 static bool is_good(const bv_level_check_row *row) {
@@ -47,8 +50,32 @@ bv_status bv_level_check_begin(const bv_level *level, bv_level_check *out) {
     return BV_OK;
 }
 
+static bool equal(const bv_buffer *a, const bv_buffer *b) {
+    return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
+}
+
+static bool has_same_answers(const bv_level *level) {
+    size_t same = 0;
+    for (size_t i = 0; i < level->test_count; i++)
+        same += equal(&level->tests[i].answer, &level->tests[0].answer);
+    return same == level->test_count && !level->checker.count;
+}
+
+static size_t count_repeated(const bv_level *level) {
+    size_t count = 0;
+    for (size_t i = level->visible_count; i < level->test_count; i++) {
+        size_t k = 0;
+        while (k < i && !equal(&level->tests[k].input, &level->tests[i].input)) k++;
+        count += k < i;
+    }
+    return count;
+}
+
 void bv_level_check_end(const bv_level *level, bv_level_check *check) {
     check->good = true;
+    check->same_answers = has_same_answers(level);
+    check->closed = level->deadline_ms && bv_clock_wall_ms() > level->deadline_ms;
+    check->repeated = count_repeated(level);
     for (size_t i = 0; i < check->count; i++) {
         const bv_level_check_row *row = &check->rows[i];
         check->good = check->good && row->good;

@@ -23,6 +23,10 @@ typedef struct bv_level_check {
     size_t count;
     bool good;
     bool tight; /* a reference used more than half of the allowed CPU time */
+    /* What the author may have wanted, and rather did not: */
+    bool same_answers; /* of all tests: a program that only writes it passes */
+    bool closed;       /* the deadline has passed */
+    size_t repeated;   /* hidden tests with the input of one before */
 } bv_level_check;
 
 /* The rows that are to be judged, of a level that is complete. Free *out whatever is returned. */

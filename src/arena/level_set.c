@@ -53,19 +53,16 @@ static bv_status show(const bv_level *level, bv_site_level *out) {
 
 /* ---- loading ---- */
 
-static bv_status load_one(const char *path, const bv_level_maker *maker, bv_level_set *set) {
+static bv_status load_one(const char *path, bv_level_set *set) {
     bv_level **level = &set->levels[set->count];
     BV_TRY(bv_level_load(path, level));
     bv_site_level *site_level = &set->site_levels[set->count++];
     bv_buffer_printf(&set->names, "%s%s,", set->count == 1 ? "," : "", (*level)->name);
-    if (maker) BV_TRY(bv_level_complete(*level, maker));
-    set->recalled += (*level)->recalled;
     BV_TRY(bv_buffer_error(&set->names));
     return show(*level, site_level);
 }
 
-static bv_status load_named(const char *folder, char **names, size_t count,
-                            const bv_level_maker *maker, bv_level_set *set) {
+static bv_status load_named(const char *folder, char **names, size_t count, bv_level_set *set) {
     set->levels = bv_calloc(count + 1, sizeof *set->levels);
     set->site_levels = bv_calloc(count + 1, sizeof *set->site_levels);
     bv_error *error = set->levels && set->site_levels ? BV_OK : bv_fail_memory("levels");
@@ -75,20 +72,18 @@ static bv_status load_named(const char *folder, char **names, size_t count,
         if (!file)
             error = bv_fail_memory("a path");
         else if (bv_file_exists(file))
-            error = bv_while(load_one(path, maker, set), "loading the level %s", path);
+            error = load_one(path, set);
         bv_free(path);
         bv_free(file);
     }
     return error;
 }
 
-bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out) {
+bv_status bv_level_set_load(const char *folder, bv_level_set *out) {
     char **names = NULL;
     size_t count = 0;
-    out->tools.pool = maker ? maker->pool : NULL;
-    if (maker) BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &out->tools.programs));
     BV_TRY(bv_dir_list(folder, &names, &count));
-    bv_error *error = load_named(folder, names, count, maker, out);
+    bv_error *error = load_named(folder, names, count, out);
     bv_names_free(names, count);
     if (!error && !out->count)
         error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),
@@ -96,10 +91,27 @@ bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_
     return error;
 }
 
+static void free_shown(bv_site_level *level) {
+    json_decref(level->examples);
+    json_decref(level->limits);
+    *level = (bv_site_level){0};
+}
+
+bv_status bv_level_set_complete(bv_level_set *set, const bv_level_maker *maker) {
+    set->tools.pool = maker->pool;
+    BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &set->tools.programs));
+    for (size_t i = 0; i < set->count; i++) {
+        BV_TRY(bv_level_complete(set->levels[i], maker));
+        set->recalled += set->levels[i]->recalled;
+        free_shown(&set->site_levels[i]);
+        BV_TRY(show(set->levels[i], &set->site_levels[i]));
+    }
+    return BV_OK;
+}
+
 void bv_level_set_free(bv_level_set *set) {
     for (size_t i = 0; i < set->count; i++) {
-        json_decref(set->site_levels[i].examples);
-        json_decref(set->site_levels[i].limits);
+        free_shown(&set->site_levels[i]);
         bv_level_free(&set->levels[i]);
     }
     bv_free(set->levels);

@@ -1,6 +1,6 @@
 /*
- * The levels of a folder, as a site shows them and judges judge by them. Immutable after loading:
- * any thread may read. Two hosts with equal folders judge equally.
+ * The levels of a folder, as a site shows them and judges judge by them. Immutable when loaded and
+ * completed: any thread may read then. Two hosts with equal folders judge equally.
  */
 #ifndef BV_ARENA_LEVEL_SET_H
 #define BV_ARENA_LEVEL_SET_H
@@ -18,12 +18,14 @@ typedef struct bv_level_set {
     bv_judge_tools tools;       /* the pool is borrowed; NULL: not to judge with */
 } bv_level_set;
 
-/* With a maker, hidden tests are made, so that submissions can be judged; with NULL it runs
- * nothing. *out must be {0}; free it whatever is returned. */
-bv_status bv_level_set_load(const char *folder, const bv_level_maker *maker, bv_level_set *out);
+/* Reads all of them and runs nothing. *out must be {0}; free it whatever is returned. */
+bv_status bv_level_set_load(const char *folder, bv_level_set *out);
+/* Makes their hidden tests, so that submissions can be judged, and answers of visible ones, which
+ * site_levels show then. Once; the maker's pool must outlive the set. */
+bv_status bv_level_set_complete(bv_level_set *set, const bv_level_maker *maker);
 void bv_level_set_free(bv_level_set *set);
 
-/* The bv_judge_call of judges: `context` is a set that was loaded with a maker. */
+/* The bv_judge_call of judges: `context` is a set that was completed. */
 bv_status bv_level_set_judge(void *context, const bv_lease *lease, bv_judged *out);
 
 #endif

@@ -96,7 +96,6 @@ static const char *const allowed[] = {
     "umask",
     "mknod",
     "mknodat",
-    "fadvise64",
     "readahead",
     "copy_file_range",
     "sendfile",
@@ -338,6 +337,7 @@ static void answer_all(bv_filter_answers *answers, uint32_t answer, const char *
      CLONE_NEWCGROUP)
 
 static const uint32_t none[] = {0}, local[] = {AF_UNIX}, mergeable[] = {MADV_MERGEABLE};
+static const uint32_t unneeded[] = {POSIX_FADV_DONTNEED};
 static const uint32_t streams[] = {SOCK_STREAM, SOCK_SEQPACKET};
 static const uint32_t personalities[] = {PER_LINUX, 0xffffffff};
 
@@ -348,11 +348,11 @@ static const uint32_t ioctls[] = {TCGETS,  TCSETS,   TCSETSW,  TCSETSF,   TIOCGW
 
 /* Not among them: notes of who uses a folder (F_NOTIFY; as inotify, it would see what other boxes
  * and the machine do with the files that all share) and leases, which hold up who opens a file.
- * flock is missing for that too: it takes a file that may only be read, of anybody. */
-static const uint32_t fcntls[] = {F_DUPFD,      F_DUPFD_CLOEXEC, F_GETFD,     F_SETFD,
-                                  F_GETFL,      F_SETFL,         F_GETLK,     F_SETLK,
-                                  F_SETLKW,     F_OFD_GETLK,     F_OFD_SETLK, F_OFD_SETLKW,
-                                  F_GETPIPE_SZ, F_SETPIPE_SZ,    F_ADD_SEALS, F_GET_SEALS};
+ * flock is missing for that too: it takes a file that may only be read, of anybody. So does a lock
+ * that others may share; asking who holds one (F_GETLK) would let boxes talk by them. */
+static const uint32_t fcntls[] = {
+    F_DUPFD,  F_DUPFD_CLOEXEC, F_GETFD,      F_SETFD,      F_GETFL,      F_SETFL,     F_SETLK,
+    F_SETLKW, F_OFD_SETLK,     F_OFD_SETLKW, F_GETPIPE_SZ, F_SETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS};
 
 /* What a process says about itself. Not among them: the layout of its memory (PR_SET_MM), calls
  * that go elsewhere than to the kernel (PR_SET_SYSCALL_USER_DISPATCH), merging equal pages with
@@ -409,9 +409,10 @@ enum { FULL = 1, NESTED = 2, COUNTED = 4 /* where a control group counts memory 
 #define EVERYWHERE (FULL | NESTED)
 
 /* Huge pages are the machine's and no group counts them; memory that grows by itself is what stacks
- * are. Datagrams go to whom they name, pair or not: nested, where all names are the container's,
- * only streams. Nobody uses urgent bytes of local sockets (MSG_OOB), whose code was a way out of
- * other sandboxes. prlimit64 changes limits of others, too. clone3 keeps its flags in memory: it is
+ * are. Pages of files are everybody's: without them the compiler would come from the disk again.
+ * Datagrams go to whom they name, pair or not: nested, where all names are the container's, only
+ * streams. Nobody uses urgent bytes of local sockets (MSG_OOB), whose code was a way out of other
+ * sandboxes. prlimit64 changes limits of others, too. clone3 keeps its flags in memory: it is
  * refused, and the C library falls back. */
 static const struct {
     int where;
@@ -445,6 +446,7 @@ static const struct {
     {EVERYWHERE, "mmap", BV_FILTER_LOW(3), MAP_HUGETLB | MAP_GROWSDOWN, VALUES(none), YES,
      REFUSE(ENOMEM)},
     {EVERYWHERE, "madvise", BV_FILTER_LOW(2), ALL, VALUES(mergeable), REFUSE(EINVAL), YES},
+    {EVERYWHERE, "fadvise64", BV_FILTER_LOW(3), ALL, VALUES(unneeded), REFUSE(EINVAL), YES},
     {COUNTED, "memfd_create", BV_FILTER_LOW(1), MFD_HUGETLB, VALUES(none), YES, REFUSE(EINVAL)},
 };
 

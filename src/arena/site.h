@@ -34,7 +34,8 @@ typedef struct bv_site_options {
     bv_http_log *log;
     bool (*tick)(void *context);      /* as in server.h */
     void (*submitted)(void *context); /* something was handed in; NULL: nobody waits. Any thread */
-    void *context;                    /* of log, tick and submitted */
+    void (*trouble)(void *context, const char *text); /* of the store; NULL: untold. Any thread */
+    void *context;                                    /* of log, tick, submitted and trouble */
 } bv_site_options;
 
 typedef struct bv_site bv_site;

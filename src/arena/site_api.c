@@ -21,12 +21,35 @@
 
 /* ---- what handlers share ---- */
 
+/* Of our trouble clients learn whether waiting helps; the rest is the operator's: it says where the
+ * arena keeps what. */
+static void answer_trouble(const bv_site *site, bv_http_exchange *x, bv_store_trouble trouble,
+                           const bv_error *error) {
+    const bv_site_options *o = &site->options;
+    if (o->trouble) o->trouble(o->context, bv_error_text(error));
+    if (bv_error_code(error) == BV_CODE_MEMORY)
+        bv_http_reply_error(x, 503, "the arena is out of memory");
+    else if (trouble == BV_STORE_BUSY)
+        bv_http_reply_error(x, 503, "the arena's store is busy");
+    else if (trouble == BV_STORE_FULL)
+        bv_http_reply_error(x, 503, "the arena's store is full");
+    else if (trouble == BV_STORE_GONE)
+        bv_http_reply_error(x, 503, "the arena's store cannot be reached");
+    else
+        bv_http_reply_error(x, 500, "the arena is at fault, and its operator is told");
+}
+
 /* The answer for an error of the store or of the request; frees the error. */
-static void fail(bv_http_exchange *x, const bv_store *s, bv_error *error) {
+static void fail(const bv_site *site, bv_http_exchange *x, const bv_store *s, bv_error *error) {
     const bv_store_trouble trouble = s ? bv_store_last_trouble(s) : BV_STORE_GONE;
-    const bool wait = trouble == BV_STORE_BUSY || trouble == BV_STORE_GONE ||
-                      trouble == BV_STORE_FULL || bv_error_code(error) == BV_CODE_MEMORY;
-    bv_http_reply_failure(x, wait ? 503 : 0, error);
+    const bv_code code = bv_error_code(error);
+    const bool wrong = code == BV_CODE_USAGE || code == BV_CODE_INPUT;
+    if (wrong && trouble == BV_STORE_FINE) {
+        bv_http_reply_failure(x, 400, error);
+        return;
+    }
+    answer_trouble(site, x, trouble, error);
+    bv_error_free(&error);
 }
 
 typedef bv_status with_store(bv_site *site, bv_http_exchange *x, bv_store *s);
@@ -36,7 +59,7 @@ static void serve(bv_site *site, bv_http_exchange *x, with_store *work) {
     bv_store *s = NULL;
     bv_error *error = bv_store_pool_take(site->stores, &s);
     if (!error) error = work(site, x, s);
-    if (error) fail(x, s, error);
+    if (error) fail(site, x, s, error);
     if (s) bv_store_pool_give(site->stores, s);
 }
 

@@ -1,3 +1,4 @@
+#include "arena/checker_check.h"
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
 #include "base/file.h"
@@ -74,6 +75,17 @@ static void say_message(const char *message) {
         bv_cli_say("%.*s", (int)first, message);
 }
 
+static void say_notes(const bv_level_check *check) {
+    if (check->tight)
+        bv_cli_say("  a reference needs more than half of the CPU time: a slower judge may refuse "
+                   "right solutions\n");
+    if (check->same_answers)
+        bv_cli_say("  all tests have the same answer: a program that only writes it passes\n");
+    if (check->repeated)
+        bv_cli_say("  hidden tests that have the input of another one: %zu\n", check->repeated);
+    if (check->closed) bv_cli_say("  the deadline has passed: nobody can hand in\n");
+}
+
 static void say_check(const bv_level *level, const bv_level_check *check) {
     bv_cli_say("%s: %zu visible and %zu hidden tests\n", level->name, level->visible_count,
                level->test_count - level->visible_count);
@@ -86,9 +98,7 @@ static void say_check(const bv_level *level, const bv_level_check *check) {
         say_message(row->message);
         bv_cli_say("\n");
     }
-    if (check->tight)
-        bv_cli_say("  a reference needs more than half of the CPU time: a slower judge may refuse "
-                   "right solutions\n");
+    say_notes(check);
 }
 
 static json_t *check_json(const bv_level *level, const bv_level_check *check) {
@@ -102,10 +112,11 @@ static json_t *check_json(const bv_level *level, const bv_level_check *check) {
                                         row->test ? row->test->name : NULL, "cpu_ms_max",
                                         (double)row->cpu_ns_max / 1e6));
     }
-    return json_pack("{ss sb sI sI sb so}", "name", level->name, "good", check->good, "visible",
-                     (json_int_t)level->visible_count, "hidden",
+    return json_pack("{ss sb sI sI sb sb sI sb so}", "name", level->name, "good", check->good,
+                     "visible", (json_int_t)level->visible_count, "hidden",
                      (json_int_t)(level->test_count - level->visible_count), "tight", check->tight,
-                     "solutions", solutions);
+                     "same_answers", check->same_answers, "repeated", (json_int_t)check->repeated,
+                     "closed", check->closed, "solutions", solutions);
 }
 
 /* All solutions of all levels are judged at once, on all threads; a level is told when it and all
@@ -135,6 +146,7 @@ static bv_status load_levels(check_run *run) {
     for (size_t i = 0; i < run->count; i++) {
         bv_level *level = run->levels[i];
         BV_TRY(bv_level_complete(level, run->maker));
+        BV_TRY(bv_checker_check(level, run->maker));
         BV_TRY(bv_level_check_begin(level, &run->checks[i]));
         run->left[i] = run->checks[i].count;
     }

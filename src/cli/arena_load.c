@@ -354,7 +354,7 @@ static bv_status run(bv_load *l) {
                       "--submissions 2");
     BV_TRY(check_flags(l->flags));
     BV_TRY(bv_languages_flag_read(l->flags));
-    BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), NULL, &l->set));
+    BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), &l->set));
     BV_TRY(bv_load_programs_gather(l));
     l->flood_max = flood ? FLOOD_MAX : 0;
     l->keys = bv_calloc((size_t)users, sizeof *l->keys);

@@ -132,42 +132,32 @@ static int judges_of(const bv_flags *flags) {
 typedef struct arena_run {
     const bv_flags *flags;
     bv_sandbox_pool *pool;
+    bv_level_maker_use use; /* until hidden tests are made */
     bv_level_set set;
     bv_judges *judges; /* NULL: this process has none */
     bv_site *site;     /* the same */
     const volatile sig_atomic_t *stop;
 } arena_run;
 
-/* With all hidden tests. */
-static bv_status load_levels(arena_run *run, const char *folder) {
-    bv_level_maker_use use = {0};
+/* Last: what else is wrong is told before, and whoever connects meanwhile waits. */
+static bv_status make_tests(arena_run *run) {
     const double begin = bv_clock_seconds();
-    bv_cli_say("making the hidden tests of %s ...\n", folder);
-    bv_error *error = bv_level_maker_begin(run->flags, run->pool, &use);
-    if (!error) error = bv_level_set_load(folder, &use.maker, &run->set);
-    bv_level_maker_end(&use);
-    if (!error)
-        bv_cli_say("tests of %zu levels: %zu made in %.1f s, %zu known before\n", run->set.count,
-                   run->set.count - run->set.recalled, bv_clock_seconds() - begin,
-                   run->set.recalled);
-    return error;
+    bv_cli_say("making the hidden tests of %s ...\n", bv_flags_argument(run->flags, 0));
+    BV_TRY(bv_level_set_complete(&run->set, &run->use.maker));
+    bv_level_maker_end(&run->use);
+    bv_cli_say("tests of %zu levels: %zu made in %.1f s, %zu known before\n", run->set.count,
+               run->set.count - run->set.recalled, bv_clock_seconds() - begin, run->set.recalled);
+    return BV_OK;
 }
 
 /* The pool comes first: its slots are forked while there are no threads. */
 static bv_status begin(arena_run *run, int judges) {
     bv_sandbox_options options = {.boxes = 2 * (uint32_t)judges, .warm_python = true};
-    const char *folder = bv_flags_argument(run->flags, 0);
     BV_TRY(bv_languages_flag_read(run->flags));
     BV_TRY(bv_policy_flag_read(run->flags, &options.policy));
-    if (judges) {
-        BV_TRY(bv_sandbox_pool_create(&options, &run->pool));
-        BV_TRY(load_levels(run, folder));
-    } else {
-        BV_TRY(bv_level_set_load(folder, NULL, &run->set));
-    }
-    /* Before the threads, which would otherwise not be told. */
-    run->stop = bv_interrupt_catch();
-    return BV_OK;
+    if (judges) BV_TRY(bv_sandbox_pool_create(&options, &run->pool));
+    if (judges) BV_TRY(bv_level_maker_begin(run->flags, run->pool, &run->use));
+    return bv_level_set_load(bv_flags_argument(run->flags, 0), &run->set);
 }
 
 static bv_status judge(void *context, const bv_lease *lease, bv_judged *out) {
@@ -200,8 +190,16 @@ static bv_status start_judges(arena_run *run, int threads) {
     return bv_judges_start(&options, &run->judges);
 }
 
+/* Until the tests are made a signal ends all at once; then judgings under way end first. */
+static bv_status begin_judging(arena_run *run, int judges) {
+    if (judges) BV_TRY(make_tests(run));
+    run->stop = bv_interrupt_catch();
+    return judges ? start_judges(run, judges) : BV_OK;
+}
+
 static void end(arena_run *run) {
     bv_judges_stop(&run->judges);
+    bv_level_maker_end(&run->use);
     bv_level_set_free(&run->set);
     bv_sandbox_pool_destroy(&run->pool);
 }
@@ -267,9 +265,10 @@ static bv_status run_site(arena_run *run, int judges) {
         .log = on_log,
         .tick = on_tick,
         .submitted = on_submission,
+        .trouble = bv_cli_log,
         .context = run};
     BV_TRY(bv_site_create(&options, &run->site));
-    bv_error *error = judges ? start_judges(run, judges) : BV_OK;
+    bv_error *error = begin_judging(run, judges);
     if (!error) {
         const bool six = strchr(options.host, ':') != NULL; /* an address of IPv6 */
         bv_cli_say("serving %zu levels at http://%s%s%s:%d/ with %d judges\n", run->set.count,
@@ -315,7 +314,7 @@ bv_status bv_arena_judge(int argc, char **argv) {
     const int judges = judges_of(flags);
     bv_error *error = begin(&run, judges);
     if (!error) error = prepare_store(bv_flags_string(flags, "store"));
-    if (!error) error = start_judges(&run, judges);
+    if (!error) error = begin_judging(&run, judges);
     if (!error) {
         bv_cli_say("judging %zu levels, %d submissions at once\n", run.set.count, judges);
         while (!*run.stop) bv_sleep_ms(100);

@@ -162,11 +162,15 @@ static bv_status open_backend(const char *url, bool durable, bool create, bv_bac
     return error;
 }
 
-/* Reading what has come tells whether the server closed the connection meanwhile. */
+/* Reading what has come tells whether the server closed the connection meanwhile: first its last
+ * words, if it had any, then the end. */
+static bool is_connected(const bv_backend *b) {
+    return b->connection && bv_pq.consumeInput(b->connection) &&
+           bv_pq.consumeInput(b->connection) && bv_pq.status(b->connection) == CONNECTION_OK;
+}
+
 static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
-    if (b->connection && bv_pq.consumeInput(b->connection) &&
-        bv_pq.status(b->connection) == CONNECTION_OK)
-        return BV_OK;
+    if (is_connected(b)) return BV_OK;
     if (again) return connect_to(b, trouble);
     return fail_gone(b, "the connection was lost in a transaction", trouble);
 }

@@ -87,14 +87,15 @@ static void check_fetched(mode *m, const attack *a, const char *want, const bv_s
     if (f->bytes.size > 1 << 20) complain(m, a, "too large a file", r);
 }
 
-static void run_attack(mode *m, const attack *a, const bv_artifact *artifact) {
+/* `warm`: by an interpreter that was there before it. */
+static void run_attack(mode *m, const attack *a, const bv_artifact *artifact, bool warm) {
     char expected[128], line[128], name[64] = "", want[32] = "absent";
     bv_sandbox_result r = {0};
     bv_sandbox_wanted wanted = {name, 1 << 20};
     bv_sandbox_job job = {.env = m->env};
     read_limits(a, &job.limits);
     bv_language_job(artifact, &job);
-    job.warm_python = false;
+    job.warm_python = warm;
     if (header(a, "fetch", 0, line, sizeof line)) {
         assert_true(sscanf(line, "%63s %31s", name, want) >= 1);
         job.wanted = &wanted, job.wanted_count = 1;
@@ -136,7 +137,7 @@ static void attack_compiler(mode *m, const attack *a) {
         bv_error_free(&error);
     } else
         check_result(m, a, expected, &r);
-    if (artifact.file_count) run_attack(m, a, &artifact);
+    if (artifact.file_count) run_attack(m, a, &artifact, false);
     bv_artifact_free(&artifact);
     bv_sandbox_result_free(&r);
 }
@@ -150,7 +151,8 @@ static void *worker(void *context) {
         if (header(a, "compile", 0, unused, sizeof unused))
             attack_compiler(m, a);
         else
-            run_attack(m, a, &a->artifact);
+            run_attack(m, a, &a->artifact, false);
+        if (a->language->warm_python) run_attack(m, a, &a->artifact, true);
         m->done++;
     }
     return NULL;
@@ -249,7 +251,7 @@ static bool run_mode(const boxes_mode *kind, void *unused) {
                                nested && m.user ? "CANARY_SHARED_USER=1" : NULL,
                                NULL};
     m.env = env;
-    const bv_sandbox_options options = {.policy = m.policy, .boxes = THREADS};
+    const bv_sandbox_options options = {.policy = m.policy, .boxes = THREADS, .warm_python = true};
     assert_ok(bv_sandbox_pool_create(&options, &m.pool));
     for (int i = 0; i < THREADS; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, worker, &m), 0);

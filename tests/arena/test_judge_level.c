@@ -4,6 +4,7 @@
  */
 #include "support/check.h"
 
+#include "arena/checker_check.h"
 #include "arena/judge_level.h"
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
@@ -276,6 +277,61 @@ static void test_bad_checkers(void **state) {
     bv_level_judgement_free(&j);
 }
 
+/* A checker that takes only what the author thought of fails over what somebody will hand in. */
+static void test_fragile_checkers(void **state) {
+    (void)state;
+    static const struct {
+        const char *checker, *text;
+    } rows[] = {
+        {"import sys\nsys.exit(not open('output').read().strip())\n", "bytes that are no text"},
+        {"import sys\nsys.exit(open('output', 'rb').read().split()[0] != b'5')\n", "nothing"},
+        {"import re, sys\no = open('output', 'rb').read().decode('ascii', 'replace')\n"
+         "sys.exit(not o or bool(re.fullmatch(r'\\d{9,}\\s*', o)) and int(o) > 0)\n",
+         "numbers of 5000 digits"},
+        {"import sys\no = open('output', 'rb').read()\n"
+         "sys.exit(not o.strip().isdigit() and [][0] if o[:1] == b'x' else 1)\n",
+         "the answer with letters for numbers"},
+        {"import sys\no = open('output', 'rb').read()\n"
+         "sys.exit([1][int(o)] if o[:1] == b'-' else 1)\n",
+         "the answer with numbers out of range"},
+    };
+    put("level.json", WITH_CHECKER);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        put("check.py", rows[i].checker);
+        open_level();
+        assert_fails(bv_checker_check(level, &maker), BV_CODE_FAULT, rows[i].text);
+    }
+    put("check.py", "import sys\ni, o, a = (open(f, 'rb').read() for f in sys.argv[1:])\n"
+                    "sys.exit(o.split() != a.split())\n");
+    open_level();
+    assert_ok(bv_checker_check(level, &maker));
+    put("level.json",
+        "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "
+        "\"generator\": \"generator.py\", \"checker\": \"tokens\"}");
+    open_level();
+    assert_ok(bv_checker_check(level, &maker));
+}
+
+/* Complete, and yet hardly what the author wanted. */
+static void test_notes(void **state) {
+    (void)state;
+    bv_level_check check;
+    check_level(&check);
+    assert_true(check.good && !check.same_answers && !check.closed && !check.repeated);
+    bv_level_check_free(&check);
+    put("generator.py",
+        "import sys\nprint(7 if int(sys.argv[2]) else 2, -2 if int(sys.argv[2]) else "
+        "3)\n");
+    put("level.json", "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, "
+                      "\"hidden\": 3}, \"generator\": \"generator.py\", \"checker\": \"tokens\", "
+                      "\"deadline\": \"2020-01-01T00:00:00Z\"}");
+    open_level();
+    check_level(&check);
+    assert_true(check.good && check.same_answers && check.closed);
+    assert_int_equal(check.repeated, 2); /* the visible one's, and the second one's */
+    bv_level_check_free(&check);
+}
+
 static void test_bad_authors(void **state) {
     (void)state;
     bv_level_check check;
@@ -350,6 +406,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_scores, begin, end),
         cmocka_unit_test_setup_teardown(test_checker, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_checkers, begin, end),
+        cmocka_unit_test_setup_teardown(test_fragile_checkers, begin, end),
+        cmocka_unit_test_setup_teardown(test_notes, begin, end),
         cmocka_unit_test_setup_teardown(test_bad_authors, begin, end),
     };
     return cmocka_run_group_tests(tests, open_pool, boxes_teardown);

@@ -153,7 +153,7 @@ static void test_shown(void **state) {
     put("level.json",
         "{\"title\": \"Sum\", \"points\": 1, \"tests\": {\"visible\": 2, \"hidden\": 1}, "
         "\"generator\": \"generator.py\", \"checker\": \"tokens\"}");
-    assert_ok(bv_level_set_load(folder, NULL, &set));
+    assert_ok(bv_level_set_load(folder, &set));
     const json_t *examples = set.site_levels[0].examples;
     const json_t *known = json_object_get(json_array_get(examples, 0), "output");
     assert_string_equal(json_string_value(known), "5\n");

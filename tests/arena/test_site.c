@@ -72,6 +72,13 @@ static void on_submission(void *context) {
     bv_judges_wake(judges);
 }
 
+static char trouble[2000]; /* what the operator was told last */
+
+static void on_trouble(void *context, const char *text) {
+    (void)context;
+    snprintf(trouble, sizeof trouble, "%s", text);
+}
+
 #define HOUR_MS 3600000
 
 /* Site and judges look for news by themselves, or (`told`) only when they tell each other. */
@@ -87,7 +94,8 @@ static void begin(bv_submission_limits limits, int signups, bool told) {
                                      .signups_per_hour = signups,
                                      .proxied = proxied,
                                      .feed_period_ms = told ? HOUR_MS : 0,
-                                     .submitted = told ? on_submission : NULL};
+                                     .submitted = told ? on_submission : NULL,
+                                     .trouble = on_trouble};
     assert_ok(bv_site_create(&options, &site));
     snprintf(url, sizeof url, "http://127.0.0.1:%d", bv_site_port(site));
     const bv_judges_options judging = {.store = store,
@@ -383,7 +391,8 @@ static void test_proxy(void **state) {
     proxied = false;
 }
 
-/* A store that cannot be reached is 503, and the site is well again afterwards. */
+/* A store that cannot be reached is 503, and the site is well again afterwards. Where it is, only
+ * the operator is told. */
 static void test_store_away(void **state) {
     (void)state;
     begin_site(BV_SUBMISSION_LIMITS_DEFAULT, 0);
@@ -395,6 +404,11 @@ static void test_store_away(void **state) {
     assert_int_equal(rename(store, away), 0);
     expect(&ada, "/api/submissions", NULL, 503, "cannot be reached");
     expect(&ada, "/api/levels/echo/submissions", solution("1"), 503, "cannot be reached");
+    assert_int_equal(call(&ada, "/api/submissions", NULL, &answer), 503);
+    const json_t *message = json_object_get(json_object_get(answer, "error"), "message");
+    assert_null(strstr(json_string_value(message), folder));
+    assert_non_null(strstr(trouble, store));
+    json_decref(answer);
     assert_int_equal(rename(away, store), 0);
     assert_int_equal(call(&ada, "/api/me", NULL, &answer), 200);
     json_decref(answer);

@@ -67,6 +67,18 @@ wait $site 2>/dev/null
 expect 1 "127.0.0.1:$port" beaver arena load "http://127.0.0.1:$port" --levels "$folder/levels"
 expect 2 "no kind of store" beaver arena serve "$folder/levels" --store mysql://x --judges 0
 expect 1 "has no levels" beaver arena serve "$folder" --judges 0 --store "$folder/arena.db"
+# What is wrong is told before hidden tests are made, which can take minutes.
+early() {
+    expect "$@" --fresh --policy $policy
+    grep -q "making the hidden tests" "$folder/err" && fail "tests were made before: $2"
+}
+early 2 "no kind of store" beaver arena serve "$folder/levels" --store mysql://x --port 0
+early 1 "is not a store" \
+    beaver arena judge "$folder/levels" --store "$folder/levels/01-echo/level.json"
+early 2 "no address to listen on" beaver arena serve "$folder/levels" --host no.such.invalid
+cp -r "$folder/levels" "$folder/broken"
+echo "{" >"$folder/broken/02-sum/level.json"
+early 1 "02-sum/level.json" beaver arena judge "$folder/broken" --store "$folder/arena.db"
 # Connections that lie idle leave judges the files that they need.
 ulimit -n 400
 port=0

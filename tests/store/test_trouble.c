@@ -154,8 +154,14 @@ static void test_server_gone(void **state) {
     losing lose = {other, 0};
     assert_ok(bv_store_transact(s, BV_STORE_SERIALIZABLE, lose_session_once, &lose));
     assert_int_equal(lose.times, 2);
+    /* Outside of a transaction too, whether the server said goodbye or not. */
+    end_others(other);
     int64_t count;
     bool found;
+    assert_ok(bv_store_query_int(s, "SELECT COUNT(*) FROM t", BV_NO_VALUES, &count, &found));
+    assert_int_equal(count, 3);
+    postgres_stop(&server);
+    postgres_start(&server);
     assert_ok(bv_store_query_int(s, "SELECT COUNT(*) FROM t", BV_NO_VALUES, &count, &found));
     assert_int_equal(count, 3);
     bv_store_close(&s);

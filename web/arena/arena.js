@@ -11,14 +11,17 @@ let newKey = false; // of an account that was made just now: shown without being
 
 // ---- small helpers ----
 
-// h("p", {class: "quiet"}, "text", child): an element.
+// h("p", {class: "quiet"}, "text", child, [children]): an element. A list may be longer than a call
+// has arguments.
 function h(name, attributes, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes || {})) {
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (value !== null && value !== undefined) element.setAttribute(key, value);
   }
-  element.append(...children.filter((child) => child !== null && child !== undefined));
+  for (const child of children.flat()) {
+    if (child !== null && child !== undefined) element.append(child);
+  }
   return element;
 }
 
@@ -76,64 +79,139 @@ function errorBox(error) {
       h("a", {href: "#/account"}, "sign out and in again"), ".") : null);
 }
 
-// ---- Markdown: headings, lists, fences, and `code`, **bold**, *italic* in lines ----
+// ---- Markdown: headings, lists in lists, tables, fences; `code`, **bold**, *italic*, [links](url) ----
 
-function inline(text) {
+// Where a link may lead: nowhere but to pages of http and https, as the browser itself reads it.
+function isLink(address) {
+  try {
+    return /^https?:$/.test(new URL(address, location.href).protocol);
+  } catch (e) {
+    return false;
+  }
+}
+
+// An image is a link, too: this page shows nothing from elsewhere.
+function link(written, text, address) {
+  if (!isLink(address)) return written;
+  return h("a", {href: address, rel: "noreferrer"}, inline(text || address, true));
+}
+
+const INLINE = new RegExp([
+  /\\([!-\/:-@[-`{-~])/, // \* is no more than a star
+  /`([^`]+)`/,
+  /\*\*([^\s*](?:[^*]*[^\s*])?)\*\*|\b__([^\s_](?:[^_]*[^\s_])?)__\b/,
+  /\*([^\s*](?:[^*]*[^\s*])?)\*|\b_([^\s_](?:[^_]*[^\s_])?)_\b/,
+  /!?\[([^[\]]*)\]\(((?:[^\s()]|\([^\s()]*\))+)(?:\s+"[^"]*")?\)|<(https?:[^\s<>]+)>/,
+].map((part) => part.source).join("|"), "g");
+
+function inline(text, linked) {
   const parts = [];
-  const pattern = /`([^`]+)`|\*\*([^\s*](?:[^*]*[^\s*])?)\*\*|\*([^\s*](?:[^*]*[^\s*])?)\*/g;
   let at = 0;
-  for (const found of text.matchAll(pattern)) {
+  for (const found of text.matchAll(INLINE)) {
+    const [all, plain, code, bold, bold2, italic, italic2, label, address, bare] = found;
+    const strong = bold || bold2, emphasis = italic || italic2;
     parts.push(text.slice(at, found.index));
-    if (found[1]) parts.push(h("code", null, found[1]));
-    else if (found[2]) parts.push(h("strong", null, found[2]));
-    else parts.push(h("em", null, found[3]));
-    at = found.index + found[0].length;
+    if (plain) parts.push(plain);
+    else if (code) parts.push(h("code", null, code));
+    else if (strong) parts.push(h("strong", null, inline(strong, linked)));
+    else if (emphasis) parts.push(h("em", null, inline(emphasis, linked)));
+    else parts.push(linked ? all : link(all, label, address || bare));
+    at = found.index + all.length;
   }
   parts.push(text.slice(at));
   return parts;
 }
 
-function markdown(text) {
-  const out = h("div", {class: "statement"});
-  const lines = text.split("\n");
+const ITEM = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+/;
+const DEPTH_MAX = 8; // of lists in lists; what is deeper is text
+
+function indent(line) {
+  return line.length - line.trimStart().length;
+}
+
+// The list that begins at lines[at], and where it ends. What is indented belongs to an item: its
+// text, or lists and code of its own.
+function list(lines, at, depth) {
+  const number = ITEM.exec(lines[at])[2];
+  const out = number ? h("ol", {start: number === "1" ? null : number}) : h("ul");
+  for (let found; at < lines.length && (found = ITEM.exec(lines[at]));) {
+    const own = [lines[at++].slice(found[0].length)], inner = found[1].length + 2;
+    for (; at < lines.length; at++) {
+      const line = lines[at], blank = !line.trim();
+      const next = blank ? lines[at + 1] || "" : line;
+      if (indent(next) < (blank || ITEM.test(line) ? inner : 1)) break;
+      own.push(blank ? "" : line.slice(Math.min(indent(line), found[0].length)));
+    }
+    out.append(h("li", null, blocks(own, depth + 1)));
+  }
+  return [out, at];
+}
+
+// The cells of a table's row: what stands between its bars but for \|.
+function cells(line) {
+  const out = [];
+  for (const part of line.trim().replace(/^\|/, "").split("|")) {
+    const last = out.length - 1;
+    if (last >= 0 && out[last].endsWith("\\")) out[last] = out[last].slice(0, -1) + "|" + part;
+    else out.push(part);
+  }
+  if (out.length > 1 && !out[out.length - 1].trim()) out.pop();
+  return out.map((cell) => cell.trim());
+}
+
+function isTable(line, below) {
+  if (!line.includes("|") || !/^[\s|:-]+$/.test(below || "")) return false;
+  const marks = cells(below);
+  return marks.every((mark) => /^:?-+:?$/.test(mark)) && marks.length === cells(line).length;
+}
+
+function table(lines) {
+  const head = cells(lines[0]);
+  const looks = cells(lines[1]).map((mark) =>
+    ({class: !mark.endsWith(":") ? null : mark.startsWith(":") ? "center" : "number"}));
+  const row = (name, line) => h("tr", null, cells(line).slice(0, head.length)
+    .map((cell, i) => h(name, looks[i], inline(cell))));
+  return h("div", {class: "scroll", tabindex: "0", role: "region", "aria-label": "Table"},
+    h("table", null, h("thead", null, row("th", lines[0])),
+      h("tbody", null, lines.slice(2).map((line) => row("td", line)))));
+}
+
+function blocks(lines, depth) {
+  const out = [];
+  const ends = (i) => !lines[i].trim() || /^(#{1,4}\s|```)/.test(lines[i]) || ITEM.test(lines[i]);
   for (let i = 0; i < lines.length;) {
-    const line = lines[i];
+    const line = lines[i], begin = i;
     const heading = /^(#{1,4})\s+(.*)/.exec(line);
-    const item = /^\s*(?:[-*]|\d+[.)])\s+/;
     if (line.startsWith("```")) {
-      const code = [];
-      for (i++; i < lines.length && !lines[i].startsWith("```"); i++) code.push(lines[i]);
-      i++;
-      out.append(h("pre", null, h("code", null, code.join("\n"))));
+      for (i++; i < lines.length && !lines[i].startsWith("```");) i++;
+      out.push(h("pre", null, h("code", null, lines.slice(begin + 1, i++).join("\n"))));
     } else if (heading) {
-      out.append(h(heading[1].length < 3 ? "h2" : "h3", null, ...inline(heading[2])));
+      out.push(h(heading[1].length < 3 ? "h2" : "h3", null, inline(heading[2])));
       i++;
-    } else if (item.test(line)) {
-      const list = h(/^\s*\d/.test(line) ? "ol" : "ul");
-      while (i < lines.length && item.test(lines[i])) {
-        let entry = lines[i++].replace(item, "");
-        while (i < lines.length && /^\s+\S/.test(lines[i]) && !item.test(lines[i])) {
-          entry += " " + lines[i++].trim();
-        }
-        list.append(h("li", null, ...inline(entry)));
-      }
-      out.append(list);
+    } else if (ITEM.test(line) && depth < DEPTH_MAX) {
+      const [made, end] = list(lines, i, depth);
+      out.push(made);
+      i = end;
     } else if (/^ {4}\S/.test(line)) {
-      const code = [];
-      for (; i < lines.length && /^( {4}|\s*$)/.test(lines[i]); i++) code.push(lines[i].slice(4));
-      out.append(h("pre", null, h("code", null, code.join("\n").trimEnd())));
+      while (i < lines.length && /^( {4}|\s*$)/.test(lines[i])) i++;
+      const code = lines.slice(begin, i).map((l) => l.slice(4)).join("\n").trimEnd();
+      out.push(h("pre", null, h("code", null, code)));
+    } else if (isTable(line, lines[i + 1])) {
+      for (i += 2; i < lines.length && !ends(i);) i++;
+      out.push(table(lines.slice(begin, i)));
     } else if (line.trim()) {
-      const paragraph = []; // its first line is nothing else, whatever it begins with
-      const ends = (l) => /^(#{1,4}\s|```)/.test(l) || item.test(l);
-      for (; i < lines.length && lines[i].trim() && !(paragraph.length && ends(lines[i])); i++) {
-        paragraph.push(lines[i]);
-      }
-      out.append(h("p", null, ...inline(paragraph.join(" "))));
+      i++; // its first line is nothing else, whatever it begins with
+      while (i < lines.length && !ends(i) && !isTable(lines[i], lines[i + 1])) i++;
+      out.push(h("p", null, inline(lines.slice(begin, i).join(" "))));
     } else {
       i++;
     }
   }
   return out;
+}
+
+function markdown(text) {
+  return h("div", {class: "statement"}, blocks(text.split(/\r\n?|\n/), 0));
 }
 
 // ---- verdicts ----
