@@ -161,6 +161,38 @@ static void test_tail_begins_where_a_character_does(void **state) {
     bv_buffer_free(&text);
 }
 
+/* A separator is found wherever it stands, also over the border of what is searched at once. */
+static void test_separators_far_inside(void **state) {
+    (void)state;
+    static const size_t border = 1u << 20;
+    char *path = bv_path_join(folder, "text"), *bytes = malloc(3 * border);
+    const char *paths[] = {path};
+    assert_non_null(bytes);
+    for (size_t at = border - 4; at <= border + 1; at++) {
+        bv_documents *documents;
+        const char *text;
+        size_t size;
+        memset(bytes, 'a', 3 * border);
+        memcpy(bytes + at, "<|>", 3);
+        memcpy(bytes + at + border, "<|>", 3);
+        assert_ok(bv_file_write(path, bytes, 3 * border));
+        assert_ok(bv_documents_open(paths, 1, "<|>", NULL, &documents));
+        const size_t expected[] = {at, border - 3, 2 * border - at - 3};
+        for (int i = 0; i < 3; i++) {
+            assert_ok(bv_documents_next(documents, &text, &size));
+            assert_int_equal(size, expected[i]);
+            for (size_t k = 0; k < size; k++)
+                if (text[k] != 'a') fail_msg("byte %zu of document %d is no text", k, i);
+        }
+        assert_ok(bv_documents_next(documents, &text, &size));
+        assert_null(text);
+        assert_int_equal(bv_documents_cuts(documents), 2);
+        bv_documents_close(&documents);
+    }
+    free(bytes);
+    bv_free(path);
+}
+
 static void count_call(void *context) {
     ++*(int *)context;
 }
@@ -281,6 +313,48 @@ static void test_epoch_takes_each_window_once(void **state) {
     bv_error *error = bv_dataset_check_context(d, 101);
     assert_int_equal(bv_error_code(error), BV_CODE_INPUT);
     bv_error_free(&error);
+    bv_dataset_close(&d);
+}
+
+/* Places from the first to the last that `count` sequences of an order begin at; how many of them
+ * lie where the text would have them, one after another. */
+static int in_order(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t first, int count,
+                    uint64_t *offsets) {
+    int same = 0;
+    for (int i = 0; i < count; i++) {
+        offsets[i] = bv_dataset_offset(d, order, seed, first + (uint64_t)i, 10);
+        same += offsets[i] == 10 * (uint64_t)i;
+    }
+    return same;
+}
+
+/* An order is none of the text's, and another in each epoch and for each seed. */
+static void test_orders_are_shuffled(void **state) {
+    (void)state;
+    char text[1001];
+    uint64_t one[3][100], other[100], least = UINT64_MAX, most = 0;
+    bv_prepare_result r;
+    memset(text, 'a', sizeof text);
+    assert_ok(prepare(text, sizeof text, NULL, 0, &r));
+    bv_dataset *d = open_data();
+    for (uint64_t epoch = 0; epoch < 3; epoch++) {
+        assert_in_range(in_order(d, BV_ORDER_EPOCH, 4, 100 * epoch, 100, one[epoch]), 0, 20);
+        in_order(d, BV_ORDER_EPOCH, 5, 100 * epoch, 100, other);
+        for (uint64_t before = 0; before <= epoch; before++) {
+            const uint64_t *a = before < epoch ? one[before] : other;
+            int same = 0;
+            for (int i = 0; i < 100; i++) same += a[i] == one[epoch][i];
+            assert_in_range(same, 0, 20);
+        }
+    }
+    /* At random: from the beginning to where the last sequence fits. */
+    for (uint64_t i = 0; i < 20000; i++) {
+        const uint64_t offset = bv_dataset_offset(d, BV_ORDER_RANDOM, 4, i, 10);
+        least = offset < least ? offset : least;
+        most = offset > most ? offset : most;
+    }
+    assert_int_equal(least, 0);
+    assert_int_equal(most, sizeof text - 11);
     bv_dataset_close(&d);
 }
 
@@ -430,14 +504,14 @@ static bv_status write_file(const char *name, const char *text, size_t size) {
     return error;
 }
 
-/* Two shards of tokens of 2 bytes, with a manifest that tells their sizes. */
+/* Two shards of tokens 0, 1, 2 ... of 2 bytes, with a manifest that tells their sizes. */
 static void write_shards(const size_t bytes[2]) {
-    static const char zeros[64];
-    char text[600];
-    assert_ok(write_file("a", zeros, bytes[0]));
-    assert_ok(write_file("b", zeros, bytes[1]));
+    char tokens[64] = {0}, text[600];
+    for (size_t i = 0; i < sizeof tokens / 2; i++) tokens[2 * i] = (char)i;
+    assert_ok(write_file("a", tokens, bytes[0]));
+    assert_ok(write_file("b", tokens + bytes[0], bytes[1]));
     const int n = snprintf(text, sizeof text,
-                           "{\"format\": \"beaver-data/1\", \"vocab_size\": 9, \"token_bytes\": 2,"
+                           "{\"format\": \"beaver-data/1\", \"vocab_size\": 99, \"token_bytes\": 2,"
                            "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
                            "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
                            "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
@@ -455,13 +529,15 @@ static void test_shards_of_unequal_size(void **state) {
     } cases[] = {{{20, 20}, true}, {{20, 2}, true}, {{20, 22}, false}, {{0, 20}, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bv_dataset *d;
-        uint32_t token;
+        uint32_t tokens[32];
         write_shards(cases[i].bytes);
         bv_error *error = bv_dataset_open(folder, &d);
         if (cases[i].fine) {
+            const size_t count = (cases[i].bytes[0] + cases[i].bytes[1]) / 2;
             assert_ok(error);
-            bv_dataset_read(d, BV_SPLIT_TRAIN, bv_dataset_tokens(d, BV_SPLIT_TRAIN) - 1, 1, &token);
-            assert_int_equal(token, 0);
+            assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_TRAIN), count);
+            bv_dataset_read(d, BV_SPLIT_TRAIN, 3, count - 3, tokens); /* over the border */
+            for (uint32_t k = 3; k < count; k++) assert_int_equal(tokens[k - 3], k);
         } else {
             assert_fails(error, BV_CODE_INPUT, "shard 1 is of another size than the first");
         }
@@ -556,6 +632,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_one_document, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup,
                                         folder_teardown),
+        cmocka_unit_test_setup_teardown(test_separators_far_inside, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_files_in_order, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_hidden_files_are_passed_over, setup, folder_teardown),
@@ -564,6 +641,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup,
                                         folder_teardown),
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_orders_are_shuffled, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_large_and_small_files, setup, folder_teardown),
