@@ -310,9 +310,8 @@ static void test_epoch_takes_each_window_once(void **state) {
         }
         for (int k = 0; k < 10; k++) assert_int_equal(seen[k], 1);
     }
-    bv_error *error = bv_dataset_check_context(d, 101);
-    assert_int_equal(bv_error_code(error), BV_CODE_INPUT);
-    bv_error_free(&error);
+    assert_fails(bv_dataset_check_context(d, 101), BV_CODE_INPUT, "a context of 101 needs 102");
+    assert_ok(bv_dataset_check_context(d, 100));
     bv_dataset_close(&d);
 }
 
@@ -504,20 +503,44 @@ static bv_status write_file(const char *name, const char *text, size_t size) {
     return error;
 }
 
-/* Two shards of tokens 0, 1, 2 ... of 2 bytes, with a manifest that tells their sizes. */
-static void write_shards(const size_t bytes[2]) {
+/* Two shards of tokens, of which token i has the bytes i, 0 or i, i + 1, i + 2, i + 3, with a
+ * manifest that tells their sizes. */
+static void write_shards(const size_t bytes[2], size_t token_bytes, uint32_t vocab) {
     char tokens[64] = {0}, text[600];
-    for (size_t i = 0; i < sizeof tokens / 2; i++) tokens[2 * i] = (char)i;
+    for (size_t i = 0; i < sizeof tokens / token_bytes; i++)
+        for (size_t k = 0; k < (token_bytes == 4 ? 4 : 1); k++)
+            tokens[token_bytes * i + k] = (char)(i + k);
     assert_ok(write_file("a", tokens, bytes[0]));
     assert_ok(write_file("b", tokens + bytes[0], bytes[1]));
-    const int n = snprintf(text, sizeof text,
-                           "{\"format\": \"beaver-data/1\", \"vocab_size\": 99, \"token_bytes\": 2,"
-                           "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
-                           "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
-                           "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
-                           "\"val\": {\"tokens\": 0, \"bytes\": 0, \"shards\": []}}}",
-                           (bytes[0] + bytes[1]) / 2, bytes[0], bytes[1]);
+    const int n =
+        snprintf(text, sizeof text,
+                 "{\"format\": \"beaver-data/1\", \"vocab_size\": %u, \"token_bytes\": %zu,"
+                 "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
+                 "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
+                 "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
+                 "\"val\": {\"tokens\": 0, \"bytes\": 0, \"shards\": []}}}",
+                 vocab, token_bytes, (bytes[0] + bytes[1]) / token_bytes, bytes[0], bytes[1]);
     assert_ok(write_file("manifest.json", text, (size_t)n));
+}
+
+/* Tokens of four bytes, as large vocabularies need them; one that is none of them is taken for the
+ * last. */
+static void test_tokens_of_four_bytes(void **state) {
+    (void)state;
+    static const uint32_t vocabs[] = {UINT32_MAX, 0x08070605};
+    for (size_t i = 0; i < 2; i++) {
+        bv_dataset *d;
+        uint32_t tokens[16];
+        write_shards((const size_t[2]){40, 24}, 4, vocabs[i]);
+        assert_ok(bv_dataset_open(folder, &d));
+        assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_TRAIN), 16);
+        bv_dataset_read(d, BV_SPLIT_TRAIN, 0, 16, tokens);
+        for (uint32_t k = 0; k < 16; k++) {
+            const uint32_t token = 0x03020100 + k * 0x01010101;
+            assert_int_equal(tokens[k], token < vocabs[i] ? token : vocabs[i] - 1);
+        }
+        bv_dataset_close(&d);
+    }
 }
 
 /* The first shard's size says where a token stands: no other may be larger. */
@@ -530,7 +553,7 @@ static void test_shards_of_unequal_size(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bv_dataset *d;
         uint32_t tokens[32];
-        write_shards(cases[i].bytes);
+        write_shards(cases[i].bytes, 2, 99);
         bv_error *error = bv_dataset_open(folder, &d);
         if (cases[i].fine) {
             const size_t count = (cases[i].bytes[0] + cases[i].bytes[1]) / 2;
@@ -542,6 +565,71 @@ static void test_shards_of_unequal_size(void **state) {
             assert_fails(error, BV_CODE_INPUT, "shard 1 is of another size than the first");
         }
         bv_dataset_close(&d);
+    }
+}
+
+/* One text of the manifest in place of another. */
+static bv_status open_with(const char *old, const char *new) {
+    char *path = bv_path_join(folder, "data/manifest.json"), *out = bv_path_join(folder, "data");
+    bv_buffer text = {0}, changed = {0};
+    bv_dataset *d;
+    assert_ok(bv_file_read(path, &text));
+    const char *at = strstr(text.data, old);
+    assert_non_null(at);
+    bv_buffer_printf(&changed, "%.*s%s%s", (int)(at - text.data), text.data, new, at + strlen(old));
+    assert_ok(bv_file_write(path, changed.data, changed.size));
+    bv_error *error = bv_dataset_open(out, &d);
+    bv_dataset_close(&d);
+    assert_ok(bv_file_write(path, text.data, text.size));
+    bv_buffer_free(&text);
+    bv_buffer_free(&changed);
+    bv_free(path);
+    bv_free(out);
+    return error;
+}
+
+static void test_foreign_manifests(void **state) {
+    (void)state;
+    static const char *const rows[][3] = {
+        {"data/1", "data/2", "format \"beaver-data/2\" is not beaver-data/1"},
+        {"\"vocab_size\": 256", "\"vocab_size\": 0", "is out of range"},
+        {"\"vocab_size\": 256", "\"vocab_size\": 4294967296", "is out of range"},
+        {"\"token_bytes\": 2", "\"token_bytes\": 3", "is out of range"},
+        {"\"tokens\": 7", "\"tokens\": 8", "the shards hold 7 tokens, the manifest says 8"},
+        {"\"bytes\": 14", "\"bytes\": 12", "has 14 bytes, the manifest says 12"},
+        {"train-00000", "../data/train-00000", "is a path"},
+    };
+    bv_prepare_result r;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    assert_ok(open_with("data/1", "data/1"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_fails(open_with(rows[i][0], rows[i][1]), BV_CODE_INPUT, rows[i][2]);
+}
+
+/* Of either split. */
+static void test_damaged_shard(void **state) {
+    (void)state;
+    static const char *const names[] = {"data/train-00000.bin", "data/val-00000.bin"};
+    bv_prepare_result r;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    for (size_t i = 0; i < 2; i++) {
+        char *path = bv_path_join(folder, names[i]);
+        bv_buffer shard = {0};
+        assert_ok(bv_file_read(path, &shard));
+        for (int damaged = 0; damaged < 2; damaged++) {
+            shard.data[shard.size - 2] ^= (char)damaged;
+            assert_ok(bv_file_write(path, shard.data, shard.size));
+            bv_dataset *d = open_data();
+            if (damaged)
+                assert_fails(bv_dataset_verify(d), BV_CODE_INPUT, names[i]);
+            else
+                assert_ok(bv_dataset_verify(d));
+            bv_dataset_close(&d);
+        }
+        shard.data[shard.size - 2] ^= 1;
+        assert_ok(bv_file_write(path, shard.data, shard.size));
+        bv_buffer_free(&shard);
+        bv_free(path);
     }
 }
 
@@ -648,6 +736,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_text_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_tokens_of_four_bytes, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_manifests, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_shard, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, folder_teardown),
