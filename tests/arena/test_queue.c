@@ -266,15 +266,17 @@ static void test_what_was_left_behind(void **state) {
     EACH_STORE(s) {
         static const char waits[] =
             "SELECT MAX(lease_until_ms - created_ms) FROM arena_submissions";
-        const int64_t first = submit(s, make_user(s)), second = submit(s, make_user(s));
+        const int64_t first = submit(s, make_user(s)), second = submit(s, make_user(s)),
+                      third = submit(s, make_user(s));
         bv_lease lease;
         bool held;
-        for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < 3; i++) {
             assert_true(take(s, 60000, &lease));
             bv_lease_free(&lease);
         }
         set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 2000, first);
         set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 1000, second);
+        set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 3000, third);
         assert_true(take(s, 60000, &lease));
         assert_int_equal(lease.submission_id, second);
         assert_ok(bv_queue_postpone(s, &lease, &held)); /* of the second time */
