@@ -40,8 +40,13 @@ static void test_tokens(void **state) {
     assert_true(matches(BV_CHECK_TOKENS, " \n", ""));
     assert_false(matches(BV_CHECK_TOKENS, "1 2", "12"));
     assert_false(matches(BV_CHECK_TOKENS, "1", "1 2"));
+    assert_string_equal(difference.text, "word 2: got nothing, expected \"2\"");
+    assert_false(matches(BV_CHECK_TOKENS, "1 2 3", "1 2"));
+    assert_string_equal(difference.text, "word 3: got \"3\", expected nothing");
     assert_false(matches(BV_CHECK_TOKENS, "1.0", "1"));
 }
+
+#define ZEROS "00000000000000000000000000000000000000000000000000000000000000"
 
 static void test_numbers(void **state) {
     (void)state;
@@ -54,6 +59,10 @@ static void test_numbers(void **state) {
     assert_false(matches(BV_CHECK_NUMBERS, "1e999", "1"));
     assert_false(matches(BV_CHECK_NUMBERS, "0x1", "1"));
     assert_false(matches(BV_CHECK_NUMBERS, "y", "x"));
+    assert_false(matches(BV_CHECK_NUMBERS, "0x1", "0x2"));
+    assert_false(matches(BV_CHECK_NUMBERS, "1." ZEROS, "1")); /* 64 characters */
+    assert_false(matches(BV_CHECK_NUMBERS, "1-2", "1"));
+    assert_false(matches(BV_CHECK_NUMBERS, "1", "1e"));
 }
 
 /* What is shown is printable and bounded, whatever the program wrote. */
@@ -67,6 +76,14 @@ static void test_difference_is_bounded(void **state) {
         for (const char *c = difference.text; *c; c++) assert_true(*c >= ' ' && *c <= '~');
         assert_in_range(strlen(difference.text), 20, 200);
     }
+    assert_false(matches(BV_CHECK_TOKENS, ZEROS, "x"));
+    assert_string_equal(
+        difference.text,
+        "word 1: got \"00000000000000000000000000000000000000000000000000000000000\""
+        "..., expected \"x\"");
+    assert_false(matches(BV_CHECK_EXACT, "x" ZEROS, ZEROS));
+    assert_string_equal(difference.text,
+                        "byte 1: got \"x0000000000000000000\", expected \"00000000000000000000\"");
 }
 
 /* An end of a line, a tab and letters that are not ASCII are told apart. */

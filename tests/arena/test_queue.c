@@ -134,14 +134,34 @@ static void test_limits(void **state) {
         assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
         assert_int_equal(id, 0);
         assert_non_null(strstr(why, "wait"));
-        assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
+        assert_true(take(s, 60000, &lease)); /* what is judged waits for its verdict */
+        assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+        assert_int_equal(id, 0);
+        assert_true(record(s, &lease, "accepted", 10));
         assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
         assert_true(id > 0);
         assert_true(take(s, 1000, &lease) && record(s, &lease, "accepted", 10));
         assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
         assert_int_equal(id, 0);
         assert_non_null(strstr(why, "minute"));
+        for (int i = 0; i < 2; i++) { /* as if 50 s had gone by, then 60 */
+            static const char *const later[] = {
+                "UPDATE arena_submissions SET created_ms = created_ms - 50000",
+                "UPDATE arena_submissions SET created_ms = created_ms - 10000"};
+            assert_ok(bv_store_exec(s, later[i], BV_NO_VALUES, NULL));
+            assert_ok(bv_submission_create(s, &submission, &two, &id, &why));
+            assert_true((id > 0) == (i == 1));
+        }
     }
+}
+
+/* Who has none waiting comes behind the last turn; who let turns go by may begin some before it. */
+static void test_turns(void **state) {
+    (void)state;
+    assert_int_equal(bv_queue_turn(100, 0), 101);
+    assert_int_equal(bv_queue_turn(100, 3), 101 - BV_QUEUE_CREDIT);
+    assert_int_equal(bv_queue_turn(100, 99), 100);
+    assert_int_equal(bv_queue_turn(100, 200), 201);
 }
 
 /* Ten users with 20 waiting each; one who comes later is served next. */
@@ -235,6 +255,69 @@ static void test_levels(void **state) {
     }
 }
 
+static void set(bv_store *s, const char *sql, int64_t value, int64_t id) {
+    assert_ok(bv_store_exec(s, sql, BV_VALUES(bv_int(value), bv_int(id)), NULL));
+}
+
+/* Of what judges left behind the oldest goes first; who puts off waits longer each time, and not
+ * for ever. */
+static void test_what_was_left_behind(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        static const char waits[] =
+            "SELECT MAX(lease_until_ms - created_ms) FROM arena_submissions";
+        const int64_t first = submit(s, make_user(s)), second = submit(s, make_user(s)),
+                      third = submit(s, make_user(s));
+        bv_lease lease;
+        bool held;
+        for (int i = 0; i < 3; i++) {
+            assert_true(take(s, 60000, &lease));
+            bv_lease_free(&lease);
+        }
+        set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 2000, first);
+        set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 1000, second);
+        set(s, "UPDATE arena_submissions SET lease_until_ms = $1 WHERE id = $2", 3000, third);
+        assert_true(take(s, 60000, &lease));
+        assert_int_equal(lease.submission_id, second);
+        assert_ok(bv_queue_postpone(s, &lease, &held)); /* of the second time */
+        assert_true(held);
+        assert_in_range(number(s, waits), 1000, 60000);
+        set(s, "UPDATE arena_submissions SET fence = $1 WHERE id = $2", 40, second);
+        lease.fence = 40;
+        assert_ok(bv_queue_postpone(s, &lease, &held));
+        assert_true(held);
+        assert_in_range(number(s, waits), 256000, 316000);
+        bv_lease_free(&lease);
+        assert_true(take(s, 60000, &lease));
+        assert_int_equal(lease.submission_id, first);
+        bv_lease_free(&lease);
+    }
+}
+
+/* How long a submission waited, and what it cost by stage, is told as it was. */
+static void test_costs(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const bv_verdict v = {
+            "accepted",
+            10,
+            10,
+            "{}",
+            {.waited_us = 1, .compile_us = 2, .run_us = 3, .check_us = 4, .runs = 5}};
+        bv_lease lease;
+        bool held;
+        submit(s, make_user(s));
+        nanosleep(&(struct timespec){0, 20000000}, NULL);
+        assert_true(take(s, 60000, &lease));
+        assert_in_range(lease.waited_ms, 19, 60000);
+        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held));
+        bv_lease_free(&lease);
+        assert_int_equal(number(s, "SELECT waited_us * 10000 + compile_us * 1000 + run_us * 100 + "
+                                   "check_us * 10 + runs FROM arena_verdicts"),
+                         12345);
+    }
+}
+
 static void test_scores(void **state) {
     (void)state;
     EACH_STORE(s) {
@@ -242,7 +325,7 @@ static void test_scores(void **state) {
         static const int scores[] = {3, 10, 5};
         bv_lease lease;
         json_t *list, *board;
-        int64_t id = 0;
+        int64_t id = 0, submission_state;
         for (int i = 0; i < 3; i++) {
             id = submit(s, user);
             assert_true(take(s, 1000, &lease) && record(s, &lease, "failed", scores[i]));
@@ -259,7 +342,15 @@ static void test_scores(void **state) {
         json_decref(board);
         assert_ok(bv_submission_list_json(s, user, 2, &list));
         assert_int_equal(json_array_size(list), 2);
+        const json_t *newest = json_array_get(list, 0);
+        assert_int_equal(json_integer_value(json_object_get(newest, "id")), id);
+        assert_int_equal(json_integer_value(json_object_get(newest, "score")), 5);
+        assert_int_equal(json_integer_value(json_object_get(newest, "points")), 10);
         json_decref(list);
+        assert_ok(bv_submission_state_of(s, user, id, &submission_state));
+        assert_int_equal(submission_state, 2);
+        assert_ok(bv_submission_state_of(s, second, id, &submission_state));
+        assert_int_equal(submission_state, -1);
         assert_ok(bv_submission_json(s, user, id, true, &list));
         assert_string_equal(json_string_value(json_object_get(list, "source")), "int main;");
         assert_string_equal(
@@ -338,26 +429,39 @@ static void test_newest(void **state) {
     }
 }
 
-/* Of equal points the earlier ones are ahead, and a failed attempt at another level is no rise. */
+/* Of equal points the earlier ones are ahead; what was reached again, and a failed attempt at
+ * another level, is no rise. */
 static void test_ranks(void **state) {
     (void)state;
     EACH_STORE(s) {
-        const int64_t early = make_user(s), late = make_user(s), nobody = make_user(s);
-        const int64_t users[] = {early, late, early, nobody}, scores[] = {10, 10, 0, 0};
-        static const char *const names[] = {"echo", "echo", "maze", "maze"};
+        const int64_t riser = make_user(s), early = make_user(s), late = make_user(s),
+                      nobody = make_user(s);
+        const int64_t users[] = {riser, early, late, early, early, nobody, riser},
+                      scores[] = {5, 10, 10, 10, 0, 0, 10};
+        static const char *const names[] = {"echo", "echo", "echo", "echo", "maze", "maze", "echo"};
         bv_buffer order = {0};
         bv_lease lease;
-        json_t *row;
-        for (int i = 0; i < 4; i++) {
+        json_t *row, *board;
+        for (int i = 0; i < 7; i++) {
             submit_to(s, users[i], names[i]);
             assert_true(take(s, 1000, &lease) && record(s, &lease, "failed", (int)scores[i]));
             nanosleep(&(struct timespec){0, 3000000}, NULL);
         }
         assert_ok(bv_scoreboard_order(s, &order));
-        const int64_t expected[] = {early, late, nobody};
+        const int64_t expected[] = {early, late, riser, nobody};
         assert_int_equal(order.size, sizeof expected);
         assert_memory_equal(order.data, expected, sizeof expected);
         bv_buffer_free(&order);
+        assert_ok(bv_scoreboard_json(s, 3, &board));
+        assert_int_equal(json_array_size(board), 3);
+        for (size_t i = 0; i < 3; i++) {
+            const json_t *name = json_object_get(json_array_get(board, i), "name");
+            assert_ok(bv_scoreboard_user_json(s, expected[i], &row));
+            assert_string_equal(json_string_value(name),
+                                json_string_value(json_object_get(row, "name")));
+            json_decref(row);
+        }
+        json_decref(board);
         assert_ok(bv_scoreboard_user_json(s, nobody, &row));
         assert_int_equal(json_integer_value(json_object_get(row, "last_ms")), 0);
         json_decref(row);
@@ -441,14 +545,68 @@ static void test_race(void **state) {
     }
 }
 
+typedef struct flooder {
+    const char *url;
+    int64_t user;
+    int accepted;
+    bv_error *error;
+} flooder;
+
+static void *flood(void *context) {
+    flooder *f = context;
+    const bv_submission submission = {f->user, "echo", "c", "x", 1};
+    const bv_submission_limits five = {.waiting = 5, .per_minute = 1000};
+    bv_store *s;
+    f->error = bv_store_open(f->url, false, &s);
+    for (int i = 0; i < 20 && !f->error; i++) {
+        int64_t id;
+        const char *why;
+        f->error = bv_submission_create(s, &submission, &five, &id, &why);
+        f->accepted += id > 0;
+    }
+    bv_store_close(&s);
+    return NULL;
+}
+
+/* Four doors at once: no more of one user come in than may wait. */
+static void test_limits_at_several_doors(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t user = make_user(s);
+        flooder flooders[4];
+        pthread_t threads[4];
+        int accepted = 0;
+        for (int i = 0; i < 4; i++) {
+            flooders[i] = (flooder){.url = urls[i_], .user = user};
+            assert_int_equal(pthread_create(&threads[i], NULL, flood, &flooders[i]), 0);
+        }
+        for (int i = 0; i < 4; i++) {
+            pthread_join(threads[i], NULL);
+            assert_ok(flooders[i].error);
+            accepted += flooders[i].accepted;
+        }
+        assert_int_equal(accepted, 5);
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_submissions"), 5);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_accounts),   cmocka_unit_test(test_limits),
-        cmocka_unit_test(test_fair_turns), cmocka_unit_test(test_leases),
-        cmocka_unit_test(test_levels),     cmocka_unit_test(test_scores),
-        cmocka_unit_test(test_newest),     cmocka_unit_test(test_changed_points),
-        cmocka_unit_test(test_ranks),      cmocka_unit_test(test_not_judged),
+        cmocka_unit_test(test_accounts),
+        cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_fair_turns),
+        cmocka_unit_test(test_leases),
+        cmocka_unit_test(test_levels),
+        cmocka_unit_test(test_scores),
+        cmocka_unit_test(test_newest),
+        cmocka_unit_test(test_changed_points),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_not_judged),
         cmocka_unit_test(test_race),
+        cmocka_unit_test(test_turns),
+        cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_what_was_left_behind),
+        cmocka_unit_test(test_limits_at_several_doors),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

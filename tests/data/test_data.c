@@ -161,6 +161,38 @@ static void test_tail_begins_where_a_character_does(void **state) {
     bv_buffer_free(&text);
 }
 
+/* A separator is found wherever it stands, also over the border of what is searched at once. */
+static void test_separators_far_inside(void **state) {
+    (void)state;
+    static const size_t border = 1u << 20;
+    char *path = bv_path_join(folder, "text"), *bytes = malloc(3 * border);
+    const char *paths[] = {path};
+    assert_non_null(bytes);
+    for (size_t at = border - 4; at <= border + 1; at++) {
+        bv_documents *documents;
+        const char *text;
+        size_t size;
+        memset(bytes, 'a', 3 * border);
+        memcpy(bytes + at, "<|>", 3);
+        memcpy(bytes + at + border, "<|>", 3);
+        assert_ok(bv_file_write(path, bytes, 3 * border));
+        assert_ok(bv_documents_open(paths, 1, "<|>", NULL, &documents));
+        const size_t expected[] = {at, border - 3, 2 * border - at - 3};
+        for (int i = 0; i < 3; i++) {
+            assert_ok(bv_documents_next(documents, &text, &size));
+            assert_int_equal(size, expected[i]);
+            for (size_t k = 0; k < size; k++)
+                if (text[k] != 'a') fail_msg("byte %zu of document %d is no text", k, i);
+        }
+        assert_ok(bv_documents_next(documents, &text, &size));
+        assert_null(text);
+        assert_int_equal(bv_documents_cuts(documents), 2);
+        bv_documents_close(&documents);
+    }
+    free(bytes);
+    bv_free(path);
+}
+
 static void count_call(void *context) {
     ++*(int *)context;
 }
@@ -278,9 +310,50 @@ static void test_epoch_takes_each_window_once(void **state) {
         }
         for (int k = 0; k < 10; k++) assert_int_equal(seen[k], 1);
     }
-    bv_error *error = bv_dataset_check_context(d, 101);
-    assert_int_equal(bv_error_code(error), BV_CODE_INPUT);
-    bv_error_free(&error);
+    assert_fails(bv_dataset_check_context(d, 101), BV_CODE_INPUT, "a context of 101 needs 102");
+    assert_ok(bv_dataset_check_context(d, 100));
+    bv_dataset_close(&d);
+}
+
+/* Places from the first to the last that `count` sequences of an order begin at; how many of them
+ * lie where the text would have them, one after another. */
+static int in_order(const bv_dataset *d, bv_order order, uint64_t seed, uint64_t first, int count,
+                    uint64_t *offsets) {
+    int same = 0;
+    for (int i = 0; i < count; i++) {
+        offsets[i] = bv_dataset_offset(d, order, seed, first + (uint64_t)i, 10);
+        same += offsets[i] == 10 * (uint64_t)i;
+    }
+    return same;
+}
+
+/* An order is none of the text's, and another in each epoch and for each seed. */
+static void test_orders_are_shuffled(void **state) {
+    (void)state;
+    char text[1001];
+    uint64_t one[3][100], other[100], least = UINT64_MAX, most = 0;
+    bv_prepare_result r;
+    memset(text, 'a', sizeof text);
+    assert_ok(prepare(text, sizeof text, NULL, 0, &r));
+    bv_dataset *d = open_data();
+    for (uint64_t epoch = 0; epoch < 3; epoch++) {
+        assert_in_range(in_order(d, BV_ORDER_EPOCH, 4, 100 * epoch, 100, one[epoch]), 0, 20);
+        in_order(d, BV_ORDER_EPOCH, 5, 100 * epoch, 100, other);
+        for (uint64_t before = 0; before <= epoch; before++) {
+            const uint64_t *a = before < epoch ? one[before] : other;
+            int same = 0;
+            for (int i = 0; i < 100; i++) same += a[i] == one[epoch][i];
+            assert_in_range(same, 0, 20);
+        }
+    }
+    /* At random: from the beginning to where the last sequence fits. */
+    for (uint64_t i = 0; i < 20000; i++) {
+        const uint64_t offset = bv_dataset_offset(d, BV_ORDER_RANDOM, 4, i, 10);
+        least = offset < least ? offset : least;
+        most = offset > most ? offset : most;
+    }
+    assert_int_equal(least, 0);
+    assert_int_equal(most, sizeof text - 11);
     bv_dataset_close(&d);
 }
 
@@ -430,20 +503,44 @@ static bv_status write_file(const char *name, const char *text, size_t size) {
     return error;
 }
 
-/* Two shards of tokens of 2 bytes, with a manifest that tells their sizes. */
-static void write_shards(const size_t bytes[2]) {
-    static const char zeros[64];
-    char text[600];
-    assert_ok(write_file("a", zeros, bytes[0]));
-    assert_ok(write_file("b", zeros, bytes[1]));
-    const int n = snprintf(text, sizeof text,
-                           "{\"format\": \"beaver-data/1\", \"vocab_size\": 9, \"token_bytes\": 2,"
-                           "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
-                           "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
-                           "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
-                           "\"val\": {\"tokens\": 0, \"bytes\": 0, \"shards\": []}}}",
-                           (bytes[0] + bytes[1]) / 2, bytes[0], bytes[1]);
+/* Two shards of tokens, of which token i has the bytes i, 0 or i, i + 1, i + 2, i + 3, with a
+ * manifest that tells their sizes. */
+static void write_shards(const size_t bytes[2], size_t token_bytes, uint32_t vocab) {
+    char tokens[64] = {0}, text[600];
+    for (size_t i = 0; i < sizeof tokens / token_bytes; i++)
+        for (size_t k = 0; k < (token_bytes == 4 ? 4 : 1); k++)
+            tokens[token_bytes * i + k] = (char)(i + k);
+    assert_ok(write_file("a", tokens, bytes[0]));
+    assert_ok(write_file("b", tokens + bytes[0], bytes[1]));
+    const int n =
+        snprintf(text, sizeof text,
+                 "{\"format\": \"beaver-data/1\", \"vocab_size\": %u, \"token_bytes\": %zu,"
+                 "\"splits\": {\"train\": {\"tokens\": %zu, \"bytes\": 1, \"shards\": ["
+                 "{\"name\": \"a\", \"bytes\": %zu, \"sha256\": \"\"},"
+                 "{\"name\": \"b\", \"bytes\": %zu, \"sha256\": \"\"}]},"
+                 "\"val\": {\"tokens\": 0, \"bytes\": 0, \"shards\": []}}}",
+                 vocab, token_bytes, (bytes[0] + bytes[1]) / token_bytes, bytes[0], bytes[1]);
     assert_ok(write_file("manifest.json", text, (size_t)n));
+}
+
+/* Tokens of four bytes, as large vocabularies need them; one that is none of them is taken for the
+ * last. */
+static void test_tokens_of_four_bytes(void **state) {
+    (void)state;
+    static const uint32_t vocabs[] = {UINT32_MAX, 0x08070605};
+    for (size_t i = 0; i < 2; i++) {
+        bv_dataset *d;
+        uint32_t tokens[16];
+        write_shards((const size_t[2]){40, 24}, 4, vocabs[i]);
+        assert_ok(bv_dataset_open(folder, &d));
+        assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_TRAIN), 16);
+        bv_dataset_read(d, BV_SPLIT_TRAIN, 0, 16, tokens);
+        for (uint32_t k = 0; k < 16; k++) {
+            const uint32_t token = 0x03020100 + k * 0x01010101;
+            assert_int_equal(tokens[k], token < vocabs[i] ? token : vocabs[i] - 1);
+        }
+        bv_dataset_close(&d);
+    }
 }
 
 /* The first shard's size says where a token stands: no other may be larger. */
@@ -455,17 +552,84 @@ static void test_shards_of_unequal_size(void **state) {
     } cases[] = {{{20, 20}, true}, {{20, 2}, true}, {{20, 22}, false}, {{0, 20}, false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         bv_dataset *d;
-        uint32_t token;
-        write_shards(cases[i].bytes);
+        uint32_t tokens[32];
+        write_shards(cases[i].bytes, 2, 99);
         bv_error *error = bv_dataset_open(folder, &d);
         if (cases[i].fine) {
+            const size_t count = (cases[i].bytes[0] + cases[i].bytes[1]) / 2;
             assert_ok(error);
-            bv_dataset_read(d, BV_SPLIT_TRAIN, bv_dataset_tokens(d, BV_SPLIT_TRAIN) - 1, 1, &token);
-            assert_int_equal(token, 0);
+            assert_int_equal(bv_dataset_tokens(d, BV_SPLIT_TRAIN), count);
+            bv_dataset_read(d, BV_SPLIT_TRAIN, 3, count - 3, tokens); /* over the border */
+            for (uint32_t k = 3; k < count; k++) assert_int_equal(tokens[k - 3], k);
         } else {
             assert_fails(error, BV_CODE_INPUT, "shard 1 is of another size than the first");
         }
         bv_dataset_close(&d);
+    }
+}
+
+/* One text of the manifest in place of another. */
+static bv_status open_with(const char *old, const char *new) {
+    char *path = bv_path_join(folder, "data/manifest.json"), *out = bv_path_join(folder, "data");
+    bv_buffer text = {0}, changed = {0};
+    bv_dataset *d;
+    assert_ok(bv_file_read(path, &text));
+    const char *at = strstr(text.data, old);
+    assert_non_null(at);
+    bv_buffer_printf(&changed, "%.*s%s%s", (int)(at - text.data), text.data, new, at + strlen(old));
+    assert_ok(bv_file_write(path, changed.data, changed.size));
+    bv_error *error = bv_dataset_open(out, &d);
+    bv_dataset_close(&d);
+    assert_ok(bv_file_write(path, text.data, text.size));
+    bv_buffer_free(&text);
+    bv_buffer_free(&changed);
+    bv_free(path);
+    bv_free(out);
+    return error;
+}
+
+static void test_foreign_manifests(void **state) {
+    (void)state;
+    static const char *const rows[][3] = {
+        {"data/1", "data/2", "format \"beaver-data/2\" is not beaver-data/1"},
+        {"\"vocab_size\": 256", "\"vocab_size\": 0", "is out of range"},
+        {"\"vocab_size\": 256", "\"vocab_size\": 4294967296", "is out of range"},
+        {"\"token_bytes\": 2", "\"token_bytes\": 3", "is out of range"},
+        {"\"tokens\": 7", "\"tokens\": 8", "the shards hold 7 tokens, the manifest says 8"},
+        {"\"bytes\": 14", "\"bytes\": 12", "has 14 bytes, the manifest says 12"},
+        {"train-00000", "../data/train-00000", "is a path"},
+    };
+    bv_prepare_result r;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    assert_ok(open_with("data/1", "data/1"));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_fails(open_with(rows[i][0], rows[i][1]), BV_CODE_INPUT, rows[i][2]);
+}
+
+/* Of either split. */
+static void test_damaged_shard(void **state) {
+    (void)state;
+    static const char *const names[] = {"data/train-00000.bin", "data/val-00000.bin"};
+    bv_prepare_result r;
+    assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
+    for (size_t i = 0; i < 2; i++) {
+        char *path = bv_path_join(folder, names[i]);
+        bv_buffer shard = {0};
+        assert_ok(bv_file_read(path, &shard));
+        for (int damaged = 0; damaged < 2; damaged++) {
+            shard.data[shard.size - 2] ^= (char)damaged;
+            assert_ok(bv_file_write(path, shard.data, shard.size));
+            bv_dataset *d = open_data();
+            if (damaged)
+                assert_fails(bv_dataset_verify(d), BV_CODE_INPUT, names[i]);
+            else
+                assert_ok(bv_dataset_verify(d));
+            bv_dataset_close(&d);
+        }
+        shard.data[shard.size - 2] ^= 1;
+        assert_ok(bv_file_write(path, shard.data, shard.size));
+        bv_buffer_free(&shard);
+        bv_free(path);
     }
 }
 
@@ -556,6 +720,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_one_document, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_tail_begins_where_a_character_does, setup,
                                         folder_teardown),
+        cmocka_unit_test_setup_teardown(test_separators_far_inside, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_first_nul_is_named, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_files_in_order, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_hidden_files_are_passed_over, setup, folder_teardown),
@@ -564,12 +729,16 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_a_large_document_among_small_ones, setup,
                                         folder_teardown),
         cmocka_unit_test_setup_teardown(test_epoch_takes_each_window_once, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_orders_are_shuffled, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad_text_far_inside, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_large_and_small_files, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_text_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shard_cut_short, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_shards_of_unequal_size, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_tokens_of_four_bytes, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_foreign_manifests, setup, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_damaged_shard, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_full_disk, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_killed, setup, folder_teardown),
         cmocka_unit_test_setup_teardown(test_two_at_once, setup, folder_teardown),

@@ -70,20 +70,69 @@ static void test_many(void **state) {
     const char *line = strstr(svg.data, "class=\"line c0\" d=\"");
     assert_non_null(line);
     size_t points = 0;
+    double before = 0;
     for (const char *p = strchr(line, 'M') + 1; *p != '"'; points++) {
         double x, y;
         int used;
         assert_int_equal(sscanf(p, "%lf %lf %n", &x, &y, &used), 2);
         assert_true(y > 203 && y < 209);
+        assert_true(x >= before && x < (points ? before + 4 : 67)); /* from 64 to 780 */
+        before = x;
         p += used;
     }
+    assert_true(before > 777 && before <= 780);
     assert_in_range(points, 200, 500);
+    assert_non_null(strstr(svg.data, "cx=\"780.0\"")); /* the evaluations, of the last step */
     assert_ok(bv_curves_svg(&curves, 1, &again));
     assert_string_equal(svg.data, again.data);
     bv_curves_free(&curves);
     bv_buffer_free(&text);
     bv_buffer_free(&svg);
     bv_buffer_free(&again);
+}
+
+static void test_best(void **state) {
+    (void)state;
+    bv_curves curves;
+    double step, loss;
+    write_metrics("{\"step\":0,\"val_loss\":4.5}\n{\"step\":10,\"val_loss\":2.5}\n"
+                  "{\"step\":20,\"val_loss\":2.25}\n{\"step\":30,\"val_loss\":2.75}\n"
+                  "{\"step\":40,\"val_loss\":2.25}\n");
+    assert_ok(bv_curves_read(metrics, &curves));
+    assert_true(bv_curves_best(&curves, &step, &loss));
+    assert_true(step == 20 && loss == 2.25);
+    bv_curves_free(&curves);
+    write_metrics("{\"step\":1,\"loss\":4}\n");
+    assert_ok(bv_curves_read(metrics, &curves));
+    assert_false(bv_curves_best(&curves, &step, &loss));
+    bv_curves_free(&curves);
+}
+
+/* One run has its name as the title and a colour for each of its curves; of several runs each has a
+ * colour and its name, and validation beside it is dashed. */
+static void test_names_and_colours(void **state) {
+    (void)state;
+    bv_curves runs[2];
+    write_metrics("{\"step\":0,\"val_loss\":4}\n{\"step\":1,\"loss\":3}\n{\"step\":2,\"loss\":2}\n"
+                  "{\"step\":2,\"val_loss\":3}\n");
+    for (int i = 0; i < 2; i++) assert_ok(bv_curves_read(metrics, &runs[i]));
+    runs[0].name = "first";
+    runs[1].name = "second";
+    for (size_t count = 1; count <= 2; count++) {
+        static const char *const wanted[2][6] = {
+            {"<title>first</title>", ">training<", ">validation<", "line c0", "line c1"},
+            {"<title>loss</title>", ">first<", ">first, validation<", ">second<",
+             ">second, validation<", "line c1"}};
+        bv_buffer svg = {0};
+        assert_ok(bv_curves_svg(runs, count, &svg));
+        for (size_t i = 0; i < 6 && wanted[count - 1][i]; i++)
+            if (!strstr(svg.data, wanted[count - 1][i]))
+                fail_msg("not \"%s\" in %s", wanted[count - 1][i], svg.data);
+        assert_null(strstr(svg.data, "line c2"));
+        assert_true(!strstr(svg.data, " dashed\"") == (count == 1));
+        bv_buffer_free(&svg);
+    }
+    for (int i = 0; i < 2; i++) bv_curves_free(&runs[i]);
 }
 
 static bv_status all_at_once(void) {
@@ -115,6 +164,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_read, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_bad, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_many, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_best, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_names_and_colours, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, folder_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

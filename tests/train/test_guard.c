@@ -33,6 +33,10 @@ static void test_judging(void **state) {
     assert_true(bv_guard_judge(&g, 8, 4.5, 1).bad);
     assert_true(bv_guard_judge(&g, 8, 3, 50).bad);
     assert_false(bv_guard_judge(&g, 0, 4.5, 50).bad);
+    g.in_a_row = 2; /* a good step: the bad ones before it are no row any more */
+    bv_guard_accept(&g, 3, 0);
+    assert_int_equal(g.in_a_row, 0);
+    assert_true(isfinite(g.norm[100 % BV_GUARD_WINDOW])); /* JSON knows no infinity */
     json_t *value = bv_guard_json(&g);
     bv_guard copy;
     assert_ok(bv_guard_parse(&copy, value));
@@ -62,6 +66,57 @@ static void test_bad_data_is_skipped(void **state) {
     assert_in_range(token, after - text.data - 160 - 16, after - text.data);
     bv_buffer_free(&text);
     tiny_end(&t);
+}
+
+static const char *spoiled;
+static float spoil_with;
+static size_t worst; /* of the batch's sequences */
+
+/* Step 20 has no loss, and weights that cannot be computed with. */
+static void spoil(void *context, bv_gpt_trainer *trainer, uint64_t step, double *loss) {
+    (void)context;
+    size_t count;
+    const bv_named_tensor *list = bv_gpt_trainer_parameters(trainer, &count);
+    const float *losses = bv_gpt_trainer_row_losses(trainer);
+    double sums[4] = {0};
+    if (step != 19) return;
+    *loss = NAN;
+    worst = 0;
+    for (size_t i = 0; i < 4 * 16; i++) sums[i / 16] += (double)losses[i];
+    for (size_t i = 1; i < 4; i++)
+        if (sums[i] > sums[worst]) worst = i;
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; !strcmp(list[i].name, spoiled) && k < 16; k++)
+            ((float *)list[i].data)[k] = spoil_with;
+}
+
+/* What went out of range first: a weight, else what the layers compute, and there the head. And
+ * where the text stands that the loss comes from. */
+static void test_a_skipped_step_is_explained(void **state) {
+    (void)state;
+    static const struct {
+        const char *name;
+        float value;
+        const char *told;
+    } rows[] = {{"", 0, "skipped: the loss is not finite; all layers are in range"},
+                {"h.0.mlp.c_fc.weight", NAN, "first out of range: the weights h.0.mlp.c_fc"},
+                {"h.0.ln_1.weight", 3e38f, "first out of range: layer 0"},
+                {"ln_f.weight", 3e38f, "first out of range: the head, after values up to"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        tiny_run t;
+        char where[80];
+        spoiled = rows[i].name;
+        spoil_with = rows[i].value;
+        tiny_begin(&t, "steps=20 eval_every=0", 0, 1);
+        assert_ok(train(&t, spoil));
+        assert_int_not_equal(worst, 0);
+        const uint64_t at = bv_dataset_offset(t.dataset, BV_ORDER_EPOCH, 1337, 76 + worst, 16);
+        snprintf(where, sizeof where, "sequences 76..79 of the data, the worst begins at token %d ",
+                 (int)at);
+        if (!strstr(said, rows[i].told)) fail_msg("not \"%s\" in: %s", rows[i].told, said);
+        if (!strstr(said, where)) fail_msg("not \"%s\" in: %s", where, said);
+        tiny_end(&t);
+    }
 }
 
 static bool flipped;
@@ -94,14 +149,14 @@ static void check_return(tiny_run *t, size_t bits, const char *range) {
     assert_non_null(strstr(said, "return 1 of 3"));
     char path[400];
     json_t *manifest;
-    int64_t sequence, begins, ends, returns;
+    int64_t sequence, begins, ends, returns, skipped;
     snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t->run);
     assert_ok(bv_json_load(path, &manifest));
     assert_ok(bv_json_get_int(manifest, "sequence", &sequence));
-    assert_int_equal(json_unpack(manifest, "{s[[I,I]!]s{sI}}", "left_out", &begins, &ends, "guard",
-                                 "returns", &returns),
+    assert_int_equal(json_unpack(manifest, "{s[[I,I]!]s{sIsI}}", "left_out", &begins, &ends,
+                                 "guard", "returns", &returns, "skipped", &skipped),
                      0);
-    assert_true(begins == 204 && ends == 216 && returns == 1);
+    assert_true(begins == 204 && ends == 216 && returns == 1 && skipped == 3);
     assert_int_equal(sequence, 4 * 60 + 12); /* 60 steps of 4, and 12 that were passed over */
     json_decref(manifest);
 }
@@ -255,6 +310,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judging),
         cmocka_unit_test(test_bad_data_is_skipped),
+        cmocka_unit_test(test_a_skipped_step_is_explained),
         cmocka_unit_test(test_flipped_bit_goes_back),
         cmocka_unit_test(test_back_to_an_origin),
         cmocka_unit_test(test_never_back_to_an_interruption),

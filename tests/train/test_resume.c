@@ -375,6 +375,19 @@ static void test_what_signals_saved_goes(void **state) {
     tiny_end(&t);
 }
 
+/* The guard goes back to a regular one, so the last of them stays whatever signals saved since. */
+static void test_the_last_regular_stays(void **state) {
+    (void)state;
+    tiny_run t;
+    int64_t step;
+    tiny_begin(&t, "steps=12 eval_every=0 keep=1", 0, 1);
+    for (uint64_t at = 5; at < 8; at++) stop_at(&t, at);
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_REGULAR, &step));
+    assert_int_equal(step, 4);
+    assert_int_equal(kept(&t), 3); /* 4, 7 and the link */
+    tiny_end(&t);
+}
+
 /* Somebody set the link back, by a whole path: what is saved from there on is not the last, but it
  * stays. */
 static void test_latest_stays(void **state) {
@@ -551,6 +564,7 @@ int main(void) {
         cmocka_unit_test(test_old_ones_go_and_the_best_stays),
         cmocka_unit_test(test_the_best_was_evaluated),
         cmocka_unit_test(test_what_signals_saved_goes),
+        cmocka_unit_test(test_the_last_regular_stays),
         cmocka_unit_test(test_latest_stays),
         cmocka_unit_test(test_metrics_are_synced_first),
         cmocka_unit_test(test_old_ones_that_cannot_go),
