@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static char name[128] = "beaver"; /* written by the main thread before a subcommand runs */
@@ -26,6 +27,12 @@ void bv_cli_say(const char *format, ...) {
 void bv_cli_log(void *context, const char *text) {
     (void)context;
     bv_cli_say("%s\n", text);
+}
+
+size_t bv_cli_columns(void) {
+    struct winsize size;
+    if (!isatty(STDERR_FILENO)) return 0;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 
 static bv_status write_stream(int stream, const char *name, const void *bytes, size_t size) {

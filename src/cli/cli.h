@@ -16,6 +16,10 @@ void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line of a log, for who takes a function for that; the context is not used. */
 void bv_cli_log(void *context, const char *text);
 
+/* Columns of the terminal that standard error is, as wide as it is just now (80 where it does not
+ * know); 0 where it is none. */
+size_t bv_cli_columns(void);
+
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);
 /* The same on standard error, for what must not be lost without a word (bv_cli_say is for people).

@@ -12,8 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 static const bv_flag flag_table[] = {
     {.name = "out",
@@ -60,13 +58,10 @@ typedef struct drawing {
 } drawing;
 
 static bv_status show(const drawing *d) {
-    struct winsize size = {0};
-    const bool terminal = isatty(STDERR_FILENO);
-    if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col)
-        size.ws_col = 80; /* a terminal need not know its size */
+    const size_t terminal = bv_cli_columns(), columns = terminal ? terminal : 80;
     const bool color = terminal && !getenv("NO_COLOR");
     /* Dots of several runs differ by colour alone, letters without it. */
-    const bv_terminal_plot_options options = {.columns = size.ws_col < 100 ? size.ws_col : 100,
+    const bv_terminal_plot_options options = {.columns = columns < 100 ? columns : 100,
                                               .rows = 18,
                                               .unicode = shows_unicode() && (color || d->count < 2),
                                               .color = color};

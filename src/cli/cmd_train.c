@@ -21,8 +21,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define MEASURE_SECONDS 1.6          /* of --minutes, on a scratch copy */
 #define VERIFIED_TOKENS (1ull << 29) /* data up to here are read through before a training */
@@ -349,9 +347,6 @@ static void on_note(void *context, const char *text) {
 
 static bv_status begin_progress(training *t) {
     const bv_settings *s = &t->config.settings;
-    const bool terminal = isatty(STDERR_FILENO);
-    struct winsize size = {0};
-    if (terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size.ws_col = 0;
     bv_limits limits;
     if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
         t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
@@ -361,10 +356,8 @@ static bv_status begin_progress(training *t) {
                bv_human_count((double)(s->batch * s->model.context)).text,
                bv_pool_threads(t->machine.pool), t->machine.kernels->level,
                bv_numerics_name(s->numerics));
-    const bv_progress_options options = {.write = write_error_output,
-                                         .terminal = terminal,
-                                         .columns = size.ws_col,
-                                         .total = s->steps};
+    const bv_progress_options options = {
+        .write = write_error_output, .columns = bv_cli_columns, .total = s->steps};
     return bv_progress_create(&options, &t->progress);
 }
 
