@@ -100,10 +100,11 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
 /* ---- runs ---- */
 
 static bv_status read_metrics(const char *run, const char *metrics, bv_curves *curves) {
-    if (bv_path_hidden(metrics)) return bv_fail_errno("cannot look into %s", run);
-    if (!bv_dir_exists(run) || !bv_file_exists(metrics))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
-                      "beaver train --data DIR --out %s", run);
+    if (!bv_file_exists(metrics)) {
+        BV_TRY(bv_run_folder_check(run));
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s has no losses yet", run),
+                      "beaver train --out %s --resume", run);
+    }
     BV_TRY(bv_curves_read(metrics, curves));
     curves->name = run;
     return BV_OK;

@@ -97,6 +97,10 @@ static void test_suggestions(void **state) {
     assert_string_equal(bv_suggest("tokeniser", names, 5), "tokenizer");
     assert_string_equal(bv_suggest("evals", names, 5), "eval");
     assert_null(bv_suggest("xyzzy", names, 5));
+    assert_string_equal(bv_suggest("tok", names, 5), "tokenizer"); /* the only one */
+    assert_string_equal(bv_suggest("g", names, 5), "generate");
+    assert_null(bv_suggest("t", names, 5)); /* train, or tokenizer */
+    assert_null(bv_suggest("x", (const char *const[]){"n"}, 1));
     assert_null(bv_suggest("train", names, 0));
     char longer[200];
     memset(longer, 'a', sizeof longer - 1);

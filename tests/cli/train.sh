@@ -175,6 +175,12 @@ expect 2 'try: lr' beaver train --data data --out run --set lrr=1
 expect 2 'try: lr' beaver train --data data --out run --set learning_rate=1
 expect 2 'try: context' beaver train --data data --out run --set block_size=64
 expect 2 'try: --batch' beaver train --data data --out run --batch-size 3
+expect 2 'try: --out' beaver train --data data --out_dir run
+expect 2 'try: --tokens' beaver generate run --max_new_tokens 3
+expect 2 'try: --temperature' beaver generate run --temp 1
+expect 2 'try: --prompt' beaver generate run -p x
+expect 2 'try: beaver generate --help' beaver generate run -t x
+expect 2 'try: --vocab' prepare text.txt --out x --vocab-size 300
 expect 2 'try: --eval-every' beaver train --data data --out run --eval_interval=3
 expect 0 "learning rate at its peak (default: 0.001)" beaver train --help
 expect 2 "is not a multiple" beaver train --data data --out run --set width=130 --set heads=4
@@ -290,6 +296,17 @@ expect 0 "weights of $PWD/steps, step 10" \
     beaver train --data data --out onward --from steps/checkpoints/10 --steps 1
 expect 1 "loading the checkpoint of step 15" beaver eval steps/checkpoints/15 text.txt
 expect 2 "moved is no run" beaver eval moved text.txt
+for command in "explain" "plot" "train --resume --out"; do # these want the run
+    expect 2 "try: steps" beaver $command steps/checkpoints/10
+done
+# Models of others, and files of a run.
+cp moved/model.safetensors alone.safetensors
+printf 'GGUF\3\0\0\0' >other.gguf
+printf 'PK\3\4' >other.pt
+expect 1 "it is safetensors: weights without settings" beaver generate alone.safetensors
+expect 1 "it is GGUF, of llama.cpp" beaver generate other.gguf --tokenizer tok.json
+expect 1 "it is a checkpoint of PyTorch" beaver eval other.pt text.txt
+expect 1 "try: a run's folder, as beaver train makes it" beaver generate steps/config.json
 inside() (cd "$1" && shift && beaver "$@")
 expect 0 "loss" inside steps eval checkpoints/10 ../text.txt
 
