@@ -45,6 +45,9 @@ void bv_print_double(char *text, size_t size, double value) {
         snprintf(text, size, "%.*g", digits, value);
         if (strtod(text, NULL) == value) break;
     }
+    /* 10000 rather than 1e+04: a whole number, exactly. */
+    if (strchr(text, 'e') && fabs(value) >= 1 && fabs(value) < 1e15)
+        snprintf(text, size, "%.0f", value);
 }
 
 /* Length of the valid UTF-8 sequence at p (RFC 3629), 0 if none. */

@@ -119,8 +119,8 @@ static bv_status choose_steps(training *t) {
     s->steps = bv_pace_steps(s, t->data, &pace, asked);
     if (s->warmup > s->steps / 10) s->warmup = s->steps / 10;
     const double seconds = bv_pace_seconds(s, t->data, &pace);
-    bv_cli_say("%zu step%s about %s here", s->steps, s->steps == 1 ? " takes" : "s take",
-               bv_human_time(seconds).text);
+    bv_cli_say("%s %s about %s here", bv_human_number(s->steps, "step").text,
+               s->steps == 1 ? "takes" : "take", bv_human_time(seconds).text);
     if (seconds > 1.5 * asked) bv_cli_say(", not %s", bv_human_time(asked).text);
     bv_cli_say("\n");
     return BV_OK;
@@ -351,11 +351,12 @@ static bv_status begin_progress(training *t) {
     if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
         t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
     t->flops_per_token = 3 * bv_gpt_forward_flops(&s->model);
-    bv_cli_say("%s parameters, %zu steps of %s tokens, %d threads, %s, %s\n",
-               bv_human_count((double)bv_gpt_parameter_count(&s->model)).text, s->steps,
+    bv_cli_say("%s parameters, %s of %s tokens, %s, %s, %s\n",
+               bv_human_count((double)bv_gpt_parameter_count(&s->model)).text,
+               bv_human_number(s->steps, "step").text,
                bv_human_count((double)(s->batch * s->model.context)).text,
-               bv_pool_threads(t->machine.pool), t->machine.kernels->level,
-               bv_numerics_name(s->numerics));
+               bv_human_number((size_t)bv_pool_threads(t->machine.pool), "thread").text,
+               t->machine.kernels->level, bv_numerics_name(s->numerics));
     const bv_progress_options options = {
         .write = write_error_output, .columns = bv_cli_columns, .total = s->steps};
     return bv_progress_create(&options, &t->progress);
@@ -364,7 +365,8 @@ static bv_status begin_progress(training *t) {
 static bv_status tell_result(const training *t) {
     const bv_step_report *r = &t->last;
     if (!t->worked)
-        bv_cli_say("%s is finished: all %zu steps\n", t->out, t->config.settings.steps);
+        bv_cli_say("%s is finished: all %s\n", t->out,
+                   bv_human_number(t->config.settings.steps, "step").text);
     else
         bv_cli_say("saved %s\n", t->out);
     bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);

@@ -160,12 +160,19 @@ for bad in 99999999999 -1 +1 1.5 1x; do
     expect 1 "\"$bad\" is no token number" beaver tokenizer decode tok.json numbers
 done
 expect 1 "not JSON" beaver tokenizer info text.txt
+echo '{"version": "1.0", "model": {"type": "BPE"}}' >others.json # of Hugging Face's tokenizers
+for file in others.json text.txt; do
+    expect 1 "beaver tokenizer import $file" prepare text.txt --out x --tokenizer $file
+done
 
 # ---- training ----
 expect 2 "--out RUN is missing" beaver train --data data
 expect 2 "try: beaver data prepare TEXT --out DIR" beaver train --out nowhere
 expect 2 "reading --keep" beaver train --data data --out run --keep 0
 expect 2 "reading --eval-every" beaver train --data data --out run --eval-every -1
+json 'j["settings"]["rope_base"] == 10000' beaver explain tiny --json
+grep -q 'rope_base=10000.0' err || fail "10000 as people do not write it: $(grep rope_base err)"
+expect 0 "training    1 step of" beaver explain tiny --steps 1
 expect 0 '"layers": 7' beaver explain tiny --layers 7 --eval-every 3 --json
 grep -q '"eval_every": 3' out || fail "--eval-every is no setting"
 expect 2 "try: --preset" beaver train --data data --out run --presett tiny
@@ -281,6 +288,10 @@ expect 2 "try: without it: --from takes the model" beaver train --out x "${from[
 expect 2 "/run/tokenizer.json" beaver train --data chars --out x --from run
 expect 2 "none is no run" beaver train --data data --out x --from none
 expect 2 "exclude each other" beaver train --out tuned --resume --from run
+cp -r run damaged-run
+printf '\001' | dd of=damaged-run/checkpoints/20/model.safetensors bs=1 seek=3000 conv=notrunc \
+    status=none
+expect 1 "model.safetensors is damaged" beaver train --data data --out x --from damaged-run
 [ ! -e x ] && [ ! -e x.partial ] || fail "a run that could not begin left something"
 
 # ---- checkpoints by their names: also one that is not the latest.
@@ -540,6 +551,8 @@ lines = [json.loads(line) for line in open("several.json")]
 n = len(lines[0]["prompt_tokens"])
 assert len(lines) == 3 and all(g["prompt_logprobs"] == e["logprobs"][:n] for g in lines), lines
 P
+beaver generate run --tokens 2 --n 3 --logprobs | grep -n '^$' | tr '\n' ' ' >parts
+[ "$(cat parts)" = "3: 6: " ] || fail "log-probabilities of several texts: $(cat parts)"
 expect 1 "eval RUN FILE" beaver eval run --logprobs "$(cat text.txt)"
 expect 2 "one of FILE and --logprobs" beaver eval run
 printf 'the old\0king' >binary
