@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Human text on standard error; adds nothing, so end with a newline. */
@@ -19,6 +20,11 @@ void bv_cli_log(void *context, const char *text);
 /* Columns of the terminal that standard error is, as wide as it is just now (80 where it does not
  * know); 0 where it is none. */
 size_t bv_cli_columns(void);
+
+/* Behind a read or a write that failed: is it to be made again? Yes where a signal came between;
+ * and where another program that has the same pipe or terminal made it non-blocking, when it is
+ * ready (events: POLLIN or POLLOUT). */
+bool bv_cli_again(int fd, short events);
 
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);
