@@ -97,6 +97,24 @@ static bv_status fit_vocabulary(training *t) {
     return BV_OK;
 }
 
+/* A lower lr is easily given alone. With the schedule Muon's rate would rise as many times. */
+static bv_status check_rates(const bv_settings *s) {
+    const bool falls = s->schedule != BV_SCHEDULE_CONSTANT && s->lr > 0;
+    if (!falls || s->min_lr <= s->lr) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE,
+                          "min_lr %g is more than lr %g: the learning rate would rise to its end",
+                          s->min_lr, s->lr),
+                  "--min-lr %g", s->lr / 10);
+}
+
+/* So is a number of steps. */
+static void tell_warmup(const bv_settings *s) {
+    if (s->warmup < s->steps || s->warmup < 2) return;
+    bv_cli_say("warmup %zu does not end before step %zu: the learning rate never reaches its peak\n"
+               "  try: --warmup %zu\n",
+               s->warmup, s->steps, s->steps / 10);
+}
+
 static void fill_options(const training *t, bv_train_options *o) {
     *o = (bv_train_options){.run = t->out,
                             .settings = &t->config.settings,
@@ -207,6 +225,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(bv_run_folder_check_new(t->out));
     char tokenizer_sha256[BV_SHA256_TEXT_SIZE];
     BV_TRY(begin_settings(t, tokenizer_sha256));
+    BV_TRY(check_rates(&t->config.settings));
     BV_TRY(bv_dataset_open(data, &t->data));
     BV_TRY(bv_run_config_set_data(&t->config, data));
     BV_TRY(check_tokenizer(t, tokenizer_sha256));
@@ -216,6 +235,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
+    tell_warmup(&t->config.settings);
     t->signal = bv_interrupt_catch();
     return bv_run_folder_create(t->out, &t->config, &t->lock);
 }

@@ -286,6 +286,13 @@ mv elsewhere run
 expect 2 "the model has layers=1, not 2" beaver train --out x "${from[@]}" --layers 2
 expect 2 "try: without it: --from takes the model" beaver train --out x "${from[@]}" --preset nano
 expect 2 "/run/tokenizer.json" beaver train --data chars --out x --from run
+expect 2 "min_lr 0.0001 is more than lr 1e-05" beaver train --data data --out x --from run --lr 1e-5
+expect 2 "try: --min-lr 1e-06" beaver train --data data --out x --from run --lr 1e-5
+expect 0 "beginning with" beaver train --data data --out flat --from run --lr 1e-5 \
+    --schedule constant --steps 3 # which has no end
+! grep -q "never reaches" err || fail "a short warm-up is said to be long"
+expect 0 "warmup 2 does not end before step 2: the learning rate never reaches its peak" \
+    beaver train --data data --out cold --from run --steps 2
 expect 2 "none is no run" beaver train --data data --out x --from none
 expect 2 "exclude each other" beaver train --out tuned --resume --from run
 cp -r run damaged-run
