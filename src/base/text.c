@@ -45,6 +45,9 @@ void bv_print_double(char *text, size_t size, double value) {
         snprintf(text, size, "%.*g", digits, value);
         if (strtod(text, NULL) == value) break;
     }
+    /* 10000 rather than 1e+04: a whole number, exactly. */
+    if (strchr(text, 'e') && fabs(value) >= 1 && fabs(value) < 1e15)
+        snprintf(text, size, "%.0f", value);
 }
 
 /* Length of the valid UTF-8 sequence at p (RFC 3629), 0 if none. */
@@ -131,9 +134,22 @@ bool bv_ends_with(const char *name, const char *end) {
     return n > m && !strcmp(name + n - m, end);
 }
 
+/* The only name that begins with the word, or NULL. */
+static const char *abbreviated(const char *word, const char *const *names, size_t count) {
+    const char *only = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (strncmp(names[i], word, strlen(word)) != 0) continue;
+        if (only) return NULL;
+        only = names[i];
+    }
+    return only;
+}
+
 const char *bv_suggest(const char *word, const char *const *names, size_t count) {
-    const char *best = NULL;
-    size_t best_distance = strlen(word) / 3 + 2; /* farther than this is another word */
+    const char *best = abbreviated(word, names, count);
+    const size_t length = strlen(word);
+    size_t best_distance = length / 3 + 2; /* farther than this is another word */
+    if (best || length < 2) return best;
     for (size_t i = 0; i < count; i++) {
         const size_t d = distance(word, names[i]);
         if (d < best_distance) {

@@ -31,7 +31,8 @@ size_t bv_text_visible_character(const char *text, size_t size, char out[5]);
 /* Does a name end so, and is there something before it? */
 bool bv_ends_with(const char *name, const char *end);
 
-/* The name nearest by edit distance, or NULL when none is near enough to be meant. */
+/* The only name that begins with the word, else the nearest by edit distance; NULL when none is
+ * near enough to be meant. */
 const char *bv_suggest(const char *word, const char *const *names, size_t count);
 
 #endif

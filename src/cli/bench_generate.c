@@ -254,17 +254,18 @@ static bv_status tell(const bv_flags *flags, const bench *b, const figures *prom
                       const figures *forward, const figures *one, const figures *many) {
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
     const char *preset = bv_flags_string(flags, "preset");
-    bv_cli_say("prompt of %zu tokens: %.1f ms, %.0f tokens/s, %s of the arithmetic's limit\n",
-               b->prompt, 1e3 * prompt->seconds, prompt->tokens_per_s,
-               bv_human_share(prompt->share_of_limit).text);
+    bv_cli_say("prompt of %s: %.1f ms, %.0f tokens/s, %s of the arithmetic's limit\n",
+               bv_human_number(b->prompt, "token").text, 1e3 * prompt->seconds,
+               prompt->tokens_per_s, bv_human_share(prompt->share_of_limit).text);
     bv_cli_say("training's forward pass over it: %.1f ms, %s of the arithmetic's limit\n",
                1e3 * forward->seconds, bv_human_share(forward->share_of_limit).text);
     bv_cli_say("one sequence: %.2f ms a token, %.1f tokens/s, %s of the memory's limit\n",
                1e3 * one->seconds, one->tokens_per_s, bv_human_share(one->share_of_limit).text);
-    bv_cli_say("%zu sequences: %.2f ms a step, %.1f tokens/s, %.1f times one, %s of the memory's "
+    bv_cli_say("%s: %.2f ms a step, %.1f tokens/s, %.1f times one, %s of the memory's "
                "limit\n",
-               b->sequences, 1e3 * many->seconds, many->tokens_per_s,
-               many->tokens_per_s / one->tokens_per_s, bv_human_share(many->share_of_limit).text);
+               bv_human_number(b->sequences, "sequence").text, 1e3 * many->seconds,
+               many->tokens_per_s, many->tokens_per_s / one->tokens_per_s,
+               bv_human_share(many->share_of_limit).text);
     bv_cli_say("limits: %s; %s of memory\n", bv_limits_text(&b->limits).text,
                bv_human_bytes((double)b->peak_memory).text);
     if (!bv_flags_bool(flags, "json")) return BV_OK;

@@ -12,6 +12,7 @@
 
 #include "cli/bench_job.h"
 #include "cli/cli.h"
+#include "report/units.h"
 
 static const bv_bench_shapes models[] = {
     {"gpt2", 4, 1024, 768, 12, 50257}, /* a micro-batch of preset gpt2 */
@@ -34,8 +35,9 @@ bv_status bv_bench_kernels(const bv_machine_use *use, const bv_bench_kernels_opt
     static const bv_dtype types[] = {BV_F32, BV_BF16, BV_INT8};
     bv_bench_suite s = {.use = use, .options = options, .rows = rows};
     BV_TRY(bv_limits_measure(use->kernels, use->pool, 1, &s.limits));
-    bv_cli_say("limits of %d thread%s: %s\n", bv_pool_threads(use->pool),
-               bv_pool_threads(use->pool) == 1 ? "" : "s", bv_limits_text(&s.limits).text);
+    bv_cli_say("limits of %s: %s\n",
+               bv_human_number((size_t)bv_pool_threads(use->pool), "thread").text,
+               bv_limits_text(&s.limits).text);
     s.times = bv_calloc(BV_BENCH_RUNS_MAX, sizeof *s.times);
     bv_error *error = s.times ? BV_OK : bv_fail_memory("a benchmark");
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)

@@ -11,6 +11,7 @@
 #include "cli/flags.h"
 #include "kernel/kernel.h"
 #include "kernel/limits.h"
+#include "report/units.h"
 #include "text/bpe_train.h"
 #include "text/parallel_encode.h"
 
@@ -229,8 +230,9 @@ static bv_status measure_codecs(bench *b, int threads, json_t *rows) {
     for (size_t i = 0; i < b->codec_count; i++) {
         const int n = bv_pool_threads(b->codecs[i].pool);
         const bool steady = encoding[i].steady && decoding[i].steady;
-        bv_cli_say("%d thread%s  encode %7.1f MB/s  decode %7.1f MB/s%s\n", n, n == 1 ? " " : "s",
-                   encoding[i].mbps, decoding[i].mbps, steady ? "" : "  (the peak fell)");
+        bv_cli_say("%-9s  encode %7.1f MB/s  decode %7.1f MB/s%s\n",
+                   bv_human_number((size_t)n, "thread").text, encoding[i].mbps, decoding[i].mbps,
+                   steady ? "" : "  (the peak fell)");
         json_array_append_new(rows, json_pack("{si sf sf sb}", "threads", n, "encode_mbps",
                                               encoding[i].mbps, "decode_mbps", decoding[i].mbps,
                                               "steady", steady));
@@ -254,9 +256,9 @@ static bv_status measure_training(const bv_flags *flags, bench *b, int threads, 
     bv_bpe_trainer_destroy(&trainer);
     bv_pool_destroy(&pool);
     if (error) return error;
-    bv_cli_say("%d thread%s  learn %zu tokens in %.2f s (%.2f s to count pieces)\n", threads,
-               threads == 1 ? " " : "s", bv_tokenizer_vocab_size(b->tokenizer), end - begin,
-               counted - begin);
+    bv_cli_say("%-9s  learn %zu tokens in %.2f s (%.2f s to count pieces)\n",
+               bv_human_number((size_t)threads, "thread").text,
+               bv_tokenizer_vocab_size(b->tokenizer), end - begin, counted - begin);
     json_array_append_new(rows, json_pack("{si sf sf sf}", "threads", threads, "seconds",
                                           end - begin, "count_seconds", counted - begin, "mbps",
                                           (double)b->size / 1e6 / (end - begin)));

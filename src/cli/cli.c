@@ -5,9 +5,11 @@
 #include "base/text.h"
 #include "cli/flags.h"
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 static char name[128] = "beaver"; /* written by the main thread before a subcommand runs */
@@ -28,11 +30,22 @@ void bv_cli_log(void *context, const char *text) {
     bv_cli_say("%s\n", text);
 }
 
+size_t bv_cli_columns(void) {
+    struct winsize size;
+    if (!isatty(STDERR_FILENO)) return 0;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
+}
+
+bool bv_cli_again(int fd, short events) {
+    struct pollfd wanted = {.fd = fd, .events = events};
+    return errno == EINTR || (errno == EAGAIN && (poll(&wanted, 1, -1) > 0 || errno == EINTR));
+}
+
 static bv_status write_stream(int stream, const char *name, const void *bytes, size_t size) {
     const char *p = bytes;
     while (size > 0) {
         const ssize_t n = write(stream, p, size);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && bv_cli_again(stream, POLLOUT)) continue;
         if (n < 0) return bv_fail_errno("cannot write %s", name);
         p += n;
         size -= (size_t)n;

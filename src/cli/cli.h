@@ -9,12 +9,22 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Human text on standard error; adds nothing, so end with a newline. */
 void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* A line of a log, for who takes a function for that; the context is not used. */
 void bv_cli_log(void *context, const char *text);
+
+/* Columns of the terminal that standard error is, as wide as it is just now (80 where it does not
+ * know); 0 where it is none. */
+size_t bv_cli_columns(void);
+
+/* Behind a read or a write that failed: is it to be made again? Yes where a signal came between;
+ * and where another program that has the same pipe or terminal made it non-blocking, when it is
+ * ready (events: POLLIN or POLLOUT). */
+bool bv_cli_again(int fd, short events);
 
 /* Bytes on standard output, flushed. */
 bv_status bv_cli_print(const void *bytes, size_t size);

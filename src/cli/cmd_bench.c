@@ -56,7 +56,8 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     /* For explain and for training; without a folder to keep them they are only printed. */
     if (!brief) error = bv_limits_remember(threads, kernels->level, &l, &best);
     bv_error_free(&error);
-    bv_cli_say("%d thread%s  %s\n", threads, threads == 1 ? " " : "s", bv_limits_text(&l).text);
+    bv_cli_say("%-9s  %s\n", bv_human_number((size_t)threads, "thread").text,
+               bv_limits_text(&l).text);
     json_array_append_new(list, json_pack("{si sf sf sf sf}", "threads", threads, "f32_gflops",
                                           l.f32_gflops, "bf16_gflops", l.bf16_gflops, "int8_gops",
                                           l.int8_gops, "read_gbps", l.read_gbps));
@@ -68,7 +69,7 @@ static bv_status look_at_peak(const bv_flags *flags, const bv_machine_use *use) 
     const double seconds = brief ? bv_flags_double(flags, "seconds") : 0.02;
     const double peak = bv_limits_peak_gflops(use->kernels, use->pool, BV_F32, seconds);
     const int threads = bv_pool_threads(use->pool);
-    bv_cli_say("%d threads  f32 %.0f GFLOP/s\n", threads, peak);
+    bv_cli_say("%s  f32 %.0f GFLOP/s\n", bv_human_number((size_t)threads, "thread").text, peak);
     if (!bv_flags_bool(flags, "json")) return BV_OK;
     return bv_cli_json(json_pack("{ss si sf}", "level", use->kernels->level, "threads", threads,
                                  "f32_gflops", peak));

@@ -65,9 +65,8 @@ static void say_kernels(const bv_machine_use *use) {
     for (size_t i = 0; i < count; i++)
         bv_cli_say("%s%s%s", i ? ", " : "", all[i]->level,
                    bv_kernels_usable(all[i]) ? "" : " (not on this CPU)");
-    bv_cli_say("; will use %s%s with %d thread%s\n", use->kernels->level,
-               forced() ? " (BEAVER_CPU)" : "", bv_pool_threads(use->pool),
-               bv_pool_threads(use->pool) == 1 ? "" : "s");
+    bv_cli_say("; will use %s%s with %s\n", use->kernels->level, forced() ? " (BEAVER_CPU)" : "",
+               bv_human_number((size_t)bv_pool_threads(use->pool), "thread").text);
 }
 
 static void say_limits(const bv_limits *limits) {

@@ -186,7 +186,7 @@ static bv_status tell(const explanation *e) {
                bv_human_bytes(e->traffic).text);
     tell_memory(e);
     BV_TRY(tell_settings(s));
-    bv_cli_say("training    %zu steps of %s tokens: %s tokens\n", s->steps,
+    bv_cli_say("training    %s of %s tokens: %s tokens\n", bv_human_number(s->steps, "step").text,
                bv_human_count((double)e->tokens_per_step).text, bv_human_count(e->tokens).text);
     if (e->seconds > 0)
         bv_cli_say("time here   %s, at %.0f%% of the measured peak\n",

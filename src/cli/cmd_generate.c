@@ -332,7 +332,9 @@ static bv_status show_json(const generation *g, sample *s, const char *prompt) {
     return bv_cli_json(line);
 }
 
-static bv_status show_logprobs(const generation *g, const sample *s) {
+/* A line a token; an empty one before each sample but the first. */
+static bv_status show_logprobs(const generation *g, const sample *s, size_t index) {
+    if (index) BV_TRY(bv_cli_print("\n", 1));
     for (size_t i = g->model.start_token != BV_NO_TOKEN; i < s->count; i++) {
         char line[96];
         const double p = (double)s->logprobs[i];
@@ -350,7 +352,7 @@ static bv_status show_rest(generation *g, const char *prompt) {
         if (bv_flags_bool(g->flags, "json"))
             BV_TRY(show_json(g, s, prompt));
         else if (bv_flags_bool(g->flags, "logprobs"))
-            BV_TRY(show_logprobs(g, s));
+            BV_TRY(show_logprobs(g, s, i));
         if (!shows_text(g)) continue;
         if (i) BV_TRY(bv_cli_print(prompt, strlen(prompt)));
         BV_TRY(show_text(s, true));

@@ -12,8 +12,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 static const bv_flag flag_table[] = {
     {.name = "out",
@@ -60,13 +58,10 @@ typedef struct drawing {
 } drawing;
 
 static bv_status show(const drawing *d) {
-    struct winsize size = {0};
-    const bool terminal = isatty(STDERR_FILENO);
-    if (!terminal || ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || !size.ws_col)
-        size.ws_col = 80; /* a terminal need not know its size */
+    const size_t terminal = bv_cli_columns(), columns = terminal ? terminal : 80;
     const bool color = terminal && !getenv("NO_COLOR");
     /* Dots of several runs differ by colour alone, letters without it. */
-    const bv_terminal_plot_options options = {.columns = size.ws_col < 100 ? size.ws_col : 100,
+    const bv_terminal_plot_options options = {.columns = columns < 100 ? columns : 100,
                                               .rows = 18,
                                               .unicode = shows_unicode() && (color || d->count < 2),
                                               .color = color};
@@ -105,10 +100,11 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
 /* ---- runs ---- */
 
 static bv_status read_metrics(const char *run, const char *metrics, bv_curves *curves) {
-    if (bv_path_hidden(metrics)) return bv_fail_errno("cannot look into %s", run);
-    if (!bv_dir_exists(run) || !bv_file_exists(metrics))
-        return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no metrics.jsonl", run),
-                      "beaver train --data DIR --out %s", run);
+    if (!bv_file_exists(metrics)) {
+        BV_TRY(bv_run_folder_check(run));
+        return bv_try(bv_fail(BV_CODE_INPUT, "%s has no losses yet", run),
+                      "beaver train --out %s --resume", run);
+    }
     BV_TRY(bv_curves_read(metrics, curves));
     curves->name = run;
     return BV_OK;

@@ -8,6 +8,7 @@
 #include "cli/policy_flag.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -229,7 +230,7 @@ static bv_status read_input(bv_buffer *out) {
     for (;;) {
         if (!bv_buffer_reserve(out, 65536)) return bv_fail_memory("the input");
         const ssize_t n = read(0, out->data + out->size, 65536);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && bv_cli_again(0, POLLIN)) continue;
         if (n < 0 && errno == EBADF) return BV_OK;
         if (n < 0) return bv_fail_errno("cannot read standard input");
         if (n == 0) return BV_OK;

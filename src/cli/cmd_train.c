@@ -21,8 +21,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <unistd.h>
 
 #define MEASURE_SECONDS 1.6          /* of --minutes, on a scratch copy */
 #define VERIFIED_TOKENS (1ull << 29) /* data up to here are read through before a training */
@@ -99,6 +97,24 @@ static bv_status fit_vocabulary(training *t) {
     return BV_OK;
 }
 
+/* A lower lr is easily given alone. With the schedule Muon's rate would rise as many times. */
+static bv_status check_rates(const bv_settings *s) {
+    const bool falls = s->schedule != BV_SCHEDULE_CONSTANT && s->lr > 0;
+    if (!falls || s->min_lr <= s->lr) return BV_OK;
+    return bv_try(bv_fail(BV_CODE_USAGE,
+                          "min_lr %g is more than lr %g: the learning rate would rise to its end",
+                          s->min_lr, s->lr),
+                  "--min-lr %g", s->lr / 10);
+}
+
+/* So is a number of steps. */
+static void tell_warmup(const bv_settings *s) {
+    if (s->warmup < s->steps || s->warmup < 2) return;
+    bv_cli_say("warmup %zu does not end before step %zu: the learning rate never reaches its peak\n"
+               "  try: --warmup %zu\n",
+               s->warmup, s->steps, s->steps / 10);
+}
+
 static void fill_options(const training *t, bv_train_options *o) {
     *o = (bv_train_options){.run = t->out,
                             .settings = &t->config.settings,
@@ -121,8 +137,8 @@ static bv_status choose_steps(training *t) {
     s->steps = bv_pace_steps(s, t->data, &pace, asked);
     if (s->warmup > s->steps / 10) s->warmup = s->steps / 10;
     const double seconds = bv_pace_seconds(s, t->data, &pace);
-    bv_cli_say("%zu step%s about %s here", s->steps, s->steps == 1 ? " takes" : "s take",
-               bv_human_time(seconds).text);
+    bv_cli_say("%s %s about %s here", bv_human_number(s->steps, "step").text,
+               s->steps == 1 ? "takes" : "take", bv_human_time(seconds).text);
     if (seconds > 1.5 * asked) bv_cli_say(", not %s", bv_human_time(asked).text);
     bv_cli_say("\n");
     return BV_OK;
@@ -209,6 +225,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(bv_run_folder_check_new(t->out));
     char tokenizer_sha256[BV_SHA256_TEXT_SIZE];
     BV_TRY(begin_settings(t, tokenizer_sha256));
+    BV_TRY(check_rates(&t->config.settings));
     BV_TRY(bv_dataset_open(data, &t->data));
     BV_TRY(bv_run_config_set_data(&t->config, data));
     BV_TRY(check_tokenizer(t, tokenizer_sha256));
@@ -218,6 +235,7 @@ static bv_status begin_run(training *t) {
     BV_TRY(check_room(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
+    tell_warmup(&t->config.settings);
     t->signal = bv_interrupt_catch();
     return bv_run_folder_create(t->out, &t->config, &t->lock);
 }
@@ -349,29 +367,26 @@ static void on_note(void *context, const char *text) {
 
 static bv_status begin_progress(training *t) {
     const bv_settings *s = &t->config.settings;
-    const bool terminal = isatty(STDERR_FILENO);
-    struct winsize size = {0};
-    if (terminal && ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0) size.ws_col = 0;
     bv_limits limits;
     if (bv_limits_cached(bv_pool_threads(t->machine.pool), t->machine.kernels->level, &limits))
         t->peak = 1e9 * (s->numerics == BV_NUMERICS_BF16 ? limits.bf16_gflops : limits.f32_gflops);
     t->flops_per_token = 3 * bv_gpt_forward_flops(&s->model);
-    bv_cli_say("%s parameters, %zu steps of %s tokens, %d threads, %s, %s\n",
-               bv_human_count((double)bv_gpt_parameter_count(&s->model)).text, s->steps,
+    bv_cli_say("%s parameters, %s of %s tokens, %s, %s, %s\n",
+               bv_human_count((double)bv_gpt_parameter_count(&s->model)).text,
+               bv_human_number(s->steps, "step").text,
                bv_human_count((double)(s->batch * s->model.context)).text,
-               bv_pool_threads(t->machine.pool), t->machine.kernels->level,
-               bv_numerics_name(s->numerics));
-    const bv_progress_options options = {.write = write_error_output,
-                                         .terminal = terminal,
-                                         .columns = size.ws_col,
-                                         .total = s->steps};
+               bv_human_number((size_t)bv_pool_threads(t->machine.pool), "thread").text,
+               t->machine.kernels->level, bv_numerics_name(s->numerics));
+    const bv_progress_options options = {
+        .write = write_error_output, .columns = bv_cli_columns, .total = s->steps};
     return bv_progress_create(&options, &t->progress);
 }
 
 static bv_status tell_result(const training *t) {
     const bv_step_report *r = &t->last;
     if (!t->worked)
-        bv_cli_say("%s is finished: all %zu steps\n", t->out, t->config.settings.steps);
+        bv_cli_say("%s is finished: all %s\n", t->out,
+                   bv_human_number(t->config.settings.steps, "step").text);
     else
         bv_cli_say("saved %s\n", t->out);
     bv_cli_say("next: beaver generate %s --prompt TEXT\n", t->out);

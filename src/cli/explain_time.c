@@ -98,10 +98,11 @@ static bv_status measure(measurement *m) {
 static bv_status tell(const measurement *m) {
     const bv_step_times *t = &m->times;
     bv_buffer line = {0};
-    bv_cli_say("measured    %zu steps of %zu tokens (%zu x %zu, %s) on %d threads: %.2f ms a step, "
+    bv_cli_say("measured    %s of %zu tokens (%zu x %zu, %s) on %s: %.2f ms a step, "
                "%s of the limits\n",
-               m->steps, m->tokens, m->settings.batch, m->settings.model.context,
-               bv_numerics_name(m->settings.numerics), bv_pool_threads(m->use->pool),
+               bv_human_number(m->steps, "step").text, m->tokens, m->settings.batch,
+               m->settings.model.context, bv_numerics_name(m->settings.numerics),
+               bv_human_number((size_t)bv_pool_threads(m->use->pool), "thread").text,
                1e3 * m->seconds, bv_human_share(t->limit_seconds / m->seconds).text);
     bv_cli_say("limits      %s\n%s\n", bv_limits_text(&m->limits).text, bv_step_time_head);
     double shown = 0;
@@ -144,8 +145,8 @@ bv_status bv_trace_save(const bv_trace *trace, const char *path) {
     size_t steps;
     const size_t dropped = bv_trace_dropped(trace, &steps);
     BV_TRY(bv_trace_write(trace, path));
-    bv_cli_say("trace       %s (%zu steps%s): open it at https://ui.perfetto.dev\n", path, steps,
-               dropped ? ", then its room was full" : "");
+    bv_cli_say("trace       %s (%s%s): open it at https://ui.perfetto.dev\n", path,
+               bv_human_number(steps, "step").text, dropped ? ", then its room was full" : "");
     return BV_OK;
 }
 

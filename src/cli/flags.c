@@ -74,15 +74,27 @@ static bv_status see_help(const bv_command *command, bv_error *error) {
     return bv_try(error, "beaver %s --help", command->name);
 }
 
-/* The one of the names that other trainers call so, or NULL. */
+static const char *one_of(const char *const *names, size_t count, const char *name) {
+    for (size_t i = 0; name && i < count; i++)
+        if (!strcmp(names[i], name)) return names[i];
+    return NULL;
+}
+
+/* The one of the names that nanoGPT, llama.cpp and others call so, or NULL. */
 static const char *known_elsewhere(const char *flag, const char *const *names, size_t count) {
+    static const char *const elsewhere[][2] = {
+        {"max_new_tokens", "tokens"}, {"max_tokens", "tokens"}, {"n_predict", "tokens"},
+        {"num_samples", "n"},         {"start", "prompt"},      {"dataset", "data"},
+        {"out_dir", "out"},           {"output_dir", "out"},    {"init_from", "from"},
+        {"vocab_size", "vocab"},
+    };
     char key[64];
     snprintf(key, sizeof key, "%s", flag);
     for (char *c = key; *c; c++) *c = (char)(*c == '-' ? '_' : *c);
-    const char *here = bv_settings_name_here(key);
-    for (size_t i = 0; here && i < count; i++)
-        if (!strcmp(names[i], here)) return names[i];
-    return NULL;
+    const char *here = one_of(names, count, bv_settings_name_here(key));
+    for (size_t i = 0; !here && i < sizeof elsewhere / sizeof *elsewhere; i++)
+        if (!strcmp(elsewhere[i][0], key)) here = one_of(names, count, elsewhere[i][1]);
+    return here;
 }
 
 static bv_status unknown(const bv_command *command, const char *word, size_t length) {

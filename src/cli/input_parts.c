@@ -2,7 +2,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
-#include <errno.h>
+#include "cli/cli.h"
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +15,7 @@ static bv_status read_part(int fd, const char *name, bv_buffer *text, bool *end)
     if (!bv_buffer_reserve(text, PART)) return bv_buffer_error(text);
     while (!*end && text->size < wanted) {
         const ssize_t n = read(fd, text->data + text->size, wanted - text->size);
-        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && bv_cli_again(fd, POLLIN)) continue;
         if (n < 0) return bv_fail_errno("cannot read %s", name);
         *end = n == 0;
         text->size += (size_t)n;

@@ -9,8 +9,7 @@
 #include <stdbool.h>
 
 typedef struct bv_live_line {
-    double said; /* when; at first when the work began */
-    bool terminal;
+    double said;   /* when; at first when the work began */
     bool standing; /* there is a line on the terminal */
 } bv_live_line;
 

@@ -19,7 +19,24 @@ static int32_t read_i32(const unsigned char *p) {
     return (int32_t)(p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24);
 }
 
+/* Other models that people have. */
+static bv_status check_foreign(const bv_map *map) {
+    static const struct {
+        size_t at;
+        const char *begin, *what;
+    } all[] = {{0, "GGUF", "GGUF, of llama.cpp"},
+               {0, "PK\3\4", "a checkpoint of PyTorch"},
+               {8, "{\"", "safetensors: weights without settings and tokenizer"}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        const size_t size = strlen(all[i].begin);
+        if (map->size >= all[i].at + size && !memcmp(map->data + all[i].at, all[i].begin, size))
+            return bv_fail(BV_CODE_INPUT, "it is %s", all[i].what);
+    }
+    return BV_OK;
+}
+
 static bv_status read_config(const bv_map *map, bv_gpt_config *c) {
+    BV_TRY(check_foreign(map));
     if (map->size < HEADER_BYTES)
         return bv_fail(BV_CODE_INPUT, "it has %zu bytes: no model", map->size);
     int32_t v[7];

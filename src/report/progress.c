@@ -16,7 +16,8 @@ struct bv_progress {
     bv_progress_state state;
     double shown_at;
     bool pending; /* the state has not been shown */
-    bool live;    /* a live line stands on the terminal */
+    bool terminal;
+    bool live; /* a live line stands on it */
     /* the rate of steps, an average that forgets */
     double rate_at;
     uint64_t rate_step;      /* 0: no step was told yet */
@@ -27,8 +28,8 @@ bv_status bv_progress_create(const bv_progress_options *options, bv_progress **o
     bv_progress *p = bv_calloc(1, sizeof *p);
     if (!p) return bv_fail_memory("progress");
     p->options = *options;
-    if (p->options.columns == 0) p->options.columns = 80;
     if (!(p->options.plain_period > 0)) p->options.plain_period = 10;
+    p->terminal = options->columns && options->columns() > 0;
     p->shown_at = -INFINITY;
     p->seconds_per_step = NAN;
     *out = p;
@@ -87,17 +88,18 @@ static void put(bv_progress *p, const char *text) {
 static void show(bv_progress *p, double now) {
     const uint64_t left = p->options.total > p->state.step ? p->options.total - p->state.step : 0;
     const double seconds = (double)left * p->seconds_per_step; /* NAN stays */
-    const size_t columns = p->options.terminal ? p->options.columns - 1 : 200;
-    const bv_progress_text line =
-        bv_progress_line(&p->state, p->options.total, left ? seconds : NAN, columns);
+    /* A line that wraps cannot be redrawn, and a terminal's width changes. */
+    const size_t columns = p->terminal ? p->options.columns() : 0;
+    const bv_progress_text line = bv_progress_line(
+        &p->state, p->options.total, left ? seconds : NAN, columns ? columns - 1 : 200);
     char whole[sizeof line.text + 16];
     /* Back to the first column, the text, and erase what the older line had beyond it. */
-    if (p->options.terminal)
+    if (p->terminal)
         snprintf(whole, sizeof whole, "\r%s\033[K", line.text);
     else
         snprintf(whole, sizeof whole, "%s\n", line.text);
     put(p, whole);
-    p->live = p->options.terminal;
+    p->live = p->terminal;
     p->pending = false;
     p->shown_at = now;
 }
@@ -123,7 +125,7 @@ void bv_progress_step(bv_progress *p, const bv_progress_state *state) {
     p->state = *state;
     p->pending = true;
     follow_rate(p, now);
-    const double period = p->options.terminal ? LIVE_PERIOD : p->options.plain_period;
+    const double period = p->terminal ? LIVE_PERIOD : p->options.plain_period;
     if (now - p->shown_at >= period) show(p, now);
 }
 

@@ -16,10 +16,9 @@
 typedef struct bv_progress_options {
     void (*write)(void *context, const char *text, size_t size);
     void *context;
-    bool terminal;       /* redraw in place */
-    size_t columns;      /* of the terminal; 0: 80 */
-    double plain_period; /* seconds between lines elsewhere; 0: 10 */
-    uint64_t total;      /* steps at the end; 0: not known */
+    size_t (*columns)(void); /* of the terminal, as wide as it is by now; 0, or NULL: it is none */
+    double plain_period;     /* seconds between lines elsewhere; 0: 10 */
+    uint64_t total;          /* steps at the end; 0: not known */
 } bv_progress_options;
 
 /* What is known after a step; NAN where it is not (the line then leaves it out). */

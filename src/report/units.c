@@ -64,6 +64,12 @@ bv_human bv_human_time(double seconds) {
     return years;
 }
 
+bv_human bv_human_number(size_t number, const char *thing) {
+    bv_human h;
+    snprintf(h.text, sizeof h.text, "%zu %s%s", number, thing, number == 1 ? "" : "s");
+    return h;
+}
+
 bv_human bv_human_share(double share) {
     bv_human h;
     if (!isfinite(share)) return not_finite(share);

@@ -362,6 +362,16 @@ bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint
     return while_loading(error, run, name);
 }
 
+bv_status bv_checkpoint_verify_model(const char *run, uint64_t step) {
+    char name[32];
+    json_t *manifest = NULL;
+    name_of(name, step);
+    bv_error *error = load_manifest(run, name, &manifest);
+    if (!error) error = check_hash(run, name, manifest, "model.safetensors");
+    json_decref(manifest);
+    return while_loading(error, run, name);
+}
+
 bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
                                      char sha256[BV_SHA256_TEXT_SIZE]) {
     char name[32];

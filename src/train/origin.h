@@ -16,7 +16,8 @@ typedef struct bv_origin {
     char sha256[BV_SHA256_TEXT_SIZE]; /* of its model.safetensors */
 } bv_origin;
 
-/* step: -1 for the run's latest checkpoint. */
+/* step: -1 for the run's latest checkpoint. Its model's file is read: BV_CODE_INPUT where it is
+ * damaged. */
 bv_status bv_origin_find(const char *run, int64_t step, bv_origin *out);
 /* Fills the parameters (of `tensors`; its state is left alone). BV_CODE_INPUT when that checkpoint
  * is gone or another one. */

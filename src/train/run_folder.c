@@ -177,6 +177,12 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
 static bv_status check_config(const char *run, const char *path) {
     if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
     if (bv_file_exists(path)) return BV_OK;
+    char whole[4096];
+    int64_t step;
+    bv_run_folder_split(run, whole, &step);
+    if (strcmp(whole, run) != 0 && bv_run_folder_exists(whole))
+        return bv_try(bv_fail(BV_CODE_USAGE, "%s is a checkpoint, and here the run is needed", run),
+                      "%s", whole);
     return bv_try(bv_fail(BV_CODE_USAGE, "%s is no run: it has no config.json", run),
                   "beaver train --data DIR --out %s", run);
 }

@@ -141,11 +141,12 @@ static bv_status open_run(const char *run, int64_t step, const char *tokenizer,
 
 static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_kernels *kernels,
                               bv_pool *pool, bv_saved_model *m) {
+    m->numerics = BV_NUMERICS_F32;
+    BV_TRY(bv_try(bv_llama2c_load(path, kernels, pool, &m->config, &m->weights),
+                  "a run's folder, as beaver train makes it"));
     if (!tokenizer)
         return bv_try(bv_fail(BV_CODE_USAGE, "%s needs its tokenizer", path),
                       "--tokenizer tokenizer.bin");
-    m->numerics = BV_NUMERICS_F32;
-    BV_TRY(bv_llama2c_load(path, kernels, pool, &m->config, &m->weights));
     m->start_token = m->end_token = BV_SCORED_BEGIN;
     return bv_tokenizer_load_scored(tokenizer, m->config.vocab_size, &m->tokenizer);
 }

@@ -93,7 +93,7 @@ static void test_text(void **state) {
     assert_text("{\"z\":[1,{}],\"\\\"\":{\"b\":-2}}", 2,
                 "{\n  \"z\": [\n    1,\n    {}\n  ],\n  \"\\\"\": {\n    \"b\": -2\n  }\n}");
     assert_text("[0.1, 6e-4, 1e300, 3.0, -0.0, 1e5, 0.30000000000000004]", 0,
-                "[0.1, 0.0006, 1e+300, 3.0, -0.0, 1e+05, 0.30000000000000004]");
+                "[0.1, 0.0006, 1e+300, 3.0, -0.0, 100000.0, 0.30000000000000004]");
     bv_buffer none = {0};
     assert_fails(bv_json_text(NULL, 0, &none), BV_CODE_INPUT, "JSON");
     bv_buffer_free(&none);

@@ -97,6 +97,10 @@ static void test_suggestions(void **state) {
     assert_string_equal(bv_suggest("tokeniser", names, 5), "tokenizer");
     assert_string_equal(bv_suggest("evals", names, 5), "eval");
     assert_null(bv_suggest("xyzzy", names, 5));
+    assert_string_equal(bv_suggest("tok", names, 5), "tokenizer"); /* the only one */
+    assert_string_equal(bv_suggest("g", names, 5), "generate");
+    assert_null(bv_suggest("t", names, 5)); /* train, or tokenizer */
+    assert_null(bv_suggest("x", (const char *const[]){"n"}, 1));
     assert_null(bv_suggest("train", names, 0));
     char longer[200];
     memset(longer, 'a', sizeof longer - 1);
@@ -110,8 +114,11 @@ static void test_shortest_digits(void **state) {
     static const struct {
         double value;
         const char *text;
-    } samples[] = {{0.1, "0.1"}, {3e-4, "0.0003"}, {1e-5, "1e-05"},
-                   {0, "0"},     {-2.5, "-2.5"},   {0.1 + 0.2, "0.30000000000000004"}};
+    } samples[] = {{0.1, "0.1"},     {3e-4, "0.0003"},
+                   {1e-5, "1e-05"},  {0, "0"},
+                   {-2.5, "-2.5"},   {0.1 + 0.2, "0.30000000000000004"},
+                   {10000, "10000"}, {-1.5e14, "-150000000000000"},
+                   {1e15, "1e+15"}};
     char text[32];
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         bv_print_double(text, sizeof text, samples[i].value);

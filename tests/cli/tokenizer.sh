@@ -64,6 +64,30 @@ for work in encode decode; do
     wait
 done
 
+# A pipe that another program made non-blocking is waited for.
+python3 - ${BEAVER_EMULATOR:-} "$BEAVER" <<'PYTHON' || fail "a pipe that does not block"
+import os, subprocess, sys, threading, time
+def unblocked():
+    r, w = os.pipe()
+    os.set_blocking(r, False), os.set_blocking(w, False)
+    return r, w
+(here, to), (back, there) = unblocked(), unblocked()
+p = subprocess.Popen(sys.argv[1:] + ["tokenizer", "decode", "byte"], stdin=here, stdout=there)
+os.close(here), os.close(there)
+os.set_blocking(to, True), os.set_blocking(back, True) # their other ends, of other descriptions
+def write():
+    time.sleep(0.2) # it has nothing to read
+    for _ in range(20):
+        os.write(to, b"104 " * 10000)
+    os.close(to)
+threading.Thread(target=write).start()
+time.sleep(0.6) # and then no room to write
+got = b""
+while part := os.read(back, 65536):
+    got += part
+sys.exit(p.wait() != 0 or got != b"h" * 200000)
+PYTHON
+
 # ---- bench ----
 bench() { beaver bench tokenizer --seconds 0.01 --threads 3 "$@"; }
 expect 0 "usage: beaver bench tokenizer" bench --help

@@ -146,6 +146,8 @@ expect 2 "would replace what belongs to" \
     beaver plot "$folder/run" "$folder/other" --out "$folder/other/metrics.jsonl"
 rm -r "$folder/other"
 expect 2 "is no run" beaver plot "$folder/none"
+mkdir "$folder/begun" && echo '{}' >"$folder/begun/config.json"
+expect 1 "begun --resume" beaver plot "$folder/begun"
 : >"$folder/run/metrics.jsonl"
 expect 1 "has no losses yet" beaver plot "$folder/run"
 echo '{"log_x": true, "series": [{"name": "a", "x": [1, 10], "y": [2, 3]}]}' >"$folder/figure.json"

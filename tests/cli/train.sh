@@ -160,12 +160,19 @@ for bad in 99999999999 -1 +1 1.5 1x; do
     expect 1 "\"$bad\" is no token number" beaver tokenizer decode tok.json numbers
 done
 expect 1 "not JSON" beaver tokenizer info text.txt
+echo '{"version": "1.0", "model": {"type": "BPE"}}' >others.json # of Hugging Face's tokenizers
+for file in others.json text.txt; do
+    expect 1 "beaver tokenizer import $file" prepare text.txt --out x --tokenizer $file
+done
 
 # ---- training ----
 expect 2 "--out RUN is missing" beaver train --data data
 expect 2 "try: beaver data prepare TEXT --out DIR" beaver train --out nowhere
 expect 2 "reading --keep" beaver train --data data --out run --keep 0
 expect 2 "reading --eval-every" beaver train --data data --out run --eval-every -1
+json 'j["settings"]["rope_base"] == 10000' beaver explain tiny --json
+grep -q 'rope_base=10000.0' err || fail "10000 as people do not write it: $(grep rope_base err)"
+expect 0 "training    1 step of" beaver explain tiny --steps 1
 expect 0 '"layers": 7' beaver explain tiny --layers 7 --eval-every 3 --json
 grep -q '"eval_every": 3' out || fail "--eval-every is no setting"
 expect 2 "try: --preset" beaver train --data data --out run --presett tiny
@@ -175,6 +182,12 @@ expect 2 'try: lr' beaver train --data data --out run --set lrr=1
 expect 2 'try: lr' beaver train --data data --out run --set learning_rate=1
 expect 2 'try: context' beaver train --data data --out run --set block_size=64
 expect 2 'try: --batch' beaver train --data data --out run --batch-size 3
+expect 2 'try: --out' beaver train --data data --out_dir run
+expect 2 'try: --tokens' beaver generate run --max_new_tokens 3
+expect 2 'try: --temperature' beaver generate run --temp 1
+expect 2 'try: --prompt' beaver generate run -p x
+expect 2 'try: beaver generate --help' beaver generate run -t x
+expect 2 'try: --vocab' prepare text.txt --out x --vocab-size 300
 expect 2 'try: --eval-every' beaver train --data data --out run --eval_interval=3
 expect 0 "learning rate at its peak (default: 0.001)" beaver train --help
 expect 2 "is not a multiple" beaver train --data data --out run --set width=130 --set heads=4
@@ -273,8 +286,19 @@ mv elsewhere run
 expect 2 "the model has layers=1, not 2" beaver train --out x "${from[@]}" --layers 2
 expect 2 "try: without it: --from takes the model" beaver train --out x "${from[@]}" --preset nano
 expect 2 "/run/tokenizer.json" beaver train --data chars --out x --from run
+expect 2 "min_lr 0.0001 is more than lr 1e-05" beaver train --data data --out x --from run --lr 1e-5
+expect 2 "try: --min-lr 1e-06" beaver train --data data --out x --from run --lr 1e-5
+expect 0 "beginning with" beaver train --data data --out flat --from run --lr 1e-5 \
+    --schedule constant --steps 3 # which has no end
+! grep -q "never reaches" err || fail "a short warm-up is said to be long"
+expect 0 "warmup 2 does not end before step 2: the learning rate never reaches its peak" \
+    beaver train --data data --out cold --from run --steps 2
 expect 2 "none is no run" beaver train --data data --out x --from none
 expect 2 "exclude each other" beaver train --out tuned --resume --from run
+cp -r run damaged-run
+printf '\001' | dd of=damaged-run/checkpoints/20/model.safetensors bs=1 seek=3000 conv=notrunc \
+    status=none
+expect 1 "model.safetensors is damaged" beaver train --data data --out x --from damaged-run
 [ ! -e x ] && [ ! -e x.partial ] || fail "a run that could not begin left something"
 
 # ---- checkpoints by their names: also one that is not the latest.
@@ -290,6 +314,17 @@ expect 0 "weights of $PWD/steps, step 10" \
     beaver train --data data --out onward --from steps/checkpoints/10 --steps 1
 expect 1 "loading the checkpoint of step 15" beaver eval steps/checkpoints/15 text.txt
 expect 2 "moved is no run" beaver eval moved text.txt
+for command in "explain" "plot" "train --resume --out"; do # these want the run
+    expect 2 "try: steps" beaver $command steps/checkpoints/10
+done
+# Models of others, and files of a run.
+cp moved/model.safetensors alone.safetensors
+printf 'GGUF\3\0\0\0' >other.gguf
+printf 'PK\3\4' >other.pt
+expect 1 "it is safetensors: weights without settings" beaver generate alone.safetensors
+expect 1 "it is GGUF, of llama.cpp" beaver generate other.gguf --tokenizer tok.json
+expect 1 "it is a checkpoint of PyTorch" beaver eval other.pt text.txt
+expect 1 "try: a run's folder, as beaver train makes it" beaver generate steps/config.json
 inside() (cd "$1" && shift && beaver "$@")
 expect 0 "loss" inside steps eval checkpoints/10 ../text.txt
 
@@ -523,6 +558,8 @@ lines = [json.loads(line) for line in open("several.json")]
 n = len(lines[0]["prompt_tokens"])
 assert len(lines) == 3 and all(g["prompt_logprobs"] == e["logprobs"][:n] for g in lines), lines
 P
+beaver generate run --tokens 2 --n 3 --logprobs | grep -n '^$' | tr '\n' ' ' >parts
+[ "$(cat parts)" = "3: 6: " ] || fail "log-probabilities of several texts: $(cat parts)"
 expect 1 "eval RUN FILE" beaver eval run --logprobs "$(cat text.txt)"
 expect 2 "one of FILE and --logprobs" beaver eval run
 printf 'the old\0king' >binary

@@ -70,13 +70,20 @@ static void test_plain(void **state) {
     bv_buffer_free(&text);
 }
 
+static size_t width; /* of the terminal */
+
+static size_t columns(void) {
+    return width;
+}
+
 static void test_terminal(void **state) {
     (void)state;
     bv_buffer text = {0};
     bv_progress *p = NULL;
+    width = 40;
     assert_ok(bv_progress_create(
         &(bv_progress_options){
-            .write = collect, .context = &text, .terminal = true, .columns = 40, .total = 100},
+            .write = collect, .context = &text, .columns = columns, .total = 100},
         &p));
     bv_progress_state s = state_at(1);
     bv_progress_step(p, &s);
@@ -90,6 +97,11 @@ static void test_terminal(void **state) {
     bv_progress_step(p, &s); /* 51 steps in 0.15 s: the rest takes about as long */
     assert_non_null(strstr(text.data, "\rstep 51/100"));
     assert_true(text.size <= 39 + strlen("\r\033[K"));
+    width = 12; /* made narrower meanwhile */
+    bv_buffer_clear(&text);
+    bv_progress_note(p, "n");
+    assert_string_equal(text.data, "\r\033[Kn\n\rstep 51/100\033[K");
+    bv_buffer_clear(&text);
     bv_progress_finish(&p);
     assert_int_equal(text.data[text.size - 1], '\n');
     assert_int_equal(count_of(text.data, "\n"), 1);

@@ -48,6 +48,13 @@ static void test_time(void **state) {
         assert_string_equal(bv_human_time(cases[i].seconds).text, cases[i].text);
 }
 
+static void test_number(void **state) {
+    (void)state;
+    assert_string_equal(bv_human_number(0, "step").text, "0 steps");
+    assert_string_equal(bv_human_number(1, "step").text, "1 step");
+    assert_string_equal(bv_human_number(SIZE_MAX, "thread").text, "18446744073709551615 threads");
+}
+
 static void test_share(void **state) {
     (void)state;
     assert_string_equal(bv_human_share(0.004).text, "0.4%");
@@ -59,6 +66,7 @@ static void test_share(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_count), cmocka_unit_test(test_bytes),
-                                       cmocka_unit_test(test_time), cmocka_unit_test(test_share)};
+                                       cmocka_unit_test(test_time), cmocka_unit_test(test_number),
+                                       cmocka_unit_test(test_share)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
