@@ -16,6 +16,7 @@
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
 #define BATCH_BYTES ((size_t)2 << 20)
+#define LAST_BATCH_BYTES ((size_t)128 << 10) /* its tokens are written with nothing beside */
 #define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
@@ -49,6 +50,7 @@ typedef struct reader {
     bv_documents *documents;
     uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
     uint64_t alone[2];                /* by split: the document to take where none was drawn */
+    uint64_t taken;                   /* bytes of text */
     const char *text, *tail; /* of the open document; what validation gets of a single one */
     size_t left, tail_size, tail_begin;
     int split;
@@ -287,18 +289,28 @@ static bv_status take_text(preparation *p, batch *b, bv_buffer *text, size_t siz
     }
     r->text += size;
     r->left -= size;
+    r->taken += size;
     return BV_OK;
+}
+
+/* Smaller towards the end. */
+static size_t size_of_batch(const preparation *p) {
+    const uint64_t half = (p->total - p->reader.taken) / 2;
+    return half > BATCH_BYTES        ? BATCH_BYTES
+           : half > LAST_BATCH_BYTES ? (size_t)half
+                                     : LAST_BATCH_BYTES;
 }
 
 static bv_status read_batch(preparation *p, size_t i) {
     reader *r = &p->reader;
+    const size_t wanted = size_of_batch(p);
     batch *b = &p->batches[i % 3];
     bv_buffer *text = &p->texts[i % 2];
     bv_buffer_clear(text);
     bv_buffer_reserve(text, BATCH_BYTES + BATCH_BYTES / 8);
     b->count = 0;
-    for (size_t taken = 0, n; !r->done && taken < BATCH_BYTES; taken += n) {
-        const size_t room = BATCH_BYTES - taken;
+    for (size_t taken = 0, n; !r->done && taken < wanted; taken += n) {
+        const size_t room = wanted - taken;
         n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
         BV_TRY(n ? take_text(p, b, text, n) : open_document(p));
     }
