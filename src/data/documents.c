@@ -130,6 +130,11 @@ void bv_documents_rewind(bv_documents *d) {
     d->next = 0;
 }
 
+void bv_documents_leave(bv_documents *d) {
+    bv_map_close(&d->map);
+    d->next = d->at = d->forgotten = 0;
+}
+
 /* Where `bytes` stand first from `at` on; the map's size if they do not. */
 static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count) {
     while (at < map->size) {

@@ -78,6 +78,7 @@ typedef struct preparation {
     bv_error *write_error;
     bv_writer *written[LAST_FILES]; /* but not synced */
     size_t written_count;
+    bv_error *sync_error;
 } preparation;
 
 /* ---- files ---- */
@@ -113,6 +114,28 @@ static bv_status write_file(preparation *p, const char *name, bv_buffer *text) {
 static bv_status sync_files(preparation *p) {
     for (size_t i = 0; i < p->written_count; i++) BV_TRY(bv_writer_commit(&p->written[i]));
     return bv_dir_sync(p->folder);
+}
+
+/* What is needed to make tokens. */
+static void free_memory(preparation *p) {
+    for (int i = 0; i < 3; i++) {
+        bv_free(p->batches[i].segments);
+        bv_free(p->batches[i].texts);
+        p->batches[i] = (batch){0};
+    }
+    for (int i = 0; i < 2; i++) {
+        bv_buffer_free(&p->texts[i]);
+        bv_encoded_free(&p->encoded[i]);
+    }
+    bv_parallel_encoder_destroy(&p->encoder);
+    bv_documents_leave(p->reader.documents);
+}
+
+/* While one thread waits for the disk, another gives the memory back. */
+static void end_part(void *context, int part, int parts) {
+    preparation *p = context;
+    if (part == parts - 1) free_memory(p);
+    if (part == 0) p->sync_error = sync_files(p);
 }
 
 /* ---- shards ---- */
@@ -402,7 +425,8 @@ static bv_status fill_folder(preparation *p) {
     BV_TRY(add_all(p));
     for (int i = 0; i < 2; i++) BV_TRY(close_shard(p, &p->splits[i], true));
     BV_TRY(write_manifest(p));
-    return sync_files(p);
+    bv_pool_run(p->options->pool, end_part, p);
+    return p->sync_error;
 }
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
@@ -428,15 +452,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         json_decref(p.splits[i].files);
     }
     for (size_t i = 0; i < p.written_count; i++) bv_writer_abort(&p.written[i]);
-    for (int i = 0; i < 3; i++) {
-        bv_free(p.batches[i].segments);
-        bv_free(p.batches[i].texts);
-    }
-    for (int i = 0; i < 2; i++) {
-        bv_buffer_free(&p.texts[i]);
-        bv_encoded_free(&p.encoded[i]);
-    }
-    bv_parallel_encoder_destroy(&p.encoder);
+    free_memory(&p);
     if (error) error = bv_first_error(error, bv_partial_folder_abort(&folder));
     return bv_while(error, "preparing %s", options->out);
 }
