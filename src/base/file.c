@@ -424,9 +424,11 @@ bv_status bv_map_check(const bv_map *map, const char *path) {
                   "again, when nobody writes to it");
 }
 
+#define KEPT_BYTES ((size_t)64 << 20) /* of a map */
+
 void bv_map_forget(const bv_map *map, size_t begin, size_t end) {
     const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    begin = begin / page * page;
+    begin = begin < KEPT_BYTES ? KEPT_BYTES : begin / page * page;
     end = end < map->size ? end / page * page : map->size;
     /* Only advice: the content stays the same if it is refused. */
     if (begin < end) madvise((void *)(map->data + begin), end - begin, MADV_DONTNEED);

@@ -62,7 +62,8 @@ void bv_map_close(bv_map *map);
  * error names it. */
 bv_status bv_map_check(const bv_map *map, const char *path);
 /* The pages of begin .. end (of the last one, only if it ends there) are given back to the system;
- * a later look at them reads them again. So the memory of who passes over a file stays constant. */
+ * a later look at them reads them again. So the memory of who passes over a file stays constant.
+ * The first 64 MB of a map stay: finding their pages again takes longer than they are worth. */
 void bv_map_forget(const bv_map *map, size_t begin, size_t end);
 
 /* A streaming atomic writer: bytes go to a temporary file beside `path`, buffered; commit syncs and

@@ -130,6 +130,11 @@ void bv_documents_rewind(bv_documents *d) {
     d->next = 0;
 }
 
+void bv_documents_leave(bv_documents *d) {
+    bv_map_close(&d->map);
+    d->next = d->at = d->forgotten = 0;
+}
+
 /* Where `bytes` stand first from `at` on; the map's size if they do not. */
 static size_t find(const bv_map *map, size_t at, const char *bytes, size_t count) {
     while (at < map->size) {
@@ -180,6 +185,15 @@ static bv_status survey(bv_documents *d, bv_survey_beside *beside, void *context
     return BV_OK;
 }
 
+/* Of the surveyed file. */
+static bv_status check(bv_documents *d) {
+    const char *path = d->paths[d->next - 1];
+    BV_TRY(bv_map_check(&d->map, path));
+    BV_TRY(check_survey(&d->survey, path));
+    d->checked = d->next;
+    return BV_OK;
+}
+
 static bv_status open_next(bv_documents *d) {
     const char *path = d->paths[d->next++];
     bv_map_close(&d->map);
@@ -187,10 +201,7 @@ static bv_status open_next(bv_documents *d) {
     BV_TRY(bv_map_open(path, &d->map));
     if (d->next <= d->checked) return BV_OK;
     if (d->surveyed != d->next) BV_TRY(survey(d, NULL, NULL));
-    BV_TRY(bv_map_check(&d->map, path));
-    BV_TRY(check_survey(&d->survey, path));
-    d->checked = d->next;
-    return BV_OK;
+    return check(d);
 }
 
 /* What fails here fails again where the file is needed. */
@@ -202,6 +213,7 @@ void bv_documents_begin(bv_documents *d, bv_survey_beside *beside, void *context
         beside(context);
     else
         error = survey(d, beside, context);
+    if (!error) error = check(d);
     bv_error_free(&error);
     bv_documents_rewind(d);
 }

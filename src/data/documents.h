@@ -30,6 +30,8 @@ bv_status bv_documents_survey(bv_documents *documents, const char *text, size_t 
 /* A stretch of the document is not needed for now: its memory is given back. It may be read again.
  */
 void bv_documents_forget(const bv_documents *documents, const char *text, size_t size);
+/* The open file is given back: the next document is the first one again. */
+void bv_documents_leave(bv_documents *documents);
 /* What was read of the open file until now is what it held; else BV_CODE_INPUT. */
 bv_status bv_documents_check(const bv_documents *documents);
 /* BV_CODE_USAGE where the file `out`, that is to be written, is one of those that are read. */

@@ -16,6 +16,7 @@
 
 #define SHARD_BYTES ((uint64_t)1 << 28)
 #define BATCH_BYTES ((size_t)2 << 20)
+#define LAST_BATCH_BYTES ((size_t)128 << 10) /* its tokens are written with nothing beside */
 #define LAST_FILES 4 /* the last shard of each split, tokenizer, manifest: synced together */
 
 static const char *const split_names[2] = {"train", "val"};
@@ -49,6 +50,7 @@ typedef struct reader {
     bv_documents *documents;
     uint64_t count, validation, next; /* documents: all, drawn for validation, the one to open */
     uint64_t alone[2];                /* by split: the document to take where none was drawn */
+    uint64_t taken;                   /* bytes of text */
     const char *text, *tail; /* of the open document; what validation gets of a single one */
     size_t left, tail_size, tail_begin;
     int split;
@@ -76,6 +78,7 @@ typedef struct preparation {
     bv_error *write_error;
     bv_writer *written[LAST_FILES]; /* but not synced */
     size_t written_count;
+    bv_error *sync_error;
 } preparation;
 
 /* ---- files ---- */
@@ -111,6 +114,28 @@ static bv_status write_file(preparation *p, const char *name, bv_buffer *text) {
 static bv_status sync_files(preparation *p) {
     for (size_t i = 0; i < p->written_count; i++) BV_TRY(bv_writer_commit(&p->written[i]));
     return bv_dir_sync(p->folder);
+}
+
+/* What is needed to make tokens. */
+static void free_memory(preparation *p) {
+    for (int i = 0; i < 3; i++) {
+        bv_free(p->batches[i].segments);
+        bv_free(p->batches[i].texts);
+        p->batches[i] = (batch){0};
+    }
+    for (int i = 0; i < 2; i++) {
+        bv_buffer_free(&p->texts[i]);
+        bv_encoded_free(&p->encoded[i]);
+    }
+    bv_parallel_encoder_destroy(&p->encoder);
+    bv_documents_leave(p->reader.documents);
+}
+
+/* While one thread waits for the disk, another gives the memory back. */
+static void end_part(void *context, int part, int parts) {
+    preparation *p = context;
+    if (part == parts - 1) free_memory(p);
+    if (part == 0) p->sync_error = sync_files(p);
 }
 
 /* ---- shards ---- */
@@ -287,18 +312,28 @@ static bv_status take_text(preparation *p, batch *b, bv_buffer *text, size_t siz
     }
     r->text += size;
     r->left -= size;
+    r->taken += size;
     return BV_OK;
+}
+
+/* Smaller towards the end. */
+static size_t size_of_batch(const preparation *p) {
+    const uint64_t half = (p->total - p->reader.taken) / 2;
+    return half > BATCH_BYTES        ? BATCH_BYTES
+           : half > LAST_BATCH_BYTES ? (size_t)half
+                                     : LAST_BATCH_BYTES;
 }
 
 static bv_status read_batch(preparation *p, size_t i) {
     reader *r = &p->reader;
+    const size_t wanted = size_of_batch(p);
     batch *b = &p->batches[i % 3];
     bv_buffer *text = &p->texts[i % 2];
     bv_buffer_clear(text);
     bv_buffer_reserve(text, BATCH_BYTES + BATCH_BYTES / 8);
     b->count = 0;
-    for (size_t taken = 0, n; !r->done && taken < BATCH_BYTES; taken += n) {
-        const size_t room = BATCH_BYTES - taken;
+    for (size_t taken = 0, n; !r->done && taken < wanted; taken += n) {
+        const size_t room = wanted - taken;
         n = r->left <= room ? r->left : bv_pieces_cut(r->text, r->left, room);
         BV_TRY(n ? take_text(p, b, text, n) : open_document(p));
     }
@@ -390,7 +425,8 @@ static bv_status fill_folder(preparation *p) {
     BV_TRY(add_all(p));
     for (int i = 0; i < 2; i++) BV_TRY(close_shard(p, &p->splits[i], true));
     BV_TRY(write_manifest(p));
-    return sync_files(p);
+    bv_pool_run(p->options->pool, end_part, p);
+    return p->sync_error;
 }
 
 bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer,
@@ -416,15 +452,7 @@ bv_status bv_data_prepare(bv_documents *documents, const bv_tokenizer *tokenizer
         json_decref(p.splits[i].files);
     }
     for (size_t i = 0; i < p.written_count; i++) bv_writer_abort(&p.written[i]);
-    for (int i = 0; i < 3; i++) {
-        bv_free(p.batches[i].segments);
-        bv_free(p.batches[i].texts);
-    }
-    for (int i = 0; i < 2; i++) {
-        bv_buffer_free(&p.texts[i]);
-        bv_encoded_free(&p.encoded[i]);
-    }
-    bv_parallel_encoder_destroy(&p.encoder);
+    free_memory(&p);
     if (error) error = bv_first_error(error, bv_partial_folder_abort(&folder));
     return bv_while(error, "preparing %s", options->out);
 }

@@ -31,7 +31,7 @@ struct bv_parallel_encoder {
 
 void bv_encoded_free(bv_encoded *encoded) {
     bv_free(encoded->runs);
-    bv_free(encoded->tokens);
+    bv_free_aligned(encoded->tokens);
     *encoded = (bv_encoded){0};
 }
 
@@ -101,8 +101,8 @@ static bool make_room(bv_encoded *out, size_t runs, size_t bytes) {
     }
     if (bytes > out->capacity) {
         bytes += bytes / 8; /* the next texts may be a little larger: pages are there by then */
-        bv_free(out->tokens);
-        out->tokens = bv_malloc(bytes);
+        bv_free_aligned(out->tokens);
+        out->tokens = bv_malloc_aligned(bytes);
         out->capacity = out->tokens ? bytes : 0;
     }
     return bytes <= out->capacity;

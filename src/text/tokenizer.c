@@ -253,6 +253,8 @@ uint32_t bv_tokenizer_special(const bv_tokenizer *t, const char *name) {
 
 bv_status bv_tokenizer_decode(const bv_tokenizer *t, const uint32_t *tokens, size_t count,
                               bv_buffer *out) {
+    if (t->kind == BV_TOKENIZER_BPE && !t->bytes) BV_TRY(bv_bpe_spell(t));
+    const unsigned char *bytes = t->bytes;
     for (size_t i = 0; i < count; i++) {
         const uint32_t token = tokens[i];
         unsigned char p[4] = {(unsigned char)token};
@@ -264,7 +266,7 @@ bv_status bv_tokenizer_decode(const bv_tokenizer *t, const uint32_t *tokens, siz
         else if (t->kind == BV_TOKENIZER_CHAR)
             bv_buffer_append(out, p, write_character(t->code_points[token], p));
         else
-            bv_buffer_append(out, t->bytes + t->offsets[token],
+            bv_buffer_append(out, bytes + t->offsets[token],
                              t->offsets[token + 1] - t->offsets[token]);
     }
     return bv_buffer_error(out);

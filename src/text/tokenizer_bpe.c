@@ -27,26 +27,36 @@ static bv_status measure_tokens(bv_tokenizer *t, size_t *all) {
     return BV_OK;
 }
 
-/* The bytes of every token, from its merge, in the order of the tokens' numbers. */
-static bv_status spell_tokens(bv_tokenizer *t) {
+static bv_status place_tokens(bv_tokenizer *t) {
     size_t all;
     t->offsets = bv_calloc(t->vocab_size + 1, sizeof *t->offsets);
     if (!t->offsets) return bv_fail_memory("a tokenizer");
     BV_TRY(measure_tokens(t, &all));
     for (size_t id = 0; id < t->vocab_size; id++) t->offsets[id + 1] += t->offsets[id];
-    t->bytes = bv_malloc(all);
-    if (!t->bytes) return bv_fail_memory("a tokenizer");
+    return BV_OK;
+}
+
+/* The bytes of every token, from its merge, in the order of the tokens' numbers. */
+static void spell_tokens(const bv_tokenizer *t, unsigned char *bytes) {
     for (size_t i = 0; i < 256 + t->merge_count; i++) {
-        unsigned char *to = t->bytes + t->offsets[id_of(t, i)];
+        unsigned char *to = bytes + t->offsets[id_of(t, i)];
         if (i < 256) *to = (unsigned char)i;
         for (int side = 0; i >= 256 && side < 2; side++) {
             const bv_pair *m = &t->merges[i - 256];
             const uint32_t from = id_of(t, side ? m->right : m->left);
             const size_t size = t->offsets[from + 1] - t->offsets[from];
-            memcpy(to, t->bytes + t->offsets[from], size);
+            memcpy(to, bytes + t->offsets[from], size);
             to += size;
         }
     }
+}
+
+bv_status bv_bpe_spell(const bv_tokenizer *tokenizer) {
+    bv_tokenizer *t = (bv_tokenizer *)tokenizer; /* only here something changes */
+    unsigned char *none = NULL, *bytes = bv_malloc(t->offsets[t->vocab_size]);
+    if (!bytes) return bv_fail_memory("the tokens' bytes");
+    spell_tokens(t, bytes);
+    if (!atomic_compare_exchange_strong(&t->bytes, &none, bytes)) bv_free(bytes);
     return BV_OK;
 }
 
@@ -122,14 +132,14 @@ static bv_status fill(bv_tokenizer *t, const char *pattern, const bv_pair *merge
         const uint32_t end = (uint32_t)(256 + count);
         BV_TRY(list_specials(t, &(bv_bpe_numbers){NULL, &name, &end, 1}));
         t->vocab_size = 256 + count + 1;
-        return spell_tokens(t);
+        return place_tokens(t);
     }
     BV_TRY(list_specials(t, numbers));
     t->ids = bv_calloc(256 + count, sizeof *t->ids);
     if (!t->ids) return bv_fail_memory("a tokenizer");
     memcpy(t->ids, numbers->ids, (256 + count) * sizeof *t->ids);
     BV_TRY(check_numbers(t));
-    return spell_tokens(t);
+    return place_tokens(t);
 }
 
 bv_status bv_tokenizer_bpe_numbered(const char *pattern, const bv_pair *merges, size_t count,

@@ -263,6 +263,46 @@ static void test_cache_is_shared(void **state) {
     bv_buffer_free(&some);
 }
 
+typedef struct decoding {
+    bv_tokenizer *tokenizer;
+    const uint32_t *tokens;
+    size_t count;
+    bv_buffer text[8];
+    bv_error *errors[8];
+} decoding;
+
+static void decode(void *context, int part, int parts) {
+    decoding *d = context;
+    (void)parts;
+    d->errors[part] = bv_tokenizer_decode(d->tokenizer, d->tokens, d->count, &d->text[part]);
+}
+
+/* The first ones to decode spell the tokens, all at the same time. */
+static void test_decoding_at_once(void **state) {
+    (void)state;
+    bv_buffer text = {0};
+    random_text(8, 20000, &text);
+    bv_pool *pool;
+    assert_ok(bv_pool_create(8, &pool));
+    for (int round = 0; round < 20; round++) {
+        decoding d = {.tokenizer = learn(&text, "gpt2", 2000)};
+        bv_encoder *encoder;
+        assert_ok(bv_encoder_create(d.tokenizer, &encoder));
+        assert_ok(bv_encoder_encode(encoder, text.data, text.size, &d.tokens, &d.count));
+        bv_pool_run(pool, decode, &d);
+        for (int i = 0; i < 8; i++) {
+            assert_ok(d.errors[i]);
+            assert_int_equal(d.text[i].size, text.size);
+            assert_memory_equal(d.text[i].data, text.data, text.size);
+            bv_buffer_free(&d.text[i]);
+        }
+        bv_encoder_destroy(&encoder);
+        bv_tokenizer_destroy(&d.tokenizer);
+    }
+    bv_pool_destroy(&pool);
+    bv_buffer_free(&text);
+}
+
 /* One piece of a megabyte: seconds would mean that the time grows with the square. */
 static void test_one_long_piece(void **state) {
     (void)state;
@@ -413,8 +453,9 @@ static void test_bad_ranks(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_equals_reference), cmocka_unit_test(test_cache_overflows),
-        cmocka_unit_test(test_cache_is_shared),  cmocka_unit_test(test_one_long_piece),
-        cmocka_unit_test(test_import),           cmocka_unit_test(test_bad_ranks),
+        cmocka_unit_test(test_cache_is_shared),  cmocka_unit_test(test_decoding_at_once),
+        cmocka_unit_test(test_one_long_piece),   cmocka_unit_test(test_import),
+        cmocka_unit_test(test_bad_ranks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
