@@ -190,18 +190,23 @@ static void test_while_it_is_trained(void **state) {
 
 /* ---- tokenizers ---- */
 
-/* 256 tokens, as the bytes have that tiny runs learn from. */
-static void save_foreign(const char *path) {
+/* Of the letters from U+0400 on, at most 512. */
+static void save_letters(const char *path, int count) {
     bv_tokenizer *tokenizer;
-    char text[512];
-    for (int i = 0; i < 256; i++) { /* U+0400 .. U+04FF */
-        text[2 * i] = (char)(0xd0 | i >> 6);
+    char text[1024];
+    for (int i = 0; i < count; i++) {
+        text[2 * i] = (char)(0xd0 + (i >> 6));
         text[2 * i + 1] = (char)(0x80 | (i & 0x3f));
     }
-    assert_ok(bv_tokenizer_char(text, sizeof text, &tokenizer));
-    assert_int_equal(bv_tokenizer_vocab_size(tokenizer), 256);
+    assert_ok(bv_tokenizer_char(text, 2 * (size_t)count, &tokenizer));
+    assert_int_equal(bv_tokenizer_vocab_size(tokenizer), count);
     assert_ok(bv_tokenizer_save(tokenizer, path));
     bv_tokenizer_destroy(&tokenizer);
+}
+
+/* 256 tokens, as the bytes have that tiny runs learn from. */
+static void save_foreign(const char *path) {
+    save_letters(path, 256);
 }
 
 static bv_status open_with(const tiny_run *t, const char *tokenizer) {
@@ -241,6 +246,22 @@ static void test_foreign_tokenizer(void **state) {
     tiny_end(&t);
 }
 
+/* A run of old takes any tokenizer for its own, but none with tokens that the model has no row for.
+ */
+static void test_too_many_tokens(void **state) {
+    (void)state;
+    tiny_run t;
+    tiny_begin(&t, "steps=2", 0, 1);
+    assert_ok(bv_train(&t.options));
+    save_foreign(in(t.run, "tokenizer.json"));
+    t.config.tokenizer_sha256[0] = 0;
+    assert_ok(bv_run_folder_save(t.run, &t.config));
+    assert_ok(open_with(&t, NULL));
+    save_letters(in(t.run, "tokenizer.json"), 300);
+    assert_fails(open_with(&t, NULL), BV_CODE_INPUT, "has 300 tokens, the model only 256");
+    tiny_end(&t);
+}
+
 static void test_foreign_tokenizer_of_data(void **state) {
     (void)state;
     tiny_run t;
@@ -275,6 +296,7 @@ int main(void) {
         cmocka_unit_test(test_one_of_its_checkpoints),
         cmocka_unit_test(test_while_it_is_trained),
         cmocka_unit_test(test_foreign_tokenizer),
+        cmocka_unit_test(test_too_many_tokens),
         cmocka_unit_test(test_foreign_tokenizer_of_data),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
