@@ -20,7 +20,7 @@
  * width] words, so that a panel is one stream and no two are a power of two apart.
  */
 
-#define K_MAX_REAL 768
+#define K_MAX_REAL 1024
 #define K_MAX_BF16 1024
 #define ROWS_BYTES ((size_t)256 << 10) /* of A, in the second-level cache */
 #define ROWS_MAX 96                    /* of a block of sums */
@@ -44,7 +44,10 @@ static size_t k_block(bv_dtype type, size_t k) {
 
 /* Is A packed on the way, and what does a step of it take of a row then? */
 static bool packs_rows(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
-    return args->a_transposed || (args->type == BV_BF16 && kernels->splits_pairs);
+    if (args->a_transposed) return true;
+    if (args->type == BV_BF16) return kernels->splits_pairs;
+    const size_t columns = kernels->packs_reals;
+    return columns > 0 && args->n >= columns && args->m > 4 * kernels->rows;
 }
 
 static size_t packed_word(const bv_matmul_kernels *kernels, bv_dtype type) {
@@ -284,7 +287,7 @@ static void pack_rows(const place *p) {
     if (args->type == BV_BF16)
         kernels->pack_rows_bf16(a, args->lda, args->a_transposed, m, k, p->rows, tile);
     else
-        kernels->pack_rows(a, args->lda, m, k, p->rows, tile);
+        kernels->pack_rows(a, args->lda, args->a_transposed, m, k, p->rows, tile);
 }
 
 static void run_rows(place *p, size_t row_begin, size_t row_end) {
