@@ -20,7 +20,7 @@
  * width] words, so that a panel is one stream and no two are a power of two apart.
  */
 
-#define K_MAX_REAL 768
+#define K_MAX_REAL 1024
 #define K_MAX_BF16 1024
 #define ROWS_BYTES ((size_t)256 << 10) /* of A, in the second-level cache */
 #define ROWS_MAX 96                    /* of a block of sums */
@@ -44,7 +44,10 @@ static size_t k_block(bv_dtype type, size_t k) {
 
 /* Is A packed on the way, and what does a step of it take of a row then? */
 static bool packs_rows(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
-    return args->a_transposed || (args->type == BV_BF16 && kernels->splits_pairs);
+    if (args->a_transposed) return true;
+    if (args->type == BV_BF16) return kernels->splits_pairs;
+    const size_t columns = kernels->packs_reals;
+    return columns > 0 && args->n >= columns && args->m > 4 * kernels->rows;
 }
 
 static size_t packed_word(const bv_matmul_kernels *kernels, bv_dtype type) {
@@ -117,6 +120,7 @@ void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
 
 typedef struct blocking {
     division parts;
+    bool packs;       /* packs_rows() */
     bool shares_rows; /* blocks of rows go to whoever is ready: cores are not equally fast */
     size_t kc, mc, nc;
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
@@ -132,14 +136,14 @@ static division divide_product(const bv_matmul_kernels *kernels, const bv_matmul
 
 static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
     const bv_matmul_kernels *kernels = k->matmul;
-    blocking b = {.parts = divide_product(kernels, args, threads)};
+    blocking b = {.parts = divide_product(kernels, args, threads),
+                  .packs = packs_rows(kernels, args)};
     const size_t m = share(args->m, kernels->rows, b.parts.m);
     const size_t n = share(args->n, kernels->cols, b.parts.n);
     b.kc = k_block(args->type, args->k);
     const bool many = b.kc < args->k;
-    const size_t bytes = packs_rows(kernels, args)
-                             ? steps_of(args->type, b.kc) * packed_word(kernels, args->type)
-                             : b.kc * bv_dtype_size(args->type);
+    const size_t bytes = b.packs ? steps_of(args->type, b.kc) * packed_word(kernels, args->type)
+                                 : b.kc * bv_dtype_size(args->type);
     size_t m_most = least(ROWS_BYTES / bytes, many ? ROWS_MAX : SIZE_MAX);
     m_most = m_most < kernels->rows ? kernels->rows : m_most / kernels->rows * kernels->rows;
     const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
@@ -149,8 +153,7 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     b.mc = piece(m, m_most, kernels->rows);
     const size_t width = least(b.nc, up(n, 16));
     b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
-    if (packs_rows(kernels, args))
-        b.rows = b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc);
+    if (b.packs) b.rows = b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc);
     b.panels = args->b ? 0 : up(width * steps_of(args->type, args->k) * word_size(args->type), 64);
     return b;
 }
@@ -214,7 +217,7 @@ static void locate_rows(const place *p, bv_matmul_block *block) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
     const size_t size = bv_dtype_size(args->type), word = word_size(args->type);
-    if (packs_rows(kernels, args)) {
+    if (p->task->blocking.packs) {
         block->a = p->rows;
         block->a_row = word;
         block->a_step = kernels->rows * packed_word(kernels, args->type);
@@ -284,7 +287,7 @@ static void pack_rows(const place *p) {
     if (args->type == BV_BF16)
         kernels->pack_rows_bf16(a, args->lda, args->a_transposed, m, k, p->rows, tile);
     else
-        kernels->pack_rows(a, args->lda, m, k, p->rows, tile);
+        kernels->pack_rows(a, args->lda, args->a_transposed, m, k, p->rows, tile);
 }
 
 static void run_rows(place *p, size_t row_begin, size_t row_end) {
@@ -294,7 +297,7 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
         for (p->k = 0; p->k < args->k; p->k += b->kc) {
             p->row_end = least(p->row + b->mc, row_end);
             p->k_end = least(p->k + b->kc, args->k);
-            if (packs_rows(p->task->kernels->matmul, args)) pack_rows(p);
+            if (b->packs) pack_rows(p);
             run_panels(p);
         }
 }

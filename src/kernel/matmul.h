@@ -6,7 +6,8 @@
  *
  * B is packed once into panels (weights: once a version; gradients of weights: once a call). A is
  * read in place from row-major memory (forward, dX), or packed by the driver when `a_transposed`
- * (dW = dY^T X, where both operands are activations) or when the level splits pairs.
+ * (dW = dY^T X, where both operands are activations), when the level splits pairs, or for as many
+ * columns as make up for it.
  */
 #ifndef BV_KERNEL_MATMUL_H
 #define BV_KERNEL_MATMUL_H
@@ -84,6 +85,10 @@ typedef struct bv_matmul_kernels {
      * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals; 16 words
      * of a panel are 16 odd elements and 16 even ones, in an order of the level's own. */
     bool splits_pairs;
+    /* Rows of reals that lie along k are packed, unless they are few, for so many columns; 0:
+     * never. Packed, a tile of them is one stream, where rows a power of two apart share few places
+     * of the caches. */
+    size_t packs_reals;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);
     /* Panels of B, `cols` columns each, one after another: [steps, width] words; columns beyond
@@ -92,9 +97,9 @@ typedef struct bv_matmul_kernels {
                         size_t col_begin, size_t col_end, void *panels);
     void (*pack_panels_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                              size_t col_begin, size_t col_end, void *panels);
-    /* m rows of a transposed A, k long, a at the first element: tiles of [steps, rows] words that
-     * begin tile_bytes apart. */
-    void (*pack_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
+    /* m rows of A, k long, a at the first element: tiles of [steps, rows] words that begin
+     * tile_bytes apart. A that is not transposed only where packs_reals says so. */
+    void (*pack_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k, void *packed,
                       size_t tile_bytes);
     /* The same at bf16; where pairs are split, of an A that is not transposed too. */
     void (*pack_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,

@@ -340,8 +340,9 @@ static void test_few_rows(void **state) {
 /* Sizes at which the driver goes over to more blocks of rows, columns and k, and divides work. */
 static void test_around_blocks(void **state) {
     (void)state;
-    const size_t sizes[][3] = {{9, 50, 1025},  {100, 97, 770}, {97, 20, 1541}, {3, 830, 800},
-                               {130, 33, 513}, {1, 200, 2050}, {2, 1, 1500},   {65, 96, 64}};
+    const size_t sizes[][3] = {{9, 50, 1025},   {100, 97, 770}, {97, 20, 1541}, {3, 830, 800},
+                               {130, 33, 513},  {1, 200, 2050}, {2, 1, 1500},   {65, 96, 64},
+                               {27, 770, 1043}, {26, 801, 21}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int half = 0; half < 2; half++) {
             product p = random_product(half, PLAIN, sizes[i][0], sizes[i][1], sizes[i][2]);

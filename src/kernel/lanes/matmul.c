@@ -9,6 +9,7 @@ const bv_matmul_kernels BV_NAME(bv_matmul_table) = {
     .row_panels = ROW_PANELS,
 #if defined(BV_LEVEL_AVX2)
     .splits_pairs = true,
+    .packs_reals = 768,
 #endif
     .block = BV_NAME(bv_matmul_real),
     .block_bf16 = BV_NAME(bv_matmul_bf16),

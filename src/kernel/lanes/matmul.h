@@ -40,8 +40,8 @@ void BV_NAME(bv_matmul_panels)(const bv_matmul_source *source, size_t k_begin, s
 void BV_NAME(bv_matmul_panels_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
                                     size_t col_begin, size_t col_end, void *panels);
 /* matmul_rows.c */
-void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
-                             size_t tile_bytes);
+void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                             void *packed, size_t tile_bytes);
 void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
                                   void *packed, size_t tile_bytes);
 

@@ -5,24 +5,28 @@
 #if defined(BV_LEVEL_AVX2)
 
 /* From the first row of A on. a_step is a constant where this is used, so that the steps between
- * need no arithmetic. */
+ * need no arithmetic: of a real where rows lie along k, a pointer each, else of packed rows, whose
+ * elements lie side by side behind one. */
 BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
                         vreal acc[ROWS][VECS], int rows, int vecs, size_t a_step) {
+    const int pointers = a_step == sizeof(real) ? rows : 1;
     const char *a[ROWS];
     UNROLL for (int i = 0; i < rows; i++) a[i] = first + (size_t)i * t->a_row;
     const real *b = t->panel;
     size_t left = t->k;
     for (; left >= REAL_DEPTH; left -= REAL_DEPTH, b += REAL_DEPTH * BV_LANES) {
-        hold_rows(a, rows);
+        hold_rows(a, pointers);
+        UNROLL for (int i = pointers; i < rows; i++) a[i] = a[0] + (size_t)i * sizeof(real);
         UNROLL for (size_t d = 0; d < REAL_DEPTH; d++)
             v_add_rows(acc[0], a, d * a_step, v_load(b + d * BV_LANES).v, rows);
         fetch_steps(&next, REAL_DEPTH);
-        UNROLL for (int i = 0; i < rows; i++) a[i] += REAL_DEPTH * a_step;
+        UNROLL for (int i = 0; i < pointers; i++) a[i] += REAL_DEPTH * a_step;
     }
     for (; left > 0; left--, b += BV_LANES) {
-        hold_rows(a, rows);
+        hold_rows(a, pointers);
+        UNROLL for (int i = pointers; i < rows; i++) a[i] = a[0] + (size_t)i * sizeof(real);
         v_add_rows(acc[0], a, 0, v_load(b).v, rows);
-        UNROLL for (int i = 0; i < rows; i++) a[i] += a_step;
+        UNROLL for (int i = 0; i < pointers; i++) a[i] += a_step;
     }
     (void)vecs;
 }

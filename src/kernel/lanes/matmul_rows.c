@@ -1,6 +1,6 @@
 /*
- * Packing rows of A into tiles, at one level: of a transposed A, and where pairs are split (AVX2,
- * see matmul_bf16.c) of any A at bf16.
+ * Packing rows of A into tiles, at one level: of a transposed A, and at AVX2 of any A, as reals or
+ * as pairs that are split (see matmul_bf16.c).
  */
 #include "kernel/lanes/matmul.h"
 
@@ -19,13 +19,13 @@ static void copy_tiles(const real *from, char *to, size_t tile_bytes, size_t til
         copy_step(from, to, tile_bytes, tiles, rows);
 }
 
-void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void *packed,
-                             size_t tile_bytes) {
+static void copy_columns(const real *a, size_t lda, size_t m, size_t k, char *packed,
+                         size_t tile_bytes) {
     const tile_rows r = first_rows(m, ROWS); /* the higher tiles come first */
     const size_t all = (m + ROWS - 1) / ROWS, before = r.higher * (r.least + 1);
     for (size_t p = 0; p < k; p++) {
-        const real *from = (const real *)a + p * lda;
-        char *to = (char *)packed + p * ROWS * sizeof *from;
+        const real *from = a + p * lda;
+        char *to = packed + p * ROWS * sizeof *from;
         for (size_t i = 0; p + AHEAD < k && i < m; i += BV_LANES)
             __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
         copy_tiles(from, to, tile_bytes, r.higher, r.least + 1);
@@ -35,8 +35,35 @@ void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, size_t m, size_t k, void
 
 #if defined(BV_LEVEL_AVX2)
 
-/* Eight steps of up to six rows; the two lanes too many of a step lie where the next one begins, at
- * the end of a tile in the cache line between tiles. */
+/* Rows that lie along k are turned eight steps at a time. The two lanes too many of a step lie
+ * where the next one begins, at the end of a tile in the cache line between tiles. */
+
+/* A tile of m <= ROWS rows. */
+static void turn_rows(const float *a, size_t lda, size_t m, size_t k, float *to) {
+    for (size_t p = 0; p < k; p += 8) {
+        const size_t count = k - p < 8 ? k - p : 8;
+        __m256 x[8];
+        UNROLL for (size_t i = 0; i < 8; i++) {
+            float words[8] = {0};
+            if (i < m && count < 8) memcpy(words, a + i * lda + p, 4 * count);
+            x[i] = _mm256_loadu_ps(i < m && count == 8 ? a + i * lda + p : words);
+        }
+        v8_transpose(x);
+        for (size_t s = 0; s < count; s++, to += ROWS) _mm256_storeu_ps(to, x[s]);
+    }
+}
+
+void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                             void *packed, size_t tile_bytes) {
+    if (transposed) {
+        copy_columns(a, lda, m, k, packed, tile_bytes);
+        return;
+    }
+    char *to = packed;
+    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes)
+        turn_rows((const float *)a + r.begin * lda, lda, r.count, k, (float *)(void *)to);
+}
+
 BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to) {
     const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
     __m256 x[8];
@@ -95,6 +122,12 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
 }
 
 #else
+
+void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
+                             void *packed, size_t tile_bytes) {
+    BV_ASSERT(transposed);
+    copy_columns(a, lda, m, k, packed, tile_bytes);
+}
 
 /* n <= ROWS pairs; a constant n makes the copies single instructions. */
 BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, void *to) {
