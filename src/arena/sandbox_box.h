@@ -165,11 +165,11 @@ int bv_limits_enter(const bv_box *box, const bv_sandbox_limits *limits);
 int bv_privileges_bound(void); /* in a box: what its programs could ever have is nothing */
 int bv_privileges_drop(const bv_box *box);
 /* When memory is short, the kernel kills a program before its box, and the box before its slot,
- * which clears away what is left of both. `proc` is the host's /proc, open. A slot; false: only
- * with CAP_SYS_RESOURCE is it never killed. */
-bool bv_memory_protect(int proc);
-int bv_memory_offer(int proc);           /* the box of a slot that may be killed. -1 and errno */
-int bv_memory_expose(const bv_box *box); /* a program. -1 and errno */
+ * which clears away what is left of both. `proc` is the host's /proc, open. A slot: what its boxes
+ * offer themselves with; with CAP_SYS_RESOURCE neither is ever killed. */
+int bv_memory_protect(int proc);
+int bv_memory_offer(int proc, int score); /* a box. -1 and errno */
+int bv_memory_expose(const bv_box *box);  /* a program. -1 and errno */
 
 /* sandbox_slot.c. What a terminal sends to all who belong to it, slots and boxes do not hear; all
  * other signals are as they are for a new process. */

@@ -9,11 +9,16 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <string.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* oom_score_adj, proc(5) */
+#define NEVER_KILLED (-1000)
+#define FIRST_KILLED 1000
 
 #define SECOND 1000000000ull
 #define SPARE_PROCESSES                                                                            \
@@ -97,26 +102,35 @@ int bv_privileges_drop(const bv_box *box) {
 }
 
 /* "self" is whoever looks, in the host's /proc too. */
-static int adjust_killing(int proc, const char *score) {
+static int adjust_killing(int proc, int score) {
+    char text[16];
+    const int size = snprintf(text, sizeof text, "%d", score);
     const int file = openat(proc, "self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (file < 0) return -1;
-    const ssize_t n = write(file, score, strlen(score));
+    const ssize_t n = write(file, text, (size_t)size);
     close(file);
-    return n == (ssize_t)strlen(score) ? 0 : -1;
+    return n == size ? 0 : -1;
 }
 
-bool bv_memory_protect(int proc) {
-    return adjust_killing(proc, "-1000") == 0;
+/* Nobody may lower it, and a container can begin with 1000. */
+int bv_memory_protect(int proc) {
+    if (adjust_killing(proc, NEVER_KILLED) == 0) return NEVER_KILLED;
+    char text[16];
+    const int file = openat(proc, "self/oom_score_adj", O_RDONLY | O_CLOEXEC);
+    const ssize_t n = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (file >= 0) close(file);
+    text[n < 0 ? 0 : n] = 0;
+    return ((int)strtol(text, NULL, 10) + FIRST_KILLED) / 2;
 }
 
-int bv_memory_offer(int proc) {
-    return adjust_killing(proc, "500");
+int bv_memory_offer(int proc, int score) {
+    return score == NEVER_KILLED ? 0 : adjust_killing(proc, score);
 }
 
 /* Our folder of /proc belongs to us only while we are dumpable. The kernel leaves the box alone
  * with whom we share memory, since it waits for us (vfork). */
 int bv_memory_expose(const bv_box *box) {
     if (prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)) return -1;
-    const int adjusted = adjust_killing(box->proc, "1000");
+    const int adjusted = adjust_killing(box->proc, FIRST_KILLED);
     return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -1 : adjusted;
 }

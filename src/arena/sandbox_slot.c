@@ -95,7 +95,7 @@ typedef struct slot {
     int host_mounts; /* full: the copy of the host's, -1: not yet */
     known *inside;   /* in whose root we are, NULL: in none */
     pid_t box;       /* 0: none */
-    bool protected;  /* from being killed when memory is short, and its boxes with it */
+    int offered;     /* as of bv_memory_protect */
     bool python, python_tried;
 } slot;
 
@@ -224,7 +224,7 @@ static bv_status fork_box(slot *s, int control[2], int sync[2], int *process) {
     if (s->box == 0) {
         close(SOCKET), close(control[0]), close(sync[1]);
         if (s->host_mounts >= 0) close_range(BV_SLOT_OWN, ~0u, 0);
-        if (!s->protected && bv_memory_offer(PROC)) _exit(1);
+        if (bv_memory_offer(PROC, s->offered)) _exit(1);
         bv_box_main(&s->now->plan, PROC, control[1], sync[0]);
     }
     if (s->box < 0) {
@@ -277,7 +277,7 @@ static void slot_main(void) {
     set_signals();
     prctl(PR_SET_NAME, "beaver-slot");
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    s.protected = bv_memory_protect(PROC);
+    s.offered = bv_memory_protect(PROC);
     while (!(error = bv_wire_receive(SOCKET, &frame, &payload))) {
         bv_frame_close(&frame);
         reap(&s);

@@ -284,6 +284,31 @@ static void test_placed_memory(void **state) {
     bv_sandbox_pool_destroy(&pool);
 }
 
+/* Where we are the first to be killed, as in some containers, boxes cannot be it before us. */
+static bool run_exposed(const boxes_mode *mode, void *unused) {
+    const bv_sandbox_options options = {.policy = mode->policy, .boxes = 1};
+    const char *const argv[] = {"true", NULL};
+    const bv_sandbox_job job = shell_job(argv);
+    bv_sandbox_pool *pool;
+    bv_sandbox_result r = {0};
+    (void)unused;
+    const int score = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    assert_int_equal(write(score, "1000", 4), 4);
+    close(score);
+    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    assert_ok(bv_sandbox_run(pool, &job, &r));
+    bv_sandbox_pool_destroy(&pool);
+    const bool well = r.verdict == BV_VERDICT_OK;
+    bv_sandbox_result_free(&r);
+    return well;
+}
+
+static void try_exposed(bv_sandbox_policy mode, bool user) {
+    boxes_try(run_exposed, mode, user, NULL);
+}
+
+BOXES_TRY_MODES(test_exposed, try_exposed)
+
 /* The kernel counts ticks for this limit: it comes long after the one that is counted exactly. */
 static void test_ticks(void **state) {
     (void)state;
@@ -643,6 +668,7 @@ int main(void) {
         cmocka_unit_test(test_placed_memory),
         cmocka_unit_test(test_placed_time),
         cmocka_unit_test(test_ticks),
+        BOXES_MODES(test_exposed),
         BOXES_MODES(test_killed_arena),
         BOXES_MODES(test_killed_boxes),
         BOXES_MODES(test_killed_anytime),
