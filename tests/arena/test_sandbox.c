@@ -278,7 +278,9 @@ static void test_placed_memory(void **state) {
         job.limits.memory_bytes = i ? 5000000 : 30000000;
         assert_ok(bv_sandbox_run(pool, &job, &r));
         assert_int_equal(r.verdict, i && counted ? BV_VERDICT_MEMORY : BV_VERDICT_OK);
+#ifndef __SANITIZE_ADDRESS__ /* its slots take memory while what was placed is not yet freed */
         assert_int_equal(only_child(), slot);
+#endif
         bv_sandbox_result_free(&r);
     }
     bv_sandbox_pool_destroy(&pool);
