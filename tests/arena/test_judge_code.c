@@ -110,7 +110,8 @@ static void test_forging(void **state) {
         "os.write(4, "
         "b'{\"id\": \"x\", \"value\": 9}\\n')\n            except OSError: os._exit(0)\n"
         "    threading.Thread(target=more, daemon=True).start()\n    return 0\n",
-        "    import os\n    if os.fork() == 0: return 0\n    os._exit(0)\n",
+        "    import os, time\n    if os.fork() == 0:\n        time.sleep(9)\n        return x * x\n"
+        "    os._exit(0)\n",
         /* spoils what encodes its answer */
         "    import json\n    json.dumps = lambda message: '{}'\n    return x * x\n",
         "    class Silent(Exception):\n        def __str__(self): raise SystemExit(0)\n"
