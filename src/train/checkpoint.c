@@ -362,16 +362,6 @@ bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint
     return while_loading(error, run, name);
 }
 
-bv_status bv_checkpoint_verify_model(const char *run, uint64_t step) {
-    char name[32];
-    json_t *manifest = NULL;
-    name_of(name, step);
-    bv_error *error = load_manifest(run, name, &manifest);
-    if (!error) error = check_hash(run, name, manifest, "model.safetensors");
-    json_decref(manifest);
-    return while_loading(error, run, name);
-}
-
 bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
                                      char sha256[BV_SHA256_TEXT_SIZE]) {
     char name[32];
@@ -384,6 +374,17 @@ bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
     snprintf(sha256, BV_SHA256_TEXT_SIZE, "%s", hash);
     json_decref(manifest);
     return bv_while(error, "looking at the checkpoint of step %s", name);
+}
+
+bv_status bv_checkpoint_verify_model(const char *run, uint64_t step,
+                                     char sha256[BV_SHA256_TEXT_SIZE]) {
+    char name[32], path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    name_of(name, step);
+    BV_TRY(bv_checkpoint_model_sha256(run, step, sha256));
+    BV_TRY(path_of(path, run, name, "model.safetensors"));
+    bv_error *error = bv_sha256_file(path, hash);
+    if (!error) error = compare_hash(path, hash, sha256);
+    return while_loading(error, run, name);
 }
 
 bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *list, size_t count,

@@ -71,10 +71,11 @@ bv_status bv_checkpoint_latest(const char *run, int64_t *step);
 /* progress may be NULL. Hashes, names and shapes are checked before anything is filled in. */
 bv_status bv_checkpoint_read(const char *run, uint64_t step, const bv_checkpoint_tensors *tensors,
                              bv_progress_of_run *progress);
-/* Reads the model's file: BV_CODE_INPUT where it has not the hash that the manifest tells. */
-bv_status bv_checkpoint_verify_model(const char *run, uint64_t step);
 /* What the manifest says of the model's file. */
 bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
+                                     char sha256[BV_SHA256_TEXT_SIZE]);
+/* The same, and reads the file: BV_CODE_INPUT where it has another hash. */
+bv_status bv_checkpoint_verify_model(const char *run, uint64_t step,
                                      char sha256[BV_SHA256_TEXT_SIZE]);
 /* The model alone, without copying: points the tensors' data into `map`, which who calls closes.
  * Names and shapes are checked; the SHA-256 that the file must have goes to `sha256`, for

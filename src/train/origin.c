@@ -7,8 +7,7 @@
 bv_status bv_origin_find(const char *run, int64_t step, bv_origin *out) {
     if (step < 0) BV_TRY(bv_checkpoint_latest(run, &step));
     *out = (bv_origin){.step = (uint64_t)step};
-    BV_TRY(bv_checkpoint_verify_model(run, out->step)); /* before something is made of it */
-    BV_TRY(bv_checkpoint_model_sha256(run, out->step, out->sha256));
+    BV_TRY(bv_checkpoint_verify_model(run, out->step, out->sha256)); /* before RUN is made */
     if (!realpath(run, out->run)) return bv_fail_errno("cannot find %s", run);
     return BV_OK;
 }
