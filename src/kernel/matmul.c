@@ -106,14 +106,25 @@ static void pack_part(void *context, int part, int parts) {
     if (begin < end) pack_panels(task, begin / cols, (end + cols - 1) / cols);
 }
 
+static pack_task pack_all(const bv_kernels *kernels, bv_dtype type, const bv_matmul_source *source,
+                          void *packed) {
+    return (pack_task){.kernels = kernels->matmul,
+                       .source = source,
+                       .type = type,
+                       .col_end = source->n,
+                       .packed = packed};
+}
+
 void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                     const bv_matmul_source *source, void *packed) {
-    pack_task task = {.kernels = kernels->matmul,
-                      .source = source,
-                      .type = type,
-                      .col_end = source->n,
-                      .packed = packed};
+    pack_task task = pack_all(kernels, type, source, packed);
     bv_pool_run(source->k * source->n < ALONE ? NULL : pool, pack_part, &task);
+}
+
+void bv_matmul_pack_part(const bv_kernels *kernels, bv_dtype type, const bv_matmul_source *source,
+                         void *packed, int part, int parts) {
+    pack_task task = pack_all(kernels, type, source, packed);
+    pack_part(&task, part, parts);
 }
 
 /* ---- who computes what, in which blocks ---- */

@@ -20,8 +20,9 @@ struct bv_gradients {
     level *levels; /* sums of finished grains; none when there is one grain */
     size_t level_count;
     size_t finished;
-    size_t moved; /* bytes */
-    double *sums;
+    size_t moved;        /* bytes */
+    double *sums;        /* of the squares of each chunk, parameter after parameter */
+    double *square_sums; /* by parameter */
 };
 
 static size_t real_bytes(const bv_kernels *kernels, size_t elements) {
@@ -49,14 +50,19 @@ size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_
     return bytes;
 }
 
+static size_t chunks_of(const bv_gradients *g, size_t i) {
+    return (g->elements[i] + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
+}
+
 static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
     g->elements = bv_calloc(g->count, sizeof *g->elements);
     g->uses = bv_calloc(g->count, sizeof *g->uses);
     g->offsets = bv_calloc(g->count, sizeof *g->offsets);
     g->accumulators = bv_calloc(g->count, sizeof *g->accumulators);
-    if (!g->elements || !g->uses || !g->offsets || !g->accumulators)
+    g->square_sums = bv_calloc(g->count, sizeof *g->square_sums);
+    if (!g->elements || !g->uses || !g->offsets || !g->accumulators || !g->square_sums)
         return bv_fail_memory("gradients");
-    size_t largest = 0;
+    size_t chunks = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->elements[i] = bv_parameter_elements(p);
@@ -64,11 +70,11 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
         g->offsets[i] = g->level_bytes;
         g->level_bytes += real_bytes(g->kernels, g->elements[i]);
         g->accumulator_bytes += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
-        if (g->elements[i] > largest) largest = g->elements[i];
+        chunks += chunks_of(g, i);
     }
     g->level_count = levels_of(grains_max);
     g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
-    g->sums = bv_calloc(largest / BV_SUM_CHUNK + 1, sizeof *g->sums);
+    g->sums = bv_calloc(chunks, sizeof *g->sums);
     g->running = bv_malloc_aligned(g->accumulator_bytes);
     if (!g->levels || !g->sums || !g->running) return bv_fail_memory("gradients");
     for (size_t k = 0; k < g->level_count; k++)
@@ -106,6 +112,7 @@ void bv_gradients_destroy(bv_gradients **gradients) {
     bv_free(g->offsets);
     bv_free(g->accumulators);
     bv_free(g->sums);
+    bv_free(g->square_sums);
     bv_free_aligned(g->running);
     bv_free(g);
     *gradients = NULL;
@@ -219,33 +226,28 @@ void *bv_gradients_values(bv_gradients *g, size_t index) {
     return g->accumulators[index];
 }
 
-typedef struct sum_task {
-    const bv_gradients *gradients;
-    size_t index;
-} sum_task;
-
-static size_t chunks_of(size_t elements) {
-    return (elements + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
-}
-
-static void sum_part(void *context, size_t begin, size_t end) {
-    const sum_task *task = context;
-    const bv_gradients *g = task->gradients;
-    g->kernels->optimizer->square_sums(g->accumulators[task->index], g->elements[task->index],
-                                       g->sums, begin, end);
-}
-
-double bv_gradients_square_sum(bv_gradients *g, size_t index) {
-    sum_task task = {g, index};
-    const size_t chunks = chunks_of(g->elements[index]);
-    bv_pool_run_ranges(g->pool, chunks, 1, sum_part, &task);
-    return bv_tree_sum(g->sums, chunks);
+static void sum_part(void *context, int part, int parts) {
+    const bv_gradients *g = context;
+    double *sums = g->sums;
+    for (size_t i = 0; i < g->count; sums += chunks_of(g, i++)) {
+        size_t begin, end;
+        bv_pool_range(chunks_of(g, i), 1, part, parts, &begin, &end);
+        g->kernels->optimizer->square_sums(g->accumulators[i], g->elements[i], sums, begin, end);
+    }
 }
 
 double bv_gradients_norm(bv_gradients *g) {
-    double sum = 0;
-    for (size_t i = 0; i < g->count; i++) sum += bv_gradients_square_sum(g, i);
-    return sqrt(sum);
+    double *sums = g->sums, total = 0;
+    bv_pool_run(g->pool, sum_part, g);
+    for (size_t i = 0; i < g->count; sums += chunks_of(g, i++)) {
+        g->square_sums[i] = bv_tree_sum(sums, chunks_of(g, i));
+        total += g->square_sums[i];
+    }
+    return sqrt(total);
+}
+
+double bv_gradients_square_sum(const bv_gradients *g, size_t index) {
+    return g->square_sums[index];
 }
 
 size_t bv_gradients_moved(bv_gradients *g) {

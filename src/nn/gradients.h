@@ -26,10 +26,11 @@ void bv_gradients_end(bv_gradients *gradients);
 
 /* Gradient of parameter i: [rows, cols] real. */
 void *bv_gradients_values(bv_gradients *gradients, size_t index);
-/* Sum of squares of parameter i, over fixed chunks in double. */
-double bv_gradients_square_sum(bv_gradients *gradients, size_t index);
-/* Euclidean norm over all parameters, in the order of their index. */
+/* Euclidean norm over all parameters, in the order of their index; squares are added over fixed
+ * chunks in double. */
 double bv_gradients_norm(bv_gradients *gradients);
+/* Sum of squares of parameter i, as the last norm found it. */
+double bv_gradients_square_sum(const bv_gradients *gradients, size_t index);
 /* Bytes read and written by clearing and adding since the last call: for traces. */
 size_t bv_gradients_moved(bv_gradients *gradients);
 size_t bv_gradients_bytes(const bv_gradients *gradients); /* that it has taken */

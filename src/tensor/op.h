@@ -69,6 +69,11 @@ bv_status bv_check_ids(const bv_tensor *t, const bv_tensor *ids);
 /* Is input 1 a parameter whose rows are as long as those of input 0? */
 bv_status bv_check_product(const bv_tensor *t);
 
+/* Where row `row` of t is. */
+static inline void *bv_row_at(const bv_run *run, const bv_tensor *t, size_t row) {
+    return (char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(bv_type(run, t));
+}
+
 static inline size_t bv_align64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }

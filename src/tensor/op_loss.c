@@ -96,15 +96,11 @@ static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient)
     return b.logits_bytes + b.dlogits_bytes + bytes;
 }
 
-static const char *rows_at(const bv_run *run, const bv_tensor *t, size_t row) {
-    return (const char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(bv_type(run, t));
-}
-
 /* Logits of rows row .. row + rows into `out`, stride columns apart. */
 static void make_logits(const bv_tensor *t, const bv_run *run, const head_block *b, size_t row,
                         size_t rows, void *out, size_t stride) {
     bv_matmul_args a = logits_args(t, b, rows);
-    a.a = rows_at(run, t->inputs[0], row);
+    a.a = bv_row_at(run, t->inputs[0], row);
     bv_weights_factor(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD, &a);
     a.c = out;
     a.ldc = stride;
@@ -129,7 +125,7 @@ static void cross_entropy(const bv_tensor *t, const bv_run *run, const head_bloc
                       .args = {.classes = prior ? prior->cols : b->classes,
                                .stride = b->stride,
                                .logits = b->logits,
-                               .prior = prior ? rows_at(run, prior, row) : NULL,
+                               .prior = prior ? bv_row_at(run, prior, row) : NULL,
                                .soft_cap = ((const head_attributes *)t->attributes)->soft_cap,
                                .targets = (const uint32_t *)bv_memory(run, t->inputs[2]) + row,
                                .losses = (char *)losses + row * real,
@@ -247,11 +243,11 @@ static void gradient_run(const bv_tensor *t, const bv_run *run) {
         bv_matmul_args dx = input_args(t, &b, n);
         dx.a = b.dlogits;
         bv_weights_factor(run->weights, w, run->numerics, BV_FORM_BACKWARD, &dx);
-        dx.c = (char *)bv_memory(run, t) + row * t->cols * bv_dtype_size(b.type);
+        dx.c = bv_row_at(run, t, row);
         bv_matmul_run(run->kernels, run->pool, &dx, b.matmul);
         bv_matmul_args dw = weight_args(t, &b, n);
         dw.a = b.dlogits;
-        dw.b_source.data = rows_at(run, t->inputs[0], row);
+        dw.b_source.data = bv_row_at(run, t->inputs[0], row);
         dw.c = bv_gradient_memory(run, t->inputs[1], t->use);
         bv_matmul_run(run->kernels, run->pool, &dw, b.matmul);
     }

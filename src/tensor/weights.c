@@ -170,6 +170,8 @@ void bv_weights_changed(bv_weights *weights) {
     weights->version++;
 }
 
+/* ---- packed forms ---- */
+
 /* The source of the packed B of a form: W is [rows = out, cols = in]. */
 static bv_matmul_source form_source(const bv_weights *w, const weight *entry, bv_weight_form form) {
     const bv_parameter *p = &entry->parameter;
@@ -178,78 +180,101 @@ static bv_matmul_source form_source(const bv_weights *w, const weight *entry, bv
     return (bv_matmul_source){entry->data, w->kernels->real, p->cols, 1, p->rows, p->cols};
 }
 
-static bool allocate_form(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight_form form) {
-    const bv_matmul_source s = form_source(w, entry, form);
-    const size_t bytes =
-        bv_matmul_packed_bytes(w->kernels, bv_numerics_type(numerics, BV_ROLE_OPERAND), s.k, s.n);
-    packed_form *packed = &entry->forms[numerics][form];
-    packed->data = bv_malloc_aligned(bytes);
-    if (packed->data) w->bytes += bytes;
-    return packed->data != NULL;
+/* A form of a weight, and what it is made of. */
+typedef struct form_place {
+    packed_form *packed;
+    bv_matmul_source source;
+    bv_dtype type;
+    size_t bytes_moved; /* a parameter is read as real and written in the class's type */
+} form_place;
+
+static form_place form_at(const bv_weights *w, size_t i, bv_numerics numerics,
+                          bv_weight_form form) {
+    weight *entry = &w->list[i];
+    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
+    return (form_place){.packed = &entry->forms[numerics][form],
+                        .source = form_source(w, entry, form),
+                        .type = type,
+                        .bytes_moved = bv_parameter_elements(&entry->parameter) *
+                                       (bv_dtype_size(w->kernels->real) + bv_dtype_size(type))};
+}
+
+/* The k-th of all forms of all weights. */
+static size_t form_count(const bv_weights *w) {
+    return w->count * NUMERICS_COUNT * BV_FORM_COUNT;
+}
+
+static form_place nth_form(const bv_weights *w, size_t k) {
+    return form_at(w, k / (NUMERICS_COUNT * BV_FORM_COUNT),
+                   (bv_numerics)(k / BV_FORM_COUNT % NUMERICS_COUNT),
+                   (bv_weight_form)(k % BV_FORM_COUNT));
+}
+
+static bool allocate_form(bv_weights *w, const form_place *f) {
+    const size_t bytes = bv_matmul_packed_bytes(w->kernels, f->type, f->source.k, f->source.n);
+    f->packed->data = bv_malloc_aligned(bytes);
+    if (f->packed->data) w->bytes += bytes;
+    return f->packed->data != NULL;
 }
 
 bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
                              bv_numerics numerics, bv_weight_form form) {
-    weight *entry = &weights->list[parameter->index];
-    packed_form *packed = &entry->forms[numerics][form];
+    const form_place f = form_at(weights, parameter->index, numerics, form);
     BV_ASSERT(!weights->borrowed || form == BV_FORM_FORWARD);
-    packed->wanted = true;
-    if (packed->data || weights->borrowed) return BV_OK;
-    packed->version = 0;
-    if (!allocate_form(weights, entry, numerics, form)) return bv_fail_memory("packed weights");
-    return BV_OK;
-}
-
-static void remake(bv_weights *w, weight *entry, bv_numerics numerics, bv_weight_form form) {
-    const bv_matmul_source source = form_source(w, entry, form);
-    bv_matmul_pack(w->kernels, w->pool, bv_numerics_type(numerics, BV_ROLE_OPERAND), &source,
-                   entry->forms[numerics][form].data);
-    entry->forms[numerics][form].version = w->version;
-}
-
-/* A parameter is read as real and written in the class's type. */
-static size_t bytes_moved(const bv_weights *w, const weight *entry, bv_numerics numerics) {
-    const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
-    return bv_parameter_elements(&entry->parameter) *
-           (bv_dtype_size(w->kernels->real) + bv_dtype_size(type));
+    f.packed->wanted = true;
+    if (f.packed->data || weights->borrowed) return BV_OK;
+    f.packed->version = 0;
+    return allocate_form(weights, &f) ? BV_OK : bv_fail_memory("packed weights");
 }
 
 /* Some of what is still read in place. Without memory for it that goes on so. */
 static size_t pack_borrowed(bv_weights *w) {
     size_t bytes = 0;
     if (w->runs++ == 0) return 0;
-    for (size_t i = 0; i < w->count; i++)
-        for (int n = 0; n < NUMERICS_COUNT; n++) {
-            packed_form *packed = &w->list[i].forms[n][BV_FORM_FORWARD];
-            if (!packed->wanted || packed->data) continue;
-            if (bytes >= PACKED_A_RUN) return bytes;
-            if (!allocate_form(w, &w->list[i], (bv_numerics)n, BV_FORM_FORWARD)) return bytes;
-            remake(w, &w->list[i], (bv_numerics)n, BV_FORM_FORWARD);
-            bytes += bytes_moved(w, &w->list[i], (bv_numerics)n);
-        }
+    for (size_t k = 0; k < form_count(w) && bytes < PACKED_A_RUN; k++) {
+        const form_place f = nth_form(w, k);
+        if (!f.packed->wanted || f.packed->data) continue;
+        if (!allocate_form(w, &f)) break;
+        bv_matmul_pack(w->kernels, w->pool, f.type, &f.source, f.packed->data);
+        f.packed->version = w->version;
+        bytes += f.bytes_moved;
+    }
     return bytes;
+}
+
+static bool is_stale(const bv_weights *w, const packed_form *packed) {
+    return packed->data && packed->version != w->version;
+}
+
+/* A share of every form: small ones are not worth a run of the pool each. */
+static void refresh_part(void *context, int part, int parts) {
+    const bv_weights *w = context;
+    for (size_t k = 0; k < form_count(w); k++) {
+        const form_place f = nth_form(w, k);
+        if (is_stale(w, f.packed))
+            bv_matmul_pack_part(w->kernels, f.type, &f.source, f.packed->data, part, parts);
+    }
 }
 
 size_t bv_weights_refresh(bv_weights *weights) {
     if (weights->borrowed) return pack_borrowed(weights);
     size_t bytes = 0;
-    for (size_t i = 0; i < weights->count; i++)
-        for (int n = 0; n < NUMERICS_COUNT; n++)
-            for (int f = 0; f < BV_FORM_COUNT; f++) {
-                packed_form *packed = &weights->list[i].forms[n][f];
-                if (!packed->data || packed->version == weights->version) continue;
-                remake(weights, &weights->list[i], (bv_numerics)n, (bv_weight_form)f);
-                bytes += bytes_moved(weights, &weights->list[i], (bv_numerics)n);
-            }
+    for (size_t k = 0; k < form_count(weights); k++) {
+        const form_place f = nth_form(weights, k);
+        if (is_stale(weights, f.packed)) bytes += f.bytes_moved;
+    }
+    if (bytes == 0) return 0;
+    bv_pool_run(weights->pool, refresh_part, weights);
+    for (size_t k = 0; k < form_count(weights); k++)
+        nth_form(weights, k).packed->version = weights->version;
     return bytes;
 }
 
 void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
                        bv_numerics numerics, bv_weight_form form, bv_matmul_args *product) {
-    const weight *entry = &weights->list[parameter->index];
-    const packed_form *packed = &entry->forms[numerics][form];
-    product->b = packed->version == weights->version ? packed->data : NULL;
-    if (!product->b) product->b_source = form_source(weights, entry, form);
+    const form_place f = form_at(weights, parameter->index, numerics, form);
+    product->b = f.packed->version == weights->version ? f.packed->data : NULL;
+    if (!product->b) product->b_source = f.source;
 }
 
 size_t bv_weights_bytes(const bv_weights *weights) {

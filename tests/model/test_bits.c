@@ -83,6 +83,7 @@ static void compare(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kin
         {kernels, 2, TINY_BATCH, 1, false, false, 0},
         {kernels, 3, TINY_BATCH, 1, false, false, 0},
         {kernels, 4, TINY_BATCH, 1, false, false, 0},
+        {kernels, 9, TINY_BATCH, 1, false, false, 0}, /* more than matrices: Muon divides them */
         {kernels, 2, 1, 1, false, false, 0},
         {kernels, 1, 2, 1, false, false, 0},
         {kernels, 1, 3, 1, false, false, 0},

@@ -72,6 +72,7 @@ static void test_against_trainer(void **state) {
     check("ngram=4 ngram_rows=600 optimizer=muon", 2);
     check("activation=swiglu rms_norm=true position=rope bias=false kv_heads=1 context=200", 2);
     check("batch=32 dtype=bf16", 2); /* BV_MANY_ROWS */
+    check("optimizer=muon", 64);     /* more threads than matrices */
 }
 
 static void test_any_settings(void **state) {
