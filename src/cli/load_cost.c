@@ -36,10 +36,10 @@ static bv_status take(void *context, const bv_row *row) {
     const bv_load_result wanted = {.id = bv_row_int(row, 0)};
     const bv_load_result *r = bsearch(&wanted, c->results, c->count, sizeof wanted, compare);
     if (!r) return BV_OK; /* somebody else's */
-    const double in_arena = bv_row_real(row, 2);
+    const double in_arena = (double)bv_row_int(row, 2);
     double judging = 0;
     for (int i = WAITED; i <= CHECK; i++) {
-        const double ms = bv_row_real(row, 3 + i) / 1000;
+        const double ms = (double)bv_row_int(row, 3 + i) / 1000;
         c->sums[i] += ms;
         judging += ms;
     }

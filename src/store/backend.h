@@ -33,7 +33,6 @@ typedef struct bv_backend_calls {
     const char *exclude, *include;
     bool (*is_null)(const bv_row *row, int column);
     int64_t (*get_int)(const bv_row *row, int column);
-    double (*get_real)(const bv_row *row, int column);
     const char *(*get_text)(const bv_row *row, int column);
     const void *(*get_blob)(const bv_row *row, int column, size_t *size);
 } bv_backend_calls;

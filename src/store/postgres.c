@@ -282,10 +282,6 @@ static int64_t get_int(const bv_row *row, int column) {
     return strtoll(text, NULL, 10);
 }
 
-static double get_real(const bv_row *row, int column) {
-    return strtod(get_text(row, column), NULL);
-}
-
 static const void *get_blob(const bv_row *row, int column, size_t *size) {
     bv_backend *b = ((void **)row->at)[1];
     BV_ASSERT(column < COLUMNS_MAX);
@@ -307,7 +303,6 @@ const bv_backend_calls bv_backend_postgres = {
     .include = "SELECT pg_advisory_unlock(4855723)",
     .is_null = is_null,
     .get_int = get_int,
-    .get_real = get_real,
     .get_text = get_text,
     .get_blob = get_blob,
 };

@@ -233,10 +233,6 @@ static int64_t get_int(const bv_row *row, int column) {
     return sqlite3_column_int64(row->at, column);
 }
 
-static double get_real(const bv_row *row, int column) {
-    return sqlite3_column_double(row->at, column);
-}
-
 static const char *get_text(const bv_row *row, int column) {
     const char *text = (const char *)sqlite3_column_text(row->at, column);
     return text ? text : "";
@@ -257,7 +253,6 @@ const bv_backend_calls bv_backend_sqlite = {
     .begin = {"BEGIN IMMEDIATE", "BEGIN IMMEDIATE"},
     .is_null = is_null,
     .get_int = get_int,
-    .get_real = get_real,
     .get_text = get_text,
     .get_blob = get_blob,
 };

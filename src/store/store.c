@@ -166,10 +166,6 @@ int64_t bv_row_int(const bv_row *row, int column) {
     return row->calls->get_int(row, column);
 }
 
-double bv_row_real(const bv_row *row, int column) {
-    return row->calls->get_real(row, column);
-}
-
 const char *bv_row_text(const bv_row *row, int column) {
     return row->calls->get_text(row, column);
 }

@@ -83,10 +83,9 @@ typedef bv_status bv_store_row(void *context, const bv_row *row);
 bv_status bv_store_query(bv_store *store, const char *sql, const bv_value *values, size_t count,
                          bv_store_row *each, void *context);
 
-/* Columns of a row, from 0; borrowed until `each` returns. A null is 0, 0.0 or "". */
+/* Columns of a row, from 0; borrowed until `each` returns. A null is 0 or "". */
 bool bv_row_is_null(const bv_row *row, int column);
 int64_t bv_row_int(const bv_row *row, int column);
-double bv_row_real(const bv_row *row, int column);
 const char *bv_row_text(const bv_row *row, int column);
 const void *bv_row_blob(const bv_row *row, int column, size_t *size);
 
