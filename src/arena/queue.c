@@ -5,10 +5,9 @@
 /* ---- turns ---- */
 
 bv_status bv_queue_now(bv_store *s, int64_t *turn) {
-    bool found;
     return bv_store_query_int(
         s, "SELECT COALESCE(MAX(turn), 0) FROM arena_submissions WHERE state <> 0", BV_NO_VALUES,
-        turn, &found);
+        turn, NULL);
 }
 
 int64_t bv_queue_turn(int64_t now, int64_t last) {
@@ -153,9 +152,8 @@ bv_status bv_queue_record(bv_store *s, const bv_lease *lease, const char *judge,
 /* ---- size ---- */
 
 bv_status bv_queue_measure(bv_store *s, bv_queue_size *size) {
-    bool found;
     BV_TRY(bv_store_query_int(s, "SELECT COUNT(*) FROM arena_submissions WHERE state = 0",
-                              BV_NO_VALUES, &size->waiting, &found));
+                              BV_NO_VALUES, &size->waiting, NULL));
     return bv_store_query_int(s, "SELECT COUNT(*) FROM arena_submissions WHERE state = 1",
-                              BV_NO_VALUES, &size->running, &found);
+                              BV_NO_VALUES, &size->running, NULL);
 }

@@ -154,7 +154,7 @@ bv_status bv_store_query_int(bv_store *s, const char *sql, const bv_value *value
     one_int one = {0};
     BV_TRY(bv_store_query(s, sql, values, count, take_int, &one));
     *out = one.value;
-    *found = one.found;
+    if (found) *found = one.found;
     return BV_OK;
 }
 

@@ -89,7 +89,8 @@ int64_t bv_row_int(const bv_row *row, int column);
 const char *bv_row_text(const bv_row *row, int column);
 const void *bv_row_blob(const bv_row *row, int column, size_t *size);
 
-/* The first column of the first row as a whole number; *found says whether there was a row. */
+/* The first column of the first row as a whole number, 0 without a row; *found (or NULL) says
+ * whether there was one. */
 bv_status bv_store_query_int(bv_store *store, const char *sql, const bv_value *values, size_t count,
                              int64_t *out, bool *found);
 
