@@ -22,11 +22,11 @@ typedef struct bv_backend_calls {
     void (*close)(bv_backend *backend);
     /* Is the connection there? Made again if `again` (not inside of a transaction). */
     bv_status (*check)(bv_backend *backend, bool again, bv_store_trouble *trouble);
-    /* Prepares (or finds) and runs one statement of the backend's dialect. */
+    /* Prepares (or finds) and runs one statement, in which words in braces stand (dialect.h). */
     bv_status (*run)(bv_backend *backend, const char *sql, const bv_value *values, size_t count,
                      bv_store_row *each, void *context, int64_t *changed,
                      bv_store_trouble *trouble);
-    /* Runs statements without values or results, uncached. */
+    /* Runs statements of its own dialect without values or results, uncached. */
     bv_status (*script)(bv_backend *backend, const char *sql, bv_store_trouble *trouble);
     const char *begin[2]; /* starts a transaction that may write, by its isolation */
     /* Before and after a migration, so that no other runs; NULL: a transaction is enough. */

@@ -6,6 +6,7 @@
 #include "store/backend.h"
 
 #include "base/memory.h"
+#include "store/dialect.h"
 #include "store/libpq.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 struct bv_backend {
     char *url;
     PGconn *connection;                /* NULL: lost */
-    char *prepared[STATEMENTS];        /* texts, by their hash; statement i is named s<i> */
+    char *prepared[STATEMENTS];        /* as they were given, by hash; number i is named s<i> */
     unsigned char *blobs[COLUMNS_MAX]; /* of the row that is looked at */
 };
 
@@ -179,21 +180,24 @@ static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
 
 static bv_status prepare(bv_backend *b, const char *sql, char name[16], bv_store_trouble *trouble) {
     const size_t slot = bv_backend_hash(sql) % STATEMENTS;
-    char text[40];
+    char drop[40];
+    bv_buffer text = {0};
     snprintf(name, 16, "s%zu", slot);
     if (b->prepared[slot] && !strcmp(b->prepared[slot], sql)) return BV_OK;
     if (b->prepared[slot]) {
-        snprintf(text, sizeof text, "DEALLOCATE %s", name);
-        BV_TRY(script(b, text, trouble));
+        snprintf(drop, sizeof drop, "DEALLOCATE %s", name);
+        BV_TRY(script(b, drop, trouble));
         bv_free(b->prepared[slot]);
         b->prepared[slot] = NULL;
     }
     char *copy = bv_strdup(sql);
-    if (!copy) return bv_fail_memory("a statement");
-    PGresult *result = bv_pq.prepare(b->connection, name, sql, 0, NULL);
-    bv_error *error =
-        bv_pq.resultStatus(result) == PGRES_COMMAND_OK ? BV_OK : fail_result(b, result, trouble);
-    bv_pq.clear(result);
+    bv_error *error = copy ? bv_dialect_text(sql, true, &text) : bv_fail_memory("a statement");
+    if (!error) {
+        PGresult *result = bv_pq.prepare(b->connection, name, text.data, 0, NULL);
+        if (bv_pq.resultStatus(result) != PGRES_COMMAND_OK) error = fail_result(b, result, trouble);
+        bv_pq.clear(result);
+    }
+    bv_buffer_free(&text);
     if (error)
         bv_free(copy);
     else

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "store/dialect.h"
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +16,17 @@
 #define BUSY_MS 5000
 #define STATEMENTS 128
 
+typedef struct statement {
+    char *sql; /* as it was given, before its words were replaced */
+    sqlite3_stmt *prepared;
+} statement;
+
 struct bv_backend {
     char *path;
     bool durable;
     uint64_t busy_until_ns; /* of the wait that is under way */
     sqlite3 *db;
-    sqlite3_stmt *statements[STATEMENTS]; /* by the text's hash; the latest wins */
+    statement statements[STATEMENTS]; /* by the text's hash; the latest wins */
 };
 
 /* ---- errors ---- */
@@ -80,11 +86,14 @@ static bv_error *fail_sqlite(const bv_backend *b, int code, bv_store_trouble *tr
 
 /* ---- lifetime ---- */
 
+static void forget(statement *s) {
+    sqlite3_finalize(s->prepared);
+    bv_free(s->sql);
+    *s = (statement){0};
+}
+
 static void close_db(bv_backend *b) {
-    for (size_t i = 0; i < STATEMENTS; i++) {
-        sqlite3_finalize(b->statements[i]);
-        b->statements[i] = NULL;
-    }
+    for (size_t i = 0; i < STATEMENTS; i++) forget(&b->statements[i]);
     sqlite3_close_v2(b->db);
     b->db = NULL;
 }
@@ -170,15 +179,22 @@ static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
 
 static bv_status prepare(bv_backend *b, const char *sql, sqlite3_stmt **out,
                          bv_store_trouble *trouble) {
-    sqlite3_stmt **slot = &b->statements[bv_backend_hash(sql) % STATEMENTS];
-    if (!*slot || strcmp(sqlite3_sql(*slot), sql) != 0) {
-        sqlite3_finalize(*slot);
-        *slot = NULL;
-        const int code = sqlite3_prepare_v3(b->db, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
-        if (code != SQLITE_OK) return fail_sqlite(b, code, trouble);
+    statement *s = &b->statements[bv_backend_hash(sql) % STATEMENTS];
+    bv_buffer text = {0};
+    *out = s->prepared;
+    if (s->sql && !strcmp(s->sql, sql)) return BV_OK;
+    forget(s);
+    s->sql = bv_strdup(sql);
+    bv_error *error = s->sql ? bv_dialect_text(sql, false, &text) : bv_fail_memory("a statement");
+    if (!error) {
+        const int code =
+            sqlite3_prepare_v3(b->db, text.data, -1, SQLITE_PREPARE_PERSISTENT, &s->prepared, NULL);
+        if (code != SQLITE_OK) error = fail_sqlite(b, code, trouble);
     }
-    *out = *slot;
-    return BV_OK;
+    if (error) forget(s);
+    bv_buffer_free(&text);
+    *out = s->prepared;
+    return error;
 }
 
 /* SQLite counts named parameters in the order in which they stand, so $2 is found by its name. */

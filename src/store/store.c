@@ -11,18 +11,12 @@
 #include <unistd.h>
 
 #define TRANSACT_SECONDS 10.0
-#define TEXTS 128 /* SQL texts whose translation is kept */
-
-typedef struct translation {
-    char *sql, *text;
-} translation;
 
 struct bv_store {
     const bv_backend_calls *calls;
     bv_backend *backend;
     bv_store_trouble trouble;
     bool in_transaction;
-    translation texts[TEXTS]; /* by the text's hash; the latest wins */
 };
 
 bv_value bv_null(void) {
@@ -78,10 +72,6 @@ void bv_store_close(bv_store **store) {
     bv_store *s = *store;
     if (!s) return;
     if (s->backend) s->calls->close(s->backend);
-    for (size_t i = 0; i < TEXTS; i++) {
-        bv_free(s->texts[i].sql);
-        bv_free(s->texts[i].text);
-    }
     bv_free(s);
     *store = NULL;
 }
@@ -96,35 +86,12 @@ bv_store_trouble bv_store_last_trouble(const bv_store *s) {
 
 /* ---- statements ---- */
 
-/* In the database's dialect; kept, since the same texts come again and again. */
-static bv_status translate(bv_store *s, const char *sql, const char **out) {
-    translation *t = &s->texts[bv_backend_hash(sql) % TEXTS];
-    *out = t->text;
-    if (t->sql && !strcmp(t->sql, sql)) return BV_OK;
-    bv_buffer text = {0};
-    char *copy = bv_strdup(sql);
-    bv_error *error =
-        copy ? bv_dialect_text(sql, bv_store_is_postgres(s), &text) : bv_fail_memory("a statement");
-    if (error) {
-        bv_buffer_free(&text);
-        bv_free(copy);
-        return error;
-    }
-    bv_free(t->sql);
-    bv_free(t->text);
-    *t = (translation){copy, text.data};
-    *out = text.data;
-    return BV_OK;
-}
-
 static bv_status run(bv_store *s, const char *sql, const bv_value *values, size_t count,
                      bv_store_row *each, void *context, int64_t *changed) {
-    const char *text;
     s->trouble = BV_STORE_FINE;
-    BV_TRY(translate(s, sql, &text));
     BV_TRY(s->calls->check(s->backend, !s->in_transaction, &s->trouble));
     bv_error *error =
-        s->calls->run(s->backend, text, values, count, each, context, changed, &s->trouble);
+        s->calls->run(s->backend, sql, values, count, each, context, changed, &s->trouble);
     return bv_while(error, "running \"%.120s\"", sql);
 }
 
