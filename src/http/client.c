@@ -260,15 +260,14 @@ bv_status bv_http_client_call(bv_http_client *c, const bv_http_call *call, bv_ht
     *result = (bv_http_result){0};
     put_request(c, call, &request);
     bv_error *error = bv_buffer_error(&request);
-    for (int tries = 0; !error && tries < 2; tries++) {
+    for (bool again = !error; again;) {
         const bool was_open = c->fd >= 0;
         answer a = {.call = call, .result = result};
         error = try_call(c, &request, &a);
-        if (!error) break;
-        disconnect(c);
-        if (!was_open || a.any || bv_error_code(error) != BV_CODE_IO) break;
-        if (tries == 1 || bv_clock_ns() >= c->deadline) break;
-        bv_error_free(&error);
+        if (error) disconnect(c);
+        again =
+            was_open && !a.any && bv_error_code(error) == BV_CODE_IO && bv_clock_ns() < c->deadline;
+        if (again) bv_error_free(&error);
     }
     bv_buffer_free(&request);
     if (error) bv_http_result_free(result);
