@@ -94,21 +94,17 @@ static bv_status measure(costs *c, bv_store *store) {
 }
 
 bv_status bv_load_cost(const bv_load *l, json_t **out) {
-    const char *url = bv_flags_string(l->flags, "store");
     costs c = {0};
     *out = NULL;
-    if (!url) return BV_OK;
-    bv_store *store;
-    BV_TRY(bv_store_open(url, false, &store));
+    if (!l->store) return BV_OK;
     const size_t all = l->submissions + l->flood_max;
     c.results = bv_calloc(all + 1, sizeof *c.results);
     bv_error *error = c.results ? BV_OK : bv_fail_memory("results");
     for (size_t i = 0; !error && i < all; i++)
         if (l->results[i].program) c.results[c.count++] = l->results[i];
     if (!error) qsort(c.results, c.count, sizeof *c.results, compare);
-    if (!error && c.count) error = measure(&c, store);
+    if (!error && c.count) error = measure(&c, l->store);
     if (!error && c.judged) *out = to_json(&c);
     bv_free(c.results);
-    bv_store_close(&store);
     return error;
 }
