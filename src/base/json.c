@@ -189,18 +189,10 @@ bv_status bv_json_save(const char *path, const json_t *value) {
 }
 
 json_t *bv_json_string(const void *bytes, size_t size) {
-    const char *p = bytes;
     bv_buffer text = {0};
-    for (size_t at = 0; at < size; at++) {
-        const size_t good = bv_utf8_valid_prefix(p + at, size - at);
-        bv_buffer_append(&text, p + at, good);
-        at += good;
-        if (at < size) bv_buffer_text(&text, "\xef\xbf\xbd");
-    }
-    bv_error *error = bv_buffer_error(&text);
-    json_t *value = error ? NULL : json_stringn(text.data ? text.data : "", text.size);
-    if (error) lost = true;
-    bv_error_free(&error);
+    bv_text_utf8(&text, bytes, size, "\xef\xbf\xbd");
+    json_t *value = text.failed ? NULL : json_stringn(text.data ? text.data : "", text.size);
+    lost = lost || text.failed;
     bv_buffer_free(&text);
     return value;
 }
