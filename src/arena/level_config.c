@@ -29,31 +29,14 @@ static bv_status no_memory(void) {
     return bv_fail_memory("a level");
 }
 
-/* "one of a, b, c": where no name is near. */
-static bv_error *try_all(bv_error *error, const char *const *names, size_t count) {
-    bv_buffer list = {0};
-    for (size_t i = 0; i < count; i++) bv_buffer_printf(&list, "%s\"%s\"", i ? ", " : "", names[i]);
-    if (list.data) error = bv_try(error, "one of %s", list.data);
-    bv_buffer_free(&list);
-    return error;
-}
-
 /* Unknown keys, then missing ones, then each member. */
 static bv_status read_members(reading *r, const json_t *object, const member *table, size_t count) {
-    const char *names[16], *key;
-    json_t *value;
+    const char *names[16];
     BV_ASSERT(count <= COUNT(names));
     for (size_t i = 0; i < count; i++) names[i] = table[i].name;
-    json_object_foreach((json_t *)object, key, value) {
-        size_t i = 0;
-        while (i < count && strcmp(names[i], key) != 0) i++;
-        if (i < count) continue;
-        bv_error *error = bv_fail(BV_CODE_INPUT, "unknown member \"%.60s\"", key);
-        const char *near = bv_suggest(key, names, count);
-        return near ? bv_try(error, "\"%s\"", near) : try_all(error, names, count);
-    }
+    BV_TRY(bv_json_check_members(object, names, count));
     for (size_t i = 0; i < count; i++) {
-        value = json_object_get(object, table[i].name);
+        const json_t *value = json_object_get(object, table[i].name);
         if (!value && table[i].required)
             return bv_fail(BV_CODE_INPUT, "member \"%s\" is missing", table[i].name);
         if (value) BV_TRY(table[i].read(r, table[i].name, value));

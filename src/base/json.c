@@ -201,6 +201,28 @@ json_t *bv_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+static bv_error *unknown(const char *key, const char *const *known, size_t count) {
+    const char *near = bv_suggest(key, known, count);
+    bv_error *error = bv_fail(BV_CODE_INPUT, "unknown member \"%.60s\"", key);
+    if (near) return bv_try(error, "\"%s\"", near);
+    bv_buffer list = {0};
+    for (size_t i = 0; i < count; i++) bv_buffer_printf(&list, "%s\"%s\"", i ? ", " : "", known[i]);
+    if (list.data) error = bv_try(error, "one of %s", list.data);
+    bv_buffer_free(&list);
+    return error;
+}
+
+bv_status bv_json_check_members(const json_t *object, const char *const *known, size_t count) {
+    const char *key;
+    const json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        size_t i = 0;
+        while (i < count && strcmp(known[i], key) != 0) i++;
+        if (i == count) return unknown(key, known, count);
+    }
+    return BV_OK;
+}
+
 static bv_error *missing(const char *key, const char *wanted) {
     return bv_fail(BV_CODE_INPUT, "\"%s\" is missing or not %s", key, wanted);
 }

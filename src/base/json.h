@@ -38,6 +38,10 @@ json_t *bv_json_string(const void *bytes, size_t size);
 /* A number; null where it is not finite, which JSON cannot say. A new reference. */
 json_t *bv_json_number(double value);
 
+/* The members of an object are among these: another is BV_CODE_INPUT, with the nearest name, or all
+ * of them, for a remedy. What is no object has none. */
+bv_status bv_json_check_members(const json_t *object, const char *const *known, size_t count);
+
 /* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
 bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);
 bv_status bv_json_get_double(const json_t *object, const char *key,
