@@ -99,9 +99,20 @@ bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_
     return parse(text, size, origin, 0, JSON_REJECT_DUPLICATES, out);
 }
 
-bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
-                             json_t **out) {
-    return parse(text, size, path, number - 1, JSON_REJECT_DUPLICATES, out);
+bv_status bv_json_lines(const bv_buffer *text, const char *path, bv_json_line *each,
+                        void *context) {
+    size_t number = 1;
+    for (size_t at = 0, end; at < text->size; at = end + 1, number++) {
+        const char *line = text->data + at, *newline = memchr(line, '\n', text->size - at);
+        end = newline ? (size_t)(newline - text->data) : text->size;
+        if (strspn(line, " \t\r") >= end - at) continue;
+        json_t *value;
+        bv_error *error = parse(line, end - at, path, number - 1, JSON_REJECT_DUPLICATES, &value);
+        if (!error) error = each(context, value);
+        json_decref(value);
+        if (error) return bv_while(error, "reading line %zu of %s", number, path);
+    }
+    return BV_OK;
 }
 
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out) {

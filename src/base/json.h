@@ -19,9 +19,10 @@ void bv_json_begin(void);
  * passed over. */
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
-/* One line of a file, the number-th (from 1). */
-bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
-                             json_t **out);
+/* Lines of a file, each a value of its own, in order; blank ones are passed over. An error, of
+ * `each` too, names the line. */
+typedef bv_status bv_json_line(void *context, const json_t *line);
+bv_status bv_json_lines(const bv_buffer *text, const char *path, bv_json_line *each, void *context);
 /* Also strings with zero bytes (\u0000): mind json_string_length. */
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out);
 /* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the
