@@ -200,7 +200,7 @@ static void *run_heart(void *context) {
 
 static bv_status start(bv_judges *j) {
     const int threads = j->options.threads;
-    BV_TRY(bv_store_pool_create(j->options.store, true, threads + 1, &j->stores));
+    BV_TRY(bv_store_pool_create(j->options.store, threads + 1, &j->stores));
     j->has_heart = pthread_create(&j->heart, NULL, run_heart, j) == 0;
     for (; j->has_heart && j->started < threads; j->started++) {
         seat *t = &j->seats[j->started];
