@@ -19,16 +19,12 @@ struct bv_store {
     bool in_transaction;
 };
 
-bv_value bv_null(void) {
-    return (bv_value){.type = BV_VALUE_NULL};
-}
-
 bv_value bv_int(int64_t value) {
     return (bv_value){.type = BV_VALUE_INT, .integer = value};
 }
 
 bv_value bv_text(const char *text) {
-    if (!text) return bv_null();
+    if (!text) return (bv_value){.type = BV_VALUE_NULL};
     return (bv_value){.type = BV_VALUE_TEXT, .bytes = text, .size = strlen(text)};
 }
 

@@ -61,7 +61,6 @@ typedef struct bv_value {
     size_t size;
 } bv_value;
 
-bv_value bv_null(void);
 bv_value bv_int(int64_t value);
 bv_value bv_text(const char *text); /* NULL gives a null */
 bv_value bv_blob(const void *bytes, size_t size);

@@ -50,7 +50,7 @@ static void test_values(void **state) {
                                 "INSERT INTO vals (i, t, b, ni, nt, nb) "
                                 "VALUES ($1, $2, $3, $4, $5, $6)",
                                 BV_VALUES(bv_int(INT64_MIN), bv_text("a'b\xe2\x82\xac"),
-                                          bv_blob("\0\xff\\x00", 6), bv_null(), bv_text(""),
+                                          bv_blob("\0\xff\\x00", 6), bv_text(NULL), bv_text(""),
                                           bv_text(NULL)),
                                 NULL));
         assert_ok(bv_store_query(s, "SELECT i, t, b, ni, nt, nb FROM vals", BV_NO_VALUES,
