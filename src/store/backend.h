@@ -15,6 +15,16 @@ struct bv_row {
     int index;
 };
 
+/* One statement, as somebody wants it run. */
+typedef struct bv_statement {
+    const char *sql; /* with words in braces (dialect.h) */
+    const bv_value *values;
+    size_t count;
+    bv_store_row *each; /* NULL: nobody looks at rows */
+    void *context;      /* of each */
+    int64_t *changed;   /* rows; NULL: nobody asks */
+} bv_statement;
+
 typedef struct bv_backend_calls {
     /* The connection stands, or an error. Without `create` a file must be there. */
     bv_status (*open)(const char *url, bool durable, bool create, bv_backend **out,
@@ -22,10 +32,8 @@ typedef struct bv_backend_calls {
     void (*close)(bv_backend *backend);
     /* Is the connection there? Made again if `again` (not inside of a transaction). */
     bv_status (*check)(bv_backend *backend, bool again, bv_store_trouble *trouble);
-    /* Prepares (or finds) and runs one statement, in which words in braces stand (dialect.h). */
-    bv_status (*run)(bv_backend *backend, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed,
-                     bv_store_trouble *trouble);
+    /* Prepares it, or finds it prepared, and runs it. */
+    bv_status (*run)(bv_backend *backend, const bv_statement *statement, bv_store_trouble *trouble);
     /* Runs statements of its own dialect without values or results, uncached. */
     bv_status (*script)(bv_backend *backend, const char *sql, bv_store_trouble *trouble);
     const char *begin[2]; /* starts a transaction that may write, by its isolation */

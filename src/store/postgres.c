@@ -227,41 +227,41 @@ static void put_values(const bv_value *values, size_t count, wire *w) {
 }
 
 /* Rows come as results of one row each, then one without. */
-static bv_status take_result(bv_backend *b, const PGresult *result, bv_store_row *each,
-                             void *context, int64_t *changed, bv_store_trouble *trouble) {
+static bv_status take_result(bv_backend *b, const PGresult *result, const bv_statement *statement,
+                             bv_store_trouble *trouble) {
     const ExecStatusType status = bv_pq.resultStatus(result);
     bv_error *error = BV_OK;
     if (status == PGRES_SINGLE_TUPLE) {
         const bv_row row = {&bv_backend_postgres, (void *[]){(void *)result, b}, 0};
-        if (each) error = each(context, &row);
+        if (statement->each) error = statement->each(statement->context, &row);
         for (int i = 0; i < COLUMNS_MAX; i++) {
             bv_pq.freemem(b->blobs[i]);
             b->blobs[i] = NULL;
         }
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        if (changed) *changed = strtoll(bv_pq.cmdTuples((PGresult *)result), NULL, 10);
+        if (statement->changed)
+            *statement->changed = strtoll(bv_pq.cmdTuples((PGresult *)result), NULL, 10);
     } else {
         error = fail_result(b, result, trouble);
     }
     return error;
 }
 
-static bv_status run(bv_backend *b, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed,
-                     bv_store_trouble *trouble) {
+static bv_status run(bv_backend *b, const bv_statement *statement, bv_store_trouble *trouble) {
     char name[16];
     wire w;
+    const size_t count = statement->count;
     BV_ASSERT(count <= VALUES_MAX);
-    if (changed) *changed = 0;
-    BV_TRY(prepare(b, sql, name, trouble));
-    put_values(values, count, &w);
+    if (statement->changed) *statement->changed = 0;
+    BV_TRY(prepare(b, statement->sql, name, trouble));
+    put_values(statement->values, count, &w);
     if (!bv_pq.sendQueryPrepared(b->connection, name, (int)count, w.bytes, w.sizes, w.formats, 0) ||
         !bv_pq.setSingleRowMode(b->connection))
         return fail_state(b, "", bv_pq.errorMessage(b->connection), trouble);
     bv_error *error = BV_OK;
     for (PGresult *result; (result = bv_pq.getResult(b->connection)); bv_pq.clear(result)) {
         if (error) continue; /* what comes after an error is only taken off the line */
-        error = take_result(b, result, each, context, changed, trouble);
+        error = take_result(b, result, statement, trouble);
     }
     return error;
 }

@@ -16,17 +16,17 @@
 #define BUSY_MS 5000
 #define STATEMENTS 128
 
-typedef struct statement {
+typedef struct known {
     char *sql; /* as it was given, before its words were replaced */
     sqlite3_stmt *prepared;
-} statement;
+} known;
 
 struct bv_backend {
     char *path;
     bool durable;
     uint64_t busy_until_ns; /* of the wait that is under way */
     sqlite3 *db;
-    statement statements[STATEMENTS]; /* by the text's hash; the latest wins */
+    known statements[STATEMENTS]; /* by the text's hash; the latest wins */
 };
 
 /* ---- errors ---- */
@@ -86,10 +86,10 @@ static bv_error *fail_sqlite(const bv_backend *b, int code, bv_store_trouble *tr
 
 /* ---- lifetime ---- */
 
-static void forget(statement *s) {
-    sqlite3_finalize(s->prepared);
-    bv_free(s->sql);
-    *s = (statement){0};
+static void forget(known *k) {
+    sqlite3_finalize(k->prepared);
+    bv_free(k->sql);
+    *k = (known){0};
 }
 
 static void close_db(bv_backend *b) {
@@ -179,21 +179,21 @@ static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
 
 static bv_status prepare(bv_backend *b, const char *sql, sqlite3_stmt **out,
                          bv_store_trouble *trouble) {
-    statement *s = &b->statements[bv_backend_hash(sql) % STATEMENTS];
+    known *k = &b->statements[bv_backend_hash(sql) % STATEMENTS];
     bv_buffer text = {0};
-    *out = s->prepared;
-    if (s->sql && !strcmp(s->sql, sql)) return BV_OK;
-    forget(s);
-    s->sql = bv_strdup(sql);
-    bv_error *error = s->sql ? bv_dialect_text(sql, false, &text) : bv_fail_memory("a statement");
+    *out = k->prepared;
+    if (k->sql && !strcmp(k->sql, sql)) return BV_OK;
+    forget(k);
+    k->sql = bv_strdup(sql);
+    bv_error *error = k->sql ? bv_dialect_text(sql, false, &text) : bv_fail_memory("a statement");
     if (!error) {
         const int code =
-            sqlite3_prepare_v3(b->db, text.data, -1, SQLITE_PREPARE_PERSISTENT, &s->prepared, NULL);
+            sqlite3_prepare_v3(b->db, text.data, -1, SQLITE_PREPARE_PERSISTENT, &k->prepared, NULL);
         if (code != SQLITE_OK) error = fail_sqlite(b, code, trouble);
     }
-    if (error) forget(s);
+    if (error) forget(k);
     bv_buffer_free(&text);
-    *out = s->prepared;
+    *out = k->prepared;
     return error;
 }
 
@@ -216,24 +216,23 @@ static int bind(sqlite3_stmt *s, size_t number, const bv_value *v) {
     return SQLITE_MISUSE;
 }
 
-static bv_status run(bv_backend *b, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed,
-                     bv_store_trouble *trouble) {
+static bv_status run(bv_backend *b, const bv_statement *statement, bv_store_trouble *trouble) {
     sqlite3_stmt *s = NULL;
-    BV_TRY(prepare(b, sql, &s, trouble));
+    BV_TRY(prepare(b, statement->sql, &s, trouble));
     const sqlite3_int64 before = sqlite3_total_changes64(b->db);
     int code = SQLITE_OK;
     bv_error *error = BV_OK;
-    for (size_t i = 0; code == SQLITE_OK && i < count; i++) code = bind(s, i + 1, &values[i]);
+    for (size_t i = 0; code == SQLITE_OK && i < statement->count; i++)
+        code = bind(s, i + 1, &statement->values[i]);
     if (code == SQLITE_OK) code = sqlite3_step(s);
     for (int index = 0; code == SQLITE_ROW; index++) {
         const bv_row row = {&bv_backend_sqlite, s, index};
-        if (each) error = each(context, &row);
+        if (statement->each) error = statement->each(statement->context, &row);
         if (error) break;
         code = sqlite3_step(s);
     }
     if (!error && code != SQLITE_DONE) error = fail_sqlite(b, code, trouble);
-    if (changed) *changed = sqlite3_total_changes64(b->db) - before;
+    if (statement->changed) *statement->changed = sqlite3_total_changes64(b->db) - before;
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return error;

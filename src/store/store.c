@@ -82,23 +82,22 @@ bv_store_trouble bv_store_last_trouble(const bv_store *s) {
 
 /* ---- statements ---- */
 
-static bv_status run(bv_store *s, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed) {
+static bv_status run(bv_store *s, const bv_statement *statement) {
     s->trouble = BV_STORE_FINE;
     BV_TRY(s->calls->check(s->backend, !s->in_transaction, &s->trouble));
-    bv_error *error =
-        s->calls->run(s->backend, sql, values, count, each, context, changed, &s->trouble);
-    return bv_while(error, "running \"%.120s\"", sql);
+    return bv_while(s->calls->run(s->backend, statement, &s->trouble), "running \"%.120s\"",
+                    statement->sql);
 }
 
 bv_status bv_store_exec(bv_store *s, const char *sql, const bv_value *values, size_t count,
                         int64_t *changed) {
-    return run(s, sql, values, count, NULL, NULL, changed);
+    return run(s,
+               &(bv_statement){.sql = sql, .values = values, .count = count, .changed = changed});
 }
 
 bv_status bv_store_query(bv_store *s, const char *sql, const bv_value *values, size_t count,
                          bv_store_row *each, void *context) {
-    return run(s, sql, values, count, each, context, NULL);
+    return run(s, &(bv_statement){sql, values, count, each, context, NULL});
 }
 
 typedef struct one_int {
