@@ -1,5 +1,6 @@
 #include "arena/answer_check.h"
 
+#include "base/order.h"
 #include "base/text.h"
 
 #include <math.h>
@@ -10,7 +11,7 @@
 const char *const bv_answer_check_names[BV_CHECK_COUNT] = {"exact", "lines", "tokens", "numbers"};
 
 typedef struct span {
-    const char *at;
+    const char *at; /* NULL: there is nothing, not even an empty line */
     size_t size;
 } span;
 
@@ -80,9 +81,9 @@ static size_t show_character(span s, char out[5]) {
 }
 
 /* About 60 bytes of it. */
-static void show(span s, bool present, char out[72]) {
+static void show(span s, char out[72]) {
     size_t n = 1;
-    if (!present) {
+    if (!s.at) {
         snprintf(out, 72, "nothing");
         return;
     }
@@ -96,11 +97,11 @@ static void show(span s, bool present, char out[72]) {
 }
 
 static void tell(bv_answer_difference *difference, const char *what, size_t number, span output,
-                 bool has_output, span answer, bool has_answer) {
+                 span answer) {
     if (!difference) return;
     char got[72], wanted[72];
-    show(output, has_output, got);
-    show(answer, has_answer, wanted);
+    show(output, got);
+    show(answer, wanted);
     snprintf(difference->text, sizeof difference->text, "%s %zu: got %s, expected %s", what, number,
              got, wanted);
 }
@@ -119,8 +120,7 @@ static bool lines_match(reader output, reader answer, bv_answer_difference *diff
         if (!has_wanted && all_empty(output, got)) return true;
         if (!has_got && all_empty(answer, wanted)) return true;
         if (has_got && has_wanted && equal(got, wanted)) continue;
-        tell(difference, "line", answer.number > output.number ? answer.number : output.number, got,
-             has_got, wanted, has_wanted);
+        tell(difference, "line", bv_larger(answer.number, output.number), got, wanted);
         return false;
     }
 }
@@ -134,10 +134,15 @@ static bool tokens_match(const bv_answer_check *check, reader output, reader ans
         const bool numbers = check->kind == BV_CHECK_NUMBERS;
         if (has_got && has_wanted && (numbers ? near(check, got, wanted) : equal(got, wanted)))
             continue;
-        tell(difference, "word", answer.number > output.number ? answer.number : output.number, got,
-             has_got, wanted, has_wanted);
+        tell(difference, "word", bv_larger(answer.number, output.number), got, wanted);
         return false;
     }
+}
+
+/* At most 20 bytes from there on. */
+static span part(reader r, size_t at) {
+    const size_t left = (size_t)(r.end - r.at) - at;
+    return left ? (span){r.at + at, left < 20 ? left : 20} : (span){0};
 }
 
 static bool bytes_match(reader output, reader answer, bv_answer_difference *difference) {
@@ -146,8 +151,7 @@ static bool bytes_match(reader output, reader answer, bv_answer_difference *diff
     size_t at = 0;
     while (at < both && output.at[at] == answer.at[at]) at++;
     if (at == both && got == wanted) return true;
-    tell(difference, "byte", at + 1, (span){output.at + at, got - at < 20 ? got - at : 20},
-         at < got, (span){answer.at + at, wanted - at < 20 ? wanted - at : 20}, at < wanted);
+    tell(difference, "byte", at + 1, part(output, at), part(answer, at));
     return false;
 }
 

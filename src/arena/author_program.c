@@ -11,7 +11,7 @@ static void author_limits(bv_sandbox_limits *limits) {
     limits->files_bytes = 4ull * BV_LEVEL_TEST_BYTES_MAX;
 }
 
-/* The end of a log, on one line each, for an error's text. */
+/* The end of a log, for an error's text. */
 static const char *tail(const bv_buffer *log) {
     const size_t most = 600;
     return !log->size ? "" : log->size > most ? log->data + log->size - most : log->data;

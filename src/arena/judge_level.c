@@ -80,13 +80,7 @@ static bool accept_program(const bv_level *level, const bv_program *program,
 /* Appends at most `most` bytes as valid UTF-8 text: what is not, as question marks. */
 static void append_text(bv_buffer *out, const bv_buffer *text, size_t most) {
     const size_t size = text->size < most ? text->size : most;
-    for (size_t at = 0; at < size;) {
-        const size_t valid = bv_utf8_valid_prefix(text->data + at, size - at);
-        bv_buffer_append(out, text->data + at, valid);
-        at += valid;
-        if (at < size) bv_buffer_text(out, "?");
-        at++;
-    }
+    bv_text_utf8(out, text->data, size, "?");
     for (char *p = out->data; p && (p = memchr(p, 0, out->size - (size_t)(p - out->data)));)
         *p = '?';
     if (size < text->size) bv_buffer_text(out, "\n...");

@@ -67,26 +67,23 @@ bv_status bv_judge_samples(bv_samples *samples, const bv_judge_samples_options *
 bv_status bv_sample_counts_make(const bv_problem_set *set, const bv_samples *samples,
                                 bv_sample_counts *out) {
     *out = (bv_sample_counts){.n_min = UINT64_MAX};
-    bv_pass_counts *all = bv_calloc(set->count, sizeof *all);
-    out->counts = bv_calloc(set->count, sizeof *out->counts);
+    bv_pass_counts *all = out->counts = bv_calloc(set->count, sizeof *out->counts);
     out->problems = bv_calloc(set->count, sizeof *out->problems);
-    bv_error *error = all && out->counts && out->problems ? BV_OK : bv_fail_memory("counts");
-    for (size_t i = 0; !error && i < samples->count; i++) {
+    if (!all || !out->problems) return bv_fail_memory("counts");
+    for (size_t i = 0; i < samples->count; i++) {
         const bool passed = samples->list[i].result.verdict == BV_CODE_PASSED;
         const size_t index = (size_t)(samples->list[i].problem - set->list);
         all[index].n++;
         all[index].c += passed;
         out->passed += passed;
     }
-    for (size_t i = 0; !error && i < set->count; i++) {
+    for (size_t i = 0; i < set->count; i++) { /* those without samples make room */
         if (all[i].n == 0) continue;
         if (all[i].n < out->n_min) out->n_min = all[i].n;
-        if (all[i].n > out->n_max) out->n_max = all[i].n;
         out->problems[out->count] = &set->list[i];
-        out->counts[out->count++] = all[i];
+        all[out->count++] = all[i];
     }
-    bv_free(all);
-    return error;
+    return BV_OK;
 }
 
 void bv_sample_counts_free(bv_sample_counts *counts) {

@@ -21,13 +21,13 @@ typedef struct bv_judge_samples_options {
 
 bv_status bv_judge_samples(bv_samples *samples, const bv_judge_samples_options *options);
 
-/* Samples and passes of each problem of the set that has samples. */
+/* Samples and passes of each problem of the set that has samples; free it whatever is returned. */
 typedef struct bv_sample_counts {
     bv_pass_counts *counts;
     const bv_problem **problems;
     size_t count;
-    uint64_t n_min, n_max; /* samples a problem */
-    size_t passed;         /* of all samples */
+    uint64_t n_min; /* samples of the problem that has fewest */
+    size_t passed;  /* of all samples */
 } bv_sample_counts;
 
 bv_status bv_sample_counts_make(const bv_problem_set *set, const bv_samples *samples,

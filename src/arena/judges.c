@@ -22,7 +22,7 @@ typedef struct seat {
 
 struct bv_judges {
     bv_judges_options options;
-    char store[1024], name[128];
+    char name[128];
     bv_store_pool *stores;
     _Atomic bool stopping;
     bv_bell work; /* rings when there is some */
@@ -200,7 +200,7 @@ static void *run_heart(void *context) {
 
 static bv_status start(bv_judges *j) {
     const int threads = j->options.threads;
-    BV_TRY(bv_store_pool_create(j->options.store, true, threads + 1, &j->stores));
+    BV_TRY(bv_store_pool_create(j->options.store, threads + 1, &j->stores));
     j->has_heart = pthread_create(&j->heart, NULL, run_heart, j) == 0;
     for (; j->has_heart && j->started < threads; j->started++) {
         seat *t = &j->seats[j->started];
@@ -217,9 +217,7 @@ bv_status bv_judges_start(const bv_judges_options *options, bv_judges **out) {
     j->options = *options;
     if (!j->options.lease_ms) j->options.lease_ms = LEASE_MS;
     if (!j->options.poll_ms) j->options.poll_ms = POLL_MS;
-    snprintf(j->store, sizeof j->store, "%s", options->store);
     snprintf(j->name, sizeof j->name, "%s", options->name);
-    j->options.store = j->store;
     pthread_mutex_init(&j->lock, NULL);
     bv_bell_init(&j->work);
     *out = j;

@@ -32,7 +32,7 @@ typedef bv_status bv_judge_call(void *context, const bv_lease *lease, bv_judged 
 #define BV_JUDGES_MAX 60 /* threads */
 
 typedef struct bv_judges_options {
-    const char *store;  /* as for bv_store_open */
+    const char *store;  /* as for bv_store_open; borrowed while they start */
     const char *name;   /* of this process, for people: "host:pid" */
     const char *levels; /* as in bv_queue_take; borrowed */
     int threads;

@@ -29,18 +29,6 @@ static const char *const members[] = {"name",          "title",      "source",
 static const char *const limit_keys[] = {"cpu_ms",      "wall_ms",      "memory_bytes",
                                          "files_bytes", "output_bytes", "pids"};
 
-static bv_status check_keys(const json_t *object, const char *const *known, size_t count,
-                            const char *what) {
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
-        bool found = false;
-        for (size_t i = 0; i < count; i++) found = found || !strcmp(key, known[i]);
-        if (!found) return bv_fail(BV_CODE_INPUT, "there is no member \"%s\" in %s", key, what);
-    }
-    return BV_OK;
-}
-
 static bv_status get_words(bv_arena *arena, const json_t *object, const char *key,
                            const char *const **out) {
     const json_t *list = json_object_get(object, key);
@@ -191,7 +179,8 @@ static bv_status get_limits(const json_t *object, bv_sandbox_limits *l) {
     if (limits && !json_is_object(limits))
         return bv_fail(BV_CODE_INPUT, "\"compile_limits\" must be an object");
     BV_TRY(
-        check_keys(limits, limit_keys, sizeof limit_keys / sizeof *limit_keys, "compile_limits"));
+        bv_while(bv_json_check_members(limits, limit_keys, sizeof limit_keys / sizeof *limit_keys),
+                 "reading \"compile_limits\""));
     BV_TRY(get_limit(limits, "cpu_ms", 1000000, &l->cpu_ns));
     BV_TRY(get_limit(limits, "wall_ms", 1000000, &l->wall_ns));
     BV_TRY(get_limit(limits, "memory_bytes", 1, &l->memory_bytes));
@@ -257,7 +246,7 @@ static bv_status fill(description *d, const json_t *object) {
 
 static bv_status make(const json_t *object, bv_language **out) {
     if (!json_is_object(object)) return bv_fail(BV_CODE_INPUT, "a language is an object");
-    BV_TRY(check_keys(object, members, sizeof members / sizeof *members, "a language"));
+    BV_TRY(bv_json_check_members(object, members, sizeof members / sizeof *members));
     description *d = bv_calloc(1, sizeof *d);
     if (!d || !(d->arena = bv_arena_create())) {
         bv_free(d);

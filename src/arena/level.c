@@ -14,9 +14,7 @@
 
 bv_status bv_level_name(bv_arena *arena, const char *folder, char **out) {
     char real[PATH_MAX];
-    size_t end = strlen(folder);
-    while (end > 0 && folder[end - 1] == '/') end--;
-    size_t begin = end;
+    size_t end = bv_path_trimmed(folder), begin = end;
     while (begin > 0 && folder[begin - 1] != '/') begin--;
     const bool is_dots = end > begin && strspn(folder + begin, ".") >= end - begin;
     if (is_dots && realpath(folder, real)) {

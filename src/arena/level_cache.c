@@ -28,6 +28,12 @@ static bv_status make_path(const char *folder, const bv_level *level, char **out
     return *out ? BV_OK : bv_fail_memory("a path");
 }
 
+/* Whether others than its owner may do something in it. */
+static bool is_open(const char *folder) {
+    struct stat s;
+    return stat(folder, &s) == 0 && S_ISDIR(s.st_mode) && (s.st_mode & 077);
+}
+
 /* ---- reading ---- */
 
 typedef struct reader {
@@ -79,7 +85,7 @@ bv_status bv_level_cache_get(const char *folder, bv_level *level, bool *found) {
     *found = false;
     BV_TRY(make_path(folder, level, &path));
     bv_error *error = BV_OK;
-    if (bv_file_exists(path)) {
+    if (!is_open(folder) && bv_file_exists(path)) {
         error = bv_map_open(path, &map);
         if (!error) {
             error = read_tests(&map, level, found);
@@ -117,9 +123,15 @@ static bv_status put_all(const bv_level *level, bv_buffer *out) {
     return BV_OK;
 }
 
+/* A folder that was there is somebody's own: its rights are not ours to change. */
 static bv_status make_folder(const char *folder) {
+    if (is_open(folder))
+        return bv_try(bv_fail(BV_CODE_USAGE, "others may look into %s", folder),
+                      "chmod 700 %s, or another --cache", folder);
+    const bool there = bv_dir_exists(folder);
     BV_TRY(bv_dir_make(folder));
-    return chmod(folder, 0700) ? bv_fail_errno("cannot close %s to others", folder) : BV_OK;
+    return there || chmod(folder, 0700) == 0 ? BV_OK
+                                             : bv_fail_errno("cannot close %s to others", folder);
 }
 
 bv_status bv_level_cache_put(const char *folder, const bv_level *level) {

@@ -4,7 +4,8 @@
  * languages of its generator and first reference are run on this machine. A changed level finds
  * nothing; a file that is damaged, cut off or another's is as good as absent. Files are written to
  * a temporary name, synced and renamed, and nobody but their owner may read the folder, which no
- * box sees. Processes may share a folder, which may be removed at any time.
+ * box sees: one that others may look into is not used. Processes may share a folder, which may be
+ * removed at any time.
  */
 #ifndef BV_ARENA_LEVEL_CACHE_H
 #define BV_ARENA_LEVEL_CACHE_H

@@ -3,7 +3,6 @@
 #include "base/clock.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* A wrong solution that never ran says nothing about the tests. */
 static bool is_good(const bv_level_check_row *row) {
@@ -50,14 +49,10 @@ bv_status bv_level_check_begin(const bv_level *level, bv_level_check *out) {
     return BV_OK;
 }
 
-static bool equal(const bv_buffer *a, const bv_buffer *b) {
-    return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
-}
-
 static bool has_same_answers(const bv_level *level) {
     size_t same = 0;
     for (size_t i = 0; i < level->test_count; i++)
-        same += equal(&level->tests[i].answer, &level->tests[0].answer);
+        same += bv_buffer_equal(&level->tests[i].answer, &level->tests[0].answer);
     return same == level->test_count && !level->checker.count;
 }
 
@@ -65,7 +60,7 @@ static size_t count_repeated(const bv_level *level) {
     size_t count = 0;
     for (size_t i = level->visible_count; i < level->test_count; i++) {
         size_t k = 0;
-        while (k < i && !equal(&level->tests[k].input, &level->tests[i].input)) k++;
+        while (k < i && !bv_buffer_equal(&level->tests[k].input, &level->tests[i].input)) k++;
         count += k < i;
     }
     return count;

@@ -29,31 +29,14 @@ static bv_status no_memory(void) {
     return bv_fail_memory("a level");
 }
 
-/* "one of a, b, c": where no name is near. */
-static bv_error *try_all(bv_error *error, const char *const *names, size_t count) {
-    bv_buffer list = {0};
-    for (size_t i = 0; i < count; i++) bv_buffer_printf(&list, "%s\"%s\"", i ? ", " : "", names[i]);
-    if (list.data) error = bv_try(error, "one of %s", list.data);
-    bv_buffer_free(&list);
-    return error;
-}
-
 /* Unknown keys, then missing ones, then each member. */
 static bv_status read_members(reading *r, const json_t *object, const member *table, size_t count) {
-    const char *names[16], *key;
-    json_t *value;
+    const char *names[16];
     BV_ASSERT(count <= COUNT(names));
     for (size_t i = 0; i < count; i++) names[i] = table[i].name;
-    json_object_foreach((json_t *)object, key, value) {
-        size_t i = 0;
-        while (i < count && strcmp(names[i], key) != 0) i++;
-        if (i < count) continue;
-        bv_error *error = bv_fail(BV_CODE_INPUT, "unknown member \"%.60s\"", key);
-        const char *near = bv_suggest(key, names, count);
-        return near ? bv_try(error, "\"%s\"", near) : try_all(error, names, count);
-    }
+    BV_TRY(bv_json_check_members(object, names, count));
     for (size_t i = 0; i < count; i++) {
-        value = json_object_get(object, table[i].name);
+        const json_t *value = json_object_get(object, table[i].name);
         if (!value && table[i].required)
             return bv_fail(BV_CODE_INPUT, "member \"%s\" is missing", table[i].name);
         if (value) BV_TRY(table[i].read(r, table[i].name, value));
@@ -219,8 +202,10 @@ static bv_status read_tests(reading *r, const char *key, const json_t *value) {
     return bv_while(read_members(r, value, table, COUNT(table)), "reading \"%s\"", key);
 }
 
-static bv_status read_time(const char *key, const json_t *value, uint64_t *out) {
+static bv_status read_time(const json_t *limits, const char *key, uint64_t *out) {
+    const json_t *value = json_object_get(limits, key);
     const char *text;
+    if (!value) return BV_OK;
     BV_TRY(need_string(key, value, &text));
     if (bv_parse_duration(text, out) && *out >= SECOND / 100 && *out <= 600 * SECOND) return BV_OK;
     return bv_try(
@@ -228,8 +213,10 @@ static bv_status read_time(const char *key, const json_t *value, uint64_t *out) 
         "\"2s\" or \"250ms\"");
 }
 
-static bv_status read_size(const char *key, const json_t *value, uint64_t min, uint64_t *out) {
+static bv_status read_size(const json_t *limits, const char *key, uint64_t min, uint64_t *out) {
+    const json_t *value = json_object_get(limits, key);
     const char *text;
+    if (!value) return BV_OK;
     BV_TRY(need_string(key, value, &text));
     if (bv_parse_bytes(text, out) && *out >= min && *out <= 16000000000ull) return BV_OK;
     return bv_try(bv_fail(BV_CODE_INPUT, "\"%s\": \"%.40s\" is not a size of %llu bytes to 16G",
@@ -237,41 +224,26 @@ static bv_status read_size(const char *key, const json_t *value, uint64_t min, u
                   "\"256M\" or \"64K\"");
 }
 
-static bv_status read_cpu(reading *r, const char *key, const json_t *value) {
-    return read_time(key, value, &r->level->limits.cpu_ns);
-}
-
-static bv_status read_wall(reading *r, const char *key, const json_t *value) {
-    return read_time(key, value, &r->level->limits.wall_ns);
-}
-
-static bv_status read_memory(reading *r, const char *key, const json_t *value) {
-    return read_size(key, value, 8 << 20, &r->level->limits.memory_bytes);
-}
-
-static bv_status read_output(reading *r, const char *key, const json_t *value) {
-    return read_size(key, value, 1, &r->level->limits.output_bytes);
-}
-
-static bv_status read_disk(reading *r, const char *key, const json_t *value) {
-    return read_size(key, value, 64000, &r->level->limits.files_bytes);
-}
-
-static bv_status read_pids(reading *r, const char *key, const json_t *value) {
-    int64_t pids;
-    BV_TRY(need_int(key, value, 1, 1024, &pids));
-    r->level->limits.pids = (uint32_t)pids;
+/* Those that are not there stay as they are. */
+static bv_status fill_limits(const json_t *value, bv_sandbox_limits *l) {
+    static const char *const names[] = {"cpu", "wall", "memory", "output", "files", "pids"};
+    const json_t *number = json_object_get(value, "pids");
+    int64_t pids = l->pids;
+    BV_TRY(bv_json_check_members(value, names, COUNT(names)));
+    BV_TRY(read_time(value, "cpu", &l->cpu_ns));
+    BV_TRY(read_time(value, "wall", &l->wall_ns));
+    BV_TRY(read_size(value, "memory", 8 << 20, &l->memory_bytes));
+    BV_TRY(read_size(value, "output", 1, &l->output_bytes));
+    BV_TRY(read_size(value, "files", 64000, &l->files_bytes));
+    if (number) BV_TRY(need_int("pids", number, 1, 1024, &pids));
+    l->pids = (uint32_t)pids;
     return BV_OK;
 }
 
 static bv_status read_limits(reading *r, const char *key, const json_t *value) {
-    static const member table[] = {
-        {"cpu", false, read_cpu},       {"wall", false, read_wall},  {"memory", false, read_memory},
-        {"output", false, read_output}, {"files", false, read_disk}, {"pids", false, read_pids},
-    };
-    if (!json_is_object(value)) return bv_fail(BV_CODE_INPUT, "\"%s\" is not an object", key);
     bv_sandbox_limits *limits = &r->level->limits;
-    BV_TRY(bv_while(read_members(r, value, table, COUNT(table)), "reading \"%s\"", key));
+    if (!json_is_object(value)) return bv_fail(BV_CODE_INPUT, "\"%s\" is not an object", key);
+    BV_TRY(bv_while(fill_limits(value, limits), "reading \"%s\"", key));
     if (json_object_get(value, "cpu") && !json_object_get(value, "wall"))
         limits->wall_ns = 2 * limits->cpu_ns;
     if (limits->wall_ns < limits->cpu_ns)

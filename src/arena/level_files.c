@@ -58,6 +58,16 @@ static void drop_hidden(char **names, size_t *count) {
     *count = kept;
 }
 
+/* Names are shown as JSON, which holds no others. */
+static bv_status check_names(char *const *names, size_t count, const char *folder) {
+    for (size_t i = 0; i < count; i++)
+        if (names[i][bv_utf8_valid_prefix(names[i], strlen(names[i]))])
+            return bv_try(bv_fail(BV_CODE_INPUT, "%s/%s: the name is not UTF-8", folder, names[i]),
+                          "another name");
+    return BV_OK;
+}
+
+/* The caller frees the names, whatever is returned. */
 static bv_status list_folder(const char *folder, const char *name, char ***names, size_t *count) {
     char path[PATH_MAX];
     struct stat s;
@@ -68,7 +78,7 @@ static bv_status list_folder(const char *folder, const char *name, char ***names
     BV_TRY(find(folder, name, path, &s));
     BV_TRY(bv_dir_list(path, names, count));
     drop_hidden(*names, count);
-    return BV_OK;
+    return check_names(*names, *count, name);
 }
 
 /* ---- programs ---- */
@@ -109,10 +119,9 @@ static bv_status read_solutions(bv_level *level, const char *folder, const char 
                                 bv_level_programs *out) {
     char **names;
     size_t count;
-    BV_TRY(list_folder(folder, which, &names, &count));
-    bv_error *error = BV_OK;
+    bv_error *error = list_folder(folder, which, &names, &count);
     out->list = bv_arena_alloc(level->arena, (count + 1) * sizeof *out->list);
-    if (!out->list) error = bv_fail_memory("a level");
+    if (!error && !out->list) error = bv_fail_memory("a level");
     for (size_t i = 0; !error && i < count; i++) {
         const char *name = bv_arena_printf(level->arena, "%s/%s", which, names[i]);
         if (!name) error = bv_fail_memory("a level");
@@ -164,8 +173,7 @@ static bv_status read_pairs(bv_level *level, const char *folder, const char *whi
     size_t count;
     int64_t pairs = 0;
     snprintf(path, sizeof path, "tests/%s", which);
-    BV_TRY(list_folder(folder, path, &names, &count));
-    bv_error *error = BV_OK;
+    bv_error *error = list_folder(folder, path, &names, &count);
     for (size_t i = 0; !error && i < count; i++) {
         const size_t stem = strlen(names[i]) > 4 ? strlen(names[i]) - 4 : 0;
         const bool is_out = bv_ends_with(names[i], ".out"), is_in = bv_ends_with(names[i], ".in");

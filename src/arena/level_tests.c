@@ -5,7 +5,6 @@
 #include "base/tasks.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* The work of one of the two programs, on tests[0], tests[1] ...: each test is one thread's. */
 typedef struct making {
@@ -45,9 +44,7 @@ static bv_status generate(void *context, size_t index_of_test) {
     bv_buffer_clear(input);
     bv_error *error = run_generator(m, test, input);
     if (!error) error = run_generator(m, test, &again);
-    const bool same = again.size == input->size &&
-                      (!input->size || !memcmp(again.data, input->data, input->size));
-    if (!error && !same)
+    if (!error && !bv_buffer_equal(&again, input))
         error =
             bv_try(bv_fail(BV_CODE_INPUT, "%s with seed %lld wrote another input when it ran again",
                            m->level->generator.list[0].name,

@@ -158,33 +158,30 @@ static bv_status find_file(const adapter *a, const char *data, char *path, size_
                   "--data FOLDER, where %s or eval/%s is", a->files[0], a->files[0]);
 }
 
-static bv_status adapt(const adapter *a, bv_problem_set *set, const char *text, size_t size,
-                       const char *origin, size_t number) {
-    json_t *line = NULL;
-    bv_problem *problem = &set->list[set->count];
-    bv_error *error = bv_json_parse_line(text, size, origin, number, &line);
-    if (!error && !json_is_object(line)) error = bv_fail(BV_CODE_INPUT, "not an object");
-    if (!error) error = a->adapt(set->arena, line, problem);
-    if (!error && bv_problem_find(set, problem->id))
-        error = bv_fail(BV_CODE_INPUT, "%s stands there twice", problem->id);
-    json_decref(line);
-    if (!error) set->count++;
-    return bv_while(error, "reading line %zu of %s", number, origin);
+typedef struct loading {
+    const adapter *adapter;
+    bv_problem_set *set;
+} loading;
+
+static bv_status add_line(void *context, const json_t *line) {
+    const loading *l = context;
+    bv_problem *problem = &l->set->list[l->set->count];
+    if (!json_is_object(line)) return bv_fail(BV_CODE_INPUT, "not an object");
+    BV_TRY(l->adapter->adapt(l->set->arena, line, problem));
+    if (bv_problem_find(l->set, problem->id))
+        return bv_fail(BV_CODE_INPUT, "%s stands there twice", problem->id);
+    l->set->count++;
+    return BV_OK;
 }
 
 static bv_status parse(const adapter *a, bv_problem_set *set, const bv_buffer *text,
                        const char *path) {
+    loading l = {a, set};
     size_t lines = 1;
     for (size_t i = 0; i < text->size; i++) lines += text->data[i] == '\n';
     set->list = bv_arena_alloc(set->arena, lines * sizeof *set->list);
     if (!set->list) return bv_fail_memory("a set of problems");
-    size_t number = 1;
-    for (size_t at = 0, end; at < text->size; at = end + 1, number++) {
-        const char *newline = memchr(text->data + at, '\n', text->size - at);
-        end = newline ? (size_t)(newline - text->data) : text->size;
-        if (strspn(text->data + at, " \t\r") < end - at)
-            BV_TRY(adapt(a, set, text->data + at, end - at, path, number));
-    }
+    BV_TRY(bv_json_lines(text, path, add_line, &l));
     return set->count ? BV_OK : bv_fail(BV_CODE_INPUT, "%s has no problem", path);
 }
 

@@ -63,6 +63,13 @@ size_t bv_program_bytes(const bv_program *program) {
     return bytes;
 }
 
+size_t bv_program_open_files(const bv_program *program) {
+    size_t files = 0;
+    for (size_t i = 0; i < program->artifact.file_count; i++)
+        files += program->artifact.files[i].sealed > 0;
+    return files;
+}
+
 size_t bv_program_file_bytes(const bv_program *program) {
     size_t bytes = 0;
     for (size_t i = 0; i < program->artifact.file_count; i++)

@@ -22,6 +22,7 @@ bv_status bv_program_create(bv_sandbox_pool *pool, const bv_program_source *sour
 void bv_program_destroy(bv_program **program);           /* NULL is legal */
 size_t bv_program_bytes(const bv_program *program);      /* that it holds in memory */
 size_t bv_program_file_bytes(const bv_program *program); /* that it brings into its box */
+size_t bv_program_open_files(const bv_program *program); /* large ones are files in memory */
 
 /* What a run gets beside the program: borrowed for the time of the call. */
 typedef struct bv_program_run {

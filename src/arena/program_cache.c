@@ -8,13 +8,14 @@
 #include <string.h>
 
 #define ENTRY_BYTES 1024 /* that an entry costs beside its program, as a bound on their number */
+#define FILES_MAX 32     /* that idle programs keep open: connections have most of them */
 
 typedef struct bv_program_entry entry;
 struct bv_program_entry {
     entry *next;
     char key[BV_SHA256_TEXT_SIZE];
     bv_program *program;
-    size_t bytes;
+    size_t bytes, files;
     int users;
 };
 
@@ -56,12 +57,14 @@ static entry *lend(bv_program_cache *c, const char *key) {
     return NULL;
 }
 
-/* From the end: only what comes after `bytes_max` bytes goes, and nothing that is in use. */
+/* From the end: only what comes after so many bytes or files goes, and nothing that is in use. */
 static void make_room(bv_program_cache *c) {
-    size_t before = 0;
+    size_t bytes = 0, files = 0;
     for (entry **at = &c->entries; *at;) {
-        before += (*at)->bytes;
-        if (before > c->bytes_max && !(*at)->users)
+        bytes += (*at)->bytes;
+        files += (*at)->files;
+        const bool too_much = bytes > c->bytes_max || ((*at)->files && files > FILES_MAX);
+        if (too_much && !(*at)->users)
             remove_entry(at);
         else
             at = &(*at)->next;
@@ -99,6 +102,7 @@ static void keep(bv_program_cache *c, const char *key, bv_program_loan *loan) {
         memcpy(e->key, key, sizeof e->key);
         e->program = loan->program;
         e->bytes = bv_program_bytes(e->program) + ENTRY_BYTES;
+        e->files = bv_program_open_files(e->program);
         e->users = 1;
         e->next = c->entries;
         c->entries = e;

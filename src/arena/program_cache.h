@@ -1,8 +1,8 @@
 /*
  * Programs that were compiled before, by the hash of language and source: who hands in the same
  * source again, or a thousand users the same one, waits for no compiler. Held in memory up to a
- * number of bytes; what was not used for longest goes first. A source that does not compile is
- * compiled again each time: its verdict may have been a busy machine's. Thread-safe.
+ * number of bytes, and of open files; what was not used for longest goes first. A source that does
+ * not compile is compiled again each time: its verdict may have been a busy machine's. Thread-safe.
  */
 #ifndef BV_ARENA_PROGRAM_CACHE_H
 #define BV_ARENA_PROGRAM_CACHE_H

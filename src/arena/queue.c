@@ -5,10 +5,9 @@
 /* ---- turns ---- */
 
 bv_status bv_queue_now(bv_store *s, int64_t *turn) {
-    bool found;
     return bv_store_query_int(
         s, "SELECT COALESCE(MAX(turn), 0) FROM arena_submissions WHERE state <> 0", BV_NO_VALUES,
-        turn, &found);
+        turn, NULL);
 }
 
 int64_t bv_queue_turn(int64_t now, int64_t last) {
@@ -105,17 +104,17 @@ static bv_status keep_score(bv_store *s, const recording *r) {
     const bool solved = r->verdict->score == r->verdict->points;
     return bv_store_exec(
         s,
-        "INSERT INTO arena_scores (user_id, level, score, points, reached_ms, tries, solved) "
-        "VALUES ($1, $2, $3, $4, {now_ms}, 1, $5) ON CONFLICT (user_id, level) DO UPDATE SET "
+        "INSERT INTO arena_scores (user_id, level, score, reached_ms, tries, solved) "
+        "VALUES ($1, $2, $3, {now_ms}, 1, $4) ON CONFLICT (user_id, level) DO UPDATE SET "
         "reached_ms = CASE WHEN excluded.score > arena_scores.score "
         "THEN excluded.reached_ms ELSE arena_scores.reached_ms END, "
         "score = CASE WHEN excluded.score > arena_scores.score "
         "THEN excluded.score ELSE arena_scores.score END, "
         "solved = CASE WHEN excluded.solved > arena_scores.solved "
         "THEN excluded.solved ELSE arena_scores.solved END, "
-        "points = excluded.points, tries = arena_scores.tries + 1",
+        "tries = arena_scores.tries + 1",
         BV_VALUES(bv_int(r->lease->user_id), bv_text(r->lease->level), bv_int(r->verdict->score),
-                  bv_int(r->verdict->points), bv_int(solved)),
+                  bv_int(solved)),
         NULL);
 }
 
@@ -153,9 +152,8 @@ bv_status bv_queue_record(bv_store *s, const bv_lease *lease, const char *judge,
 /* ---- size ---- */
 
 bv_status bv_queue_measure(bv_store *s, bv_queue_size *size) {
-    bool found;
     BV_TRY(bv_store_query_int(s, "SELECT COUNT(*) FROM arena_submissions WHERE state = 0",
-                              BV_NO_VALUES, &size->waiting, &found));
+                              BV_NO_VALUES, &size->waiting, NULL));
     return bv_store_query_int(s, "SELECT COUNT(*) FROM arena_submissions WHERE state = 1",
-                              BV_NO_VALUES, &size->running, &found);
+                              BV_NO_VALUES, &size->running, NULL);
 }

@@ -139,7 +139,7 @@ static bv_status request_text(const asking *a, const bv_problem *problem, size_t
         json_pack("{ss ss sI sI sf sf sI so}", "model", a->model, "prompt", problem->prompt, "n",
                   (json_int_t)n, "max_tokens", (json_int_t)t->tokens, "temperature", t->temperature,
                   "top_p", t->top_p, "seed", (json_int_t)seed, "stop", stops);
-    bv_error *error = body ? bv_json_text(body, 0, out) : bv_fail_memory("a request");
+    bv_error *error = bv_json_text(body, 0, out);
     json_decref(body);
     return error;
 }

@@ -39,34 +39,28 @@ static bv_status read_members(const json_t *line, const char **id, const char **
     return bv_json_get_string(line, "completion", completion);
 }
 
-static bv_status read_line(const bv_problem_set *set, const char *text, size_t size,
-                           const char *path, size_t number, bv_samples *out) {
-    json_t *line;
+typedef struct reading {
+    const bv_problem_set *set;
+    bv_samples *out;
+} reading;
+
+static bv_status add_line(void *context, const json_t *line) {
+    const reading *r = context;
+    const bv_problem_set *set = r->set;
     const char *id, *completion;
-    BV_TRY(bv_json_parse_line(text, size, path, number, &line));
-    bv_error *error =
-        bv_try(read_members(line, &id, &completion),
-               "{\"task_id\": \"%s\", \"completion\": \"...\"} on each line", set->list[0].id);
-    const bv_problem *problem = error ? NULL : bv_problem_find(set, id);
-    if (!error && !problem)
-        error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no problem \"%.80s\"", set->name, id),
-                       "\"%s\"", set->list[0].id);
-    if (!error) error = bv_samples_add(out, problem, completion, strlen(completion));
-    json_decref(line);
-    return error;
+    BV_TRY(bv_try(read_members(line, &id, &completion),
+                  "{\"task_id\": \"%s\", \"completion\": \"...\"} on each line", set->list[0].id));
+    const bv_problem *problem = bv_problem_find(set, id);
+    if (problem) return bv_samples_add(r->out, problem, completion, strlen(completion));
+    return bv_try(bv_fail(BV_CODE_INPUT, "%s has no problem \"%.80s\"", set->name, id), "\"%s\"",
+                  set->list[0].id);
 }
 
 bv_status bv_samples_read(const bv_problem_set *set, const char *path, bv_samples *out) {
     bv_buffer text = {0};
-    size_t number = 1;
+    reading r = {set, out};
     bv_error *error = bv_gzip_read(path, FILE_BYTES_MAX, &text);
-    for (size_t at = 0, end; !error && at < text.size; at = end + 1, number++) {
-        const char *newline = memchr(text.data + at, '\n', text.size - at);
-        end = newline ? (size_t)(newline - text.data) : text.size;
-        if (strspn(text.data + at, " \t\r") >= end - at) continue;
-        error = bv_while(read_line(set, text.data + at, end - at, path, number, out),
-                         "reading line %zu of %s", number, path);
-    }
+    if (!error) error = bv_json_lines(&text, path, add_line, &r);
     if (!error && out->count == 0) error = bv_fail(BV_CODE_INPUT, "%s has no samples", path);
     bv_buffer_free(&text);
     return error;

@@ -43,7 +43,7 @@ static bv_status build(bv_site *site) {
         http.limits.connections_per_address = o->connections_per_address;
     /* First, so that a bad address leaves no store. */
     BV_TRY(bv_http_server_create(&http, &site->server));
-    BV_TRY(bv_store_pool_create(o->store, true, STORES, &site->stores));
+    BV_TRY(bv_store_pool_create(o->store, STORES, &site->stores));
     BV_TRY(prepare_tables(site));
     BV_TRY(bv_signups_create(o->signups_per_hour, &site->signups));
     const int period = o->feed_period_ms ? o->feed_period_ms : FEED_PERIOD_MS;

@@ -4,6 +4,7 @@
  * may be waiting for it.
  */
 #include "arena/accounts.h"
+#include "arena/level.h"
 #include "arena/queue.h"
 #include "arena/scoreboard.h"
 #include "arena/site_state.h"
@@ -12,8 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SOURCE_BYTES_MAX ((size_t)1 << 20)
-#define BODY_BYTES_MAX (6 * SOURCE_BYTES_MAX + 4096) /* each byte may be escaped */
+#define BODY_BYTES_MAX (6 * BV_SOURCE_BYTES_MAX + 4096) /* each byte may be escaped */
 #define LIMIT_SECONDS 2 /* until one whose submissions are too many may ask again */
 #define SCOREBOARD_ROWS 200
 #define SCOREBOARD_NS UINT64_C(1000000000) /* how long one serves all who ask, and at least */
@@ -211,8 +211,8 @@ static bv_status submit(bv_site *site, bv_http_exchange *x, bv_store *s, const b
     if (!accepted)
         return bv_fail(BV_CODE_USAGE, "\"%.40s\" is no language of this level", language);
     if (!size) return bv_fail(BV_CODE_USAGE, "the source is empty");
-    if (size > SOURCE_BYTES_MAX) {
-        bv_http_reply_error(x, 413, "the source has more than %zu bytes", SOURCE_BYTES_MAX);
+    if (size > BV_SOURCE_BYTES_MAX) {
+        bv_http_reply_error(x, 413, "the source has more than %u bytes", BV_SOURCE_BYTES_MAX);
         return BV_OK;
     }
     const bv_submission submission = {user_id, level->name, language, source, size};

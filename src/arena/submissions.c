@@ -14,8 +14,7 @@ typedef struct creation {
 } creation;
 
 static bv_status count(bv_store *s, const char *sql, int64_t user_id, int64_t *out) {
-    bool found;
-    return bv_store_query_int(s, sql, BV_VALUES(bv_int(user_id)), out, &found);
+    return bv_store_query_int(s, sql, BV_VALUES(bv_int(user_id)), out, NULL);
 }
 
 /* Sets c->why to the limit that stands in the way. */
@@ -40,7 +39,6 @@ static bv_status create(void *context, bv_store *s) {
     creation *c = context;
     const bv_submission *u = c->submission;
     int64_t last;
-    bool found;
     c->id = 0;
     BV_TRY(count(s, "SELECT id FROM arena_users WHERE id = $1 {for_update}", u->user_id, &last));
     BV_TRY(check_limits(c, s));
@@ -53,7 +51,7 @@ static bv_status create(void *context, bv_store *s) {
         "VALUES ($1, $2, $3, $4, {now_ms}, $5) RETURNING id",
         BV_VALUES(bv_int(u->user_id), bv_text(u->level), bv_text(u->language),
                   bv_blob(u->source, u->size), bv_int(bv_queue_turn(c->now_turn, last))),
-        &c->id, &found);
+        &c->id, NULL);
 }
 
 bv_status bv_submission_create(bv_store *s, const bv_submission *submission,

@@ -40,6 +40,7 @@ static const char *const steps[] = {
     "  SELECT 1 FROM arena_submissions s JOIN arena_verdicts v ON v.submission_id = s.id"
     "  WHERE s.user_id = arena_scores.user_id AND s.level = arena_scores.level"
     "  AND v.points > 0 AND v.score = v.points)",
+    "ALTER TABLE arena_scores DROP COLUMN points",
 };
 
 bv_status bv_arena_tables_prepare(bv_store *store) {

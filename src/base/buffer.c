@@ -54,6 +54,10 @@ void bv_buffer_free(bv_buffer *buffer) {
     *buffer = (bv_buffer){0};
 }
 
+bool bv_buffer_equal(const bv_buffer *a, const bv_buffer *b) {
+    return a->size == b->size && (!a->size || !memcmp(a->data, b->data, a->size));
+}
+
 bv_status bv_buffer_error(const bv_buffer *buffer) {
     return buffer->failed ? bv_fail_memory("a buffer") : BV_OK;
 }

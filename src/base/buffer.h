@@ -23,6 +23,7 @@ void bv_buffer_printf(bv_buffer *buffer, const char *format, ...)
 bool bv_buffer_reserve(bv_buffer *buffer, size_t extra);
 void bv_buffer_clear(bv_buffer *buffer); /* size 0, keeps the memory, clears failed */
 void bv_buffer_free(bv_buffer *buffer);
+bool bv_buffer_equal(const bv_buffer *a, const bv_buffer *b);
 bv_status bv_buffer_error(const bv_buffer *buffer); /* BV_CODE_MEMORY when an append failed */
 
 #endif

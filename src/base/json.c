@@ -99,9 +99,20 @@ bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_
     return parse(text, size, origin, 0, JSON_REJECT_DUPLICATES, out);
 }
 
-bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
-                             json_t **out) {
-    return parse(text, size, path, number - 1, JSON_REJECT_DUPLICATES, out);
+bv_status bv_json_lines(const bv_buffer *text, const char *path, bv_json_line *each,
+                        void *context) {
+    size_t number = 1;
+    for (size_t at = 0, end; at < text->size; at = end + 1, number++) {
+        const char *line = text->data + at, *newline = memchr(line, '\n', text->size - at);
+        end = newline ? (size_t)(newline - text->data) : text->size;
+        if (strspn(line, " \t\r") >= end - at) continue;
+        json_t *value;
+        bv_error *error = parse(line, end - at, path, number - 1, JSON_REJECT_DUPLICATES, &value);
+        if (!error) error = each(context, value);
+        json_decref(value);
+        if (error) return bv_while(error, "reading line %zu of %s", number, path);
+    }
+    return BV_OK;
 }
 
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out) {
@@ -189,24 +200,38 @@ bv_status bv_json_save(const char *path, const json_t *value) {
 }
 
 json_t *bv_json_string(const void *bytes, size_t size) {
-    const char *p = bytes;
     bv_buffer text = {0};
-    for (size_t at = 0; at < size; at++) {
-        const size_t good = bv_utf8_valid_prefix(p + at, size - at);
-        bv_buffer_append(&text, p + at, good);
-        at += good;
-        if (at < size) bv_buffer_text(&text, "\xef\xbf\xbd");
-    }
-    bv_error *error = bv_buffer_error(&text);
-    json_t *value = error ? NULL : json_stringn(text.data ? text.data : "", text.size);
-    if (error) lost = true;
-    bv_error_free(&error);
+    bv_text_utf8(&text, bytes, size, "\xef\xbf\xbd");
+    json_t *value = text.failed ? NULL : json_stringn(text.data ? text.data : "", text.size);
+    lost = lost || text.failed;
     bv_buffer_free(&text);
     return value;
 }
 
 json_t *bv_json_number(double value) {
     return isfinite(value) ? json_real(value) : json_null();
+}
+
+static bv_error *unknown(const char *key, const char *const *known, size_t count) {
+    const char *near = bv_suggest(key, known, count);
+    bv_error *error = bv_fail(BV_CODE_INPUT, "unknown member \"%.60s\"", key);
+    if (near) return bv_try(error, "\"%s\"", near);
+    bv_buffer list = {0};
+    for (size_t i = 0; i < count; i++) bv_buffer_printf(&list, "%s\"%s\"", i ? ", " : "", known[i]);
+    if (list.data) error = bv_try(error, "one of %s", list.data);
+    bv_buffer_free(&list);
+    return error;
+}
+
+bv_status bv_json_check_members(const json_t *object, const char *const *known, size_t count) {
+    const char *key;
+    const json_t *value;
+    json_object_foreach((json_t *)object, key, value) {
+        size_t i = 0;
+        while (i < count && strcmp(known[i], key) != 0) i++;
+        if (i == count) return unknown(key, known, count);
+    }
+    return BV_OK;
 }
 
 static bv_error *missing(const char *key, const char *wanted) {

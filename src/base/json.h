@@ -19,9 +19,10 @@ void bv_json_begin(void);
  * passed over. */
 bv_status bv_json_load(const char *path, json_t **out);
 bv_status bv_json_parse(const char *text, size_t size, const char *origin, json_t **out);
-/* One line of a file, the number-th (from 1). */
-bv_status bv_json_parse_line(const char *text, size_t size, const char *path, size_t number,
-                             json_t **out);
+/* Lines of a file, each a value of its own, in order; blank ones are passed over. An error, of
+ * `each` too, names the line. */
+typedef bv_status bv_json_line(void *context, const json_t *line);
+bv_status bv_json_lines(const bv_buffer *text, const char *path, bv_json_line *each, void *context);
 /* Also strings with zero bytes (\u0000): mind json_string_length. */
 bv_status bv_json_parse_nul(const char *text, size_t size, const char *origin, json_t **out);
 /* Appends the text: indented by `indent`, or on one line for 0, in insertion order; numbers in the
@@ -37,6 +38,10 @@ json_t *bv_json_string(const void *bytes, size_t size);
 
 /* A number; null where it is not finite, which JSON cannot say. A new reference. */
 json_t *bv_json_number(double value);
+
+/* The members of an object are among these: another is BV_CODE_INPUT, with the nearest name, or all
+ * of them, for a remedy. What is no object has none. */
+bv_status bv_json_check_members(const json_t *object, const char *const *known, size_t count);
 
 /* Members of an object; absent or of another type: BV_CODE_INPUT naming `key`. Borrowed. */
 bv_status bv_json_get_int(const json_t *object, const char *key, int64_t *out);

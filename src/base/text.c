@@ -94,6 +94,16 @@ size_t bv_utf8_characters(const void *bytes, size_t size) {
     return characters;
 }
 
+void bv_text_utf8(bv_buffer *out, const void *bytes, size_t size, const char *mark) {
+    const char *p = bytes;
+    for (size_t at = 0; at < size; at++) {
+        const size_t good = bv_utf8_valid_prefix(p + at, size - at);
+        bv_buffer_append(out, p + at, good);
+        at += good;
+        if (at < size) bv_buffer_text(out, mark);
+    }
+}
+
 size_t bv_text_visible_character(const char *text, size_t size, char out[5]) {
     const unsigned char *p = (const unsigned char *)text;
     const size_t n = utf8_length(p, size);

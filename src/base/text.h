@@ -22,6 +22,9 @@ size_t bv_utf8_valid_prefix(const void *bytes, size_t size);
 /* Characters of UTF-8: bytes that do not continue one. */
 size_t bv_utf8_characters(const void *bytes, size_t size);
 
+/* Appends bytes that need not be UTF-8, with `mark` in place of each that is none. */
+void bv_text_utf8(bv_buffer *out, const void *bytes, size_t size, const char *mark);
+
 /* Appends text that others wrote as a terminal may get it: "?" for control characters, which could
  * do anything there, and for bytes that are no UTF-8. */
 void bv_text_visible(bv_buffer *out, const char *text);

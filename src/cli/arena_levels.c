@@ -1,7 +1,7 @@
 #include "arena/checker_check.h"
 #include "arena/level_check.h"
 #include "arena/level_scaffold.h"
-#include "base/file.h"
+#include "arena/level_set.h"
 #include "base/tasks.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
@@ -254,43 +254,31 @@ static json_t *level_json(const bv_level *level) {
                      "deadline", *deadline ? deadline : NULL, "hash", level->hash);
 }
 
-static bv_status list_one(const char *folder, const char *name, bool as_json, json_t *list) {
-    bv_level *level = NULL;
-    char *path = bv_path_join(folder, name), *file = path ? bv_path_join(path, "level.json") : NULL;
-    bv_error *error = file ? BV_OK : bv_fail_memory("a path");
-    if (!error && bv_file_exists(file)) {
-        error = bv_level_load(path, &level);
-        char line[400];
-        const int n = error ? 0
-                            : snprintf(line, sizeof line, "%-24s %5lld points  %s\n", level->name,
-                                       (long long)level->points, level->title);
-        if (!error && !as_json) error = bv_cli_print(line, (size_t)n);
-        if (!error) json_array_append_new(list, level_json(level));
-    }
-    bv_level_free(&level);
-    bv_free(path);
-    bv_free(file);
-    return error;
+static bv_status print_level(const bv_level *level) {
+    char line[400];
+    const int n = snprintf(line, sizeof line, "%-24s %5lld points  %s\n", level->name,
+                           (long long)level->points, level->title);
+    return bv_cli_print(line, (size_t)n);
 }
 
 bv_status bv_arena_list(int argc, char **argv) {
     bv_flags *flags;
-    char **names = NULL;
-    size_t count = 0;
+    bv_level_set set = {0};
     BV_TRY(bv_flags_parse(&list_command, argc, argv, &flags));
     if (!flags) return BV_OK;
-    const char *folder = bv_flags_argument(flags, 0);
     const bool as_json = bv_flags_bool(flags, "json");
     json_t *list = json_array();
     bv_error *error = bv_languages_flag_read(flags);
-    if (!error) error = bv_dir_list(folder, &names, &count);
-    for (size_t i = 0; !error && i < count; i++) error = list_one(folder, names[i], as_json, list);
-    if (!error && json_array_size(list) == 0)
-        error = bv_try(bv_fail(BV_CODE_INPUT, "%s has no levels", folder),
-                       "a folder whose folders have a level.json, as levels");
+    if (!error) error = bv_level_set_load(bv_flags_argument(flags, 0), &set);
+    for (size_t i = 0; !error && i < set.count; i++) {
+        if (as_json)
+            json_array_append_new(list, level_json(set.levels[i]));
+        else
+            error = print_level(set.levels[i]);
+    }
     if (!error && as_json) error = bv_cli_json(json_pack("{sO}", "levels", list));
     json_decref(list);
-    bv_names_free(names, count);
+    bv_level_set_free(&set);
     bv_flags_free(&flags);
     return error;
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/order.h"
+#include "base/tasks.h"
 #include "cli/arena.h"
 #include "cli/cli.h"
 #include "cli/flags.h"
@@ -182,31 +183,24 @@ static bv_status submit_or_flood(bv_load *l, bv_http_client *client) {
     return error;
 }
 
-static void *run_client(void *context) {
+static bv_status run_client(void *context, size_t index) {
     bv_load *l = context;
     bv_http_client *client = NULL;
+    (void)index;
     bv_error *error = bv_http_client_create(bv_flags_argument(l->flags, 0), &client);
     if (!error) error = l->work(l, client);
     bv_http_client_destroy(&client);
-    if (error) {
-        pthread_mutex_lock(&l->lock);
-        l->error = bv_first_error(l->error, error);
-        l->failed = true;
-        pthread_mutex_unlock(&l->lock);
-    }
-    return NULL;
+    if (error) l->failed = true;
+    return error;
 }
 
+/* One thread for each client. */
 static bv_status run_clients(bv_load *l, bv_load_work *work, int clients) {
-    pthread_t threads[256];
-    int started = 0;
+    bv_pool *threads;
     l->work = work;
-    for (; started < clients; started++)
-        if (pthread_create(&threads[started], NULL, run_client, l) != 0) break;
-    for (int i = 0; i < started; i++) pthread_join(threads[i], NULL);
-    if (!started) return bv_fail(BV_CODE_MEMORY, "no threads for clients");
-    bv_error *error = l->error;
-    l->error = NULL;
+    BV_TRY(bv_pool_create(clients, &threads));
+    bv_error *error = bv_tasks_run(threads, (size_t)clients, run_client, l);
+    bv_pool_destroy(&threads);
     return error;
 }
 
@@ -356,6 +350,8 @@ static bv_status run(bv_load *l) {
     BV_TRY(bv_languages_flag_read(l->flags));
     BV_TRY(bv_level_set_load(bv_flags_string(l->flags, "levels"), &l->set));
     BV_TRY(bv_load_programs_gather(l));
+    if (bv_flags_given(l->flags, "store"))
+        BV_TRY(bv_store_open_present(bv_flags_string(l->flags, "store"), false, &l->store));
     l->flood_max = flood ? FLOOD_MAX : 0;
     l->keys = bv_calloc((size_t)users, sizeof *l->keys);
     l->results = bv_calloc(l->submissions + l->flood_max, sizeof *l->results);
@@ -369,7 +365,7 @@ static bv_status run(bv_load *l) {
 }
 
 bv_status bv_arena_load(int argc, char **argv) {
-    bv_load l = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    bv_load l = {0};
     bv_flags *flags;
     BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
     if (!flags) return BV_OK;
@@ -378,6 +374,7 @@ bv_status bv_arena_load(int argc, char **argv) {
     bv_load_programs_free(&l);
     bv_free(l.keys);
     bv_free(l.results);
+    bv_store_close(&l.store);
     bv_level_set_free(&l.set);
     bv_flags_free(&flags);
     return error;

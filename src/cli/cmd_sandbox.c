@@ -252,7 +252,7 @@ static json_t *verdict_json(const bv_sandbox_result *r) {
 static bv_status write_verdict(const char *path, const bv_sandbox_result *result) {
     json_t *value = verdict_json(result);
     bv_buffer line = {0};
-    bv_error *error = value ? bv_json_text(value, 0, &line) : bv_fail_memory("a verdict");
+    bv_error *error = bv_json_text(value, 0, &line);
     bv_buffer_text(&line, "\n");
     if (!error) error = bv_buffer_error(&line);
     if (!error && path) error = bv_file_write(path, line.data, line.size);
@@ -283,7 +283,6 @@ static bv_status check_verdict_place(const char *path) {
 /* --json: verdict and output in one line. */
 static bv_status print_result(const bv_sandbox_result *r) {
     json_t *value = verdict_json(r);
-    if (!value) return bv_fail_memory("a verdict");
     json_object_set_new(value, "output", bv_json_string(r->output.data, r->output.size));
     json_object_set_new(value, "error", bv_json_string(r->error.data, r->error.size));
     return bv_cli_json(value);

@@ -10,7 +10,6 @@
 #include "arena/level_set.h"
 #include "cli/flags.h"
 #include "http/client.h"
-#include <pthread.h>
 #include <stdatomic.h>
 
 /* ---- what is submitted ---- */
@@ -46,6 +45,7 @@ typedef bv_status bv_load_work(bv_load *l, bv_http_client *client);
 struct bv_load {
     const bv_flags *flags;
     bv_level_set set;
+    bv_store *store; /* --store; NULL: none */
     bv_load_program *programs;
     size_t count, attack_first; /* attacks come last, in the order in which they are handed in */
     bv_buffer *attacks;         /* their sources */
@@ -57,10 +57,8 @@ struct bv_load {
     _Atomic size_t next_user, next, next_client, next_flood, done, retries, unexpected, flooded,
         breaches;
     double cpu_before, cpu_of_user; /* CPU seconds of the load itself, after and of signing up */
-    pthread_mutex_t lock;
-    bv_load_work *work; /* what all clients do at present */
+    bv_load_work *work;             /* what all clients do at present */
     _Atomic bool failed, enough;
-    bv_error *error; /* the first, under the lock */
 };
 
 /* ---- load_programs.c ---- */

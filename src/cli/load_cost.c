@@ -36,10 +36,10 @@ static bv_status take(void *context, const bv_row *row) {
     const bv_load_result wanted = {.id = bv_row_int(row, 0)};
     const bv_load_result *r = bsearch(&wanted, c->results, c->count, sizeof wanted, compare);
     if (!r) return BV_OK; /* somebody else's */
-    const double in_arena = bv_row_real(row, 2);
+    const double in_arena = (double)bv_row_int(row, 2);
     double judging = 0;
     for (int i = WAITED; i <= CHECK; i++) {
-        const double ms = bv_row_real(row, 3 + i) / 1000;
+        const double ms = (double)bv_row_int(row, 3 + i) / 1000;
         c->sums[i] += ms;
         judging += ms;
     }
@@ -94,21 +94,17 @@ static bv_status measure(costs *c, bv_store *store) {
 }
 
 bv_status bv_load_cost(const bv_load *l, json_t **out) {
-    const char *url = bv_flags_string(l->flags, "store");
     costs c = {0};
     *out = NULL;
-    if (!url) return BV_OK;
-    bv_store *store;
-    BV_TRY(bv_store_open(url, false, &store));
+    if (!l->store) return BV_OK;
     const size_t all = l->submissions + l->flood_max;
     c.results = bv_calloc(all + 1, sizeof *c.results);
     bv_error *error = c.results ? BV_OK : bv_fail_memory("results");
     for (size_t i = 0; !error && i < all; i++)
         if (l->results[i].program) c.results[c.count++] = l->results[i];
     if (!error) qsort(c.results, c.count, sizeof *c.results, compare);
-    if (!error && c.count) error = measure(&c, store);
+    if (!error && c.count) error = measure(&c, l->store);
     if (!error && c.judged) *out = to_json(&c);
     bv_free(c.results);
-    bv_store_close(&store);
     return error;
 }

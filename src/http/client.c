@@ -158,7 +158,7 @@ typedef struct answer {
 static int on_headers(llhttp_t *llhttp) {
     answer *a = llhttp->data;
     a->result->status = llhttp->status_code;
-    return a->call->method && !strcmp(a->call->method, "HEAD") ? 1 : 0;
+    return 0;
 }
 
 static int on_body(llhttp_t *llhttp, const char *at, size_t size) {
@@ -235,13 +235,12 @@ static bv_status receive(bv_http_client *c, answer *a) {
 /* ---- a call ---- */
 
 static void put_request(const bv_http_client *c, const bv_http_call *call, bv_buffer *out) {
-    const char *method = call->method ? call->method : call->body ? "POST" : "GET";
-    bv_buffer_printf(out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n", method, c->prefix,
-                     call->path, c->authority);
+    bv_buffer_printf(out, "%s %s%s HTTP/1.1\r\nHost: %s\r\nAccept: */*\r\n",
+                     call->body ? "POST" : "GET", c->prefix, call->path, c->authority);
     if (call->headers) bv_buffer_text(out, call->headers);
     if (call->body)
-        bv_buffer_printf(out, "Content-Type: %s\r\nContent-Length: %zu\r\n",
-                         call->type ? call->type : "application/json", call->size);
+        bv_buffer_printf(out, "Content-Type: application/json\r\nContent-Length: %zu\r\n",
+                         call->size);
     bv_buffer_text(out, "\r\n");
     if (call->body) bv_buffer_append(out, call->body, call->size);
 }
@@ -260,15 +259,14 @@ bv_status bv_http_client_call(bv_http_client *c, const bv_http_call *call, bv_ht
     *result = (bv_http_result){0};
     put_request(c, call, &request);
     bv_error *error = bv_buffer_error(&request);
-    for (int tries = 0; !error && tries < 2; tries++) {
+    for (bool again = !error; again;) {
         const bool was_open = c->fd >= 0;
         answer a = {.call = call, .result = result};
         error = try_call(c, &request, &a);
-        if (!error) break;
-        disconnect(c);
-        if (!was_open || a.any || bv_error_code(error) != BV_CODE_IO) break;
-        if (tries == 1 || bv_clock_ns() >= c->deadline) break;
-        bv_error_free(&error);
+        if (error) disconnect(c);
+        again =
+            was_open && !a.any && bv_error_code(error) == BV_CODE_IO && bv_clock_ns() < c->deadline;
+        if (again) bv_error_free(&error);
     }
     bv_buffer_free(&request);
     if (error) bv_http_result_free(result);

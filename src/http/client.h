@@ -19,10 +19,8 @@ bv_status bv_http_client_create(const char *url, bv_http_client **out);
 void bv_http_client_destroy(bv_http_client **client); /* NULL is legal */
 
 typedef struct bv_http_call {
-    const char *method; /* NULL: POST with a body, GET without */
-    const char *path;   /* begins with a slash */
-    const char *type;   /* of the body; NULL: application/json */
-    const void *body;   /* NULL: none */
+    const char *path; /* begins with a slash */
+    const void *body; /* JSON, to POST; NULL: none, and GET */
     size_t size;
     const char *headers; /* further ones, each with its \r\n; NULL: none */
     int timeout_ms;      /* for the whole call; 0: 60 s */

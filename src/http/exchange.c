@@ -7,6 +7,7 @@
 #include <time.h>
 
 #define VALUES_MAX 10000 /* of a body in JSON */
+#define NO_STORE "Cache-Control: no-store\r\n"
 
 const bv_http_request *bv_http_exchange_request(const bv_http_exchange *x) {
     return bv_http_parser_request(x->connection->parser);
@@ -126,30 +127,23 @@ static void reply_json(bv_http_exchange *x, int status, json_t *value, const cha
 }
 
 void bv_http_reply_json(bv_http_exchange *x, int status, json_t *value) {
-    reply_json(x, status, value, "Cache-Control: no-store\r\n");
+    reply_json(x, status, value, NO_STORE);
 }
 
-/* seconds: of Retry-After; 0: none */
+/* seconds: of Retry-After; 0: none, but with 503 */
 static void reply_message(bv_http_exchange *x, int status, uint64_t seconds, const char *message) {
     const char *type = status < 500 ? "invalid_request_error" : "server_error";
-    char headers[BV_HTTP_PARAMETERS_MAX * 64] = "Cache-Control: no-store\r\n";
-    if (status == 405)
-        snprintf(headers, sizeof headers, "Allow: %s\r\n",
-                 x->match.allowed.data ? x->match.allowed.data : "");
-    if (seconds)
-        snprintf(headers, sizeof headers, "Cache-Control: no-store\r\nRetry-After: %llu\r\n",
-                 (unsigned long long)seconds);
-    if (status == 401)
-        snprintf(headers, sizeof headers,
-                 "Cache-Control: no-store\r\nWWW-Authenticate: Bearer\r\n");
+    const char *allowed = x->match.allowed.data;
+    char headers[256] = NO_STORE;
+    if (status == 405) snprintf(headers, sizeof headers, "Allow: %s\r\n", allowed ? allowed : "");
+    if (status == 401) snprintf(headers, sizeof headers, NO_STORE "WWW-Authenticate: Bearer\r\n");
+    if (seconds || status == 503)
+        snprintf(headers, sizeof headers, NO_STORE "Retry-After: %llu\r\n",
+                 seconds ? (unsigned long long)seconds : 2);
     reply_json(x, status,
                json_pack("{s{so ss}}", "error", "message", bv_json_string(message, strlen(message)),
                          "type", type),
                headers);
-}
-
-static uint64_t pause_of(int status) {
-    return status == 503 ? 2 : 0;
 }
 
 static void reply_format(bv_http_exchange *x, int status, uint64_t seconds, const char *format,
@@ -162,7 +156,7 @@ static void reply_format(bv_http_exchange *x, int status, uint64_t seconds, cons
 void bv_http_reply_error(bv_http_exchange *x, int status, const char *format, ...) {
     va_list list;
     va_start(list, format);
-    reply_format(x, status, pause_of(status), format, list);
+    reply_format(x, status, 0, format, list);
     va_end(list);
 }
 
@@ -176,7 +170,7 @@ void bv_http_reply_limit(bv_http_exchange *x, uint64_t seconds, const char *form
 void bv_http_reply_failure(bv_http_exchange *x, int status, bv_error *error) {
     const bv_code code = bv_error_code(error);
     if (!status) status = code == BV_CODE_USAGE || code == BV_CODE_INPUT ? 400 : 500;
-    reply_message(x, status, pause_of(status), bv_error_text(error));
+    reply_message(x, status, 0, bv_error_text(error));
     bv_error_free(&error);
 }
 
@@ -234,7 +228,7 @@ void bv_http_stream_begin(bv_http_exchange *x) {
     x->chunked = r->minor == 1;
     if (!x->chunked) x->keep_alive = false;
     bv_http_answer_head(&out, 200, !x->keep_alive);
-    bv_buffer_text(&out, "Content-Type: text/event-stream\r\nCache-Control: no-store\r\n");
+    bv_buffer_text(&out, "Content-Type: text/event-stream\r\n" NO_STORE);
     /* nginx would collect events otherwise. */
     bv_buffer_text(&out, "X-Accel-Buffering: no\r\n");
     bv_buffer_text(&out, x->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");

@@ -195,10 +195,8 @@ static bool cut_head(bv_http_parser *p) {
                                    .keep_alive = llhttp_should_keep_alive(&p->llhttp)};
     char *target = skip_authority(cut(data, p->target.value, p->target.value_size));
     if (*target != '/' && strcmp(target, "*") != 0) return false;
-    char *query = strchr(target, '?');
-    if (query) *query++ = 0;
+    target[strcspn(target, "?")] = 0;
     p->request.path = target;
-    p->request.query = query ? query : "";
     for (size_t i = 0; i < p->count; i++) {
         const span *s = &p->spans[i];
         char *name = cut(data, s->name, s->name_size);

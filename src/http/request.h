@@ -15,8 +15,7 @@ typedef struct bv_http_header {
 
 typedef struct bv_http_request {
     const char *method; /* "GET" */
-    const char *path;   /* begins with a slash; still percent-encoded */
-    const char *query;  /* what follows the question mark, "" without; percent-encoded */
+    const char *path;   /* begins with a slash; still percent-encoded; without a query */
     const bv_http_header *headers;
     size_t header_count;
     const char *body; /* a NUL follows */

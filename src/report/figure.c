@@ -1,20 +1,8 @@
 #include "report/figure.h"
 
 #include "base/memory.h"
-#include <string.h>
 
 #define COLOR_MAX 1000
-
-static bv_status check_members(const json_t *object, const char *const *known) {
-    const char *key;
-    const json_t *value;
-    json_object_foreach((json_t *)object, key, value) {
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0) i++;
-        if (!known[i]) return bv_fail(BV_CODE_INPUT, "the member \"%s\" is unknown", key);
-    }
-    return BV_OK;
-}
 
 static bv_status optional_text(const json_t *object, const char *key, const char **out) {
     return json_object_get(object, key) ? bv_json_get_string(object, key, out) : BV_OK;
@@ -45,8 +33,8 @@ static bv_status read_numbers(bv_figure *f, const json_t *object, const char *ke
 }
 
 static bv_status read_series(bv_figure *f, const json_t *value, bv_series *s) {
-    static const char *const known[] = {"name", "x", "y", "dots", "dashed", "color", NULL};
-    BV_TRY(check_members(value, known));
+    static const char *const known[] = {"name", "x", "y", "dots", "dashed", "color"};
+    BV_TRY(bv_json_check_members(value, known, sizeof known / sizeof *known));
     BV_TRY(bv_json_get_string(value, "name", &s->name));
     BV_TRY(optional_bool(value, "dots", &s->dots));
     BV_TRY(optional_bool(value, "dashed", &s->dashed));
@@ -81,10 +69,9 @@ static bv_status count_points(const json_t *list, size_t *points) {
 }
 
 static bv_status fill(bv_figure *f) {
-    static const char *const known[] = {"title", "x_label", "y_label", "log_x",
-                                        "log_y", "series",  NULL};
+    static const char *const known[] = {"title", "x_label", "y_label", "log_x", "log_y", "series"};
     if (!json_is_object(f->json)) return bv_fail(BV_CODE_INPUT, "it is no object");
-    BV_TRY(check_members(f->json, known));
+    BV_TRY(bv_json_check_members(f->json, known, sizeof known / sizeof *known));
     BV_TRY(optional_text(f->json, "title", &f->plot.title));
     BV_TRY(optional_text(f->json, "x_label", &f->plot.x_label));
     BV_TRY(optional_text(f->json, "y_label", &f->plot.y_label));

@@ -6,6 +6,7 @@
 #include "store/backend.h"
 
 #include "base/memory.h"
+#include "store/dialect.h"
 #include "store/libpq.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 struct bv_backend {
     char *url;
     PGconn *connection;                /* NULL: lost */
-    char *prepared[STATEMENTS];        /* texts, by their hash; statement i is named s<i> */
+    char *prepared[STATEMENTS];        /* as they were given, by hash; number i is named s<i> */
     unsigned char *blobs[COLUMNS_MAX]; /* of the row that is looked at */
 };
 
@@ -179,21 +180,24 @@ static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
 
 static bv_status prepare(bv_backend *b, const char *sql, char name[16], bv_store_trouble *trouble) {
     const size_t slot = bv_backend_hash(sql) % STATEMENTS;
-    char text[40];
+    char drop[40];
+    bv_buffer text = {0};
     snprintf(name, 16, "s%zu", slot);
     if (b->prepared[slot] && !strcmp(b->prepared[slot], sql)) return BV_OK;
     if (b->prepared[slot]) {
-        snprintf(text, sizeof text, "DEALLOCATE %s", name);
-        BV_TRY(script(b, text, trouble));
+        snprintf(drop, sizeof drop, "DEALLOCATE %s", name);
+        BV_TRY(script(b, drop, trouble));
         bv_free(b->prepared[slot]);
         b->prepared[slot] = NULL;
     }
     char *copy = bv_strdup(sql);
-    if (!copy) return bv_fail_memory("a statement");
-    PGresult *result = bv_pq.prepare(b->connection, name, sql, 0, NULL);
-    bv_error *error =
-        bv_pq.resultStatus(result) == PGRES_COMMAND_OK ? BV_OK : fail_result(b, result, trouble);
-    bv_pq.clear(result);
+    bv_error *error = copy ? bv_dialect_text(sql, true, &text) : bv_fail_memory("a statement");
+    if (!error) {
+        PGresult *result = bv_pq.prepare(b->connection, name, text.data, 0, NULL);
+        if (bv_pq.resultStatus(result) != PGRES_COMMAND_OK) error = fail_result(b, result, trouble);
+        bv_pq.clear(result);
+    }
+    bv_buffer_free(&text);
     if (error)
         bv_free(copy);
     else
@@ -223,41 +227,41 @@ static void put_values(const bv_value *values, size_t count, wire *w) {
 }
 
 /* Rows come as results of one row each, then one without. */
-static bv_status take_result(bv_backend *b, const PGresult *result, bv_store_row *each,
-                             void *context, int64_t *changed, bv_store_trouble *trouble) {
+static bv_status take_result(bv_backend *b, const PGresult *result, const bv_statement *statement,
+                             bv_store_trouble *trouble) {
     const ExecStatusType status = bv_pq.resultStatus(result);
     bv_error *error = BV_OK;
     if (status == PGRES_SINGLE_TUPLE) {
         const bv_row row = {&bv_backend_postgres, (void *[]){(void *)result, b}, 0};
-        if (each) error = each(context, &row);
+        if (statement->each) error = statement->each(statement->context, &row);
         for (int i = 0; i < COLUMNS_MAX; i++) {
             bv_pq.freemem(b->blobs[i]);
             b->blobs[i] = NULL;
         }
     } else if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK) {
-        if (changed) *changed = strtoll(bv_pq.cmdTuples((PGresult *)result), NULL, 10);
+        if (statement->changed)
+            *statement->changed = strtoll(bv_pq.cmdTuples((PGresult *)result), NULL, 10);
     } else {
         error = fail_result(b, result, trouble);
     }
     return error;
 }
 
-static bv_status run(bv_backend *b, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed,
-                     bv_store_trouble *trouble) {
+static bv_status run(bv_backend *b, const bv_statement *statement, bv_store_trouble *trouble) {
     char name[16];
     wire w;
+    const size_t count = statement->count;
     BV_ASSERT(count <= VALUES_MAX);
-    if (changed) *changed = 0;
-    BV_TRY(prepare(b, sql, name, trouble));
-    put_values(values, count, &w);
+    if (statement->changed) *statement->changed = 0;
+    BV_TRY(prepare(b, statement->sql, name, trouble));
+    put_values(statement->values, count, &w);
     if (!bv_pq.sendQueryPrepared(b->connection, name, (int)count, w.bytes, w.sizes, w.formats, 0) ||
         !bv_pq.setSingleRowMode(b->connection))
         return fail_state(b, "", bv_pq.errorMessage(b->connection), trouble);
     bv_error *error = BV_OK;
     for (PGresult *result; (result = bv_pq.getResult(b->connection)); bv_pq.clear(result)) {
         if (error) continue; /* what comes after an error is only taken off the line */
-        error = take_result(b, result, each, context, changed, trouble);
+        error = take_result(b, result, statement, trouble);
     }
     return error;
 }
@@ -282,10 +286,6 @@ static int64_t get_int(const bv_row *row, int column) {
     return strtoll(text, NULL, 10);
 }
 
-static double get_real(const bv_row *row, int column) {
-    return strtod(get_text(row, column), NULL);
-}
-
 static const void *get_blob(const bv_row *row, int column, size_t *size) {
     bv_backend *b = ((void **)row->at)[1];
     BV_ASSERT(column < COLUMNS_MAX);
@@ -307,7 +307,6 @@ const bv_backend_calls bv_backend_postgres = {
     .include = "SELECT pg_advisory_unlock(4855723)",
     .is_null = is_null,
     .get_int = get_int,
-    .get_real = get_real,
     .get_text = get_text,
     .get_blob = get_blob,
 };

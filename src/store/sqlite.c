@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "store/dialect.h"
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,12 +16,17 @@
 #define BUSY_MS 5000
 #define STATEMENTS 128
 
+typedef struct known {
+    char *sql; /* as it was given, before its words were replaced */
+    sqlite3_stmt *prepared;
+} known;
+
 struct bv_backend {
     char *path;
     bool durable;
     uint64_t busy_until_ns; /* of the wait that is under way */
     sqlite3 *db;
-    sqlite3_stmt *statements[STATEMENTS]; /* by the text's hash; the latest wins */
+    known statements[STATEMENTS]; /* by the text's hash; the latest wins */
 };
 
 /* ---- errors ---- */
@@ -80,11 +86,14 @@ static bv_error *fail_sqlite(const bv_backend *b, int code, bv_store_trouble *tr
 
 /* ---- lifetime ---- */
 
+static void forget(known *k) {
+    sqlite3_finalize(k->prepared);
+    bv_free(k->sql);
+    *k = (known){0};
+}
+
 static void close_db(bv_backend *b) {
-    for (size_t i = 0; i < STATEMENTS; i++) {
-        sqlite3_finalize(b->statements[i]);
-        b->statements[i] = NULL;
-    }
+    for (size_t i = 0; i < STATEMENTS; i++) forget(&b->statements[i]);
     sqlite3_close_v2(b->db);
     b->db = NULL;
 }
@@ -170,15 +179,22 @@ static bv_status check(bv_backend *b, bool again, bv_store_trouble *trouble) {
 
 static bv_status prepare(bv_backend *b, const char *sql, sqlite3_stmt **out,
                          bv_store_trouble *trouble) {
-    sqlite3_stmt **slot = &b->statements[bv_backend_hash(sql) % STATEMENTS];
-    if (!*slot || strcmp(sqlite3_sql(*slot), sql) != 0) {
-        sqlite3_finalize(*slot);
-        *slot = NULL;
-        const int code = sqlite3_prepare_v3(b->db, sql, -1, SQLITE_PREPARE_PERSISTENT, slot, NULL);
-        if (code != SQLITE_OK) return fail_sqlite(b, code, trouble);
+    known *k = &b->statements[bv_backend_hash(sql) % STATEMENTS];
+    bv_buffer text = {0};
+    *out = k->prepared;
+    if (k->sql && !strcmp(k->sql, sql)) return BV_OK;
+    forget(k);
+    k->sql = bv_strdup(sql);
+    bv_error *error = k->sql ? bv_dialect_text(sql, false, &text) : bv_fail_memory("a statement");
+    if (!error) {
+        const int code =
+            sqlite3_prepare_v3(b->db, text.data, -1, SQLITE_PREPARE_PERSISTENT, &k->prepared, NULL);
+        if (code != SQLITE_OK) error = fail_sqlite(b, code, trouble);
     }
-    *out = *slot;
-    return BV_OK;
+    if (error) forget(k);
+    bv_buffer_free(&text);
+    *out = k->prepared;
+    return error;
 }
 
 /* SQLite counts named parameters in the order in which they stand, so $2 is found by its name. */
@@ -200,24 +216,23 @@ static int bind(sqlite3_stmt *s, size_t number, const bv_value *v) {
     return SQLITE_MISUSE;
 }
 
-static bv_status run(bv_backend *b, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed,
-                     bv_store_trouble *trouble) {
+static bv_status run(bv_backend *b, const bv_statement *statement, bv_store_trouble *trouble) {
     sqlite3_stmt *s = NULL;
-    BV_TRY(prepare(b, sql, &s, trouble));
+    BV_TRY(prepare(b, statement->sql, &s, trouble));
     const sqlite3_int64 before = sqlite3_total_changes64(b->db);
     int code = SQLITE_OK;
     bv_error *error = BV_OK;
-    for (size_t i = 0; code == SQLITE_OK && i < count; i++) code = bind(s, i + 1, &values[i]);
+    for (size_t i = 0; code == SQLITE_OK && i < statement->count; i++)
+        code = bind(s, i + 1, &statement->values[i]);
     if (code == SQLITE_OK) code = sqlite3_step(s);
     for (int index = 0; code == SQLITE_ROW; index++) {
         const bv_row row = {&bv_backend_sqlite, s, index};
-        if (each) error = each(context, &row);
+        if (statement->each) error = statement->each(statement->context, &row);
         if (error) break;
         code = sqlite3_step(s);
     }
     if (!error && code != SQLITE_DONE) error = fail_sqlite(b, code, trouble);
-    if (changed) *changed = sqlite3_total_changes64(b->db) - before;
+    if (statement->changed) *statement->changed = sqlite3_total_changes64(b->db) - before;
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
     return error;
@@ -231,10 +246,6 @@ static bool is_null(const bv_row *row, int column) {
 
 static int64_t get_int(const bv_row *row, int column) {
     return sqlite3_column_int64(row->at, column);
-}
-
-static double get_real(const bv_row *row, int column) {
-    return sqlite3_column_double(row->at, column);
 }
 
 static const char *get_text(const bv_row *row, int column) {
@@ -257,7 +268,6 @@ const bv_backend_calls bv_backend_sqlite = {
     .begin = {"BEGIN IMMEDIATE", "BEGIN IMMEDIATE"},
     .is_null = is_null,
     .get_int = get_int,
-    .get_real = get_real,
     .get_text = get_text,
     .get_blob = get_blob,
 };

@@ -11,30 +11,20 @@
 #include <unistd.h>
 
 #define TRANSACT_SECONDS 10.0
-#define TEXTS 128 /* SQL texts whose translation is kept */
-
-typedef struct translation {
-    char *sql, *text;
-} translation;
 
 struct bv_store {
     const bv_backend_calls *calls;
     bv_backend *backend;
     bv_store_trouble trouble;
     bool in_transaction;
-    translation texts[TEXTS]; /* by the text's hash; the latest wins */
 };
-
-bv_value bv_null(void) {
-    return (bv_value){.type = BV_VALUE_NULL};
-}
 
 bv_value bv_int(int64_t value) {
     return (bv_value){.type = BV_VALUE_INT, .integer = value};
 }
 
 bv_value bv_text(const char *text) {
-    if (!text) return bv_null();
+    if (!text) return (bv_value){.type = BV_VALUE_NULL};
     return (bv_value){.type = BV_VALUE_TEXT, .bytes = text, .size = strlen(text)};
 }
 
@@ -78,10 +68,6 @@ void bv_store_close(bv_store **store) {
     bv_store *s = *store;
     if (!s) return;
     if (s->backend) s->calls->close(s->backend);
-    for (size_t i = 0; i < TEXTS; i++) {
-        bv_free(s->texts[i].sql);
-        bv_free(s->texts[i].text);
-    }
     bv_free(s);
     *store = NULL;
 }
@@ -96,46 +82,22 @@ bv_store_trouble bv_store_last_trouble(const bv_store *s) {
 
 /* ---- statements ---- */
 
-/* In the database's dialect; kept, since the same texts come again and again. */
-static bv_status translate(bv_store *s, const char *sql, const char **out) {
-    translation *t = &s->texts[bv_backend_hash(sql) % TEXTS];
-    *out = t->text;
-    if (t->sql && !strcmp(t->sql, sql)) return BV_OK;
-    bv_buffer text = {0};
-    char *copy = bv_strdup(sql);
-    bv_error *error =
-        copy ? bv_dialect_text(sql, bv_store_is_postgres(s), &text) : bv_fail_memory("a statement");
-    if (error) {
-        bv_buffer_free(&text);
-        bv_free(copy);
-        return error;
-    }
-    bv_free(t->sql);
-    bv_free(t->text);
-    *t = (translation){copy, text.data};
-    *out = text.data;
-    return BV_OK;
-}
-
-static bv_status run(bv_store *s, const char *sql, const bv_value *values, size_t count,
-                     bv_store_row *each, void *context, int64_t *changed) {
-    const char *text;
+static bv_status run(bv_store *s, const bv_statement *statement) {
     s->trouble = BV_STORE_FINE;
-    BV_TRY(translate(s, sql, &text));
     BV_TRY(s->calls->check(s->backend, !s->in_transaction, &s->trouble));
-    bv_error *error =
-        s->calls->run(s->backend, text, values, count, each, context, changed, &s->trouble);
-    return bv_while(error, "running \"%.120s\"", sql);
+    return bv_while(s->calls->run(s->backend, statement, &s->trouble), "running \"%.120s\"",
+                    statement->sql);
 }
 
 bv_status bv_store_exec(bv_store *s, const char *sql, const bv_value *values, size_t count,
                         int64_t *changed) {
-    return run(s, sql, values, count, NULL, NULL, changed);
+    return run(s,
+               &(bv_statement){.sql = sql, .values = values, .count = count, .changed = changed});
 }
 
 bv_status bv_store_query(bv_store *s, const char *sql, const bv_value *values, size_t count,
                          bv_store_row *each, void *context) {
-    return run(s, sql, values, count, each, context, NULL);
+    return run(s, &(bv_statement){sql, values, count, each, context, NULL});
 }
 
 typedef struct one_int {
@@ -154,7 +116,7 @@ bv_status bv_store_query_int(bv_store *s, const char *sql, const bv_value *value
     one_int one = {0};
     BV_TRY(bv_store_query(s, sql, values, count, take_int, &one));
     *out = one.value;
-    *found = one.found;
+    if (found) *found = one.found;
     return BV_OK;
 }
 
@@ -164,10 +126,6 @@ bool bv_row_is_null(const bv_row *row, int column) {
 
 int64_t bv_row_int(const bv_row *row, int column) {
     return row->calls->get_int(row, column);
-}
-
-double bv_row_real(const bv_row *row, int column) {
-    return row->calls->get_real(row, column);
 }
 
 const char *bv_row_text(const bv_row *row, int column) {

@@ -61,7 +61,6 @@ typedef struct bv_value {
     size_t size;
 } bv_value;
 
-bv_value bv_null(void);
 bv_value bv_int(int64_t value);
 bv_value bv_text(const char *text); /* NULL gives a null */
 bv_value bv_blob(const void *bytes, size_t size);
@@ -83,14 +82,14 @@ typedef bv_status bv_store_row(void *context, const bv_row *row);
 bv_status bv_store_query(bv_store *store, const char *sql, const bv_value *values, size_t count,
                          bv_store_row *each, void *context);
 
-/* Columns of a row, from 0; borrowed until `each` returns. A null is 0, 0.0 or "". */
+/* Columns of a row, from 0; borrowed until `each` returns. A null is 0 or "". */
 bool bv_row_is_null(const bv_row *row, int column);
 int64_t bv_row_int(const bv_row *row, int column);
-double bv_row_real(const bv_row *row, int column);
 const char *bv_row_text(const bv_row *row, int column);
 const void *bv_row_blob(const bv_row *row, int column, size_t *size);
 
-/* The first column of the first row as a whole number; *found says whether there was a row. */
+/* The first column of the first row as a whole number, 0 without a row; *found (or NULL) says
+ * whether there was one. */
 bv_status bv_store_query_int(bv_store *store, const char *sql, const bv_value *values, size_t count,
                              int64_t *out, bool *found);
 

@@ -7,24 +7,22 @@
 
 struct bv_store_pool {
     char *url;
-    bool durable;
     pthread_mutex_t lock;
     pthread_cond_t given;
     bv_store *idle[STORES_MAX];
     int idle_count, open, max;
 };
 
-bv_status bv_store_pool_create(const char *url, bool durable, int max, bv_store_pool **out) {
+bv_status bv_store_pool_create(const char *url, int max, bv_store_pool **out) {
     BV_ASSERT(max > 0 && max <= STORES_MAX);
     bv_store_pool *p = bv_calloc(1, sizeof *p);
     if (!p) return bv_fail_memory("a pool of connections");
     p->url = bv_strdup(url);
-    p->durable = durable;
     p->max = max;
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->given, NULL);
     *out = p;
-    bv_error *error = p->url ? bv_store_open(url, durable, p->idle) : bv_fail_memory("a pool");
+    bv_error *error = p->url ? bv_store_open(url, true, p->idle) : bv_fail_memory("a pool");
     if (error)
         bv_store_pool_destroy(out);
     else
@@ -55,7 +53,7 @@ bv_status bv_store_pool_take(bv_store_pool *p, bv_store **out) {
     pthread_mutex_unlock(&p->lock);
     if (*out) return BV_OK;
     /* A file that has gone meanwhile is not made anew: all would be missing in it. */
-    bv_error *error = bv_store_open_present(p->url, p->durable, out);
+    bv_error *error = bv_store_open_present(p->url, true, out);
     if (!error) return BV_OK;
     pthread_mutex_lock(&p->lock);
     p->open--;

@@ -9,8 +9,8 @@
 
 typedef struct bv_store_pool bv_store_pool;
 
-/* At most `max` connections, each opened when it is first needed; the first one now. */
-bv_status bv_store_pool_create(const char *url, bool durable, int max, bv_store_pool **out);
+/* At most `max` durable connections, each opened when it is first needed; the first one now. */
+bv_status bv_store_pool_create(const char *url, int max, bv_store_pool **out);
 void bv_store_pool_destroy(bv_store_pool **pool); /* all are given back; NULL is legal */
 
 /* Waits while all are in use. */

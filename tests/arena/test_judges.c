@@ -257,12 +257,30 @@ static void test_server_away(void **state) {
     bv_store_close(&s);
 }
 
+/* A connection string may be long: several hosts, and what else there is to set. */
+static void test_long_url(void **state) {
+    (void)state;
+    char url[8400], padding[1200];
+    if (url_count < 2) skip();
+    memset(padding, 'x', sizeof padding);
+    const int before = (int)strcspn(urls[1], "?") + 1;
+    snprintf(url, sizeof url, "%.*sapplication_name=%.*s&%s", before, urls[1], (int)sizeof padding,
+             padding, urls[1] + before);
+    bv_store *s = open_store(1);
+    submit(s, "1", 1);
+    bv_judges *judges = start(url, "by-a-long-url", 1, 60000);
+    wait_until(s, UNJUDGED, 0);
+    bv_judges_stop(&judges);
+    bv_store_close(&s);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_killed),         cmocka_unit_test(test_paused),
         cmocka_unit_test(test_heartbeat),      cmocka_unit_test(test_faults),
         cmocka_unit_test(test_broken_machine), cmocka_unit_test(test_set_aside),
         cmocka_unit_test(test_file_away),      cmocka_unit_test(test_server_away),
+        cmocka_unit_test(test_long_url),
     };
     return cmocka_run_group_tests(tests, stores_begin, stores_end);
 }

@@ -340,7 +340,7 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\"}", "\"run\" is missing");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": []}", "1 to 64");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"root\": 1}",
-           "no member \"root\"");
+           "unknown member \"root\"");
     static const char *const binds[][2] = {
         {"usr", "absolute paths"},      {"/usr/../etc", "cannot be shown"},
         {"/", "cannot be shown"},       {"?", "absolute paths"},
@@ -361,7 +361,7 @@ static void test_bad_descriptions(void **state) {
     refuse("{\"name\": \"x y\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"]}", "letters");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], "
            "\"compile_limits\": {\"cpu\": 1}}",
-           "no member \"cpu\" in compile_limits");
+           "unknown member \"cpu\"\n  try: \"cpu_ms\"\n  while reading \"compile_limits\"");
     refuse("{\"name\": \"x\", \"title\": \"X\", \"source\": \"a\", \"run\": [\"a\"], \"compile\": "
            "[\"c\"]}",
            "artifact");

@@ -141,6 +141,9 @@ static void test_files(void **state) {
     put("reference/sum.cob", "ADD A TO B.");
     assert_fails(load(), BV_CODE_INPUT, "in no language of the arena");
     take_away("reference/sum.cob");
+    put("wrong/caf\xe9.py", "print(1)\n"); /* else the JSON of a check would lack it */
+    assert_fails(load(), BV_CODE_INPUT, "the name is not UTF-8");
+    take_away("wrong/caf\xe9.py");
     take_away("wrong/forgets-the-sign.py");
     assert_fails(load(), BV_CODE_INPUT, "no solution in wrong/");
 }

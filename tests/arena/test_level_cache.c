@@ -166,6 +166,24 @@ static void test_no_place(void **state) {
     assert_int_equal(logged, 2);
 }
 
+/* A folder that others may look into is neither used nor closed: it may be /tmp. */
+static void test_open_folder(void **state) {
+    (void)state;
+    struct stat s;
+    assert_int_equal(mkdir(cache, 0700), 0);
+    assert_int_equal(chmod(cache, 0755), 0);
+    expect(false);
+    assert_int_equal(logged, 1);
+    assert_int_equal(names_in(cache), 0);
+    assert_int_equal(stat(cache, &s), 0);
+    assert_int_equal(s.st_mode & 0777, 0755);
+    assert_int_equal(chmod(cache, 0700), 0);
+    expect(false);
+    expect(true);
+    assert_int_equal(chmod(cache, 0770), 0); /* who can write there could put other tests in it */
+    expect(false);
+}
+
 static int begin(void **state) {
     (void)state;
     folder = make_folder();
@@ -207,6 +225,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_damage, begin, end),
         cmocka_unit_test_setup_teardown(test_mangled, begin, end),
         cmocka_unit_test_setup_teardown(test_no_place, begin, end),
+        cmocka_unit_test_setup_teardown(test_open_folder, begin, end),
     };
     return cmocka_run_group_tests(tests, open_pool, close_pool);
 }

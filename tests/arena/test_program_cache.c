@@ -11,13 +11,16 @@
 static bv_sandbox_pool *pool;
 static bv_program_cache *cache;
 
+static size_t spare; /* bytes that a program has beside its code */
+
 /* Takes the program that exits with `code`; *compiled: a compiler ran. */
 static bv_program_loan take(const char *language, int code, bool *compiled) {
-    char source[100];
+    char source[160];
     bv_buffer log = {0};
     uint64_t cpu_ns = 0;
     bv_program_loan loan = {0};
-    snprintf(source, sizeof source, "int main(void) { return %d; }\n", code);
+    snprintf(source, sizeof source, "char spare[%zu] = {1};\nint main(void) { return %d; }\n",
+             spare + 1, code);
     const bv_program_source given = {language, source, strlen(source)};
     assert_ok(bv_program_cache_take(cache, pool, &given, &loan, &log, &cpu_ns));
     assert_non_null(loan.program);
@@ -78,6 +81,23 @@ static void test_bound(void **state) {
     expect("c", 1, true);
 }
 
+/* Each large program is a file that is open: connections and boxes need files too. */
+static void test_open_files(void **state) {
+    (void)state;
+    spare = 100000;
+    bv_program_cache_destroy(&cache);
+    assert_ok(bv_program_cache_create((size_t)64 << 20, &cache));
+    const size_t before = names_in("/proc/self/fd");
+    for (int code = 0; code < 36; code++) expect("c", code, true);
+    assert_int_equal(names_in("/proc/self/fd"), before + 32);
+    expect("c", 35, false);
+    expect("c", 4, false);
+    spare = 0;
+    for (int code = 0; code < 4; code++) expect("c", code, true);
+    expect("c", 0, false); /* small ones are kept beside them */
+    assert_int_equal(names_in("/proc/self/fd"), before + 32);
+}
+
 static void test_not_compiled(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -134,6 +154,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_known, begin, end),
         cmocka_unit_test_setup_teardown(test_bound, begin, end),
+        cmocka_unit_test_setup_teardown(test_open_files, begin, end),
         cmocka_unit_test_setup_teardown(test_not_compiled, begin, end),
         cmocka_unit_test_setup_teardown(test_threads, begin, end),
     };

@@ -22,13 +22,55 @@ static void test_errors_name_line_and_column(void **state) {
     assert_ok(bv_json_parse(marked, strlen(marked), "x", &value));
     assert_int_equal(json_integer_value(json_object_get(value, "a")), 1);
     json_decref(value);
-    assert_fails(bv_json_parse_line(marked, strlen(marked), "x", 2, &value), BV_CODE_INPUT,
-                 "x:2:1:");
-    assert_fails(bv_json_parse_line("{", 1, "x.jsonl", 7, &value), BV_CODE_INPUT, "x.jsonl:7:");
     assert_fails(bv_json_parse("", 0, "x", &value), BV_CODE_INPUT, "x:1:");
     assert_fails(bv_json_parse("{} {}", 5, "x", &value), BV_CODE_INPUT, "end of file");
     assert_fails(bv_json_parse("[\"\xff\"]", 5, "x", &value), BV_CODE_INPUT, "decode byte 0xff");
     assert_fails(bv_json_load("/absent.json", &value), BV_CODE_IO, "/absent.json");
+}
+
+/* Each line is a list with a digit. */
+static bv_status add_number(void *context, const json_t *line) {
+    const json_t *digit = json_array_get(line, 0);
+    if (!json_is_integer(digit)) return bv_fail(BV_CODE_INPUT, "no digit");
+    *(int64_t *)context = 10 * *(int64_t *)context + json_integer_value(digit);
+    return BV_OK;
+}
+
+static bv_status read_lines(const char *text, int64_t *sum) {
+    bv_buffer bytes = {0};
+    *sum = 0;
+    bv_buffer_text(&bytes, text);
+    bv_error *error = bv_json_lines(&bytes, "x.jsonl", add_number, sum);
+    bv_buffer_free(&bytes);
+    return error;
+}
+
+static void test_lines(void **state) {
+    (void)state;
+    int64_t sum;
+    assert_ok(read_lines("", &sum));
+    assert_ok(read_lines("\xef\xbb\xbf[1]\n\n \t\r\n[2]\r\n[3]", &sum));
+    assert_int_equal(sum, 123);
+    assert_fails(read_lines("[1]\n\n{\n[2]", &sum), BV_CODE_INPUT, "x.jsonl:3:");
+    assert_int_equal(sum, 1);
+    assert_fails(read_lines("[1]\n[\"2\"]\n[3]", &sum), BV_CODE_INPUT, "reading line 2 of x.jsonl");
+    /* A byte order mark stands at the beginning of a file, and nowhere else. */
+    assert_fails(read_lines("[1]\n\xef\xbb\xbf[2]", &sum), BV_CODE_INPUT, "x.jsonl:2:1:");
+}
+
+static void test_unknown_members(void **state) {
+    (void)state;
+    static const char *const known[] = {"points", "title"};
+    json_t *o = parse("{\"title\": 1}"), *near = parse("{\"pionts\": 1}"),
+           *far = parse("{\"x\": 1}");
+    assert_ok(bv_json_check_members(o, known, 2));
+    assert_ok(bv_json_check_members(NULL, known, 2));
+    assert_fails(bv_json_check_members(near, known, 2), BV_CODE_INPUT, "try: \"points\"");
+    assert_fails(bv_json_check_members(far, known, 2), BV_CODE_INPUT,
+                 "try: one of \"points\", \"title\"");
+    json_decref(o);
+    json_decref(near);
+    json_decref(far);
 }
 
 static void test_members(void **state) {
@@ -146,6 +188,8 @@ static void test_sha256(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_errors_name_line_and_column),
+        cmocka_unit_test(test_lines),
+        cmocka_unit_test(test_unknown_members),
         cmocka_unit_test(test_members),
         cmocka_unit_test(test_strings_of_any_bytes),
         cmocka_unit_test(test_text),

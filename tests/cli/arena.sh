@@ -29,6 +29,9 @@ expect 2 "--policy says nothing without --attacks" \
     beaver arena load http://127.0.0.1:1 --policy nested
 expect 2 "try: --submissions 2" \
     beaver arena load http://127.0.0.1:1 --flood 1 --submissions 1 --levels "$BEAVER_SOURCE/levels"
+expect 1 "absent.db cannot be reached" beaver arena load http://127.0.0.1:1 \
+    --store "$folder/absent.db" --levels "$BEAVER_SOURCE/levels"
+[ -e "$folder/absent.db" ] && fail "a load made a store"
 expect 2 "there is no policy" \
     beaver arena serve "$BEAVER_SOURCE/levels" --judges 0 --policy none --host no.such.invalid
 
@@ -229,6 +232,7 @@ fi
 expect 1 "try: the key in the variable OPENAI_API_KEY" \
     eval_tiny --endpoint "$place/v1" --fresh
 expect 2 "http" eval_tiny --endpoint "https://127.0.0.1/v1"
+expect 1 "a name that is no UTF-8" eval_endpoint --model $'\xff' --fresh
 OPENAI_API_KEY=secret timeout -s TERM 2 "$BEAVER" arena eval --set humaneval --policy $policy \
     --data "$problems/humaneval.jsonl" --model slow --fresh \
     --endpoint "$place" 2>"$folder/err" &

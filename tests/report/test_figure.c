@@ -60,7 +60,7 @@ static void test_bad(void **state) {
         {"{\"series\": [{\"name\": \"a\", \"x\": [], \"y\": [], \"color\": 0}]}", "\"color\""},
         {"{\"series\": [{\"name\": \"a\", \"x\": [], \"y\": [], \"dots\": 1}]}", "\"dots\""},
         {"{\"series\": [{\"name\": \"a\", \"x\": [], \"y\": [], \"colour\": 1}]}", "\"colour\""},
-        {"{\"log_z\": true}", "\"log_z\" is unknown"},
+        {"{\"log_z\": true}", "unknown member \"log_z\"\n  try: \"log_x\""},
         {"{\"title\": 1}", "title"},
     };
     bv_figure f;

@@ -87,7 +87,7 @@ static void test_file_gone(void **state) {
     /* nor by a further connection of a pool */
     bv_store_pool *pool;
     bv_store *first, *second;
-    assert_ok(bv_store_pool_create(path, true, 2, &pool));
+    assert_ok(bv_store_pool_create(path, 2, &pool));
     assert_ok(bv_store_pool_take(pool, &first));
     assert_int_equal(rename(path, away), 0);
     assert_fails(bv_store_pool_take(pool, &second), BV_CODE_IO, "cannot be reached");

@@ -7,7 +7,7 @@
 
 typedef struct requests {
     bv_buffer bytes;   /* as they go over the wire */
-    bv_buffer meaning; /* a line each: "POST /echo ?  headers 2 body abc keep 1" */
+    bv_buffer meaning; /* a line each: "POST /echo headers 2 body abc keep 1" */
     uint32_t seed, number, drawn;
     uint32_t count; /* of requests */
 } requests;
@@ -60,8 +60,8 @@ static inline void requests_put(requests *r) {
     bv_buffer_printf(&r->bytes, "%s%s%s HTTP/1.1\r\nHost: a\r\n",
                      post ? "POST /echo" : "GET /hello", query ? "?" : "", query ? "q=%20" : "");
     for (uint32_t i = 0; i < further; i++) bv_buffer_text(&r->bytes, headers[requests_draw(r, 5)]);
-    bv_buffer_printf(&r->meaning, "%s ? %s headers %u body ", post ? "POST /echo" : "GET /hello",
-                     query ? "q=%20" : "", 1 + further + post);
+    bv_buffer_printf(&r->meaning, "%s headers %u body ", post ? "POST /echo" : "GET /hello",
+                     1 + further + post);
     if (post)
         requests_put_body(r);
     else
