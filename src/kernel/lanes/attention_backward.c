@@ -63,22 +63,29 @@ size_t BV_NAME(bv_attention_backward_bytes)(const bv_attention_args *args) {
 }
 
 /* D of each query: 16 virtual lanes over channels and the fixed tree. */
-static void query_constants(const bv_attention_args *a, size_t row, size_t head, const sight *seen,
-                            backward_scratch *b) {
-    const bv_dtype type = in_pairs(a) ? BV_BF16 : BV_REAL_TYPE;
-    for (size_t i = 0; i < TILE; i++) {
-        b->lse[i] = b->d[i] = 0;
-        if (i >= seen->queries) continue;
-        const size_t at = (row + i) * a->out_stride + head * a->d_head;
+BV_INLINE void dots(const bv_attention_args *a, size_t at, size_t count, real *out, bool pairs) {
+    const bv_dtype type = pairs ? BV_BF16 : BV_REAL_TYPE;
+    for (size_t i = 0; i < count; i++, at += a->out_stride) {
         vreal sum = v_zero();
         for (size_t k = 0; k < a->d_head; k += BV_LANES) {
             const size_t n = least(a->d_head - k, BV_LANES);
             sum = v_fma(v_get_first(a->dout, type, at + k, n), v_get_first(a->out, type, at + k, n),
                         sum);
         }
-        b->d[i] = v_sum(sum);
-        b->lse[i] = ((const real *)a->lse)[(row + i) * a->heads + head];
+        out[i] = v_sum(sum);
     }
+}
+
+static void query_constants(const bv_attention_args *a, size_t row, size_t head, const sight *seen,
+                            backward_scratch *b) {
+    const size_t at = row * a->out_stride + head * a->d_head;
+    const real *lse = (const real *)a->lse + row * a->heads + head;
+    if (in_pairs(a))
+        dots(a, at, seen->queries, b->d, true);
+    else
+        dots(a, at, seen->queries, b->d, false);
+    for (size_t i = 0; i < seen->queries; i++) b->lse[i] = lse[i * a->heads];
+    for (size_t i = seen->queries; i < TILE; i++) b->lse[i] = b->d[i] = 0;
 }
 
 /* P and dS of 16 x 16; drop: factors or NULL. `some`: not all is seen. */
@@ -104,39 +111,41 @@ BV_INLINE void probability_block(const view *w, size_t g, size_t i, real scale, 
     }
 }
 
-static void clear_block(const view *w, size_t begin, size_t end, size_t i, backward_scratch *b) {
-    (void)w;
+static void clear_block(size_t begin, size_t end, size_t i, backward_scratch *b) {
     for (size_t j = begin; j < end; j++) {
         v_store(b->p + j * TILE + i, v_zero());
         v_store(b->ds + j * TILE + i, v_zero());
     }
 }
 
+/* Of the blocks from the first that sees a key of a group to the last one. */
 static void probabilities(const view *w, real scale, const real *drop, backward_scratch *b) {
     for (size_t g = 0; g < w->groups; g++)
-        for (size_t q = 0; q < w->sight->blocks; q++) {
+        for (size_t q = w->first_query[g]; q < w->end_query[g]; q++) {
             const size_t i = q * BV_LANES, begin = g * BV_LANES;
             if (w->state[g][q] == SEEN_NONE)
-                clear_block(w, begin, begin + BV_LANES, i, b);
+                clear_block(begin, begin + BV_LANES, i, b);
             else if (w->state[g][q] == SEEN_ALL)
                 probability_block(w, g, i, scale, drop, b, false);
             else
                 probability_block(w, g, i, scale, drop, b, true);
-            if (g + 1 == w->groups) clear_block(w, w->keys, up(w->keys, BV_LANES), i, b);
+            if (g + 1 == w->groups) clear_block(w->keys, up(w->keys, BV_LANES), i, b);
         }
+}
+
+static void round_pair(size_t at, size_t word, backward_scratch *b) {
+    const vreal even = v_load(b->ds + at), odd = v_load(b->ds + at + TILE);
+    store_pair(b->ds_words + word, even, odd);
+    v_store_bf16(b->ds_half + at, even);
+    v_store_bf16(b->ds_half + at + TILE, odd);
+    v_store_bf16(b->p_half + at, v_load(b->p + at));
+    v_store_bf16(b->p_half + at + TILE, v_load(b->p + at + TILE));
 }
 
 static void round_tiles(const view *w, backward_scratch *b) {
     for (size_t j = 0; j < w->keys; j += 2)
-        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES) {
-            const size_t at = j * TILE + i;
-            const vreal even = v_load(b->ds + at), odd = v_load(b->ds + at + TILE);
-            store_pair(b->ds_words + j / 2 * TILE + i, even, odd);
-            v_store_bf16(b->ds_half + at, even);
-            v_store_bf16(b->ds_half + at + TILE, odd);
-            v_store_bf16(b->p_half + at, v_load(b->p + at));
-            v_store_bf16(b->p_half + at + TILE, v_load(b->p + at + TILE));
-        }
+        for (size_t q = w->first_query[j / BV_LANES]; q < w->end_query[j / BV_LANES]; q++)
+            round_pair(j * TILE + q * BV_LANES, j / 2 * TILE + q * BV_LANES, b);
 }
 
 /* C of keys += tile rows of queries, for dV and dK. tile: p or ds; at bf16 rounded. */
@@ -158,7 +167,8 @@ static void add_to_keys(const view *w, const void *tile, const void *rows, bool 
                                 .b_col = BV_LANES,
                                 .c = c + key * width,
                                 .c_row = width,
-                                .add = true};
+                                .add = true,
+                                .upper = w->base + key == w->sight->high_min[begin / BV_LANES]};
         if (finite || w->whole)
             product(&t, pairs);
         else
@@ -183,7 +193,8 @@ static void add_to_queries(const view *w, backward_scratch *b, bool pairs) {
                                 .b_col = BV_LANES,
                                 .c = b->dq + i * b->width,
                                 .c_row = b->width,
-                                .add = true};
+                                .add = true,
+                                .lower = keys_of_first(w, q)};
         if (b->k_finite || w->whole)
             product(&t, pairs);
         else
@@ -235,8 +246,7 @@ static void query_tile(const bv_attention_args *a, const bv_attention_sequence *
         make_view(&seen, tile, &w);
         visit(a, s, head, query, &w, b);
     }
-    for (size_t i = 0; i < seen.queries; i++)
-        write_row(a, a->dq, q_at + i * a->q_stride, b->dq + i * b->width, 1);
+    write_rows(a, a->dq, q_at, a->q_stride, b->dq, seen.queries, NULL);
 }
 
 void BV_NAME(bv_attention_backward)(const bv_attention_args *a, size_t item, void *scratch) {
@@ -249,9 +259,7 @@ void BV_NAME(bv_attention_backward)(const bv_attention_args *a, size_t item, voi
     memset(b.dv, 0, up(s->rows, TILE) * b.width * sizeof *b.dv);
     for (size_t head = kv * group; head < (kv + 1) * group; head++)
         for (size_t query = 0; query < s->rows; query += TILE) query_tile(a, s, head, query, &b);
-    for (size_t r = 0; r < s->rows; r++) {
-        const size_t at = (s->row + r) * a->kv_stride + kv * a->d_head;
-        write_row(a, a->dk, at, b.dk + r * b.width, 1);
-        write_row(a, a->dv, at, b.dv + r * b.width, 1);
-    }
+    const size_t at = s->row * a->kv_stride + kv * a->d_head;
+    write_rows(a, a->dk, at, a->kv_stride, b.dk, s->rows, NULL);
+    write_rows(a, a->dv, at, a->kv_stride, b.dv, s->rows, NULL);
 }

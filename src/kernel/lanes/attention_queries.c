@@ -9,38 +9,46 @@ size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args) {
     return place(args, nowhere).bytes;
 }
 
-BV_INLINE vreal largest_score(const view *w, real *column, size_t b, vreal m) {
+/* The largest score of each query of a block among those that it sees, or m. */
+BV_INLINE vreal largest_score(const view *w, const real *column, size_t b, vreal m) {
+    const vreal nothing = v_set(-(real)HUGE_VALF);
     for (size_t g = 0; g < w->groups; g++) {
-        if (w->state[g][b] == SEEN_NONE) continue;
         const size_t end = least((g + 1) * BV_LANES, w->keys);
+        if (w->state[g][b] == SEEN_ALL)
+            for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
         if (w->state[g][b] == SEEN_SOME)
             for (size_t j = g * BV_LANES; j < end; j++)
-                v_store(column + j * TILE,
-                        where_seen(w->sight, b * BV_LANES, w->base + j, v_load(column + j * TILE),
-                                   v_set(-(real)HUGE_VALF)));
-        for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
+                m = v_max(where_seen(w->sight, b * BV_LANES, w->base + j,
+                                     v_load(column + j * TILE), nothing),
+                          m);
     }
     return m;
 }
 
-/* Law 2 for one block of queries: scores become probabilities, rows without a score 0. */
+/* Scores of 16 x 16 become probabilities, and are added to their lanes. What is not seen is blended
+ * out behind the exponential: in front of it, the result would underflow, which takes a CPU long.
+ */
+BV_INLINE void exp_block(const view *w, size_t g, size_t b, real *column, vreal from,
+                         vreal lane[BV_LANES], bool some) {
+    const size_t key = g * BV_LANES, count = least(w->keys - key, BV_LANES);
+    for (size_t j = 0; j < count; j++) {
+        real *at = column + (key + j) * TILE;
+        vreal p = v_exp(v_sub(v_load(at), from));
+        if (some) p = where_seen(w->sight, b * BV_LANES, w->base + key + j, p, v_zero());
+        v_store(at, p);
+        lane[j] = v_add(lane[j], p);
+    }
+}
+
+/* Law 2 for one block of queries: scores become probabilities where there are any. */
 BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_state *state) {
     const vreal before = v_load(state->m + b * BV_LANES);
     const vreal m = largest_score(w, column, b, before), from = reference(m);
     vreal lane[BV_LANES];
-    for (size_t i = 0; i < BV_LANES; i++) {
-        vreal sum = v_zero();
-        for (size_t g = 0; g < w->groups; g++) {
-            real *at = column + (g * BV_LANES + i) * TILE;
-            if (w->state[g][b] == SEEN_NONE || g * BV_LANES + i >= w->keys) {
-                v_store(at, v_zero());
-                continue;
-            }
-            const vreal p = v_exp(v_sub(v_load(at), from));
-            v_store(at, p);
-            sum = v_add(sum, p);
-        }
-        lane[i] = sum;
+    for (size_t i = 0; i < BV_LANES; i++) lane[i] = v_zero();
+    for (size_t g = 0; g < w->groups; g++) {
+        if (w->state[g][b] == SEEN_ALL) exp_block(w, g, b, column, from, lane, false);
+        if (w->state[g][b] == SEEN_SOME) exp_block(w, g, b, column, from, lane, true);
     }
     for (size_t half = BV_LANES / 2; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
@@ -54,11 +62,14 @@ static void softmax_tile(const view *w, real *s, softmax_state *state) {
     for (size_t b = 0; b < w->sight->blocks; b++) softmax_block(w, s + b * BV_LANES, b, state);
 }
 
+/* Pairs of keys as words, where there are probabilities. */
 static void round_tile(const view *w, const real *s, uint32_t *words) {
-    for (size_t j = 0; j < w->keys; j += 2)
-        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES)
-            store_pair(words + j / 2 * TILE + i, v_load(s + j * TILE + i),
-                       v_load(s + (j + 1) * TILE + i));
+    for (size_t b = 0; b < w->sight->blocks; b++)
+        for (size_t j = w->first_key[b]; j < w->end_key[b]; j += 2) {
+            const real *at = s + j * TILE + b * BV_LANES;
+            const vreal odd = j + 1 < w->keys ? v_load(at + TILE) : v_zero();
+            store_pair(words + j / 2 * TILE + b * BV_LANES, v_load(at), odd);
+        }
 }
 
 /* o = alpha o + p v. */
@@ -80,7 +91,8 @@ static void add_values(const view *w, const forward_scratch *f, word_columns v,
             .c_row = f->width,
             .scale = 1,
             .add = !first,
-            .factor = first ? NULL : state->alpha + i};
+            .factor = first ? NULL : state->alpha + i,
+            .lower = keys_of_first(w, b)};
         if (finite || (w->whole && w->keys % 2 == 0))
             product(&t, pairs);
         else

@@ -57,7 +57,7 @@ BV_INLINE bool sees(const sight *w, size_t query, size_t key) {
 
 /* x where the query of a lane sees the key, else y; lane 0 is query i. */
 BV_INLINE vreal where_seen(const sight *w, size_t i, size_t key, vreal x, vreal y) {
-    const vreal k = v_set((real)key);
+    const vreal k = v_set((real)(int32_t)key);
     const vreal seen = v_if_less(k, v_load(w->low + i), y, x);
     return v_if_less(v_load(w->high + i), k, y, seen);
 }
@@ -104,6 +104,13 @@ static void make_view(const sight *w, size_t tile, view *out) {
     }
 }
 
+/* How many keys from the first one on that its block sees the first query of a block may see; each
+ * query may see one more. 0: unknown. */
+BV_INLINE size_t keys_of_first(const view *w, size_t block) {
+    const size_t first = w->base + w->first_key[block], high = w->sight->high_min[block];
+    return high < first ? 0 : high - first + 1;
+}
+
 /* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out. */
 static void score_tile(const view *w, word_rows rows, const void *columns, size_t d, real scale,
                        real *out, bool pairs) {
@@ -131,7 +138,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
                                                          bool rows_are_queries, size_t i0,
                                                          size_t k0, bool pairs) {
     tile_product start = *t;
-    start.k = 0;
+    start.lower = 0, start.upper = false, start.k = 0;
     product(&start, pairs);
     const size_t parts = pairs ? 2 : 1;
     for (size_t i = 0; i < t->m; i++)
@@ -141,7 +148,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
             const size_t query = rows_are_queries ? i0 + i : k0 + e;
             const size_t key = w->base + (rows_are_queries ? k0 + e : i0 + i);
             if (!sees(w->sight, query, key)) continue;
-            tile_product one = *t;
+            tile_product one = start;
             uint32_t a, b[D_HEAD_MAX];
             one.m = 1, one.k = 1, one.add = true, one.factor = NULL;
             one.a = (const char *)t->a + i * t->a_row + step * t->a_step;
