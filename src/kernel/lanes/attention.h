@@ -51,10 +51,16 @@ BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t que
     }
 }
 
-/* attention_queries.c: a tile of up to 64 queries of one head, from `query` on. */
+/* Up to 64 queries of one head, from `query` on; s is NULL where there are none. */
+typedef struct query_tile {
+    const bv_attention_sequence *s;
+    size_t head, query;
+} query_tile;
+
+/* attention_queries.c: a tile of queries; `next` is likely to follow on this thread. */
 size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args);
-void BV_NAME(bv_attention_queries)(const bv_attention_args *args, const bv_attention_sequence *s,
-                                   size_t head, size_t query, void *scratch);
+void BV_NAME(bv_attention_queries)(const bv_attention_args *args, query_tile tile, query_tile next,
+                                   void *scratch);
 /* attention_row.c: all heads of one KV head of a sequence with one row. */
 void BV_NAME(bv_attention_row)(const bv_attention_args *args, const bv_attention_sequence *s,
                                size_t kv, void *scratch);

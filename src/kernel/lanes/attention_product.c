@@ -48,8 +48,8 @@ BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[
         v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
 }
 
-BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
-                          step_range range, vreal acc[][BLOCK_VECS], int rows, int vecs) {
+BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j, step_range range,
+                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
     const real *b = (const real *)t->b + columns_at(t, j) + range.begin * t->b_row;
     const size_t b_col = t->b_col;
     for (size_t k = range.begin, at = k * t->a_step; k < range.end;
@@ -65,8 +65,8 @@ BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
     }
 }
 
-BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
-                          step_range range, vreal acc[][BLOCK_VECS], int rows, int vecs) {
+BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j, step_range range,
+                          vreal acc[][BLOCK_VECS], int rows, int vecs) {
     const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j) + range.begin * t->b_row;
     const size_t b_col = t->b_col;
     for (size_t k = range.begin, at = k * t->a_step; k < range.end;

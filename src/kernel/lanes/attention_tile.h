@@ -111,10 +111,38 @@ BV_INLINE size_t keys_of_first(const view *w, size_t block) {
     return high < first ? 0 : high - first + 1;
 }
 
-/* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out. */
+/* ---- what comes next ---- */
+
+/* Rows of one head that are read or written soon. They stand far apart, and no hardware fetches
+ * them ahead; so they are asked for beside arithmetic, a block of 16 at a time. */
+typedef struct coming_rows {
+    const char *rows; /* NULL: none */
+    size_t stride, bytes, count;
+} coming_rows;
+
+BV_INLINE coming_rows coming(const bv_attention_args *a, const void *base, size_t stride,
+                             size_t row, size_t head, size_t count) {
+    const size_t unit = bv_dtype_size(a->type);
+    return (coming_rows){(const char *)base + (row * stride + head * a->d_head) * unit,
+                         stride * unit, a->d_head * unit, count};
+}
+
+BV_INLINE void fetch_block(const coming_rows *c, size_t block) {
+    if (!c->rows) return;
+    const size_t end = least((block + 1) * BV_LANES, c->count);
+    for (size_t r = block * BV_LANES; r < end; r++)
+        for (size_t at = 0; at < c->bytes; at += 64)
+            __builtin_prefetch(c->rows + r * c->stride + at, 0, 2);
+}
+
+/* ---- scores ---- */
+
+/* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out; `next` is
+ * fetched meanwhile. */
 static void score_tile(const view *w, word_rows rows, const void *columns, size_t d, real scale,
-                       real *out, bool pairs) {
+                       real *out, bool pairs, const coming_rows *next) {
     for (size_t g = 0; g < w->groups; g++) {
+        fetch_block(next, g);
         const size_t begin = w->first_query[g] * BV_LANES, key = g * BV_LANES;
         const tile_product t = {.m = least(w->keys - key, BV_LANES),
                                 .n = w->end_query[g] * BV_LANES - begin,
