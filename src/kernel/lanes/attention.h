@@ -5,11 +5,11 @@
 #ifndef BV_KERNEL_LANES_ATTENTION_H
 #define BV_KERNEL_LANES_ATTENTION_H
 
-#include "base/random.h"
 #include "base/status.h"
 #include "kernel/attention.h"
 #include "kernel/blocks.h"
 #include "kernel/lane.h"
+#include "kernel/lanes/random.h"
 #include "kernel/real.h"
 
 #define TILE BV_ATTENTION_TILE
@@ -44,11 +44,8 @@ BV_INLINE size_t first_key(const bv_attention_args *a, const bv_attention_sequen
 /* Words for 16 queries from `query` on and the four keys from `key` on (a multiple of 4). */
 BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t query, size_t key,
                             uint32_t words[4][BV_LANES]) {
-    for (size_t i = 0; i < BV_LANES; i++) {
-        const bv_random4 r = bv_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
-                                       (uint32_t)((query + i) << 16 | (key / 4 & 0xffffu)));
-        for (size_t k = 0; k < 4; k++) words[k][i] = r.v[k];
-    }
+    v_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
+             (uint32_t)(query << 16 | (key / 4 & 0xffffu)), 1u << 16, words);
 }
 
 /* Up to 64 queries of one head, from `query` on; s is NULL where there are none. */

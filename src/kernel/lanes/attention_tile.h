@@ -200,7 +200,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
 static void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
                       size_t query, const view *w, real *tile) {
     const uint32_t who = s->sample * (uint32_t)a->heads + (uint32_t)head;
-    const real keep = (real)(1 / (1 - a->dropout));
+    const vreal keep = v_set((real)(1 / (1 - a->dropout)));
     for (size_t j = 0; j < w->keys; j += 4)
         for (size_t b = 0; b < w->sight->blocks; b++) {
             if (w->state[j / BV_LANES][b] == SEEN_NONE) continue;
@@ -208,8 +208,7 @@ static void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s
             random_block(a, who, s->position + query + b * BV_LANES, w->base + j, words);
             for (size_t k = 0; k < 4 && j + k < w->keys; k++) {
                 real *p = tile + (j + k) * TILE + b * BV_LANES;
-                for (size_t i = 0; i < BV_LANES; i++)
-                    p[i] *= bv_uniform_f32(words[k][i]) >= (float)a->dropout ? keep : 0;
+                v_store(p, v_mul(v_load(p), v_keep(words[k], a->dropout, keep)));
             }
         }
 }
