@@ -16,16 +16,22 @@ static size_t forward_items(const bv_attention_args *a) {
     return items;
 }
 
-/* Tiles of a head follow each other, the longest first: its keys stay in the cache. */
-static void forward(const bv_attention_args *a, size_t item, void *scratch) {
-    const bv_attention_sequence *s = a->sequences;
-    for (; item >= sequence_items(a, s); s++) item -= sequence_items(a, s);
-    if (s->rows == 1) {
-        BV_NAME(bv_attention_row)(a, s, item, scratch);
-        return;
-    }
+/* Tiles of a head follow each other, the longest first: its keys stay in the cache. A sequence of
+ * one row counts KV heads. */
+static query_tile find(const bv_attention_args *a, size_t item) {
+    const bv_attention_sequence *s = a->sequences, *end = s + a->sequence_count;
+    for (; s < end && item >= sequence_items(a, s); s++) item -= sequence_items(a, s);
+    if (s == end) return (query_tile){NULL, 0, 0};
     const size_t tiles = (s->rows + TILE - 1) / TILE;
-    BV_NAME(bv_attention_queries)(a, s, item / tiles, (tiles - 1 - item % tiles) * TILE, scratch);
+    return (query_tile){s, item / tiles, (tiles - 1 - item % tiles) * TILE};
+}
+
+static void forward(const bv_attention_args *a, size_t item, void *scratch) {
+    const query_tile tile = find(a, item);
+    if (tile.s->rows == 1)
+        BV_NAME(bv_attention_row)(a, tile.s, tile.head, scratch);
+    else
+        BV_NAME(bv_attention_queries)(a, tile, find(a, item + 1), scratch);
 }
 
 static size_t backward_items(const bv_attention_args *a) {

@@ -5,11 +5,11 @@
 #ifndef BV_KERNEL_LANES_ATTENTION_H
 #define BV_KERNEL_LANES_ATTENTION_H
 
-#include "base/random.h"
 #include "base/status.h"
 #include "kernel/attention.h"
 #include "kernel/blocks.h"
 #include "kernel/lane.h"
+#include "kernel/lanes/random.h"
 #include "kernel/real.h"
 
 #define TILE BV_ATTENTION_TILE
@@ -44,17 +44,20 @@ BV_INLINE size_t first_key(const bv_attention_args *a, const bv_attention_sequen
 /* Words for 16 queries from `query` on and the four keys from `key` on (a multiple of 4). */
 BV_INLINE void random_block(const bv_attention_args *a, uint32_t who, size_t query, size_t key,
                             uint32_t words[4][BV_LANES]) {
-    for (size_t i = 0; i < BV_LANES; i++) {
-        const bv_random4 r = bv_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
-                                       (uint32_t)((query + i) << 16 | (key / 4 & 0xffffu)));
-        for (size_t k = 0; k < 4; k++) words[k][i] = r.v[k];
-    }
+    v_random(a->seed, BV_RANDOM_ATTENTION_DROPOUT, a->site, a->step, who,
+             (uint32_t)(query << 16 | (key / 4 & 0xffffu)), 1u << 16, words);
 }
 
-/* attention_queries.c: a tile of up to 64 queries of one head, from `query` on. */
+/* Up to 64 queries of one head, from `query` on; s is NULL where there are none. */
+typedef struct query_tile {
+    const bv_attention_sequence *s;
+    size_t head, query;
+} query_tile;
+
+/* attention_queries.c: a tile of queries; `next` is likely to follow on this thread. */
 size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args);
-void BV_NAME(bv_attention_queries)(const bv_attention_args *args, const bv_attention_sequence *s,
-                                   size_t head, size_t query, void *scratch);
+void BV_NAME(bv_attention_queries)(const bv_attention_args *args, query_tile tile, query_tile next,
+                                   void *scratch);
 /* attention_row.c: all heads of one KV head of a sequence with one row. */
 void BV_NAME(bv_attention_row)(const bv_attention_args *args, const bv_attention_sequence *s,
                                size_t kv, void *scratch);

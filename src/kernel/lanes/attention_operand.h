@@ -11,7 +11,7 @@
 #define pack_columns BV_NAME(bv_attention_pack_columns)
 #define pack_rows BV_NAME(bv_attention_pack_rows)
 #define read_words BV_NAME(bv_attention_read_words)
-#define write_row BV_NAME(bv_attention_write_row)
+#define write_rows BV_NAME(bv_attention_write_rows)
 #define write_output BV_NAME(bv_attention_write_output)
 
 /* x: rows of d elements, `stride` bytes apart -> words in columns [words of a row, TILE], absent
@@ -32,9 +32,11 @@ typedef struct word_rows {
 
 word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size_t d, bool pairs);
 
-/* Rounds a row of d columns and writes it at element `at` of out; +0 for -0 (and, at bf16, for what
- * is flushed). */
-void write_row(const bv_attention_args *a, void *out, size_t at, const real *row, real factor);
+/* Rounds `count` rows of [d, up to lanes] and writes them at element `at` of out and `stride`
+ * elements further each; +0 for -0 (and, at bf16, for what is flushed). factors: of the rows, or
+ * NULL. */
+void write_rows(const bv_attention_args *a, void *out, size_t at, size_t stride, const real *rows,
+                size_t count, const real *factors);
 
 /* Words of two rows rounded to bf16; the first is the even element. */
 BV_INLINE void store_pair(uint32_t *out, vreal even, vreal odd) {

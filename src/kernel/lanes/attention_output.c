@@ -2,18 +2,30 @@
 #include "kernel/lanes/attention_forward.h"
 #include "kernel/real_host.h"
 
-void write_row(const bv_attention_args *a, void *out, size_t at, const real *row, real factor) {
-    const bool pairs = in_pairs(a);
-    for (size_t i = 0; i < a->d_head; i += BV_LANES) {
-        const size_t n = least(a->d_head - i, BV_LANES);
-        vreal x = v_mul(v_load(row + i), v_set(factor));
-        if (pairs) {
-            x = v_if_less(v_abs(x), v_set((real)0x1p-126), v_zero(), x);
-            v_store_bf16_first((uint16_t *)out + at + i, x, n);
-        } else {
-            v_store_first((real *)out + at + i, v_add(x, v_zero()), n);
+BV_INLINE void write_body(const bv_attention_args *a, void *out, size_t at, size_t stride,
+                          const real *rows, size_t count, const real *factors, bool pairs) {
+    const size_t d = a->d_head, width = up(d, BV_LANES);
+    for (size_t r = 0; r < count; r++, at += stride, rows += width) {
+        const vreal factor = v_set(factors ? factors[r] : 1);
+        for (size_t i = 0; i < d; i += BV_LANES) {
+            const size_t n = least(d - i, BV_LANES);
+            const vreal x = v_mul(v_load(rows + i), factor);
+            if (pairs) {
+                const vreal normal = v_if_less(v_abs(x), v_set((real)0x1p-126), v_zero(), x);
+                v_store_bf16_first((uint16_t *)out + at + i, normal, n);
+            } else {
+                v_store_first((real *)out + at + i, v_add(x, v_zero()), n);
+            }
         }
     }
+}
+
+void write_rows(const bv_attention_args *a, void *out, size_t at, size_t stride, const real *rows,
+                size_t count, const real *factors) {
+    if (in_pairs(a))
+        write_body(a, out, at, stride, rows, count, factors, true);
+    else
+        write_body(a, out, at, stride, rows, count, factors, false);
 }
 
 /* log of sums in lanes: Cephes' logf (Moshier 1989) with fused multiply-adds, error below 2 ulp;
@@ -56,10 +68,10 @@ static void log_sums(real *x) {
 
 void write_output(const bv_attention_args *a, const forward_scratch *f, size_t row, size_t row_step,
                   size_t head, size_t head_step, size_t count, softmax_state *state) {
-    for (size_t i = 0; i < count; i++) {
-        const size_t at = (row + i * row_step) * a->out_stride + (head + i * head_step) * a->d_head;
-        write_row(a, a->out, at, f->o + i * f->width, 1 / state->l[i]);
-    }
+    real factors[TILE];
+    for (size_t i = 0; i < TILE; i++) factors[i] = 1 / state->l[i];
+    write_rows(a, a->out, row * a->out_stride + head * a->d_head,
+               row_step * a->out_stride + head_step * a->d_head, f->o, count, factors);
     if (!a->lse) return;
     for (size_t i = 0; i < count; i += BV_LANES) log_sums(state->l + i);
     for (size_t i = 0; i < count; i++)

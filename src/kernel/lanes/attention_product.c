@@ -48,11 +48,12 @@ BV_INLINE void product_end(const tile_product *t, size_t i, size_t j, vreal acc[
         v_store(t->c + (i + (size_t)r) * t->c_row + j + v * BV_LANES, v_mul(acc[r][v], scale));
 }
 
-BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
+BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j, step_range range,
                           vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const real *b = (const real *)t->b + columns_at(t, j);
+    const real *b = (const real *)t->b + columns_at(t, j) + range.begin * t->b_row;
     const size_t b_col = t->b_col;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
+    for (size_t k = range.begin, at = k * t->a_step; k < range.end;
+         k++, at += t->a_step, b += t->b_row) {
         vreal column[BLOCK_VECS];
         UNROLL for (int v = 0; v < vecs; v++) column[v] = v_load(b + (size_t)v * b_col);
         UNROLL for (int r = 0; r < rows; r++) {
@@ -64,11 +65,12 @@ BV_INLINE void real_steps(const tile_product *t, const char *const *a, size_t j,
     }
 }
 
-BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
+BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j, step_range range,
                           vreal acc[][BLOCK_VECS], int rows, int vecs) {
-    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j);
+    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j) + range.begin * t->b_row;
     const size_t b_col = t->b_col;
-    for (size_t k = 0, at = 0; k < t->k; k++, at += t->a_step, b += t->b_row) {
+    for (size_t k = range.begin, at = k * t->a_step; k < range.end;
+         k++, at += t->a_step, b += t->b_row) {
         vpair column[BLOCK_VECS];
         UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + (size_t)v * b_col);
         if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs);
@@ -90,10 +92,11 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
     UNROLL for (int r = 0; r < rows; r++) a[r] =
         (const char *)t->a + least(i + (size_t)r, t->m - 1) * t->a_row;
     product_start(t, i, j, acc, rows, vecs, pairs);
+    const step_range range = steps_of_rows(t, i, (size_t)rows, pairs);
     if (pairs)
-        pair_steps(t, a, j, acc, rows, vecs);
+        pair_steps(t, a, j, range, acc, rows, vecs);
     else
-        real_steps(t, a, j, acc, rows, vecs);
+        real_steps(t, a, j, range, acc, rows, vecs);
     product_end(t, i, j, acc, rows, vecs);
 }
 

@@ -23,12 +23,25 @@ typedef struct tile_product {
     bool add; /* C += A B; otherwise C = scale (A B) */
     real scale;
     const real *factor; /* with add: row i of C is multiplied by factor[i] before */
-    const void *fetch;  /* bf16, m = 1: what follows B in time, fetched at the pace of B; or NULL */
+    /* Elements of A that are 0 and left out, since many a tile lies on the diagonal: */
+    size_t lower;      /* unless 0: of row i all behind the first lower + i */
+    bool upper;        /* of row i the first i */
+    const void *fetch; /* bf16, m = 1: what follows B in time, fetched at the pace of B; or NULL */
 } tile_product;
 
 /* Where the 16 columns from j on begin in B. */
 BV_INLINE size_t columns_at(const tile_product *t, size_t j) {
     return j / BV_LANES * t->b_col;
+}
+
+/* Steps of `rows` rows from i on. */
+typedef struct step_range {
+    size_t begin, end;
+} step_range;
+
+BV_INLINE step_range steps_of_rows(const tile_product *t, size_t i, size_t rows, bool pairs) {
+    const size_t end = t->lower ? least(steps(t->lower + i + rows - 1, pairs), t->k) : t->k;
+    return (step_range){t->upper ? least(i / (pairs ? 2 : 1), end) : 0, end};
 }
 
 void BV_NAME(bv_attention_product_real)(const tile_product *t);

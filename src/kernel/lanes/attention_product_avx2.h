@@ -37,10 +37,12 @@ BV_INLINE void real_step(const char *const *a, size_t at, const real *b, vreal a
 BV_INLINE void real_chain(const tile_product *t, size_t i, size_t j, vreal acc[6], int rows,
                           size_t step) {
     const char *a[6];
-    UNROLL for (int r = 0; r < rows; r++) a[r] = (const char *)t->a + (i + (size_t)r) * t->a_row;
-    const real *b = (const real *)t->b + columns_at(t, j);
     const size_t b_row = t->b_row;
-    size_t left = t->k;
+    const step_range range = steps_of_rows(t, i, (size_t)rows, false);
+    UNROLL for (int r = 0; r < rows; r++) a[r] =
+        (const char *)t->a + (i + (size_t)r) * t->a_row + range.begin * step;
+    const real *b = (const real *)t->b + columns_at(t, j) + range.begin * b_row;
+    size_t left = range.end - range.begin;
     for (; left >= REAL_DEPTH; left -= REAL_DEPTH) {
         hold_rows(a, rows);
         UNROLL for (size_t d = 0; d < REAL_DEPTH; d++, b += b_row)
@@ -107,7 +109,8 @@ void BV_NAME(bv_attention_product_real)(const tile_product *t) {
 
 typedef struct split_rows {
     _Alignas(32) float planes[2][SPLIT_PLANE]; /* odd, even */
-    size_t count, row, step;                   /* rows; distances in elements */
+    size_t first, count;                       /* rows */
+    size_t row, step;                          /* distances in elements */
 } split_rows;
 
 BV_INLINE void split_words(const void *words, float *odd) {
@@ -120,6 +123,7 @@ BV_INLINE void split_words(const void *words, float *odd) {
 /* Rows first .. of A, whose words lie side by side along k or (in tiles) along the rows. */
 static void split(const tile_product *t, size_t first, split_rows *out) {
     const char *a = (const char *)t->a + first * t->a_row;
+    out->first = first;
     out->count = least(t->m - first, SPLIT_ROWS);
     if (t->a_step == sizeof(uint32_t)) {
         out->row = up(t->k, 8), out->step = 1;
@@ -155,14 +159,15 @@ BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i,
                            vreal acc[6], int rows, size_t step) {
     const size_t b_row = t->b_row;
     const char *a[6];
+    const step_range range = steps_of_rows(t, s->first + i, (size_t)rows, true);
     UNROLL for (int r = 0; r < rows; r++) a[r] =
-        (const char *)(s->planes[0] + (i + (size_t)r) * s->row);
-    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j);
-    size_t left = t->k;
+        (const char *)(s->planes[0] + (i + (size_t)r) * s->row + range.begin * step);
+    const uint32_t *b = (const uint32_t *)t->b + columns_at(t, j) + range.begin * b_row;
+    size_t left = range.end - range.begin;
     for (; left >= PAIR_DEPTH; left -= PAIR_DEPTH) {
         hold_rows(a, rows);
         UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++, b += b_row) {
-            if (rows == 1 && t->fetch) fetch_row(t, t->k - left + d, j, 1);
+            if (rows == 1 && t->fetch) fetch_row(t, range.end - left + d, j, 1);
             split_step(a, d * step, b, acc, rows);
         }
         UNROLL for (int r = 0; r < rows; r++) a[r] += PAIR_DEPTH * step * sizeof(float);

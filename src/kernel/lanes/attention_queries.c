@@ -9,38 +9,46 @@ size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args) {
     return place(args, nowhere).bytes;
 }
 
-BV_INLINE vreal largest_score(const view *w, real *column, size_t b, vreal m) {
+/* The largest score of each query of a block among those that it sees, or m. */
+BV_INLINE vreal largest_score(const view *w, const real *column, size_t b, vreal m) {
+    const vreal nothing = v_set(-(real)HUGE_VALF);
     for (size_t g = 0; g < w->groups; g++) {
-        if (w->state[g][b] == SEEN_NONE) continue;
         const size_t end = least((g + 1) * BV_LANES, w->keys);
+        if (w->state[g][b] == SEEN_ALL)
+            for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
         if (w->state[g][b] == SEEN_SOME)
             for (size_t j = g * BV_LANES; j < end; j++)
-                v_store(column + j * TILE,
-                        where_seen(w->sight, b * BV_LANES, w->base + j, v_load(column + j * TILE),
-                                   v_set(-(real)HUGE_VALF)));
-        for (size_t j = g * BV_LANES; j < end; j++) m = v_max(v_load(column + j * TILE), m);
+                m = v_max(where_seen(w->sight, b * BV_LANES, w->base + j, v_load(column + j * TILE),
+                                     nothing),
+                          m);
     }
     return m;
 }
 
-/* Law 2 for one block of queries: scores become probabilities, rows without a score 0. */
+/* Scores of 16 x 16 become probabilities, and are added to their lanes. What is not seen is blended
+ * out behind the exponential: in front of it, the result would underflow, which takes a CPU long.
+ */
+BV_INLINE void exp_block(const view *w, size_t g, size_t b, real *column, vreal from,
+                         vreal lane[BV_LANES], bool some) {
+    const size_t key = g * BV_LANES, count = least(w->keys - key, BV_LANES);
+    for (size_t j = 0; j < count; j++) {
+        real *at = column + (key + j) * TILE;
+        vreal p = v_exp(v_sub(v_load(at), from));
+        if (some) p = where_seen(w->sight, b * BV_LANES, w->base + key + j, p, v_zero());
+        v_store(at, p);
+        lane[j] = v_add(lane[j], p);
+    }
+}
+
+/* Law 2 for one block of queries: scores become probabilities where there are any. */
 BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_state *state) {
     const vreal before = v_load(state->m + b * BV_LANES);
     const vreal m = largest_score(w, column, b, before), from = reference(m);
     vreal lane[BV_LANES];
-    for (size_t i = 0; i < BV_LANES; i++) {
-        vreal sum = v_zero();
-        for (size_t g = 0; g < w->groups; g++) {
-            real *at = column + (g * BV_LANES + i) * TILE;
-            if (w->state[g][b] == SEEN_NONE || g * BV_LANES + i >= w->keys) {
-                v_store(at, v_zero());
-                continue;
-            }
-            const vreal p = v_exp(v_sub(v_load(at), from));
-            v_store(at, p);
-            sum = v_add(sum, p);
-        }
-        lane[i] = sum;
+    for (size_t i = 0; i < BV_LANES; i++) lane[i] = v_zero();
+    for (size_t g = 0; g < w->groups; g++) {
+        if (w->state[g][b] == SEEN_ALL) exp_block(w, g, b, column, from, lane, false);
+        if (w->state[g][b] == SEEN_SOME) exp_block(w, g, b, column, from, lane, true);
     }
     for (size_t half = BV_LANES / 2; half > 0; half /= 2)
         for (size_t i = 0; i < half; i++) lane[i] = v_add(lane[i], lane[i + half]);
@@ -50,21 +58,36 @@ BV_INLINE void softmax_block(const view *w, real *column, size_t b, softmax_stat
     v_store(state->m + b * BV_LANES, m);
 }
 
-static void softmax_tile(const view *w, real *s, softmax_state *state) {
-    for (size_t b = 0; b < w->sight->blocks; b++) softmax_block(w, s + b * BV_LANES, b, state);
+static void softmax_tile(const view *w, real *s, softmax_state *state, const coming_rows *next) {
+    for (size_t b = 0; b < w->sight->blocks; b++) {
+        fetch_block(next, b);
+        softmax_block(w, s + b * BV_LANES, b, state);
+    }
 }
 
+/* Pairs of keys as words, where there are probabilities. */
 static void round_tile(const view *w, const real *s, uint32_t *words) {
-    for (size_t j = 0; j < w->keys; j += 2)
-        for (size_t i = 0; i < w->sight->blocks * BV_LANES; i += BV_LANES)
-            store_pair(words + j / 2 * TILE + i, v_load(s + j * TILE + i),
-                       v_load(s + (j + 1) * TILE + i));
+    for (size_t b = 0; b < w->sight->blocks; b++)
+        for (size_t j = w->first_key[b]; j < w->end_key[b]; j += 2) {
+            const real *at = s + j * TILE + b * BV_LANES;
+            const vreal odd = j + 1 < w->keys ? v_load(at + TILE) : v_zero();
+            store_pair(words + j / 2 * TILE + b * BV_LANES, v_load(at), odd);
+        }
 }
+
+/* What is read and written after a tile of keys: the next tile, or what the next item begins with.
+ */
+typedef struct forward_ahead {
+    coming_rows keys, values, queries, out;
+} forward_ahead;
 
 /* o = alpha o + p v. */
 static void add_values(const view *w, const forward_scratch *f, word_columns v,
-                       const softmax_state *state, bool first, bool finite, bool pairs) {
+                       const softmax_state *state, bool first, bool finite,
+                       const forward_ahead *ahead, bool pairs) {
     for (size_t b = 0; b < w->sight->blocks; b++) {
+        fetch_block(&ahead->queries, b);
+        fetch_block(&ahead->out, b);
         const size_t i = b * BV_LANES, begin = w->first_key[b], parts = pairs ? 2 : 1;
         const tile_product t = {
             .m = BV_LANES,
@@ -80,7 +103,8 @@ static void add_values(const view *w, const forward_scratch *f, word_columns v,
             .c_row = f->width,
             .scale = 1,
             .add = !first,
-            .factor = first ? NULL : state->alpha + i};
+            .factor = first ? NULL : state->alpha + i,
+            .lower = keys_of_first(w, b)};
         if (finite || (w->whole && w->keys % 2 == 0))
             product(&t, pairs);
         else
@@ -133,29 +157,54 @@ static word_columns value_rows(const bv_attention_args *a, const forward_scratch
     return v;
 }
 
-void BV_NAME(bv_attention_queries)(const bv_attention_args *a, const bv_attention_sequence *s,
-                                   size_t head, size_t query, void *scratch) {
+static void look_ahead(const bv_attention_args *a, query_tile at, query_tile next, size_t tile,
+                       size_t last, forward_ahead *out) {
+    *out = (forward_ahead){0};
+    query_tile keys = at;
+    size_t begin = (tile + 1) * TILE;
+    if (tile == last) {
+        out->out = coming(a, a->out, a->out_stride, at.s->row + at.query, at.head,
+                          least(at.s->rows - at.query, TILE));
+        if (!next.s || next.s->rows == 1) return;
+        out->queries = coming(a, a->q, a->q_stride, next.s->row + next.query, next.head,
+                              least(next.s->rows - next.query, TILE));
+        if (next.s == at.s && next.head == at.head) return;
+        keys = next, begin = 0;
+    }
+    if (a->paged) return;
+    const size_t kv = keys.head / (a->heads / a->kv_heads);
+    const size_t count = least(keys.s->position + keys.s->rows - begin, TILE);
+    out->keys = coming(a, keys.s->k_tiles[begin / TILE], a->kv_stride, 0, kv, count);
+    out->values = coming(a, keys.s->v_tiles[begin / TILE], a->kv_stride, 0, kv, count);
+}
+
+void BV_NAME(bv_attention_queries)(const bv_attention_args *a, query_tile at, query_tile next,
+                                   void *scratch) {
+    const bv_attention_sequence *s = at.s;
     const bool pairs = in_pairs(a);
-    const size_t q_at = (s->row + query) * a->q_stride + head * a->d_head;
-    const size_t kv = head / (a->heads / a->kv_heads);
+    const size_t q_at = (s->row + at.query) * a->q_stride + at.head * a->d_head;
+    const size_t kv = at.head / (a->heads / a->kv_heads);
     const forward_scratch f = place(a, scratch);
     sight seen;
     softmax_state state;
-    look(a, s, query, &seen);
+    look(a, s, at.query, &seen);
     begin_state(&state);
     pack_columns(f.columns, element(a->q, a->type, q_at), a->q_stride * bv_dtype_size(a->type),
                  seen.queries, a->d_head, pairs);
-    for (size_t tile = seen.lowest / TILE; tile <= seen.highest / TILE; tile++) {
+    const size_t first = seen.lowest / TILE, last = seen.highest / TILE;
+    for (size_t tile = first; tile <= last; tile++) {
         view w;
+        forward_ahead ahead;
         make_view(&seen, tile, &w);
+        look_ahead(a, at, next, tile, last, &ahead);
         const word_rows k = key_rows(a, &f, head_keys(a, s->k_tiles[tile], kv), w.keys);
-        score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs);
-        softmax_tile(&w, f.s, &state);
-        if (a->dropout > 0) drop_tile(a, s, head, query, &w, f.s);
+        score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs, &ahead.keys);
+        softmax_tile(&w, f.s, &state, &ahead.values);
+        if (a->dropout > 0) drop_tile(a, s, at.head, at.query, &w, f.s);
         if (pairs) round_tile(&w, f.s, f.p);
         bool finite;
         const word_columns v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
-        add_values(&w, &f, v, &state, tile == seen.lowest / TILE, finite, pairs);
+        add_values(&w, &f, v, &state, tile == first, finite, &ahead, pairs);
     }
-    write_output(a, &f, s->row + query, 1, head, 0, seen.queries, &state);
+    write_output(a, &f, s->row + at.query, 1, at.head, 0, seen.queries, &state);
 }

@@ -57,7 +57,7 @@ BV_INLINE bool sees(const sight *w, size_t query, size_t key) {
 
 /* x where the query of a lane sees the key, else y; lane 0 is query i. */
 BV_INLINE vreal where_seen(const sight *w, size_t i, size_t key, vreal x, vreal y) {
-    const vreal k = v_set((real)key);
+    const vreal k = v_set((real)(int32_t)key);
     const vreal seen = v_if_less(k, v_load(w->low + i), y, x);
     return v_if_less(v_load(w->high + i), k, y, seen);
 }
@@ -104,10 +104,45 @@ static void make_view(const sight *w, size_t tile, view *out) {
     }
 }
 
-/* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out. */
+/* How many keys from the first one on that its block sees the first query of a block may see; each
+ * query may see one more. 0: unknown. */
+BV_INLINE size_t keys_of_first(const view *w, size_t block) {
+    const size_t first = w->base + w->first_key[block], high = w->sight->high_min[block];
+    return high < first ? 0 : high - first + 1;
+}
+
+/* ---- what comes next ---- */
+
+/* Rows of one head that are read or written soon. They stand far apart, and no hardware fetches
+ * them ahead; so they are asked for beside arithmetic, a block of 16 at a time. */
+typedef struct coming_rows {
+    const char *rows; /* NULL: none */
+    size_t stride, bytes, count;
+} coming_rows;
+
+BV_INLINE coming_rows coming(const bv_attention_args *a, const void *base, size_t stride,
+                             size_t row, size_t head, size_t count) {
+    const size_t unit = bv_dtype_size(a->type);
+    return (coming_rows){(const char *)base + (row * stride + head * a->d_head) * unit,
+                         stride * unit, a->d_head * unit, count};
+}
+
+BV_INLINE void fetch_block(const coming_rows *c, size_t block) {
+    if (!c->rows) return;
+    const size_t end = least((block + 1) * BV_LANES, c->count);
+    for (size_t r = block * BV_LANES; r < end; r++)
+        for (size_t at = 0; at < c->bytes; at += 64)
+            __builtin_prefetch(c->rows + r * c->stride + at, 0, 2);
+}
+
+/* ---- scores ---- */
+
+/* out [keys, TILE queries] = scale (rows . columns), blocks that nobody sees left out; `next` is
+ * fetched meanwhile. */
 static void score_tile(const view *w, word_rows rows, const void *columns, size_t d, real scale,
-                       real *out, bool pairs) {
+                       real *out, bool pairs, const coming_rows *next) {
     for (size_t g = 0; g < w->groups; g++) {
+        fetch_block(next, g);
         const size_t begin = w->first_query[g] * BV_LANES, key = g * BV_LANES;
         const tile_product t = {.m = least(w->keys - key, BV_LANES),
                                 .n = w->end_query[g] * BV_LANES - begin,
@@ -131,7 +166,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
                                                          bool rows_are_queries, size_t i0,
                                                          size_t k0, bool pairs) {
     tile_product start = *t;
-    start.k = 0;
+    start.lower = 0, start.upper = false, start.k = 0;
     product(&start, pairs);
     const size_t parts = pairs ? 2 : 1;
     for (size_t i = 0; i < t->m; i++)
@@ -141,7 +176,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
             const size_t query = rows_are_queries ? i0 + i : k0 + e;
             const size_t key = w->base + (rows_are_queries ? k0 + e : i0 + i);
             if (!sees(w->sight, query, key)) continue;
-            tile_product one = *t;
+            tile_product one = start;
             uint32_t a, b[D_HEAD_MAX];
             one.m = 1, one.k = 1, one.add = true, one.factor = NULL;
             one.a = (const char *)t->a + i * t->a_row + step * t->a_step;
@@ -165,7 +200,7 @@ static __attribute__((noinline, cold)) void product_seen(const tile_product *t, 
 static void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s, size_t head,
                       size_t query, const view *w, real *tile) {
     const uint32_t who = s->sample * (uint32_t)a->heads + (uint32_t)head;
-    const real keep = (real)(1 / (1 - a->dropout));
+    const vreal keep = v_set((real)(1 / (1 - a->dropout)));
     for (size_t j = 0; j < w->keys; j += 4)
         for (size_t b = 0; b < w->sight->blocks; b++) {
             if (w->state[j / BV_LANES][b] == SEEN_NONE) continue;
@@ -173,8 +208,7 @@ static void drop_tile(const bv_attention_args *a, const bv_attention_sequence *s
             random_block(a, who, s->position + query + b * BV_LANES, w->base + j, words);
             for (size_t k = 0; k < 4 && j + k < w->keys; k++) {
                 real *p = tile + (j + k) * TILE + b * BV_LANES;
-                for (size_t i = 0; i < BV_LANES; i++)
-                    p[i] *= bv_uniform_f32(words[k][i]) >= (float)a->dropout ? keep : 0;
+                v_store(p, v_mul(v_load(p), v_keep(words[k], a->dropout, keep)));
             }
         }
 }

@@ -1,7 +1,7 @@
 /* Sums, casts, dropout and gradients of biases at one level. */
 #include "kernel/elementwise.h"
 
-#include "base/random.h"
+#include "kernel/lanes/random.h"
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
 
@@ -39,11 +39,8 @@ static void add(const bv_add_args *a, size_t begin, size_t end) {
 BV_INLINE void keep_columns(const bv_dropout_args *a, size_t row, size_t col, real keep[KEPT]) {
     const uint32_t least = (uint32_t)ceil((double)(float)a->p * 0x1p24);
     uint32_t words[4][BV_LANES];
-    for (size_t i = 0; i < BV_LANES; i++) {
-        const bv_random4 r = bv_random(a->seed, BV_RANDOM_DROPOUT, a->site, a->step,
-                                       a->row_ids[row], (uint32_t)(col / 4 + i));
-        for (size_t w = 0; w < 4; w++) words[w][i] = r.v[w];
-    }
+    v_random(a->seed, BV_RANDOM_DROPOUT, a->site, a->step, a->row_ids[row], (uint32_t)(col / 4), 1,
+             words);
     for (size_t i = 0; i < BV_LANES; i++)
         for (size_t w = 0; w < 4; w++) keep[4 * i + w] = words[w][i] >> 8 >= least;
 }
