@@ -88,18 +88,24 @@ static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float 
     }
 }
 
-/* Two rows of a transposed A: a step of all tiles. */
-static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
-                          size_t tile_bytes) {
+/* The first n of eight lanes; the others are what follows in memory that ends at `end`, or zeros.
+ */
+BV_INLINE __m256 get_columns(const uint16_t *from, const uint16_t *end, size_t n) {
+    uint16_t rest[8] = {0};
+    const bool whole = end - from >= 8;
+    if (!whole) memcpy(rest, from, 2 * n);
+    const __m128i halves = _mm_loadu_si128((const void *)(whole ? from : rest));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+}
+
+/* Two rows of a transposed A, which ends at `end`: a step of all tiles. */
+static void split_columns(const uint16_t *even, const uint16_t *odd, const uint16_t *end, size_t m,
+                          char *to, size_t tile_bytes) {
     for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
-        uint16_t halves[2][8] = {{0}};
-        if (odd) memcpy(halves[0], odd + r.begin, 2 * r.count);
-        memcpy(halves[1], even + r.begin, 2 * r.count);
-        for (int h = 0; h < 2; h++) {
-            const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
-            _mm256_storeu_ps((float *)(void *)to + h * ROWS,
-                             _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
-        }
+        float *step = (float *)(void *)to;
+        _mm256_storeu_ps(step,
+                         odd ? get_columns(odd + r.begin, end, r.count) : _mm256_setzero_ps());
+        _mm256_storeu_ps(step + ROWS, get_columns(even + r.begin, end, r.count));
     }
 }
 
@@ -108,12 +114,13 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     const uint16_t *from = a;
     char *to = packed;
     if (transposed) {
+        const uint16_t *const end = from + (k - 1) * lda + m;
         for (size_t p = 0; p < k; p += 2, from += 2 * lda, to += 2 * ROWS * sizeof(float)) {
             for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
                 __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
                 __builtin_prefetch(from + (AHEAD + 1) * lda + i, 0, 3);
             }
-            split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
+            split_columns(from, p + 1 < k ? from + lda : NULL, end, m, to, tile_bytes);
         }
         return;
     }
