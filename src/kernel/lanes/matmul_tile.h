@@ -83,14 +83,18 @@ BV_INLINE size_t fetched_bytes(const bv_matmul_block *t, size_t steps) {
 BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
     const size_t ahead = t->m > FEW_ROWS ? STREAM_AHEAD : 0;
     if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0, 64};
-    const size_t tiles = (t->m + ROWS - 1) / ROWS, line = t->source ? t->source_row : 64;
-    const size_t share = (fetched_bytes(t, steps) + tiles - 1) / tiles;
+    const size_t bytes = fetched_bytes(t, steps), tiles = (t->m + ROWS - 1) / ROWS;
+    size_t share = (bytes + tiles - 1) / tiles, line = 64;
+    if (t->source) {
+        line = t->source_row;
+        share = (share + bytes / 8 - 1) / (bytes / 8) * (bytes / 8); /* whole rows at each look */
+    }
     return (fetch){t->next, (share > LEAST_FETCH ? share : LEAST_FETCH) * line / 64, line};
 }
 
 /* The next tile's; what lies behind the panel is not fetched. */
 BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
-    f.at += steps * f.stride;
+    f.at += steps / REAL_DEPTH * REAL_DEPTH * f.stride;
     if (f.at < (const char *)t->next + steps * fetched_bytes(t, steps) / 64 * f.line) return f;
     return (fetch){t->panel, 0, 64};
 }
