@@ -50,6 +50,13 @@ static bool packs_rows(const bv_matmul_kernels *kernels, const bv_matmul_args *a
     return columns > 0 && args->n >= columns && args->m > 4 * kernels->rows;
 }
 
+/* Are whole panels of B packed by the tiles that use them first? */
+static bool takes_source(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
+    const bv_matmul_source *s = &args->b_source;
+    return kernels->takes_source && packs_rows(kernels, args) && !args->b && s->col_stride == 1 &&
+           s->type == args->type && (args->type != BV_BF16 || args->k % 2 == 0);
+}
+
 static size_t packed_word(const bv_matmul_kernels *kernels, bv_dtype type) {
     return word_size(type) * (type == BV_BF16 && kernels->splits_pairs ? 2 : 1);
 }
@@ -131,8 +138,9 @@ void bv_matmul_pack_part(const bv_kernels *kernels, bv_dtype type, const bv_matm
 
 typedef struct blocking {
     division parts;
-    bool packs;       /* packs_rows() */
-    bool shares_rows; /* blocks of rows go to whoever is ready: cores are not equally fast */
+    bool packs;        /* packs_rows() */
+    bool takes_source; /* takes_source() */
+    bool shares_rows;  /* blocks of rows go to whoever is ready: cores are not equally fast */
     size_t kc, mc, nc;
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
 } blocking;
@@ -148,7 +156,8 @@ static division divide_product(const bv_matmul_kernels *kernels, const bv_matmul
 static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
     const bv_matmul_kernels *kernels = k->matmul;
     blocking b = {.parts = divide_product(kernels, args, threads),
-                  .packs = packs_rows(kernels, args)};
+                  .packs = packs_rows(kernels, args),
+                  .takes_source = takes_source(kernels, args)};
     const size_t m = share(args->m, kernels->rows, b.parts.m);
     const size_t n = share(args->n, kernels->cols, b.parts.n);
     b.kc = k_block(args->type, args->k);
@@ -218,6 +227,7 @@ typedef struct place {
     size_t k, k_end, row, row_end, col, col_end;
     const char *b; /* packed B and its number of columns, and the first of them */
     size_t b_cols, b_begin;
+    bool unpacked; /* whole panels of B */
 } place;
 
 static void *c_at(const bv_matmul_args *args, size_t row, size_t col) {
@@ -266,21 +276,39 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
+static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
+    const bv_matmul_args *args = p->task->args;
+    const size_t cols = p->task->kernels->matmul->cols, left = p->col_end - col;
+    const size_t at = panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
+    const bool follows = block->m > p->task->kernels->matmul->rows && left >= 2 * cols;
+    block->panel = (void *)(uintptr_t)(p->b + at);
+    if (p->unpacked && left >= cols) {
+        const size_t size = bv_dtype_size(args->type), row = args->b_source.row_stride;
+        block->source = (const char *)args->b_source.data + (p->k * row + col) * size;
+        block->source_row = row * size;
+        if (follows) block->next = (const char *)block->source + cols * size;
+    } else if (follows) {
+        const size_t steps = steps_of(args->type, block->k);
+        block->next = (const char *)block->panel + cols * steps * word_size(args->type);
+    }
+}
+
+/* Panels that a block of so few rows takes side by side; 0 of many rows. */
+static size_t side_by_side(const place *p) {
+    return p->task->kernels->matmul->row_panels / (p->row_end - p->row);
+}
+
 static void run_panels(const place *p) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const size_t m = p->row_end - p->row;
-    const size_t several = kernels->row_panels / m * kernels->cols; /* 0 of many rows */
+    const size_t m = p->row_end - p->row, several = side_by_side(p) * kernels->cols;
     for (size_t col = p->col, n; col < p->col_end; col += n) {
         const size_t left = p->col_end - col;
         n = several > 0 && several <= left ? several : least(kernels->cols, left);
         bv_matmul_block block = {.m = m, .n = n, .k = p->k_end - p->k};
         locate_rows(p, &block);
         locate_sums(p, col, &block);
-        block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-        if (block.m > kernels->rows && col + 2 * kernels->cols <= p->col_end)
-            block.next = (const char *)block.panel +
-                         kernels->cols * steps_of(args->type, block.k) * word_size(args->type);
+        locate_panel(p, col, &block);
         if (args->type == BV_BF16)
             kernels->block_bf16(&block);
         else
@@ -301,32 +329,45 @@ static void pack_rows(const place *p) {
         kernels->pack_rows(a, args->lda, args->a_transposed, m, k, p->rows, tile);
 }
 
-static void run_rows(place *p, size_t row_begin, size_t row_end) {
+/* Packs panels of these columns, from that of `col` on. */
+static void pack_columns(const place *p, size_t col) {
     const bv_matmul_args *args = p->task->args;
-    const blocking *b = &p->task->blocking;
-    for (p->row = row_begin; p->row < row_end; p->row += b->mc)
-        for (p->k = 0; p->k < args->k; p->k += b->kc) {
-            p->row_end = least(p->row + b->mc, row_end);
-            p->k_end = least(p->k + b->kc, args->k);
-            if (b->packs) pack_rows(p);
-            run_panels(p);
-        }
-}
-
-static void prepare_panels(place *p) {
-    const bv_matmul_args *args = p->task->args;
-    if (args->b) return;
-    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const pack_task pack = {.kernels = kernels,
+    const size_t cols = p->task->kernels->matmul->cols;
+    const pack_task pack = {.kernels = p->task->kernels->matmul,
                             .source = &args->b_source,
                             .type = args->type,
                             .col_begin = p->col,
                             .col_end = p->col_end,
                             .packed = p->panels};
-    pack_panels(&pack, 0, (p->col_end - p->col + kernels->cols - 1) / kernels->cols);
+    pack_panels(&pack, (col - p->col) / cols, (p->col_end - p->col + cols - 1) / cols);
+}
+
+static void prepare_panels(place *p) {
+    if (p->task->args->b) return;
+    const size_t cols = p->task->kernels->matmul->cols;
+    p->unpacked = p->task->blocking.takes_source;
+    pack_columns(p, p->unpacked ? p->col + (p->col_end - p->col) / cols * cols : p->col);
     p->b = p->panels;
     p->b_begin = p->col;
     p->b_cols = p->col_end - p->col;
+}
+
+static void run_rows(place *p, size_t row_begin, size_t row_end) {
+    const bv_matmul_args *args = p->task->args;
+    const blocking *b = &p->task->blocking;
+    for (p->row = row_begin; p->row < row_end; p->row += b->mc) {
+        p->row_end = least(p->row + b->mc, row_end);
+        if (p->unpacked && side_by_side(p) > 1) {
+            pack_columns(p, p->col);
+            p->unpacked = false;
+        }
+        for (p->k = 0; p->k < args->k; p->k += b->kc) {
+            p->k_end = least(p->k + b->kc, args->k);
+            if (b->packs) pack_rows(p);
+            run_panels(p);
+        }
+        p->unpacked = false;
+    }
 }
 
 /* All columns, and blocks of rows as long as there are any. */

@@ -66,16 +66,22 @@ typedef struct bv_matmul_block {
     size_t m, n, k;
     const void *a;        /* the first word of row 0 */
     size_t a_row, a_step; /* bytes to the next row of a tile, and to the next step */
-    size_t a_tile;     /* bytes from tile to tile of packed rows; 0: tiles are rows of A in place */
-    bool a_padded;     /* bf16: an odd k is followed by a zero (packed rows) */
-    const void *panel; /* [steps, width] words */
+    size_t a_tile; /* bytes from tile to tile of packed rows; 0: tiles are rows of A in place */
+    bool a_padded; /* bf16: an odd k is followed by a zero (packed rows) */
+    void *panel;   /* [steps, width] words */
+    /* Rows of B, source_row bytes apart, of which the first tile makes the panel while it uses it;
+     * NULL: the panel is packed, and only read. */
+    const void *source;
+    size_t source_row;
     const void *start; /* [m, start_stride] real: what C begins with; NULL: zeros */
     size_t start_stride;
     void *out; /* [m, out_stride] of out_type */
     size_t out_stride;
     bv_dtype out_type;
     const void *bias; /* [n] real, or NULL */
-    const void *next; /* a panel to fetch into the cache meanwhile, as large as this one, or NULL */
+    /* To be fetched into the cache meanwhile, or NULL: the next panel, as large as this one, or its
+     * source. */
+    const void *next;
 } bv_matmul_block;
 
 /* What a level supplies; the loops around it are written once. */
@@ -92,6 +98,8 @@ typedef struct bv_matmul_kernels {
      * never. Packed, a tile of them is one stream, where rows a power of two apart share few places
      * of the caches. */
     size_t packs_reals;
+    /* Blocks of packed rows, one panel each, take a `source` (at bf16 for an even k). */
+    bool takes_source;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);
     /* Panels of B, `cols` columns each, one after another: [steps, width] words; columns beyond

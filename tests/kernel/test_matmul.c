@@ -61,8 +61,10 @@ static float *random_values(size_t count, shaping shape, bool half) {
     return x;
 }
 
-static void fill(product *p) {
+/* How B lies in memory, unless the product says so already. */
+static void place_b(product *p) {
     const size_t row = p->n + random_size(0, 3), col = p->k + random_size(0, 3);
+    if (p->b_row > 0) return;
     switch (random_word() % 3) {
     case 0:
         p->b_row = row, p->b_col = 1;
@@ -73,6 +75,10 @@ static void fill(product *p) {
     default:
         p->b_row = 2, p->b_col = 2 * col + 1;
     }
+}
+
+static void fill(product *p) {
+    place_b(p);
     p->lda = (p->a_transposed ? p->m : p->k) + random_size(0, 5);
     p->ldc = p->n + random_size(0, 5);
     p->a = random_values(a_count(p), p->shape, p->half);
@@ -350,6 +356,25 @@ static void test_around_blocks(void **state) {
         }
 }
 
+/* dW += dY^T X: panels of X are packed by the tiles that use them first, on each thread by others;
+ * rows that are a whole number of cache lines and not, blocks of rows of 1 to 3, more blocks of k.
+ */
+static void test_gradients(void **state) {
+    (void)state;
+    const size_t rows[] = {3, 5, 13, 25, 49, 64, 97, 122};
+    for (size_t i = 0; i < 8 * sizeof rows / sizeof *rows; i++) {
+        const size_t m = rows[i / 8], n = random_size(1, 7) * 16 + (i & 1 ? random_size(0, 15) : 0);
+        const size_t k = i % 8 == 7 ? random_size(1025, 1100) : random_size(1, 70);
+        product p = random_product(i & 2, i & 4 ? PLAIN : DENORMAL, m, n, k);
+        p.a_transposed = p.accumulate = p.pack_on_the_way = true;
+        p.c_is_half = false;
+        p.b_is_half = p.half;
+        p.b_row = i & 1 ? n + random_size(0, 3) : n;
+        p.b_col = 1;
+        check(&p);
+    }
+}
+
 static void test_shaped_values(void **state) {
     (void)state;
     for (int half = 0; half < 2; half++)
@@ -464,6 +489,7 @@ int main(void) {
         cmocka_unit_test(test_bf16_around_tiles),
         cmocka_unit_test(test_few_rows),
         cmocka_unit_test(test_around_blocks),
+        cmocka_unit_test(test_gradients),
         cmocka_unit_test(test_shaped_values),
         cmocka_unit_test(test_bf16_smallest_sums),
         cmocka_unit_test(test_real_keeps_denormals),

@@ -30,6 +30,17 @@
  * CPU to foresee them. */
 #define AHEAD 16
 
+#if defined(BV_LEVEL_AVX2)
+/* A step of 16 columns at bf16, of two rows of B: 16 odd elements, then 16 even ones, in the order
+ * in which v_widen takes them. */
+BV_INLINE void split_step(void *step, const void *even, const void *odd) {
+    for (int h = 0; h < 2; h++) {
+        const __m256i x = _mm256_loadu_si256(h ? even : odd);
+        _mm256_storeu_si256((__m256i *)step + h, _mm256_permute4x64_epi64(x, 0xd8));
+    }
+}
+#endif
+
 /* matmul_real.c */
 void BV_NAME(bv_matmul_real)(const bv_matmul_block *block);
 /* matmul_bf16.c */

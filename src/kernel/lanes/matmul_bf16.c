@@ -27,17 +27,32 @@ BV_INLINE void pair_step(const char *a, const uint16_t *b, vreal acc[ROWS][VECS]
     v_add_rows(acc[0], even, 0, half, rows);
 }
 
+/* A step of the panel, from its two rows of B. */
+BV_INLINE void pack_step(const bv_matmul_block *t, const char **row, uint16_t *step) {
+    const char *even = *row, *odd = *row + t->source_row;
+    split_step(step, even, odd);
+    __builtin_prefetch(even + AHEAD * t->source_row, 0, 3);
+    __builtin_prefetch(odd + AHEAD * t->source_row, 0, 3);
+    *row += 2 * t->source_row;
+}
+
 BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *a, fetch next,
-                           vreal acc[ROWS][VECS], int rows) {
-    const uint16_t *b = t->panel;
+                           vreal acc[ROWS][VECS], int rows, bool packs) {
+    uint16_t *b = t->panel;
+    const char *source = t->source;
     size_t left = (t->k + 1) / 2;
     for (; left >= PAIR_DEPTH;
          left -= PAIR_DEPTH, a += PAIR_DEPTH * PAIR_STEP, b += PAIR_DEPTH * 2 * BV_LANES) {
-        UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++)
+        UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++) {
+            if (packs) pack_step(t, &source, b + d * 2 * BV_LANES);
             pair_step(a + d * PAIR_STEP, b + d * 2 * BV_LANES, acc, rows);
+        }
         fetch_steps(&next, PAIR_DEPTH);
     }
-    for (; left > 0; left--, a += PAIR_STEP, b += 2 * BV_LANES) pair_step(a, b, acc, rows);
+    for (; left > 0; left--, a += PAIR_STEP, b += 2 * BV_LANES) {
+        if (packs) pack_step(t, &source, b);
+        pair_step(a, b, acc, rows);
+    }
 }
 #else
 BV_INLINE uint32_t word_at(const char *a) {
@@ -95,7 +110,10 @@ BV_INLINE void flushed_chain(const bv_matmul_block *t, const char *a, fetch next
                              int rows) {
     vreal acc[ROWS][VECS];
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
-    chain_pairs(t, a, next, acc, rows);
+    if (t->source && a == t->a)
+        chain_pairs(t, a, next, acc, rows, true);
+    else
+        chain_pairs(t, a, next, acc, rows, false);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
 }
 
@@ -209,7 +227,7 @@ void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block) {
     const char *a = block->a;
     for (tile_rows r = first_rows(block->m, ROWS); r.begin < block->m; r = next_rows(r)) {
         for (size_t i = 0; i < r.count; i++)
-            pairs_1_1(block, r.begin + i, a + i * block->a_row, (fetch){block->panel, 0});
+            pairs_1_1(block, r.begin + i, a + i * block->a_row, (fetch){block->panel, 0, 64});
         a += tile_bytes(block, r.count);
     }
 }

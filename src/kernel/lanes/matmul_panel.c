@@ -47,10 +47,7 @@ BV_INLINE void get_halves(const bv_matmul_source *s, size_t at, size_t n, uint16
 BV_INLINE void put_step(uint32_t *panel, const uint16_t even[BV_LANES],
                         const uint16_t odd[BV_LANES]) {
 #if defined(BV_LEVEL_AVX2)
-    for (int h = 0; h < 2; h++) {
-        const __m256i x = _mm256_loadu_si256((const void *)(h ? even : odd));
-        _mm256_storeu_si256((__m256i *)(void *)panel + h, _mm256_permute4x64_epi64(x, 0xd8));
-    }
+    split_step(panel, even, odd);
 #else
     for (int i = 0; i < BV_LANES; i++) panel[i] = even[i] | (uint32_t)odd[i] << 16;
 #endif

@@ -4,31 +4,55 @@
 
 #if defined(BV_LEVEL_AVX2)
 
+/* A step of the panel, from its row of B. */
+BV_INLINE void pack_step(const bv_matmul_block *t, const char **row, real *step) {
+    v_store(step, v_load((const real *)(const void *)*row));
+    __builtin_prefetch(*row + AHEAD * t->source_row, 0, 3);
+    *row += t->source_row;
+}
+
 /* From the first row of A on. a_step is a constant where this is used, so that the steps between
  * need no arithmetic: of a real where rows lie along k, a pointer each, else of packed rows, whose
  * elements lie side by side behind one. */
 BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
-                        vreal acc[ROWS][VECS], int rows, int vecs, size_t a_step) {
+                        vreal acc[ROWS][VECS], int rows, size_t a_step, bool packs) {
     const int pointers = a_step == sizeof(real) ? rows : 1;
     const char *a[ROWS];
     UNROLL for (int i = 0; i < rows; i++) a[i] = first + (size_t)i * t->a_row;
-    const real *b = t->panel;
+    real *b = t->panel;
+    const char *source = t->source;
     size_t left = t->k;
     for (; left >= REAL_DEPTH; left -= REAL_DEPTH, b += REAL_DEPTH * BV_LANES) {
         hold_rows(a, pointers);
         UNROLL for (int i = pointers; i < rows; i++) a[i] = a[0] + (size_t)i * sizeof(real);
-        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++)
+        UNROLL for (size_t d = 0; d < REAL_DEPTH; d++) {
+            if (packs) pack_step(t, &source, b + d * BV_LANES);
             v_add_rows(acc[0], a, d * a_step, v_load(b + d * BV_LANES).v, rows);
+        }
         fetch_steps(&next, REAL_DEPTH);
         UNROLL for (int i = 0; i < pointers; i++) a[i] += REAL_DEPTH * a_step;
     }
     for (; left > 0; left--, b += BV_LANES) {
         hold_rows(a, pointers);
         UNROLL for (int i = pointers; i < rows; i++) a[i] = a[0] + (size_t)i * sizeof(real);
+        if (packs) pack_step(t, &source, b);
         v_add_rows(acc[0], a, 0, v_load(b).v, rows);
         UNROLL for (int i = 0; i < pointers; i++) a[i] += a_step;
     }
+}
+
+BV_INLINE void chain_real(const bv_matmul_block *t, const char *first, fetch next,
+                          vreal acc[ROWS][VECS], int rows, int vecs) {
     (void)vecs;
+    if (t->a_step == sizeof(real)) {
+        chain_of(t, first, next, acc, rows, sizeof(real), false);
+        return;
+    }
+    BV_ASSERT(t->a_step == ROWS * sizeof(real));
+    if (t->source && first == t->a)
+        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), true);
+    else
+        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), false);
 }
 
 #else
@@ -53,8 +77,6 @@ BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
     }
 }
 
-#endif
-
 BV_INLINE void chain_real(const bv_matmul_block *t, const char *first, fetch next,
                           vreal acc[ROWS][VECS], int rows, int vecs) {
     if (t->a_step == sizeof(real)) {
@@ -64,6 +86,8 @@ BV_INLINE void chain_real(const bv_matmul_block *t, const char *first, fetch nex
         chain_of(t, first, next, acc, rows, vecs, ROWS * sizeof(real));
     }
 }
+
+#endif
 
 BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, const char *a, fetch next, int rows,
                          int vecs) {

@@ -35,6 +35,56 @@ static void copy_columns(const real *a, size_t lda, size_t m, size_t k, char *pa
 
 #if defined(BV_LEVEL_AVX2)
 
+/* Four rows of a transposed A give a tile 24 words, three vectors: lanes are read from where they
+ * lie, so that a blend is all. Up to six elements behind a row and in front of one are read, too,
+ * so another row follows, and rows lie LEAST_ROW apart. */
+#define LEAST_ROW 8
+
+BV_INLINE void copy_four(const float *row, size_t lda, float *to) {
+    const float *second = row + lda, *third = second + lda, *fourth = third + lda;
+    const __m256 x = _mm256_loadu_ps(row), y = _mm256_loadu_ps(second + 2);
+    const __m256 z = _mm256_loadu_ps(third + 4);
+    _mm256_storeu_ps(to, _mm256_blend_ps(x, _mm256_loadu_ps(second - 6), 0xc0));
+    _mm256_storeu_ps(to + 8, _mm256_blend_ps(y, _mm256_loadu_ps(third - 4), 0xf0));
+    _mm256_storeu_ps(to + 16, _mm256_blend_ps(z, _mm256_loadu_ps(fourth - 2), 0xfc));
+}
+
+/* At bf16 two steps: odd elements, even ones, and once more. */
+BV_INLINE void split_four(const uint16_t *even, size_t lda, float *to) {
+    const uint16_t *odd = even + lda, *even2 = odd + lda, *odd2 = even2 + lda;
+    const __m128i first = _mm_slli_si128(_mm_loadu_si128((const void *)even), 12);
+    const __m128i halves[3] = {_mm_blend_epi16(_mm_loadu_si128((const void *)odd), first, 0xc0),
+                               _mm_blend_epi16(_mm_loadu_si128((const void *)(even + 2)),
+                                               _mm_loadu_si128((const void *)(odd2 - 4)), 0xf0),
+                               _mm_blend_epi16(_mm_loadu_si128((const void *)(odd2 + 4)),
+                                               _mm_loadu_si128((const void *)(even2 - 2)), 0xfc)};
+    UNROLL for (int i = 0; i < 3; i++) {
+        const __m256i words = _mm256_slli_epi32(_mm256_cvtepu16_epi32(halves[i]), 16);
+        _mm256_storeu_ps(to + 8 * i, _mm256_castsi256_ps(words));
+    }
+}
+
+/* The first rows of k, by fours, into all tiles. Returns how many rows are packed. More than eight
+ * rows ahead would drive each other out of the cache where they lie a multiple of 2 KB apart. */
+BV_INLINE size_t pack_fours(const char *a, size_t lda, size_t m, size_t k, char *packed,
+                            size_t tile_bytes, size_t size) {
+    const size_t row = lda * size;
+    size_t p = 0;
+    for (; lda >= LEAST_ROW && p + 4 < k; p += 4, a += 4 * row) {
+        char *to = packed + p * ROWS * sizeof(float);
+        for (size_t i = 0; p + 12 <= k && i < m * size; i += 64)
+            UNROLL for (size_t r = 8; r < 12; r++) __builtin_prefetch(a + r * row + i, 0, 3);
+        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
+            const char *from = a + r.begin * size;
+            if (size == sizeof(float))
+                copy_four((const float *)(const void *)from, lda, (float *)(void *)to);
+            else
+                split_four((const uint16_t *)(const void *)from, lda, (float *)(void *)to);
+        }
+    }
+    return p;
+}
+
 /* Rows that lie along k are turned eight steps at a time. The two lanes too many of a step lie
  * where the next one begins, at the end of a tile in the cache line between tiles. */
 
@@ -55,11 +105,13 @@ static void turn_rows(const float *a, size_t lda, size_t m, size_t k, float *to)
 
 void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
                              void *packed, size_t tile_bytes) {
+    char *to = packed;
     if (transposed) {
-        copy_columns(a, lda, m, k, packed, tile_bytes);
+        const size_t p = pack_fours(a, lda, m, k, packed, tile_bytes, sizeof(float));
+        copy_columns((const real *)a + p * lda, lda, m, k - p, to + p * ROWS * sizeof(float),
+                     tile_bytes);
         return;
     }
-    char *to = packed;
     for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes)
         turn_rows((const float *)a + r.begin * lda, lda, r.count, k, (float *)(void *)to);
 }
@@ -108,12 +160,11 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     const uint16_t *from = a;
     char *to = packed;
     if (transposed) {
-        for (size_t p = 0; p < k; p += 2, from += 2 * lda, to += 2 * ROWS * sizeof(float)) {
-            for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
-                __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
-                __builtin_prefetch(from + (AHEAD + 1) * lda + i, 0, 3);
-            }
+        size_t p = pack_fours(a, lda, m, k, packed, tile_bytes, sizeof(uint16_t));
+        for (from += p * lda, to += p * ROWS * sizeof(float); p < k; p += 2) {
             split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
+            from += 2 * lda;
+            to += 2 * ROWS * sizeof(float);
         }
         return;
     }

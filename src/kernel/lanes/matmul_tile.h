@@ -71,22 +71,32 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
  * bytes a step: the fewer tiles, the more. */
 typedef struct fetch {
     const char *at;
-    size_t stride;
+    size_t stride,
+        line; /* line: bytes from line to line of the cache, in a source those of a row */
 } fetch;
 
-BV_INLINE fetch first_fetch(const bv_matmul_block *t) {
+/* Bytes that a step takes of the next panel, or lines of its source. */
+BV_INLINE size_t fetched_bytes(const bv_matmul_block *t, size_t steps) {
+    return t->source ? (t->k + steps - 1) / steps * 64 : COLS * 4;
+}
+
+BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
     const size_t ahead = t->m > FEW_ROWS ? STREAM_AHEAD : 0;
-    if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0};
-    const size_t tiles = (t->m + ROWS - 1) / ROWS;
-    const size_t share = (COLS * 4 + tiles - 1) / tiles;
-    return (fetch){t->next, share > LEAST_FETCH ? share : LEAST_FETCH};
+    if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0, 64};
+    const size_t bytes = fetched_bytes(t, steps), tiles = (t->m + ROWS - 1) / ROWS;
+    size_t share = (bytes + tiles - 1) / tiles, line = 64;
+    if (t->source) {
+        line = t->source_row;
+        share = (share + bytes / 8 - 1) / (bytes / 8) * (bytes / 8); /* whole rows at each look */
+    }
+    return (fetch){t->next, (share > LEAST_FETCH ? share : LEAST_FETCH) * line / 64, line};
 }
 
 /* The next tile's; what lies behind the panel is not fetched. */
 BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
-    f.at += steps * f.stride;
-    if (f.at >= (const char *)t->next + steps * COLS * 4) return (fetch){t->panel, 0};
-    return f;
+    f.at += steps / REAL_DEPTH * REAL_DEPTH * f.stride;
+    if (f.at < (const char *)t->next + steps * fetched_bytes(t, steps) / 64 * f.line) return f;
+    return (fetch){t->panel, 0, 64};
 }
 
 /* What `steps` of the chain fetch. */
@@ -94,7 +104,8 @@ BV_INLINE void fetch_steps(fetch *f, size_t steps) {
     const char *at = f->at;
     __builtin_prefetch(at, 0, 2);
     f->at += steps * f->stride;
-    for (at += 64; __builtin_expect(at < f->at, 0); at += 64) __builtin_prefetch(at, 0, 2);
+    for (at += f->line; __builtin_expect(at < f->at, 0); at += f->line)
+        __builtin_prefetch(at, 0, 2);
 }
 
 /* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
@@ -148,13 +159,26 @@ BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
 }
 #endif
 
+/* What the tile of these rows begins with, in the cache before its chains wait for it. */
+BV_INLINE void fetch_start(const bv_matmul_block *t, size_t row, size_t count, size_t col) {
+    if (!t->start) return;
+    const real *start = (const real *)t->start + row * t->start_stride + col;
+    for (size_t i = 0; i < count; i++, start += t->start_stride)
+        for (size_t j = 0; j < t->n; j += BV_LANES) __builtin_prefetch(start + j, 1, 2);
+}
+
 /* steps: of k. */
 BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
                          tile_function *const tiles[VECS][ROWS]) {
     tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
     const char *a = t->a;
-    fetch next = first_fetch(t);
+    fetch next = first_fetch(t, steps);
     for (tile_rows r = first_rows(t->m, ROWS); r.begin < t->m; r = next_rows(r)) {
+        const tile_rows after = next_rows(r);
+        if (after.begin < t->m)
+            fetch_start(t, after.begin, after.count, 0);
+        else if (t->next)
+            fetch_start(t, 0, r.count, t->n);
         by_rows[r.count - 1](t, r.begin, a, next);
         next = next_fetch(t, next, steps);
         a += tile_bytes(t, r.count);
