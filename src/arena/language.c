@@ -500,9 +500,8 @@ static bv_status keep_prepared(const bv_sandbox_result *result, description *d) 
 
 bv_status bv_language_prepare(bv_sandbox_pool *pool, const bv_language *language) {
     description *d = (description *)language;
-    const command_use use = {.language = language,
-                             .words = language->prepare,
-                             .artifact = language->prepared};
+    const command_use use = {
+        .language = language, .words = language->prepare, .artifact = language->prepared};
     bv_sandbox_result result = {0};
     if (!language->prepare || d->made.name) return BV_OK;
     bv_error *error = run_command(pool, &use, &result);

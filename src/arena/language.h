@@ -60,8 +60,8 @@ bv_status bv_language_add(const char *path);
 bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
 void bv_language_free(bv_language **language); /* NULL is legal */
 
-/* Makes what the language wants prepared, in a box. What cannot be made there is done without. Once,
- * and before other threads compile. */
+/* Makes what the language wants prepared, in a box. What cannot be made there is done without.
+ * Once, and before other threads compile. */
 bv_status bv_language_prepare(bv_sandbox_pool *pool, const bv_language *language);
 
 /* Adds to a hash how a language is compiled and run on this machine: its description, the commands

@@ -737,7 +737,8 @@ static void test_prepared_library(void **state) {
         "printf(\"%s %d\\n\", p, (int)(p - room)); return 0; }\n",
         /* variables with the names of functions, without values and with */
         "extern int printf(const char *, ...);\nint free, exit[3], getchar = 5; char *scanf;\n"
-        "int main(void) { free = 1; exit[2] = 2; printf(\"%d %d %d %d\\n\", free, exit[2], getchar, "
+        "int main(void) { free = 1; exit[2] = 2; printf(\"%d %d %d %d\\n\", free, exit[2], "
+        "getchar, "
         "!scanf); return 0; }\n",
         "int main(void) { return 9; }\n",
         "#include <math.h>\n#include <stdio.h>\n"
