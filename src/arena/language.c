@@ -14,6 +14,8 @@
 /* A description and what its parts point into. */
 typedef struct description {
     bv_language language; /* first: the public pointer is to it */
+    size_t own_words;     /* of "compile", without those of "compile_if" */
+    bv_sandbox_file made; /* what was prepared; no name: nothing */
     bv_arena *arena;
 } description;
 
@@ -25,7 +27,7 @@ static const char *const members[] = {"name",          "title",      "source",
                                       "compile",       "compile_if", "compile_again",
                                       "artifact",      "run",        "compile_environment",
                                       "compile_binds", "run_binds",  "compile_limits",
-                                      "warm_python"};
+                                      "warm_python",   "prepare",    "prepared"};
 static const char *const limit_keys[] = {"cpu_ms",      "wall_ms",      "memory_bytes",
                                          "files_bytes", "output_bytes", "pids"};
 
@@ -208,6 +210,15 @@ static bv_status get_file_name(bv_arena *arena, const json_t *object, const char
     return bv_fail(BV_CODE_INPUT, "\"%s\" must be the name of a file, not a path", key);
 }
 
+static bv_status get_prepared(bv_arena *arena, const json_t *object, bv_language *l) {
+    BV_TRY(get_words(arena, object, "prepare", &l->prepare));
+    if (!l->prepare) return BV_OK;
+    if (!l->compile) return bv_fail(BV_CODE_INPUT, "\"prepare\" must be beside \"compile\"");
+    BV_TRY(get_file_name(arena, object, "prepared", &l->prepared));
+    if (strcmp(l->prepared, l->source) && strcmp(l->prepared, l->artifact)) return BV_OK;
+    return bv_fail(BV_CODE_INPUT, "\"prepared\" must be another file than source and artifact");
+}
+
 static const char name_bytes[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+#._-";
 
@@ -228,12 +239,14 @@ static bv_status fill(description *d, const json_t *object) {
     BV_TRY(get_name(d->arena, object, "title", &l->title));
     BV_TRY(get_file_name(d->arena, object, "source", &l->source));
     BV_TRY(get_words(d->arena, object, "compile", &l->compile));
+    d->own_words = count_words(l->compile);
     BV_TRY(add_words_if(d->arena, object, &l->compile));
     BV_TRY(get_words_again(d->arena, object, l->compile, &l->compile_again));
     BV_TRY(get_environment(d->arena, object, &l->compile_environment));
     BV_TRY(get_words(d->arena, object, "run", &l->run));
     if (!l->run) return bv_fail(BV_CODE_INPUT, "\"run\" is missing");
     if (l->compile) BV_TRY(get_file_name(d->arena, object, "artifact", &l->artifact));
+    BV_TRY(get_prepared(d->arena, object, l));
     BV_TRY(get_binds(d->arena, object, l->name, "compile_binds", &l->compile_root));
     BV_TRY(get_binds(d->arena, object, l->name, "run_binds", &l->run_root));
     BV_TRY(get_limits(object, &l->compile_limits));
@@ -270,6 +283,7 @@ bv_status bv_language_parse(const char *text, size_t size, const char *origin, b
 void bv_language_free(bv_language **language) {
     if (!language || !*language) return;
     description *d = (description *)*language;
+    if (d->made.name) close(d->made.sealed);
     bv_arena_destroy(&d->arena);
     bv_free(d);
     *language = NULL;
@@ -367,24 +381,56 @@ static bv_status keep_sources(const bv_language *language, const bv_sandbox_file
     return BV_OK;
 }
 
-static bv_status run_command(bv_sandbox_pool *pool, const bv_language *language,
-                             const char *const *command, const bv_sandbox_file *sources,
-                             size_t count, bv_sandbox_result *result) {
-    bv_sandbox_file *files = bv_calloc(count, sizeof *files);
-    if (!files) return bv_fail_memory("sources");
-    memcpy(files, sources, count * sizeof *files);
-    files[0].name = language->source;
-    const bv_sandbox_wanted wanted = {language->artifact,
-                                      (size_t)language->compile_limits.files_bytes};
-    const bv_sandbox_job job = {.argv = command,
-                                .env = language->compile_environment,
-                                .limits = language->compile_limits,
-                                .root = &language->compile_root,
-                                .files = files,
-                                .file_count = count,
+/* What a command of the language gets and gives. */
+typedef struct command_use {
+    const bv_language *language;
+    const char *const *words;
+    const bv_sandbox_file *files;
+    size_t file_count;
+    const char *artifact;
+} command_use;
+
+static bv_status run_command(bv_sandbox_pool *pool, const command_use *use,
+                             bv_sandbox_result *result) {
+    const bv_sandbox_wanted wanted = {use->artifact,
+                                      (size_t)use->language->compile_limits.files_bytes};
+    const bv_sandbox_job job = {.argv = use->words,
+                                .env = use->language->compile_environment,
+                                .limits = use->language->compile_limits,
+                                .root = &use->language->compile_root,
+                                .files = use->files,
+                                .file_count = use->file_count,
                                 .wanted = &wanted,
                                 .wanted_count = 1};
-    bv_error *error = bv_sandbox_run(pool, &job, result);
+    return bv_sandbox_run(pool, &job, result);
+}
+
+/* The command with the name of what was prepared, for which `out` has room. */
+static void name_prepared(const description *d, const char *const *words, const char **out) {
+    const size_t own = d->own_words, count = count_words(words);
+    const size_t more = d->made.name ? 1 : 0;
+    memcpy(out, words, own * sizeof *out);
+    if (more) out[own] = d->made.name;
+    memcpy(out + own + more, words + own, (count + 1 - own) * sizeof *out);
+}
+
+static bv_status run_on_sources(bv_sandbox_pool *pool, const bv_language *language,
+                                const char *const *words, const bv_sandbox_file *sources,
+                                size_t count, bv_sandbox_result *result) {
+    const description *d = (const description *)language;
+    bv_sandbox_file *files = bv_calloc(count + 1, sizeof *files);
+    const char **command = bv_calloc(count_words(words) + 2, sizeof *command);
+    bv_error *error = files && command ? BV_OK : bv_fail_memory("sources");
+    if (!error) {
+        memcpy(files, sources, count * sizeof *files);
+        files[0].name = language->source;
+        files[count] = d->made;
+        name_prepared(d, words, command);
+        const command_use use = {language, command, files, count + (d->made.name ? 1 : 0),
+                                 language->artifact};
+        error = run_command(pool, &use, result);
+    }
+    bv_free(command);
     bv_free(files);
     return error;
 }
@@ -393,13 +439,13 @@ static bv_status run_command(bv_sandbox_pool *pool, const bv_language *language,
 static bv_status run_compiler(bv_sandbox_pool *pool, const bv_language *language,
                               const bv_sandbox_file *sources, size_t count,
                               bv_sandbox_result *result) {
-    BV_TRY(run_command(pool, language, language->compile, sources, count, result));
+    BV_TRY(run_on_sources(pool, language, language->compile, sources, count, result));
     const bool again = language->compile_again && result->verdict == BV_VERDICT_FAILED &&
                        result->error.data && strstr(result->error.data, "undefined");
     if (!again) return BV_OK;
     const uint64_t spent_ns = result->cpu_ns;
     bv_sandbox_result_free(result);
-    BV_TRY(run_command(pool, language, language->compile_again, sources, count, result));
+    BV_TRY(run_on_sources(pool, language, language->compile_again, sources, count, result));
     result->cpu_ns += spent_ns;
     return BV_OK;
 }
@@ -430,6 +476,27 @@ bv_status bv_language_compile(bv_sandbox_pool *pool, const bv_language *language
     if (!error && language->compile) error = keep_compiled(result, artifact);
     if (error) bv_artifact_free(artifact);
     return bv_while(error, "compiling %s", language->title);
+}
+
+static bv_status keep_prepared(const bv_sandbox_result *result, description *d) {
+    const bv_sandbox_fetched *f = &result->fetched[0];
+    if (result->verdict != BV_VERDICT_OK || !f->found || f->too_large) return BV_OK;
+    bv_sandbox_file file = {.name = d->language.prepared, .size = f->bytes.size};
+    BV_TRY(bv_sandbox_seal(f->bytes.data, f->bytes.size, &file.sealed));
+    d->made = file;
+    return BV_OK;
+}
+
+bv_status bv_language_prepare(bv_sandbox_pool *pool, const bv_language *language) {
+    description *d = (description *)language;
+    const command_use use = {
+        .language = language, .words = language->prepare, .artifact = language->prepared};
+    bv_sandbox_result result = {0};
+    if (!language->prepare || d->made.name) return BV_OK;
+    bv_error *error = run_command(pool, &use, &result);
+    if (!error) error = keep_prepared(&result, d);
+    bv_sandbox_result_free(&result);
+    return bv_while(error, "preparing %s", language->title);
 }
 
 void bv_language_job(const bv_artifact *artifact, bv_sandbox_job *job) {

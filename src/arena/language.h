@@ -7,6 +7,11 @@
  *     compile         words of the compiler's command; absent: nothing is compiled
  *     compile_if      more words, for tools that not every machine has: {"/usr/bin/ld.gold":
  *                     ["-fuse-ld=gold"]} adds them where that file exists
+ *     prepare         words of a command that runs once, in a box like the compiler's, before many
+ *                     sources are compiled (bv_language_prepare): it puts together what each of
+ *                     them would else have to be linked with part by part
+ *     prepared        the file that it makes. Each compilation finds it beside its source, and its
+ *                     name behind the words of "compile"; where it could not be made, neither
  *     compile_again   words that are added when the compiler failed and said "undefined": a library
  *                     that few sources need, which each of the others and its runs would pay for
  *     compile_environment  the whole environment of the compiler, "NAME=VALUE"; absent: the usual
@@ -35,6 +40,8 @@ typedef struct bv_language {
     const char *const *compile;                   /* ends with NULL; NULL: nothing      */
     const char *const *compile_again;             /* all of its words; NULL: never      */
     const char *const *compile_environment;       /* ends with NULL; NULL: the usual    */
+    const char *const *prepare;                   /* ends with NULL; NULL: nothing      */
+    const char *prepared;                         /* beside "prepare"                   */
     const char *const *run;
     bv_sandbox_root compile_root, run_root;
     bv_sandbox_limits compile_limits;
@@ -52,6 +59,10 @@ bv_status bv_language_add(const char *path);
 /* A language of its own, free it after all pools that ran it are gone. */
 bv_status bv_language_parse(const char *text, size_t size, const char *origin, bv_language **out);
 void bv_language_free(bv_language **language); /* NULL is legal */
+
+/* Makes what the language wants prepared, in a box. What cannot be made there is done without.
+ * Once, and before other threads compile. */
+bv_status bv_language_prepare(bv_sandbox_pool *pool, const bv_language *language);
 
 /* Adds to a hash how a language is compiled and run on this machine: its description, the commands
  * that it gives here, and the compiler and interpreter as they stand there, so that a package that

@@ -1,5 +1,6 @@
 #include "arena/level_set.h"
 
+#include "arena/language.h"
 #include "base/file.h"
 #include "base/text.h"
 #include <stdio.h>
@@ -97,10 +98,19 @@ static void free_shown(bv_site_level *level) {
     *level = (bv_site_level){0};
 }
 
+static bv_status prepare_languages(const bv_level *level, bv_sandbox_pool *pool) {
+    for (size_t i = 0; i < level->language_count; i++) {
+        const bv_language *language = bv_language_find(level->languages[i]);
+        if (language) BV_TRY(bv_language_prepare(pool, language));
+    }
+    return BV_OK;
+}
+
 bv_status bv_level_set_complete(bv_level_set *set, const bv_level_maker *maker) {
     set->tools.pool = maker->pool;
     BV_TRY(bv_program_cache_create(PROGRAM_BYTES_MAX, &set->tools.programs));
     for (size_t i = 0; i < set->count; i++) {
+        BV_TRY(prepare_languages(set->levels[i], maker->pool));
         BV_TRY(bv_level_complete(set->levels[i], maker));
         set->recalled += set->levels[i]->recalled;
         free_shown(&set->site_levels[i]);
