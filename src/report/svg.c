@@ -10,6 +10,7 @@
 #define RIGHT 20.0
 #define TOP 44.0
 #define BOTTOM 52.0
+#define NAME_HEIGHT 20.0 /* of the legend */
 #define COLORS 6
 
 static const char style[] =
@@ -173,11 +174,16 @@ static bool legend_left(const picture *p) {
     return left < right;
 }
 
+/* More names than the drawing is high stand below it. */
+static bool legend_below(const bv_plot *plot) {
+    return NAME_HEIGHT * (double)plot->series_count > HEIGHT - TOP - BOTTOM;
+}
+
 static void draw_legend(const picture *p) {
-    const bool left = legend_left(p);
-    const double line = left ? LEFT + 10 : WIDTH - RIGHT - 34;
-    double y = TOP + 14;
-    for (size_t s = 0; s < p->plot->series_count; s++, y += 20) {
+    const bool below = legend_below(p->plot), left = below || legend_left(p);
+    const double line = below ? LEFT : left ? LEFT + 10 : WIDTH - RIGHT - 34;
+    double y = 14 + (below ? HEIGHT : TOP);
+    for (size_t s = 0; s < p->plot->series_count; s++, y += NAME_HEIGHT) {
         bv_buffer_printf(p->out,
                          "<line class=\"line c%zu%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
                          "y2=\"%.1f\"/>\n",
@@ -190,16 +196,18 @@ static void draw_legend(const picture *p) {
 
 bv_status bv_svg_plot(const bv_plot *plot, bv_buffer *out) {
     picture p = {.plot = plot, .out = out};
+    const double names = NAME_HEIGHT * (double)plot->series_count;
+    const double height = HEIGHT + (legend_below(plot) ? names : 0);
     bv_plot_axes(plot, 8, 7, &p.x, &p.y);
     bv_buffer_printf(out,
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
                      "width=\"%.0f\" height=\"%.0f\" role=\"img\">\n<title>",
-                     WIDTH, HEIGHT, WIDTH, HEIGHT);
+                     WIDTH, height, WIDTH, height);
     escaped(out, plot->title);
     bv_buffer_text(out, "</title>\n");
     bv_buffer_text(out, style);
     bv_buffer_printf(out, "<rect class=\"back\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>\n", WIDTH,
-                     HEIGHT);
+                     height);
     label(out, LEFT, 27, "class=\"title\"", plot->title);
     draw_axes(&p);
     for (size_t s = 0; s < plot->series_count; s++) {
