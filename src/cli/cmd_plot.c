@@ -59,7 +59,8 @@ typedef struct drawing {
 
 static bv_status show(const drawing *d) {
     const size_t terminal = bv_cli_columns(), columns = terminal ? terminal : 80;
-    const bool color = terminal && !getenv("NO_COLOR");
+    const char *plain = getenv("NO_COLOR"); /* as no-color.org has it: set, and not empty */
+    const bool color = terminal && !(plain && *plain);
     /* Dots of several runs differ by colour alone, letters without it. */
     const bv_terminal_plot_options options = {.columns = columns < 100 ? columns : 100,
                                               .rows = 18,
