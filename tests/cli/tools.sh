@@ -46,6 +46,10 @@ if grouped / true 2>/dev/null; then
         program /
     rm groups/memory.stat
     json 'j["memory_available"] == 1e8' program /
+    echo 300000000 >groups/memory.max # as many as are there: more would end in a kill
+    echo 100000000 >groups/memory.current
+    scarce() { (ulimit -v 250000 && program /); }
+    json 'j["memory_available"] == 2e8 and j["limits"]["read_gbps"] > 0' scarce
     echo max >groups/memory.max
     json 'j["memory_total"] > 1e9' program /
 else
