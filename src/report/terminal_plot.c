@@ -23,9 +23,8 @@ typedef struct canvas {
     const bv_plot *plot;
 } canvas;
 
-static const char *const colors[] = {"\033[34m", "\033[33m", "\033[32m",
-                                     "\033[35m", "\033[36m", "\033[37m"};
-#define COLORS (sizeof colors / sizeof *colors)
+static const char *const colors[BV_TERMINAL_COLORS] = {"\033[34m", "\033[33m", "\033[32m",
+                                                       "\033[35m", "\033[36m", "\033[37m"};
 
 /* Of a series, where there are no colours. */
 static const char *letter_of(size_t series) {
@@ -88,7 +87,7 @@ static void put_cell(const canvas *c, const cell *at, bool color, bv_buffer *out
         bv_buffer_text(out, " ");
         return;
     }
-    if (color) bv_buffer_text(out, colors[bv_plot_color(c->plot, at->series, COLORS)]);
+    if (color) bv_buffer_text(out, colors[bv_plot_color(c->plot, at->series, BV_TERMINAL_COLORS)]);
     if (!c->unicode) {
         bv_buffer_append(out, letter_of(at->series), 1);
     } else if (at->mark) {
@@ -158,7 +157,8 @@ static size_t put_title(const bv_plot *plot, const bv_terminal_plot_options *o, 
             lines++;
         }
         column += size;
-        bv_buffer_printf(out, "   %s", o->color ? colors[bv_plot_color(plot, s, COLORS)] : "");
+        bv_buffer_printf(out, "   %s",
+                         o->color ? colors[bv_plot_color(plot, s, BV_TERMINAL_COLORS)] : "");
         if (o->unicode)
             bv_buffer_text(out, dots ? "\xe2\x97\x8f" : "\xe2\xa0\x92\xe2\xa0\x92");
         else

@@ -4,6 +4,7 @@
 #include "report/svg.h"
 #include "report/terminal_plot.h"
 #include "support/check.h"
+#include <ctype.h>
 #include <math.h>
 
 static bv_plot plot_of(const bv_series *series, size_t count) {
@@ -234,6 +235,36 @@ static void test_many_series(void **state) {
     }
 }
 
+/* Of a picture in the light and in the dark: no two colours of a dozen series are one. */
+static void test_colors(void **state) {
+    (void)state;
+    enum { COUNT = 12 };
+    static const double x[] = {0, 1}, y[] = {1, 2};
+    bv_series s[COUNT];
+    for (size_t i = 0; i < COUNT; i++) s[i] = (bv_series){.name = "a", .x = x, .y = y, .count = 2};
+    const bv_plot plot = plot_of(s, COUNT);
+    bv_buffer svg = svg_of(&plot);
+    unsigned colors[COUNT];
+    const char *p = svg.data;
+    for (int theme = 0; theme < 2; theme++)
+        for (unsigned i = 0; i < COUNT; i++, p++) {
+            unsigned class;
+            p = strstr(p, "{color:#");
+            while (p && isdigit((unsigned char)p[-1])) p--;
+            assert_non_null(p);
+            assert_int_equal(sscanf(p, "%u{color:#%6x}", &class, &colors[i]), 2);
+            assert_int_equal(class, i);
+            for (unsigned k = 0; k < i; k++) assert_int_not_equal(colors[k], colors[i]);
+            p = strchr(p, '}');
+        }
+    for (unsigned i = 0; i < COUNT; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "<path class=\"line c%u\"", i);
+        assert_non_null(strstr(svg.data, line));
+    }
+    bv_buffer_free(&svg);
+}
+
 /* Without colours each has a letter of its own. */
 static void test_letters(void **state) {
     (void)state;
@@ -306,6 +337,7 @@ int main(void) {
         cmocka_unit_test(test_braille),     cmocka_unit_test(test_odd_points),
         cmocka_unit_test(test_gaps),        cmocka_unit_test(test_many_points),
         cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters),
-        cmocka_unit_test(test_many_series), cmocka_unit_test(test_letters)};
+        cmocka_unit_test(test_many_series), cmocka_unit_test(test_colors),
+        cmocka_unit_test(test_letters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
