@@ -10,6 +10,7 @@
 #include "cli/languages_flag.h"
 #include "cli/level_maker.h"
 #include "cli/policy_flag.h"
+#include "report/units.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -145,8 +146,9 @@ static bv_status make_tests(arena_run *run) {
     bv_cli_say("making the hidden tests of %s ...\n", bv_flags_argument(run->flags, 0));
     BV_TRY(bv_level_set_complete(&run->set, &run->use.maker));
     bv_level_maker_end(&run->use);
-    bv_cli_say("tests of %zu levels: %zu made in %.1f s, %zu known before\n", run->set.count,
-               run->set.count - run->set.recalled, bv_clock_seconds() - begin, run->set.recalled);
+    bv_cli_say("tests of %s: %zu made in %.1f s, %zu known before\n",
+               bv_human_number(run->set.count, "level").text, run->set.count - run->set.recalled,
+               bv_clock_seconds() - begin, run->set.recalled);
     return BV_OK;
 }
 
@@ -271,8 +273,10 @@ static bv_status run_site(arena_run *run, int judges) {
     bv_error *error = begin_judging(run, judges);
     if (!error) {
         const bool six = strchr(options.host, ':') != NULL; /* an address of IPv6 */
-        bv_cli_say("serving %zu levels at http://%s%s%s:%d/ with %d judges\n", run->set.count,
-                   six ? "[" : "", options.host, six ? "]" : "", bv_site_port(run->site), judges);
+        bv_cli_say("serving %s at http://%s%s%s:%d/ with %s\n",
+                   bv_human_number(run->set.count, "level").text, six ? "[" : "", options.host,
+                   six ? "]" : "", bv_site_port(run->site),
+                   bv_human_number((size_t)judges, "judge").text);
         error = bv_site_run(run->site);
     }
     bv_judges_stop(&run->judges); /* they tell the site */
@@ -316,7 +320,8 @@ bv_status bv_arena_judge(int argc, char **argv) {
     if (!error) error = prepare_store(bv_flags_string(flags, "store"));
     if (!error) error = begin_judging(&run, judges);
     if (!error) {
-        bv_cli_say("judging %zu levels, %d submissions at once\n", run.set.count, judges);
+        bv_cli_say("judging %s, %s at once\n", bv_human_number(run.set.count, "level").text,
+                   bv_human_number((size_t)judges, "submission").text);
         while (!*run.stop) bv_sleep_ms(100);
     }
     const int signal = run.stop ? *run.stop : 0;

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -32,7 +33,8 @@ void bv_cli_log(void *context, const char *text) {
 
 size_t bv_cli_columns(void) {
     struct winsize size;
-    if (!isatty(STDERR_FILENO)) return 0;
+    const char *kind = getenv("TERM");
+    if (!isatty(STDERR_FILENO) || (kind && !strcmp(kind, "dumb"))) return 0;
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col ? size.ws_col : 80;
 }
 

@@ -18,7 +18,7 @@ void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void bv_cli_log(void *context, const char *text);
 
 /* Columns of the terminal that standard error is, as wide as it is just now (80 where it does not
- * know); 0 where it is none. */
+ * know); 0 where it is none, or one that can only append (TERM=dumb). */
 size_t bv_cli_columns(void);
 
 /* Behind a read or a write that failed: is it to be made again? Yes where a signal came between;

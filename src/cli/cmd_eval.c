@@ -72,6 +72,17 @@ static bv_status encode(const bv_saved_model *m, const char *text, size_t size, 
     return error;
 }
 
+/* How many of its bytes are predicted: of the first token only behind a start token. */
+static bv_status count_predicted(const bv_saved_model *m, const token_list *list, size_t *bytes) {
+    bv_buffer first = {0};
+    bv_error *error = BV_OK;
+    if (list->count && !list->start)
+        error = bv_tokenizer_decode(m->tokenizer, list->tokens, 1, &first);
+    *bytes -= first.size;
+    bv_buffer_free(&first);
+    return error;
+}
+
 static bv_status create_scorer(const bv_saved_model *m, const bv_machine_use *use, size_t windows,
                                bv_gpt_scorer **out) {
     const bv_gpt_scorer_options options = {.config = m->config,
@@ -130,6 +141,8 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
                                : bv_fail(BV_CODE_INPUT, "the text is empty: nothing to predict");
     if (!error) error = encode(m, (const char *)map.data, map.size, &list);
     if (!error) error = bv_map_check(&map, path);
+    size_t bytes = map.size;
+    if (!error) error = count_predicted(m, &list, &bytes);
     if (!error) error = create_scorer(m, use, windows, &scorer);
     const bv_token_source source = {read_tokens, list.tokens, list.count};
     telling told = {bv_live_line_begin(), bv_clock_seconds(), list.count - 1};
@@ -140,7 +153,7 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
     bv_evaluation result;
     if (!error) error = bv_evaluate(scorer, &source, &options, &result);
     bv_live_line_end(&told.line);
-    if (!error) error = tell(&result, map.size, bv_flags_bool(flags, "json"));
+    if (!error) error = tell(&result, bytes, bv_flags_bool(flags, "json"));
     bv_gpt_scorer_destroy(&scorer);
     bv_free(list.tokens);
     bv_map_close(&map);

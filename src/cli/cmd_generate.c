@@ -9,6 +9,7 @@
 #include "report/estimate.h"
 #include "train/saved_model.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -126,10 +127,11 @@ typedef struct generation {
 
 /* ---- before the first token ---- */
 
-/* The KV cache grows as the texts do; what cannot end well is told before it begins. */
-static bv_status check_room(const generation *g) {
+/* The KV cache grows as the texts do; what cannot end well is told before it begins. prompt: its
+ * tokens, of which each text has a copy. */
+static bv_status check_room(const generation *g, size_t prompt) {
     const bv_gpt_config *c = &g->model.config;
-    const size_t positions = g->limit < c->context ? g->limit : c->context;
+    const size_t most = prompt + g->limit, positions = most < c->context ? most : c->context;
     const size_t pages = (positions + BV_PAGE_POSITIONS - 1) / BV_PAGE_POSITIONS;
     const size_t page = bv_page_bytes(g->model.numerics, c->layers, c->kv_heads, c->d_head);
     return bv_try(bv_memory_fits((double)g->n * (double)pages * (double)page,
@@ -200,6 +202,7 @@ static bv_status begin_samples(generation *g, const char *prompt) {
     BV_TRY(encode_prompt(g, prompt, &tokens, &count));
     const bool start = g->model.start_token != BV_NO_TOKEN;
     const size_t all = count + start;
+    BV_TRY(check_room(g, all));
     for (size_t i = 0; i < g->n; i++) {
         sample *s = &g->samples[i];
         BV_TRY(make_token_room(s, all + 1));
@@ -364,10 +367,14 @@ static bv_status show_rest(generation *g, const char *prompt) {
 
 /* ---- all of it ---- */
 
-static bv_status write_texts(generation *g, const char *prompt) {
+static bv_status begin_texts(generation *g, const char *prompt) {
     BV_TRY(begin_samples(g, prompt));
     BV_TRY(feed_prompt(g));
     for (size_t i = 1; i < g->n; i++) BV_TRY(share_prompt(g, i));
+    return BV_OK;
+}
+
+static bv_status write_texts(generation *g, const char *prompt) {
     if (shows_text(g)) BV_TRY(bv_cli_print(prompt, strlen(prompt)));
     g->live_count = g->n;
     for (size_t i = 0; i < g->n; i++) {
@@ -388,22 +395,32 @@ static bv_status write_texts(generation *g, const char *prompt) {
     }
 }
 
-/* The next line, of any length, without its end; false where there is none. */
-static bool read_line(bv_buffer *line) {
+/* The next line, of any length, without its end; *found is false where there is none. */
+static bv_status read_line(const generation *g, bv_buffer *line, bool *found) {
     int c;
     bv_buffer_clear(line);
-    while ((c = getc(stdin)) != EOF && c != '\n')
-        if (c && c != '\r') bv_buffer_append(line, &(char){(char)c}, 1);
-    return !line->failed && (c != EOF || line->size > 0);
+    for (;; clearerr(stdin)) {
+        while ((c = getc(stdin)) != EOF && c != '\n')
+            if (c && c != '\r') bv_buffer_append(line, &(char){(char)c}, 1);
+        if (c != EOF || !ferror(stdin) || *g->signal) break;
+        if (!bv_cli_again(STDIN_FILENO, POLLIN)) return bv_fail_errno("cannot read standard input");
+    }
+    *found = c != EOF || (line->size > 0 && !*g->signal);
+    return bv_buffer_error(line);
 }
 
-/* What one line did wrong is no reason to end. */
+/* A prompt that the model cannot take is no reason to end; a model that is damaged is one. */
 static bv_status answer(generation *g, const char *prompt) {
-    bv_error *error = write_texts(g, prompt);
+    bv_error *error = begin_texts(g, prompt);
+    const bool refused = bv_error_code(error) == BV_CODE_INPUT;
+    if (refused) {
+        bv_cli_say("%s\n", bv_error_text(error));
+        bv_error_free(&error);
+    } else if (!error) {
+        error = write_texts(g, prompt);
+    }
     clear_samples(g);
-    if (bv_error_code(error) != BV_CODE_INPUT) BV_TRY(error);
-    if (error) bv_cli_say("%s\n", bv_error_text(error));
-    bv_error_free(&error);
+    if (error) return error;
     return shows_text(g) && !isatty(STDOUT_FILENO) ? bv_cli_print("\n", 1) : BV_OK;
 }
 
@@ -411,15 +428,15 @@ static bv_status converse(generation *g) {
     const bool terminal = isatty(STDIN_FILENO);
     bv_buffer line = {0};
     bv_error *error = BV_OK;
-    for (;;) {
+    for (bool found = true; !error;) {
         if (terminal) bv_cli_say("> ");
-        if (error || !read_line(&line)) break;
+        error = read_line(g, &line, &found);
+        if (error || !found) break;
         if (!line.size) continue;
         bv_buffer_text(&line, bv_flags_string(g->flags, "suffix"));
         error = bv_buffer_error(&line);
         if (!error) error = answer(g, line.data);
     }
-    if (!error) error = bv_buffer_error(&line);
     bv_buffer_free(&line);
     if (error) return error;
     if (terminal) bv_cli_say("\n");
@@ -447,11 +464,12 @@ static bv_status generate(generation *g) {
     BV_TRY(bv_machine_begin(flags, &g->use));
     BV_TRY(bv_saved_model_open(bv_flags_argument(flags, 0), bv_flags_string(flags, "tokenizer"),
                                g->use.kernels, g->use.pool, &g->model));
-    BV_TRY(check_room(g));
     BV_TRY(create_engine(g));
     g->signal = bv_interrupt_catch();
     if (asks) return converse(g);
-    return write_texts(g, bv_flags_string(flags, "prompt"));
+    const char *prompt = bv_flags_string(flags, "prompt");
+    BV_TRY(begin_texts(g, prompt));
+    return write_texts(g, prompt);
 }
 
 bv_status bv_cmd_generate(int argc, char **argv) {

@@ -59,11 +59,13 @@ typedef struct drawing {
 
 static bv_status show(const drawing *d) {
     const size_t terminal = bv_cli_columns(), columns = terminal ? terminal : 80;
-    const bool color = terminal && !getenv("NO_COLOR");
-    /* Dots of several runs differ by colour alone, letters without it. */
+    const char *plain = getenv("NO_COLOR"); /* as no-color.org has it: set, and not empty */
+    const bool color = terminal && !(plain && *plain);
+    /* Dots of several runs differ by colour alone; letters differ without it. */
+    const bool differ = d->count < 2 || (color && d->count <= BV_TERMINAL_COLORS);
     const bv_terminal_plot_options options = {.columns = columns < 100 ? columns : 100,
                                               .rows = 18,
-                                              .unicode = shows_unicode() && (color || d->count < 2),
+                                              .unicode = shows_unicode() && differ,
                                               .color = color};
     bv_buffer text = {0};
     bv_error *error = d->figure ? bv_terminal_plot(&d->figure->plot, &options, &text)

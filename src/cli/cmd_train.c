@@ -144,21 +144,26 @@ static bv_status choose_steps(training *t) {
     return BV_OK;
 }
 
-/* A model that does not fit is refused before the machine begins to swap, and so is one whose
- * checkpoints do not fit on the disk: those to keep, the best, the last regular one, and one in the
- * making. */
-static bv_status check_room(const training *t) {
-    const bv_settings *s = &t->config.settings;
+/* A model that does not fit is refused before the machine begins to swap. */
+static bv_status check_memory(const training *t) {
     bv_estimate estimate;
+    BV_TRY(bv_estimate_memory(&t->config.settings, bv_dataset_tokens(t->data, BV_SPLIT_TRAIN),
+                              t->machine.kernels, t->machine.pool, &estimate));
+    return bv_estimate_fits(&estimate, "this training");
+}
+
+/* So is one whose checkpoints do not fit on the disk: those to keep, the best, the last regular
+ * one, and one in the making; but no more than it makes, of its end and of a signal among them. */
+static bv_status check_disk(const training *t) {
+    const bv_settings *s = &t->config.settings;
     uint64_t space;
     size_t there;
-    BV_TRY(bv_estimate_memory(s, bv_dataset_tokens(t->data, BV_SPLIT_TRAIN), t->machine.kernels,
-                              t->machine.pool, &estimate));
-    BV_TRY(bv_estimate_fits(&estimate, "this training"));
     BV_TRY(bv_checkpoint_room(t->out, &space));
     BV_TRY(bv_checkpoint_count(t->out, &there));
     const double one = 3 * sizeof(float) * (double)bv_gpt_parameter_count(&s->model); /* AdamW's */
-    const size_t most = s->keep + 3, more = most > there ? most - there : 1;
+    const size_t made = s->checkpoint_every ? s->steps / s->checkpoint_every : 0;
+    const size_t most = 3 + (s->keep < made ? s->keep : made);
+    const size_t more = most > there ? most - there : 1;
     if ((double)space >= one * (double)more) return BV_OK;
     return bv_try(bv_fail(BV_CODE_IO, "%s are free for %s: %zu checkpoints of %s do not fit",
                           bv_human_bytes((double)space).text, t->out, more,
@@ -232,9 +237,10 @@ static bv_status begin_run(training *t) {
     BV_TRY(fit_vocabulary(t));
     BV_TRY(bv_settings_check(&t->config.settings));
     BV_TRY(check_text(t));
-    BV_TRY(check_room(t));
+    BV_TRY(check_memory(t));
     BV_TRY(verify_data(t));
     if (bv_flags_given(t->flags, "minutes")) BV_TRY(choose_steps(t));
+    BV_TRY(check_disk(t));
     tell_warmup(&t->config.settings);
     t->signal = bv_interrupt_catch();
     return bv_run_folder_create(t->out, &t->config, &t->lock);
@@ -326,7 +332,10 @@ static bv_status continue_run(training *t) {
     BV_TRY(find_data(t));
     BV_TRY(bv_run_config_check_data(&t->config));
     BV_TRY(bv_dataset_open(t->config.data, &t->data));
-    if (done < (int64_t)t->config.settings.steps) BV_TRY(check_room(t));
+    if (done < (int64_t)t->config.settings.steps) {
+        BV_TRY(check_memory(t));
+        BV_TRY(check_disk(t));
+    }
     BV_TRY(verify_data(t));
     t->signal = bv_interrupt_catch();
     const bool changed =

@@ -37,11 +37,11 @@ double bv_limits_peak_gflops(const bv_kernels *kernels, bv_pool *pool, bv_dtype 
     return best * 1e-9;
 }
 
-#define READ_BYTES ((size_t)256 << 20)
 #define STREAMS 6
 
 typedef struct read_task {
     const uint64_t *data;
+    size_t bytes;
     uint64_t sums[256]; /* keeps the reads from being optimized away */
 } read_task;
 
@@ -50,7 +50,7 @@ static void read_part(void *context, int part, int parts) {
     read_task *task = context;
     const size_t line = 64 / sizeof(uint64_t);
     size_t begin, end;
-    bv_pool_range(READ_BYTES / sizeof(uint64_t), STREAMS * line, part, parts, &begin, &end);
+    bv_pool_range(task->bytes / sizeof(uint64_t), STREAMS * line, part, parts, &begin, &end);
     const size_t length = (end - begin) / STREAMS / line * line;
     uint64_t sum[8] = {0};
     for (size_t i = begin; i < begin + length; i += line)
@@ -60,17 +60,17 @@ static void read_part(void *context, int part, int parts) {
     task->sums[part % 256] = sum[0];
 }
 
-bv_status bv_limits_read_gbps(bv_pool *pool, double seconds, double *gbps) {
-    void *data = bv_malloc_aligned(READ_BYTES);
+bv_status bv_limits_read_gbps(bv_pool *pool, size_t bytes, double seconds, double *gbps) {
+    void *data = bv_malloc_aligned(bytes);
     if (!data) return bv_fail_memory("measuring the memory's bandwidth");
-    memset(data, 1, READ_BYTES); /* pages that were never written are one page of zeros */
-    read_task task = {.data = data};
+    memset(data, 1, bytes); /* pages that were never written are one page of zeros */
+    read_task task = {.data = data, .bytes = bytes};
     *gbps = 0;
     const double end = bv_clock_seconds() + seconds;
     do {
         const double begin = bv_clock_seconds();
         bv_pool_run(pool, read_part, &task);
-        const double rate = (double)READ_BYTES * 1e-9 / (bv_clock_seconds() - begin);
+        const double rate = (double)bytes * 1e-9 / (bv_clock_seconds() - begin);
         if (rate > *gbps) *gbps = rate;
     } while (bv_clock_seconds() < end);
     bv_free_aligned(data);

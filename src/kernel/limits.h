@@ -29,7 +29,8 @@ typedef struct bv_limits_kernels {
  * `seconds`. */
 double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                              double seconds);
-/* GB/s of all threads reading a buffer much larger than the caches. */
-bv_status bv_limits_read_gbps(bv_pool *pool, double seconds, double *gbps);
+/* GB/s of all threads reading a buffer of `bytes`, which are to be many more than the caches hold.
+ */
+bv_status bv_limits_read_gbps(bv_pool *pool, size_t bytes, double seconds, double *gbps);
 
 #endif

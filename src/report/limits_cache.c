@@ -9,12 +9,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#define READ_BYTES ((size_t)256 << 20)
+
+/* Less where memory is scarce, as in a small container, which would be killed. */
+static size_t bytes_to_read(void) {
+    bv_machine machine;
+    bv_machine_read(&machine);
+    const uint64_t half = machine.memory_available / 2;
+    return half > 0 && half < READ_BYTES ? (size_t)half : READ_BYTES;
+}
+
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out) {
     out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 4);
     out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 4);
     out->int8_gops = bv_limits_peak_gflops(kernels, pool, BV_INT8, seconds / 4);
-    return bv_limits_read_gbps(pool, seconds / 4, &out->read_gbps);
+    return bv_limits_read_gbps(pool, bytes_to_read(), seconds / 4, &out->read_gbps);
 }
 
 /* Level c emulates what the others have instructions for: hundredths count there. */

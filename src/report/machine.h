@@ -15,10 +15,10 @@ typedef struct bv_machine {
     char features[256];      /* those that matter here, separated by blanks */
     int cores_online;        /* of the machine */
     int cores_usable;        /* that this process may run on */
-    double cores_quota;      /* of the cgroup's CPU limit, 0: none */
+    double cores_quota;      /* the least CPU limit of its cgroups, 0: none */
     uint64_t cache_bytes[3]; /* level 1 data, 2, 3: of one core's cache */
     int cache_sharing[3];    /* cores that share it */
-    uint64_t memory_total, memory_available; /* bytes; a cgroup's limit counts */
+    uint64_t memory_total, memory_available; /* bytes; limits of cgroups count */
 } bv_machine;
 
 void bv_machine_read(bv_machine *machine);

@@ -10,7 +10,8 @@
 #define RIGHT 20.0
 #define TOP 44.0
 #define BOTTOM 52.0
-#define COLORS 6
+#define NAME_HEIGHT 20.0 /* of the legend */
+#define COLORS 12
 
 static const char style[] =
     "<style>\n"
@@ -18,18 +19,18 @@ static const char style[] =
     ".title{font-size:16px;font-weight:600;fill:#1f2328}\n"
     ".grid{stroke:#d0d7de;stroke-width:1}\n"
     ".back{fill:#ffffff}\n"
-    ".line{fill:none;stroke-width:1.6;stroke-linejoin:round;stroke-linecap:round}\n"
+    ".line{fill:none;stroke:currentColor;stroke-width:1.6;stroke-linejoin:round;"
+    "stroke-linecap:round}\n"
+    ".dot{fill:currentColor}\n"
     ".dashed{stroke-dasharray:5 5;stroke-linecap:butt}\n"
-    ".c0{stroke:#2f6fde}.c1{stroke:#d1601f}.c2{stroke:#2c8a4b}"
-    ".c3{stroke:#8250df}.c4{stroke:#b35900}.c5{stroke:#57606a}\n"
-    ".d0{fill:#2f6fde}.d1{fill:#d1601f}.d2{fill:#2c8a4b}"
-    ".d3{fill:#8250df}.d4{fill:#b35900}.d5{fill:#57606a}\n"
+    ".c0{color:#2f6fde}.c1{color:#d1601f}.c2{color:#2c8a4b}.c3{color:#8250df}\n"
+    ".c4{color:#c2337f}.c5{color:#0f8b9e}.c6{color:#57606a}.c7{color:#9a7b00}\n"
+    ".c8{color:#c62828}.c9{color:#7a4a2b}.c10{color:#5b8def}.c11{color:#1f2328}\n"
     "@media (prefers-color-scheme:dark){\n"
     "text{fill:#b1bac4}.title{fill:#f0f6fc}.grid{stroke:#30363d}.back{fill:#0d1117}\n"
-    ".c0{stroke:#6ea8fe}.c1{stroke:#ff9a57}.c2{stroke:#57c27a}"
-    ".c3{stroke:#c297ff}.c4{stroke:#f0b35b}.c5{stroke:#9aa4ae}\n"
-    ".d0{fill:#6ea8fe}.d1{fill:#ff9a57}.d2{fill:#57c27a}"
-    ".d3{fill:#c297ff}.d4{fill:#f0b35b}.d5{fill:#9aa4ae}\n"
+    ".c0{color:#6ea8fe}.c1{color:#ff9a57}.c2{color:#57c27a}.c3{color:#c297ff}\n"
+    ".c4{color:#ff7ab8}.c5{color:#4fd0e0}.c6{color:#9aa4ae}.c7{color:#e0c04a}\n"
+    ".c8{color:#ff7b72}.c9{color:#c99a76}.c10{color:#9fc3ff}.c11{color:#f0f6fc}\n"
     "}\n</style>\n";
 
 typedef struct picture {
@@ -155,7 +156,8 @@ static void draw_line(const picture *p, const bv_series *series, size_t color) {
 static void draw_dots(const picture *p, const bv_series *series, size_t color) {
     for (size_t i = 0; i < series->count; i++)
         if (bv_plot_shown(p->plot, series->x[i], series->y[i]))
-            bv_buffer_printf(p->out, "<circle class=\"d%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\"/>\n",
+            bv_buffer_printf(p->out,
+                             "<circle class=\"dot c%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"2.6\"/>\n",
                              color, at_x(p, series->x[i]), at_y(p, series->y[i]));
 }
 
@@ -173,11 +175,16 @@ static bool legend_left(const picture *p) {
     return left < right;
 }
 
+/* More names than the drawing is high stand below it. */
+static bool legend_below(const bv_plot *plot) {
+    return NAME_HEIGHT * (double)plot->series_count > HEIGHT - TOP - BOTTOM;
+}
+
 static void draw_legend(const picture *p) {
-    const bool left = legend_left(p);
-    const double line = left ? LEFT + 10 : WIDTH - RIGHT - 34;
-    double y = TOP + 14;
-    for (size_t s = 0; s < p->plot->series_count; s++, y += 20) {
+    const bool below = legend_below(p->plot), left = below || legend_left(p);
+    const double line = below ? LEFT : left ? LEFT + 10 : WIDTH - RIGHT - 34;
+    double y = 14 + (below ? HEIGHT : TOP);
+    for (size_t s = 0; s < p->plot->series_count; s++, y += NAME_HEIGHT) {
         bv_buffer_printf(p->out,
                          "<line class=\"line c%zu%s\" x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" "
                          "y2=\"%.1f\"/>\n",
@@ -190,16 +197,18 @@ static void draw_legend(const picture *p) {
 
 bv_status bv_svg_plot(const bv_plot *plot, bv_buffer *out) {
     picture p = {.plot = plot, .out = out};
+    const double names = NAME_HEIGHT * (double)plot->series_count;
+    const double height = HEIGHT + (legend_below(plot) ? names : 0);
     bv_plot_axes(plot, 8, 7, &p.x, &p.y);
     bv_buffer_printf(out,
                      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
                      "width=\"%.0f\" height=\"%.0f\" role=\"img\">\n<title>",
-                     WIDTH, HEIGHT, WIDTH, HEIGHT);
+                     WIDTH, height, WIDTH, height);
     escaped(out, plot->title);
     bv_buffer_text(out, "</title>\n");
     bv_buffer_text(out, style);
     bv_buffer_printf(out, "<rect class=\"back\" width=\"%.0f\" height=\"%.0f\" rx=\"6\"/>\n", WIDTH,
-                     HEIGHT);
+                     height);
     label(out, LEFT, 27, "class=\"title\"", plot->title);
     draw_axes(&p);
     for (size_t s = 0; s < plot->series_count; s++) {

@@ -12,8 +12,8 @@
 /* A cell of the drawing: braille dots, or a mark that covers them. */
 typedef struct cell {
     uint8_t dots;
-    uint8_t mark;   /* 1: a marked point   */
-    uint8_t series; /* that drew here last */
+    uint8_t mark;    /* 1: a marked point   */
+    uint32_t series; /* that drew here last */
 } cell;
 
 typedef struct canvas {
@@ -23,10 +23,14 @@ typedef struct canvas {
     const bv_plot *plot;
 } canvas;
 
-static const char *const colors[] = {"\033[34m", "\033[33m", "\033[32m",
-                                     "\033[35m", "\033[36m", "\033[37m"};
-static const char letters[] = "*+ox#@";
-#define COLORS (sizeof colors / sizeof *colors)
+static const char *const colors[BV_TERMINAL_COLORS] = {"\033[34m", "\033[33m", "\033[32m",
+                                                       "\033[35m", "\033[36m", "\033[37m"};
+
+/* Of a series, where there are no colours. */
+static const char *letter_of(size_t series) {
+    static const char letters[] = "*+ox#@%&=abcdefghijklmnpqrstuvwyzABCDEFGHIJKLMNPQRSTUVWYZ";
+    return &letters[series % (sizeof letters - 1)];
+}
 
 static cell *cell_at(canvas *c, size_t column, size_t row) {
     return &c->cells[row * c->columns + column];
@@ -39,7 +43,7 @@ static void dot(canvas *c, long x, long y, size_t series) {
     if (x < 0 || y < 0 || x >= width || y >= height) return;
     cell *at = cell_at(c, (size_t)x / 2, (size_t)y / 4);
     at->dots |= bits[y % 4][x % 2];
-    at->series = (uint8_t)series;
+    at->series = (uint32_t)series;
 }
 
 static void line(canvas *c, long x0, long y0, long x1, long y1, size_t series) {
@@ -68,7 +72,7 @@ static void draw_series(canvas *c, const bv_plot *plot, size_t s, const bv_axis 
         if (series->dots) {
             cell *at = cell_at(c, (size_t)px / 2, (size_t)py / 4);
             at->mark = 1;
-            at->series = (uint8_t)s;
+            at->series = (uint32_t)s;
         } else if (open) {
             line(c, last_x, last_y, px, py, s);
         } else {
@@ -83,9 +87,9 @@ static void put_cell(const canvas *c, const cell *at, bool color, bv_buffer *out
         bv_buffer_text(out, " ");
         return;
     }
-    if (color) bv_buffer_text(out, colors[bv_plot_color(c->plot, at->series, COLORS)]);
+    if (color) bv_buffer_text(out, colors[bv_plot_color(c->plot, at->series, BV_TERMINAL_COLORS)]);
     if (!c->unicode) {
-        bv_buffer_append(out, &letters[at->series % COLORS], 1);
+        bv_buffer_append(out, letter_of(at->series), 1);
     } else if (at->mark) {
         bv_buffer_text(out, "\xe2\x97\x8f"); /* U+25CF */
     } else {
@@ -153,11 +157,12 @@ static size_t put_title(const bv_plot *plot, const bv_terminal_plot_options *o, 
             lines++;
         }
         column += size;
-        bv_buffer_printf(out, "   %s", o->color ? colors[bv_plot_color(plot, s, COLORS)] : "");
+        bv_buffer_printf(out, "   %s",
+                         o->color ? colors[bv_plot_color(plot, s, BV_TERMINAL_COLORS)] : "");
         if (o->unicode)
             bv_buffer_text(out, dots ? "\xe2\x97\x8f" : "\xe2\xa0\x92\xe2\xa0\x92");
         else
-            bv_buffer_append(out, &letters[s % COLORS], 1);
+            bv_buffer_append(out, letter_of(s), 1);
         bv_buffer_printf(out, "%s ", o->color ? "\033[0m" : "");
         bv_text_visible(out, name_of(&plot->series[s]));
     }

@@ -15,6 +15,8 @@ typedef struct bv_terminal_plot_options {
     bool color; /* ANSI colours, one a series */
 } bv_terminal_plot_options;
 
+#define BV_TERMINAL_COLORS 6 /* so many series differ by colour */
+
 /* Appends `rows` lines, and more where names of many series leave no room. */
 bv_status bv_terminal_plot(const bv_plot *plot, const bv_terminal_plot_options *options,
                            bv_buffer *out);

@@ -125,13 +125,16 @@ static bv_status write_files(const char *run, const char *name,
 }
 
 /* Points `latest` at a step: a new link, renamed over the old one. A folder of that name is what a
- * copy made that followed links. */
+ * copy made that followed links. Where the file system has none (FAT), the last step counts. */
 static bv_status point_latest(const char *run, const char *name) {
     char link[PATH_SIZE], fresh[PATH_SIZE];
     BV_TRY(path_of(link, run, "latest", ""));
     BV_TRY(path_of(fresh, run, ".latest", ""));
     if (unlink(fresh) != 0 && errno != ENOENT) return bv_fail_errno("cannot remove %s", fresh);
-    if (symlink(name, fresh) != 0) return bv_fail_errno("cannot make the link %s", fresh);
+    if (symlink(name, fresh) != 0) {
+        if (errno == EPERM || errno == EOPNOTSUPP) return bv_dir_remove(link);
+        return bv_fail_errno("cannot make the link %s", fresh);
+    }
     struct stat status;
     if (lstat(link, &status) == 0 && S_ISDIR(status.st_mode)) BV_TRY(bv_dir_remove(link));
     return bv_path_rename(fresh, link);

@@ -53,7 +53,23 @@ static void test_narrow(void **state) {
     close(outer);
 }
 
+/* One that can only append has no line that is drawn again. */
+static void test_dumb(void **state) {
+    (void)state;
+    int saved;
+    const int outer = begin_terminal(&saved);
+    be_wide(outer, 80);
+    setenv("TERM", "dumb", 1);
+    const size_t columns = bv_cli_columns();
+    setenv("TERM", "xterm", 1);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(outer);
+    assert_int_equal(columns, 0);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_narrow)};
+    setenv("TERM", "xterm", 1);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_narrow), cmocka_unit_test(test_dumb)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

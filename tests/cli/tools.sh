@@ -18,6 +18,44 @@ expect 2 "no such level" with BEAVER_CPU=sse beaver doctor
 expect 2 "--threads" beaver doctor --threads many
 expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 
+# Control groups, as a container and as systemd's services have them.
+# grouped GROUP COMMAND...: in that group, whose files lie in the folder `groups`
+grouped() {
+    unshare --mount sh -c 'echo "0::$1" >own && mount --bind own /proc/$$/cgroup &&
+        mount --bind groups /sys/fs/cgroup && shift && exec "$@"' sh "$@"
+}
+cd "$folder" || exit 1
+mkdir -p groups/a/b
+program() { grouped "$1" ${BEAVER_EMULATOR:-} "$BEAVER" doctor --json --threads 1; }
+if grouped / true 2>/dev/null; then
+    echo 3000000000 >groups/a/memory.max # of which another group has the most
+    echo 2800000000 >groups/a/memory.current
+    echo "150000 100000" >groups/a/cpu.max
+    echo 1000000000 >groups/a/b/memory.max
+    echo 900000000 >groups/a/b/memory.current
+    printf 'anon 300000000\nfile 600000000\nactive_file 100000000\ninactive_file 500000000\n' \
+        >groups/a/b/memory.stat
+    json 'j["memory_total"] == 1e9 and j["memory_available"] == 2e8 and j["cores_quota"] == 1.5' \
+        program /a/b
+    rm -r groups/a && mkdir groups/a
+    echo 1000000000 >groups/memory.max
+    echo 900000000 >groups/memory.current
+    printf 'active_file 100000000\ninactive_file 500000000\n' >groups/memory.stat
+    echo "max 100000" >groups/cpu.max
+    json 'j["memory_total"] == 1e9 and j["memory_available"] == 7e8 and j["cores_quota"] == 0' \
+        program /
+    rm groups/memory.stat
+    json 'j["memory_available"] == 1e8' program /
+    echo 300000000 >groups/memory.max # as many as are there: more would end in a kill
+    echo 100000000 >groups/memory.current
+    scarce() { (ulimit -v 250000 && program /); }
+    json 'j["memory_available"] == 2e8 and j["limits"]["read_gbps"] > 0' scarce
+    echo max >groups/memory.max
+    json 'j["memory_total"] > 1e9' program /
+else
+    echo "skipped: control groups (mounting is not allowed here)"
+fi
+
 # ---- bench ----
 expect 0 "usage: beaver bench SUBCOMMAND" beaver bench
 expect 2 "try: beaver bench train" beaver bench trian
@@ -158,6 +196,18 @@ for locale in C.UTF-8 en_US.utf8 de_DE.utf-8; do
     LC_ALL=$locale expect 0 "─" beaver plot "$folder/figure.json"
 done
 LC_ALL=C expect 0 "---" beaver plot "$folder/figure.json"
+# Colours, unless somebody wants none: NO_COLOR, set and not empty.
+python3 - "$folder/figure.json" ${BEAVER_EMULATOR:-} "$BEAVER" <<'PYTHON' ||
+import os, pty, subprocess, sys
+for value, coloured in (None, True), ("", True), ("1", False):
+    outer, inner = pty.openpty()
+    environment = dict(os.environ, TERM="xterm")
+    environment.pop("NO_COLOR", None)
+    if value is not None: environment["NO_COLOR"] = value
+    subprocess.run(sys.argv[2:] + ["plot", sys.argv[1]], stderr=inner, check=True, env=environment)
+    if (b"\x1b[3" in os.read(outer, 65536)) != coloured: sys.exit(repr(value))
+PYTHON
+    fail "NO_COLOR"
 # A terminal that does not know its size has 80 columns.
 python3 - "$folder/figure.json" ${BEAVER_EMULATOR:-} "$BEAVER" <<'PYTHON' ||
 import os, pty, subprocess, sys

@@ -205,8 +205,11 @@ expect 2 "must be less than 1" beaver train --data data --out run --beta2 1
 expect 2 "--out RUN is empty" beaver train --data data --out ""
 expect 2 "steps: 0 is not between" beaver train --data data --out run --steps 0
 expect 1 "of memory" beaver train --data data --out run --preset gpt3-175b --set context=8
+large=(--data data --set layers=8 --set width=256 --keep 1000000)
 expect 1 "1000003 checkpoints of" \
-    beaver train --data data --out run --set layers=8 --set width=256 --keep 1000000
+    beaver train "${large[@]}" --out run --steps 2000000 --checkpoint-every 2
+expect 0 '"step": 20' beaver train "${tiny[@]}" --width 256 --data data --out keeps-all \
+    --keep 1000000 --steps 20 --json # which are few
 expect 1 "a context of 99999 needs" beaver train --data data --out run --set context=99999
 expect 1 "nothing is no data: it has no manifest.json" beaver train --data nothing --out run
 expect 1 "try: beaver data prepare TEXT --out nothing" beaver train --data nothing --out run
@@ -300,6 +303,9 @@ printf '\001' | dd of=damaged-run/checkpoints/20/model.safetensors bs=1 seek=300
     status=none
 expect 1 "model.safetensors is damaged" beaver train --data data --out x --from damaged-run
 [ ! -e x ] && [ ! -e x.partial ] || fail "a run that could not begin left something"
+asked() { printf 'the\nold\n' | beaver generate damaged-run --interactive --tokens 3; }
+expect 1 "model.safetensors is damaged" asked
+[ "$(wc -l <out)" -le 1 ] || fail "a damaged model goes on talking: $(cat out)"
 
 # ---- checkpoints by their names: also one that is not the latest.
 expect 0 "" beaver train --data data --out steps "${tiny[@]}" --steps 20 --keep 9
@@ -428,6 +434,8 @@ expect 0 "" beaver train --data data --out rotary "${tiny[@]}" --set layers=40 -
 sed -i 's/"context": 16/"context": 1000000/' rotary/config.json
 expect 1 "the context of so many tokens needs" \
     timeout 60 ${BEAVER_EMULATOR:-} "$BEAVER" generate rotary -n 1000 --tokens 1000000
+expect 1 "the context of so many tokens needs" timeout 60 ${BEAVER_EMULATOR:-} "$BEAVER" generate \
+    rotary -n 1000 --tokens 1 --prompt "$(cat text.txt)" # each has a copy of it
 expect 0 "the old" beaver generate rotary --prompt "the old" --tokens 9
 (cd run/checkpoints && expect 0 "the old" beaver generate ../../run/checkpoints/20 \
     --prompt "the old" --tokens 5 && exit "$failures") || fail "a checkpoint as a model"
@@ -467,6 +475,22 @@ beaver generate run --interactive --tokens 3 --json --suffix ' old' <lines >out 
 [ "$(wc -l <out)" = 1 ] || fail "--interactive --json: not one line a text: $(cat out)"
 [ "$(grep -c "do not fit" err)" = 1 ] || fail "--interactive: a long line is not one prompt"
 grep -q '"prompt": "the old"' out || fail "--interactive: no suffix"
+unreadable() { beaver generate run --interactive --tokens 3 <.; }
+expect 1 "cannot read standard input: Is a directory" unreadable
+closed() { beaver generate run --interactive --tokens 3 <&-; }
+expect 1 "cannot read standard input" closed
+python3 - ${BEAVER_EMULATOR:-} "$BEAVER" <<'P' || fail "--interactive: input that does not block"
+import os, subprocess, sys, time
+r, w = os.pipe()
+os.set_blocking(r, False)
+p = subprocess.Popen(sys.argv[1:] + ["generate", "run", "--interactive", "--tokens", "3", "--json"],
+                     stdin=r, stdout=subprocess.PIPE)
+for word in b"the", b"old":
+    time.sleep(0.5)
+    os.write(w, word + b"\n")
+os.close(w)
+sys.exit(len(p.communicate()[0].splitlines()) != 2 or p.returncode)
+P
 expect 2 "exclude each other" beaver generate run --interactive --prompt x
 expect 2 "try: --interactive" beaver generate run --suffix x
 
@@ -549,6 +573,9 @@ printf t >letter.txt
 expect 1 "the text has 1 token: at least 2 are needed" beaver eval cr letter.txt
 json 'j["tokens"] == 1 and abs(j["bits_per_byte"] * 0.6931471805599453 - j["loss"]) < 1e-9' \
     beaver eval run letter.txt --json
+printf to >letters.txt # the first of them is not predicted
+json 'j["tokens"] == 1 and abs(j["bits_per_byte"] * 0.6931471805599453 - j["loss"]) < 1e-9' \
+    beaver eval cr letters.txt --json
 # Each of several texts has them for its own copy of the prompt.
 beaver generate run --prompt "the old" --tokens 2 --n 3 --logprobs --json >several.json
 python3 - <<'P' || fail "--n 3 --logprobs"

@@ -4,6 +4,7 @@
 #include "report/svg.h"
 #include "report/terminal_plot.h"
 #include "support/check.h"
+#include <ctype.h>
 #include <math.h>
 
 static bv_plot plot_of(const bv_series *series, size_t count) {
@@ -209,6 +210,79 @@ static void test_gaps(void **state) {
     bv_buffer_free(&svg);
 }
 
+/* Every text of the picture stands in it, however many series have a name, and no two are one. */
+static void test_many_series(void **state) {
+    (void)state;
+    static const double x[] = {0, 1}, y[] = {1, 2};
+    bv_series s[130];
+    for (size_t count = 1; count <= 130; count++) {
+        s[count - 1] = (bv_series){.name = "a", .x = x, .y = y, .count = 2};
+        const bv_plot plot = plot_of(s, count);
+        bv_buffer svg = svg_of(&plot);
+        double height = 0, at, last = -1;
+        size_t names = 0;
+        assert_int_equal(sscanf(strstr(svg.data, "viewBox"), "viewBox=\"0 0 800 %lf", &height), 1);
+        for (const char *p = svg.data; (p = strstr(p, "<text x=\"")); p++) {
+            assert_int_equal(sscanf(p, "<text x=\"%*f\" y=\"%lf\"", &at), 1);
+            assert_true(at > 0 && at < height);
+            if (strncmp(strchr(p, '>'), ">a<", 3) != 0) continue;
+            assert_true(at > last);
+            last = at;
+            names++;
+        }
+        assert_int_equal(names, count);
+        bv_buffer_free(&svg);
+    }
+}
+
+/* Of a picture in the light and in the dark: no two colours of a dozen series are one. */
+static void test_colors(void **state) {
+    (void)state;
+    enum { COUNT = 12 };
+    static const double x[] = {0, 1}, y[] = {1, 2};
+    bv_series s[COUNT];
+    for (size_t i = 0; i < COUNT; i++) s[i] = (bv_series){.name = "a", .x = x, .y = y, .count = 2};
+    const bv_plot plot = plot_of(s, COUNT);
+    bv_buffer svg = svg_of(&plot);
+    unsigned colors[COUNT];
+    const char *p = svg.data;
+    for (int theme = 0; theme < 2; theme++)
+        for (unsigned i = 0; i < COUNT; i++, p++) {
+            unsigned class;
+            p = strstr(p, "{color:#");
+            while (p && isdigit((unsigned char)p[-1])) p--;
+            assert_non_null(p);
+            assert_int_equal(sscanf(p, "%u{color:#%6x}", &class, &colors[i]), 2);
+            assert_int_equal(class, i);
+            for (unsigned k = 0; k < i; k++) assert_int_not_equal(colors[k], colors[i]);
+            p = strchr(p, '}');
+        }
+    for (unsigned i = 0; i < COUNT; i++) {
+        char line[40];
+        snprintf(line, sizeof line, "<path class=\"line c%u\"", i);
+        assert_non_null(strstr(svg.data, line));
+    }
+    bv_buffer_free(&svg);
+}
+
+/* Without colours each has a letter of its own. */
+static void test_letters(void **state) {
+    (void)state;
+    enum { COUNT = 50 };
+    static const double x[] = {0, 1}, y[] = {1, 2};
+    bv_series s[COUNT];
+    for (size_t i = 0; i < COUNT; i++) s[i] = (bv_series){.name = "?", .x = x, .y = y, .count = 2};
+    const bv_plot plot = {.series = s, .series_count = COUNT};
+    bv_buffer text = {0};
+    const bv_terminal_plot_options options = {.columns = 80, .rows = 18};
+    assert_ok(bv_terminal_plot(&plot, &options, &text));
+    size_t times[256] = {0}, found = 0;
+    for (const char *p = text.data; (p = strstr(p, " ?")); p++, found++)
+        assert_int_equal(times[(unsigned char)p[-1]]++, 0);
+    assert_int_equal(found, COUNT);
+    bv_buffer_free(&text);
+}
+
 /* A hundred thousand points make no larger file than the pixels have room for. */
 static void test_many_points(void **state) {
     (void)state;
@@ -262,6 +336,8 @@ int main(void) {
         cmocka_unit_test(test_ranges),      cmocka_unit_test(test_known_points),
         cmocka_unit_test(test_braille),     cmocka_unit_test(test_odd_points),
         cmocka_unit_test(test_gaps),        cmocka_unit_test(test_many_points),
-        cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters)};
+        cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters),
+        cmocka_unit_test(test_many_series), cmocka_unit_test(test_colors),
+        cmocka_unit_test(test_letters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "support/tiny_run.h"
 #include "train/checkpoint.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <signal.h>
 #include <sys/time.h>
@@ -388,6 +389,38 @@ static void test_the_last_regular_stays(void **state) {
     tiny_end(&t);
 }
 
+/* A file system without links, as FAT is. This stands before the C library's function. */
+static bool linkless;
+
+int symlink(const char *target, const char *path) {
+    if (!linkless) return symlinkat(target, AT_FDCWD, path);
+    errno = EPERM;
+    return -1;
+}
+
+static void test_without_links(void **state) {
+    (void)state;
+    tiny_run t;
+    char link[400], last[400];
+    int64_t step;
+    tiny_begin(&t, "steps=12 keep=1 checkpoint_every=1 schedule=constant", 0, 1);
+    const tiny_proof whole = straight("steps=12 keep=1 checkpoint_every=1 schedule=constant", 1);
+    snprintf(link, sizeof link, "%s/checkpoints/latest/inner", t.run);
+    assert_ok(bv_dir_make(link)); /* of a copy, of an older step */
+    linkless = true;
+    stop_at(&t, 5);
+    assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
+    assert_int_equal(step, 5);
+    assert_ok(bv_train(&t.options));
+    linkless = false;
+    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
+    snprintf(last, sizeof last, "%s/checkpoints/12", t.run);
+    assert_false(bv_dir_exists(link));
+    assert_int_equal(rename(last, link), 0);
+    check_same(tiny_hash(&t), whole);
+    tiny_end(&t);
+}
+
 /* Somebody set the link back, by a whole path: what is saved from there on is not the last, but it
  * stays. */
 static void test_latest_stays(void **state) {
@@ -565,6 +598,7 @@ int main(void) {
         cmocka_unit_test(test_the_best_was_evaluated),
         cmocka_unit_test(test_what_signals_saved_goes),
         cmocka_unit_test(test_the_last_regular_stays),
+        cmocka_unit_test(test_without_links),
         cmocka_unit_test(test_latest_stays),
         cmocka_unit_test(test_metrics_are_synced_first),
         cmocka_unit_test(test_old_ones_that_cannot_go),
