@@ -64,40 +64,45 @@ void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t 
         turn_rows((const float *)a + r.begin * lda, lda, r.count, k, (float *)(void *)to);
 }
 
-BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to) {
+/* A step of a tile is as many odd elements as it has rows, then the even ones; whole vectors are
+ * stored, and what is too much of one is overwritten by the next, at the end in the cache line
+ * between tiles. */
+
+BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, size_t rows, float *to) {
     const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
     __m256 x[8];
     UNROLL for (int i = 0; i < 8; i++) x[i] = v8_load_words(words[i]);
     v8_transpose(x);
-    for (size_t s = 0; s < steps; s++, to += 2 * ROWS) {
+    for (size_t s = 0; s < steps; s++, to += 2 * rows) {
         _mm256_storeu_ps(to, _mm256_and_ps(x[s], upper));
-        _mm256_storeu_ps(to + ROWS,
+        _mm256_storeu_ps(to + rows,
                          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
     }
 }
 
 /* A tile of m <= ROWS rows that lie along k. */
 static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float *to) {
-    for (size_t p = 0; p < k; p += 16, to += 16 * ROWS) {
+    for (size_t p = 0; p < k; p += 16, to += 16 * m) {
         const size_t count = k - p < 16 ? k - p : 16;
         uint32_t words[8][8];
         if (count < 16) memset(words, 0, sizeof words);
         for (size_t i = 0; i < m; i++) memcpy(words[i], a + i * lda + p, 2 * count);
         for (size_t i = m; i < 8; i++) memset(words[i], 0, sizeof words[i]);
-        split_square(words, (count + 1) / 2, to);
+        split_square(words, (count + 1) / 2, m, to);
     }
 }
 
-/* Two rows of a transposed A: a step of all tiles. */
-static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
-                          size_t tile_bytes) {
-    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
+/* Two rows of a transposed A: a step of all tiles, of which the first one is at `packed`. */
+static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, size_t step,
+                          char *packed, size_t tile_bytes) {
+    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), packed += tile_bytes) {
+        float *to = (float *)(void *)packed + step * 2 * r.count;
         uint16_t halves[2][8] = {{0}};
         if (odd) memcpy(halves[0], odd + r.begin, 2 * r.count);
         memcpy(halves[1], even + r.begin, 2 * r.count);
         for (int h = 0; h < 2; h++) {
             const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
-            _mm256_storeu_ps((float *)(void *)to + h * ROWS,
+            _mm256_storeu_ps(to + (size_t)h * r.count,
                              _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
         }
     }
@@ -108,12 +113,12 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     const uint16_t *from = a;
     char *to = packed;
     if (transposed) {
-        for (size_t p = 0; p < k; p += 2, from += 2 * lda, to += 2 * ROWS * sizeof(float)) {
+        for (size_t p = 0; p < k; p += 2, from += 2 * lda) {
             for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
                 __builtin_prefetch(from + AHEAD * lda + i, 0, 3);
                 __builtin_prefetch(from + (AHEAD + 1) * lda + i, 0, 3);
             }
-            split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
+            split_columns(from, p + 1 < k ? from + lda : NULL, m, p / 2, to, tile_bytes);
         }
         return;
     }
