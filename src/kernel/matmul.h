@@ -91,8 +91,9 @@ typedef struct bv_matmul_kernels {
      * several streams faster than one, and sums of few rows would wait for their products. */
     size_t row_panels;
     /* A level without an instruction for pairs may split them: block_bf16 then takes packed rows
-     * only, and a step of these is `rows` odd elements, then `rows` even ones, as reals; 16 words
-     * of a panel are 16 odd elements and 16 even ones, in an order of the level's own. */
+     * only, and a step of these is as many odd elements as the tile has rows, then the even ones,
+     * as reals; 16 words of a panel are 16 odd elements and 16 even ones, in an order of the
+     * level's own. */
     bool splits_pairs;
     /* Rows of reals that lie along k are packed, unless they are few, for so many columns; 0:
      * never. Packed, a tile of them is one stream, where rows a power of two apart share few places

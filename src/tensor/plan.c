@@ -299,19 +299,23 @@ static void time_tile(const bv_plan *plan, int part, size_t step, size_t row, si
     bv_trace_tile(plan->options.trace, part, plan->spans + step, bv_clock_ns() - begin);
 }
 
+/* All steps of a group over rows row .. stop - 1. */
+static void run_tile(const group_task *task, int part, size_t row, size_t stop) {
+    const bv_plan *plan = task->plan;
+    for (size_t i = task->group->begin; i < task->group->end; i++) {
+        if (plan->options.trace)
+            time_tile(plan, part, i, row, stop);
+        else
+            plan->steps[i]->op->run_rows(plan->steps[i], &plan->run, row, stop);
+    }
+}
+
 static void group_part(void *context, int part, int parts) {
     (void)parts;
     const group_task *task = context;
-    const bv_plan *plan = task->plan;
-    for (size_t tile; bv_pool_take(plan->run.pool, part, &tile);) {
+    for (size_t tile; bv_pool_take(task->plan->run.pool, part, &tile);) {
         const size_t row = tile * task->tile;
-        const size_t stop = task->rows - row < task->tile ? task->rows : row + task->tile;
-        for (size_t i = task->group->begin; i < task->group->end; i++) {
-            if (plan->options.trace)
-                time_tile(plan, part, i, row, stop);
-            else
-                plan->steps[i]->op->run_rows(plan->steps[i], &plan->run, row, stop);
-        }
+        run_tile(task, part, row, task->rows - row < task->tile ? task->rows : row + task->tile);
     }
 }
 
@@ -326,6 +330,10 @@ static void run_group(const bv_plan *plan, const group *g) {
     const size_t most = (rows + threads - 1) / threads; /* few rows: a tile for each thread */
     group_task task = {plan, g, rows, most < TILE_ROWS ? most : TILE_ROWS};
     if (rows == 0) return;
+    if (rows <= task.tile) { /* nothing to share: nobody is woken */
+        run_tile(&task, 0, 0, rows);
+        return;
+    }
     bv_pool_share(pool, (rows + task.tile - 1) / task.tile);
     bv_pool_run(pool, group_part, &task);
 }

@@ -12,14 +12,14 @@
 /* Under a control register that flushes, plain multiply-adds are a step: of all odd elements first,
  * then of the even ones, since registers are few. Rows come as reals (splits_pairs); a step of the
  * panel is 16 odd elements, then 16 even ones, in the order in which v_widen takes them. */
-#define PAIR_STEP (2 * ROWS * sizeof(float))
+#define PAIR_STEP(rows) (2 * (size_t)(rows) * sizeof(float))
 
 BV_INLINE void pair_step(const char *a, const uint16_t *b, vreal acc[ROWS][VECS], int rows) {
     const char *odd[ROWS], *even[ROWS];
     __m256 half[2];
     UNROLL for (int i = 0; i < rows; i++) {
         odd[i] = a + (size_t)i * sizeof(float);
-        even[i] = odd[i] + ROWS * sizeof(float);
+        even[i] = odd[i] + (size_t)rows * sizeof(float);
     }
     v_widen(b, half);
     v_add_rows(acc[0], odd, 0, half, rows);
@@ -42,14 +42,14 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *a, fetch next,
     const char *source = t->source;
     size_t left = (t->k + 1) / 2;
     for (; left >= PAIR_DEPTH;
-         left -= PAIR_DEPTH, a += PAIR_DEPTH * PAIR_STEP, b += PAIR_DEPTH * 2 * BV_LANES) {
+         left -= PAIR_DEPTH, a += PAIR_DEPTH * PAIR_STEP(rows), b += PAIR_DEPTH * 2 * BV_LANES) {
         UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++) {
             if (packs) pack_step(t, &source, b + d * 2 * BV_LANES);
-            pair_step(a + d * PAIR_STEP, b + d * 2 * BV_LANES, acc, rows);
+            pair_step(a + d * PAIR_STEP(rows), b + d * 2 * BV_LANES, acc, rows);
         }
         fetch_steps(&next, PAIR_DEPTH);
     }
-    for (; left > 0; left--, a += PAIR_STEP, b += 2 * BV_LANES) {
+    for (; left > 0; left--, a += PAIR_STEP(rows), b += 2 * BV_LANES) {
         if (packs) pack_step(t, &source, b);
         pair_step(a, b, acc, rows);
     }
@@ -173,7 +173,7 @@ BV_INLINE void flushed_few(const bv_matmul_block *t, few_tiles tiles, int rows) 
     const char *a = t->a;
     const uint16_t *b = t->panel;
     const size_t steps = (t->k + 1) / 2, panel = steps * 2 * COLS;
-    for (size_t left = steps; left > 0; left--, a += PAIR_STEP, b += 2 * COLS)
+    for (size_t left = steps; left > 0; left--, a += PAIR_STEP(rows), b += 2 * COLS)
         UNROLL for (int p = 0; p < panels; p++) pair_step(a, b + (size_t)p * panel, acc[p], rows);
     UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++)
         v_store(tiles[p][i], acc[p][i][0]);

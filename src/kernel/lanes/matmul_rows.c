@@ -49,7 +49,20 @@ BV_INLINE void copy_four(const float *row, size_t lda, float *to) {
     _mm256_storeu_ps(to + 16, _mm256_blend_ps(z, _mm256_loadu_ps(fourth - 2), 0xfc));
 }
 
-/* At bf16 two steps: odd elements, even ones, and once more. */
+/* A step of a tile at bf16, of two rows of a transposed A; odd: NULL for zeros. Whole vectors are
+ * stored, and what is too much of one is overwritten by the next, at the end in the cache line
+ * between tiles. */
+BV_INLINE void split_two(const uint16_t *even, const uint16_t *odd, size_t count, float *to) {
+    uint16_t halves[2][8] = {{0}};
+    if (odd) memcpy(halves[0], odd, 2 * count);
+    memcpy(halves[1], even, 2 * count);
+    for (size_t h = 0; h < 2; h++) {
+        const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
+        _mm256_storeu_ps(to + h * count, _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
+    }
+}
+
+/* Two such steps of a whole tile: odd elements, even ones, and once more. */
 BV_INLINE void split_four(const uint16_t *even, size_t lda, float *to) {
     const uint16_t *odd = even + lda, *even2 = odd + lda, *odd2 = even2 + lda;
     const __m128i first = _mm_slli_si128(_mm_loadu_si128((const void *)even), 12);
@@ -64,6 +77,12 @@ BV_INLINE void split_four(const uint16_t *even, size_t lda, float *to) {
     }
 }
 
+/* The same of a tile with fewer rows. */
+BV_INLINE void split_some(const uint16_t *even, size_t lda, size_t count, float *to) {
+    split_two(even, even + lda, count, to);
+    split_two(even + 2 * lda, even + 3 * lda, count, to + 2 * count);
+}
+
 /* The first rows of k, by fours, into all tiles. Returns how many rows are packed. More than eight
  * rows ahead would drive each other out of the cache where they lie a multiple of 2 KB apart. */
 BV_INLINE size_t pack_fours(const char *a, size_t lda, size_t m, size_t k, char *packed,
@@ -71,15 +90,18 @@ BV_INLINE size_t pack_fours(const char *a, size_t lda, size_t m, size_t k, char 
     const size_t row = lda * size;
     size_t p = 0;
     for (; lda >= LEAST_ROW && p + 4 < k; p += 4, a += 4 * row) {
-        char *to = packed + p * ROWS * sizeof(float);
+        char *tile = packed;
         for (size_t i = 0; p + 12 <= k && i < m * size; i += 64)
             UNROLL for (size_t r = 8; r < 12; r++) __builtin_prefetch(a + r * row + i, 0, 3);
-        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
-            const char *from = a + r.begin * size;
+        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), tile += tile_bytes) {
+            const void *from = a + r.begin * size;
+            float *to = (float *)(void *)tile + p * (size == sizeof(float) ? ROWS : r.count);
             if (size == sizeof(float))
-                copy_four((const float *)(const void *)from, lda, (float *)(void *)to);
+                copy_four(from, lda, to);
+            else if (r.count == ROWS)
+                split_four(from, lda, to);
             else
-                split_four((const uint16_t *)(const void *)from, lda, (float *)(void *)to);
+                split_some(from, lda, r.count, to);
         }
     }
     return p;
@@ -116,43 +138,38 @@ void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t 
         turn_rows((const float *)a + r.begin * lda, lda, r.count, k, (float *)(void *)to);
 }
 
-BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, float *to) {
+/* A step of a tile is as many odd elements as it has rows, then the even ones. */
+
+BV_INLINE void split_square(const uint32_t words[8][8], size_t steps, size_t rows, float *to) {
     const __m256 upper = _mm256_castsi256_ps(_mm256_set1_epi32((int)0xffff0000u));
     __m256 x[8];
     UNROLL for (int i = 0; i < 8; i++) x[i] = v8_load_words(words[i]);
     v8_transpose(x);
-    for (size_t s = 0; s < steps; s++, to += 2 * ROWS) {
+    for (size_t s = 0; s < steps; s++, to += 2 * rows) {
         _mm256_storeu_ps(to, _mm256_and_ps(x[s], upper));
-        _mm256_storeu_ps(to + ROWS,
+        _mm256_storeu_ps(to + rows,
                          _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_castps_si256(x[s]), 16)));
     }
 }
 
 /* A tile of m <= ROWS rows that lie along k. */
 static void split_rows(const uint16_t *a, size_t lda, size_t m, size_t k, float *to) {
-    for (size_t p = 0; p < k; p += 16, to += 16 * ROWS) {
+    for (size_t p = 0; p < k; p += 16, to += 16 * m) {
         const size_t count = k - p < 16 ? k - p : 16;
         uint32_t words[8][8];
         if (count < 16) memset(words, 0, sizeof words);
         for (size_t i = 0; i < m; i++) memcpy(words[i], a + i * lda + p, 2 * count);
         for (size_t i = m; i < 8; i++) memset(words[i], 0, sizeof words[i]);
-        split_square(words, (count + 1) / 2, to);
+        split_square(words, (count + 1) / 2, m, to);
     }
 }
 
-/* Two rows of a transposed A: a step of all tiles. */
-static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, char *to,
-                          size_t tile_bytes) {
-    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
-        uint16_t halves[2][8] = {{0}};
-        if (odd) memcpy(halves[0], odd + r.begin, 2 * r.count);
-        memcpy(halves[1], even + r.begin, 2 * r.count);
-        for (int h = 0; h < 2; h++) {
-            const __m256i x = _mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)halves[h]));
-            _mm256_storeu_ps((float *)(void *)to + h * ROWS,
-                             _mm256_castsi256_ps(_mm256_slli_epi32(x, 16)));
-        }
-    }
+/* Two rows of a transposed A: a step of all tiles, of which the first one is at `packed`. */
+static void split_columns(const uint16_t *even, const uint16_t *odd, size_t m, size_t step,
+                          char *packed, size_t tile_bytes) {
+    for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), packed += tile_bytes)
+        split_two(even + r.begin, odd ? odd + r.begin : NULL, r.count,
+                  (float *)(void *)packed + step * 2 * r.count);
 }
 
 void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
@@ -161,11 +178,8 @@ void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, si
     char *to = packed;
     if (transposed) {
         size_t p = pack_fours(a, lda, m, k, packed, tile_bytes, sizeof(uint16_t));
-        for (from += p * lda, to += p * ROWS * sizeof(float); p < k; p += 2) {
-            split_columns(from, p + 1 < k ? from + lda : NULL, m, to, tile_bytes);
-            from += 2 * lda;
-            to += 2 * ROWS * sizeof(float);
-        }
+        for (from += p * lda; p < k; p += 2, from += 2 * lda)
+            split_columns(from, p + 1 < k ? from + lda : NULL, m, p / 2, to, tile_bytes);
         return;
     }
     for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes)
