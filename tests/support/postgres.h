@@ -40,17 +40,22 @@ static inline pid_t postgres_spawn(const postgres *p, const char *name, char **a
     _exit(127);
 }
 
+/* Whether it takes connections: its socket is there before that. */
+static inline bool postgres_is_ready(const postgres *p) {
+    char *argv[] = {(char *)"pg_isready", (char *)"-q", (char *)"-h", p->folder, NULL};
+    int status;
+    const pid_t pid = postgres_spawn(p, "pg_isready", argv);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static inline void postgres_start(postgres *p) {
-    char socket[4200];
     char *argv[] = {
         (char *)"postgres",          (char *)"-D", p->data, (char *)"-k", p->folder, (char *)"-c",
         (char *)"listen_addresses=", (char *)"-F", NULL};
     p->pid = postgres_spawn(p, "postgres", argv);
     assert_true(p->pid > 0);
-    snprintf(socket, sizeof socket, "%s/.s.PGSQL.5432", p->folder);
-    for (int i = 0; i < 2000 && access(socket, F_OK) != 0; i++)
+    for (int i = 0; i < 2000 && !postgres_is_ready(p); i++)
         nanosleep(&(struct timespec){0, 50000000}, NULL);
-    nanosleep(&(struct timespec){0, 300000000}, NULL);
 }
 
 /* At once, as if its machine had died. */
