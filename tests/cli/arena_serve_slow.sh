@@ -79,11 +79,20 @@ early 2 "no address to listen on" beaver arena serve "$folder/levels" --host no.
 cp -r "$folder/levels" "$folder/broken"
 echo "{" >"$folder/broken/02-sum/level.json"
 early 1 "02-sum/level.json" beaver arena judge "$folder/broken" --store "$folder/arena.db"
-# Connections that lie idle leave judges the files that they need.
+# Connections that lie idle leave judges the files that they need. Judges prepare what a language
+# wants: without its part this one's programs say nothing.
+mkdir "$folder/languages"
+cat >"$folder/languages/relay.json" <<'END'
+{"name": "relay", "title": "Relay", "source": "main.relay", "artifact": "main", "run": ["./main"],
+ "compile": ["/bin/sh", "-c", "(echo '#!/bin/sh' && cat $1) >main", "sh"],
+ "prepare": ["/bin/sh", "-c", "echo cat >part"], "prepared": "part",
+ "compile_binds": ["/usr/bin", "/usr/lib", "/usr/lib64?", "/bin?", "/lib?", "/lib64?"],
+ "run_binds": ["/usr/bin", "/usr/lib", "/usr/lib64?", "/bin?", "/lib?", "/lib64?"]}
+END
 ulimit -n 400
 port=0
-serve --judges 1
-python3 - "$port" <<'END' || fail "idle connections stop the judges"
+serve --judges 1 --languages "$folder/languages"
+python3 - "$port" <<'END' || fail "idle connections stop the judges, or a language was not prepared"
 import http.client, json, socket, sys, time
 port = int(sys.argv[1])
 link = http.client.HTTPConnection("127.0.0.1", port)
@@ -97,13 +106,15 @@ def call(path, body=None):
 
 headers["Authorization"] = "Bearer " + call("users", {"name": "Before all others"})["key"]
 idle = [socket.create_connection(("127.0.0.1", port)) for _ in range(390)]
-number = call("levels/01-echo/submissions", {"language": "shell", "source": "cat"})["id"]
-for _ in range(300):
-    time.sleep(0.1)
-    answer = call(f"submissions/{number}")
-    if answer["state"] == "done":
-        sys.exit(answer["verdict"] != "accepted")
-sys.exit(1)
+for language in "shell", "relay":
+    number = call("levels/01-echo/submissions", {"language": language, "source": "cat"})["id"]
+    for _ in range(300):
+        time.sleep(0.1)
+        answer = call(f"submissions/{number}")
+        if answer["state"] == "done":
+            break
+    if answer.get("verdict") != "accepted":
+        sys.exit(f"{language}: {answer}")
 END
 kill $site
 wait $site
