@@ -34,9 +34,42 @@ BV_INLINE vreal v_exp_rest(vreal x, vreal n) {
     return v_add(v_fma(p, v_mul(r, r), r), v_set(1.0f));
 }
 
+#if defined(BV_LEVEL_AVX2)
+/* Any arguments. Rare, so out of line. */
+static __attribute__((noinline, cold, unused)) void exp_far(float x[BV_LANES]) {
+    const vreal y = v_min(v_set(89.0f), v_max(v_set(-104.0f), v_load(x)));
+    const vreal n = v_round(v_mul(y, v_set(1.44269504088896341f)));
+    v_store(x, v_scale(v_exp_rest(y, n), n));
+}
+
+/* Are all results normal numbers? */
+BV_INLINE bool exp_near(vreal x) {
+    const vreal size = v_abs(x);
+    const __m256 limit = _mm256_set1_ps(86.0f);
+    const __m256 low = _mm256_cmp_ps(size.v[0], limit, _CMP_LT_OQ);
+    const __m256 high = _mm256_cmp_ps(size.v[1], limit, _CMP_LT_OQ);
+    return _mm256_movemask_ps(_mm256_and_ps(low, high)) == 0xff;
+}
+#endif
+
 /* Below -104 the result is 0, above 89 infinite; a NaN stays. */
 BV_INLINE vreal v_exp(vreal x) {
-#if defined(BV_LEVEL_AVX512) || defined(BV_LEVEL_AVX2)
+#if defined(BV_LEVEL_AVX2)
+    if (__builtin_expect(!exp_near(x), 0)) {
+        float t[BV_LANES];
+        v_store(t, x);
+        exp_far(t);
+        return v_load(t);
+    }
+    const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
+    vreal p = v_exp_rest(x, n);
+    for (int i = 0; i < 2; i++) {
+        const __m256i exponent = _mm256_slli_epi32(_mm256_cvtps_epi32(n.v[i]), 23);
+        const __m256i bits = _mm256_add_epi32(_mm256_castps_si256(p.v[i]), exponent);
+        p.v[i] = _mm256_castsi256_ps(bits);
+    }
+    return p;
+#elif defined(BV_LEVEL_AVX512)
     x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
     const vreal n = v_round(v_mul(x, v_set(1.44269504088896341f)));
     return v_scale(v_exp_rest(x, n), n);

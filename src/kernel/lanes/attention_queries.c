@@ -26,8 +26,7 @@ BV_INLINE vreal largest_score(const view *w, const real *column, size_t b, vreal
 }
 
 /* Scores of 16 x 16 become probabilities, and are added to their lanes. What is not seen is blended
- * out behind the exponential: in front of it, the result would underflow, which takes a CPU long.
- */
+ * out behind the exponential: minus infinity in front of it would take its slow way. */
 BV_INLINE void exp_block(const view *w, size_t g, size_t b, real *column, vreal from,
                          vreal lane[BV_LANES], bool some) {
     const size_t key = g * BV_LANES, count = least(w->keys - key, BV_LANES);
