@@ -9,6 +9,7 @@
 #ifndef BV_KERNEL_LANES_MATMUL_TILE_H
 #define BV_KERNEL_LANES_MATMUL_TILE_H
 
+#include "kernel/bf16_dot.h"
 #include "kernel/lanes/matmul.h"
 
 /* ---- beginning and end of a tile ---- */
