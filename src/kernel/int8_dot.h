@@ -1,11 +1,18 @@
 /*
- * Dot products of bytes: sixteen sums of 32 bits, one a column. A step adds DOT_GROUP products to
- * each: a word of a row (that many quantized elements, the same for all columns) times a vector of
- * a panel, [16][DOT_GROUP] bytes. Sums are exact as long as they fit, so that instructions may
- * differ: AVX2 multiplies words of 16 bits, because its product of unsigned and signed bytes
- * saturates, and repairing that takes as many instructions. That of AVX-512 (vpdpbusd) does not: a
- * row is kept as unsigned bytes, 128 more than its elements, and sums begin with -128 times the sum
- * of their column, modulo 2^32. ROW_ZERO is what a 0 is in a row.
+ * Dot products of bytes: sixteen sums of 32 bits, one a column. A step adds DOT_STEP products to
+ * each: a word of a row (that many quantized elements, the same for all columns) times vectors of a
+ * panel, [16][DOT_GROUP] bytes each. Sums are exact as long as they fit, so that instructions may
+ * differ.
+ *
+ * AVX2's product of unsigned and signed bytes saturates, so it multiplies words of 16 bits, of
+ * which there are no more in a cycle than additions. So it adds before it multiplies (Winograd
+ * 1968): a b + a' b' = (a' + b) (a + b') - a a' - b b' where a' and b' are two elements further
+ * along k. What is to be subtracted is a number of the row, the cross sum of its elements, and one
+ * of the column.
+ *
+ * The product of bytes of AVX-512 (vpdpbusd) does not saturate: a row is kept as unsigned bytes,
+ * 128 more than its elements, and sums begin with -128 times the sum of their column. All is modulo
+ * 2^32. ROW_ZERO is what a 0 is in a row.
  */
 #ifndef BV_KERNEL_INT8_DOT_H
 #define BV_KERNEL_INT8_DOT_H
@@ -15,6 +22,7 @@
 #if defined(BV_LEVEL_AVX512)
 
 #define DOT_GROUP 4
+#define DOT_STEP 4
 #define ROW_ZERO 128
 typedef uint8_t row_element;
 typedef __m512i vsums;
@@ -49,15 +57,20 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #elif defined(BV_LEVEL_AVX2)
 
 #define DOT_GROUP 2
+#define DOT_STEP 4
+#define DOT_CROSSES
 #define ROW_ZERO 0
 typedef int16_t row_element;
 typedef struct vsums {
     __m256i v[2];
 } vsums;
+/* Of a step's two halves, each two elements of k. */
 typedef struct vcolumns {
-    __m256i v[2];
+    __m256i first[2], second[2];
 } vcolumns;
-typedef __m256i vword;
+typedef struct vword {
+    __m256i first, second;
+} vword;
 BV_INLINE __m256i v8_load(const void *p) {
     return _mm256_loadu_si256((const __m256i *)p);
 }
@@ -75,24 +88,45 @@ BV_INLINE __m256i v8_widen(const int8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {
-    return (vcolumns){{v8_widen(p), v8_widen(p + 16)}};
+    return (vcolumns){{v8_widen(p), v8_widen(p + 16)}, {v8_widen(p + 32), v8_widen(p + 48)}};
 }
 BV_INLINE vword v_word(const void *p) {
-    int32_t word;
-    memcpy(&word, p, sizeof word);
-    return _mm256_set1_epi32(word);
+    const float *words =
+        p; /* of reals: gcc would load integers together, and then take them apart */
+    return (vword){_mm256_castps_si256(_mm256_broadcast_ss(words)),
+                   _mm256_castps_si256(_mm256_broadcast_ss(words + 1))};
 }
-/* Written out, so that no two products wait in registers, of which there are few. */
-BV_INLINE __m256i v8_dot(__m256i sums, __m256i word, __m256i columns) {
-    __m256i product;
-    __asm__("vpmaddwd %3, %2, %1\n\t"
-            "vpaddd %1, %0, %0"
-            : "+x"(sums), "=&x"(product)
-            : "x"(word), "x"(columns));
+/* Written out, so that no more waits in registers, of which there are few: two factors. */
+BV_INLINE __m256i v8_dot(__m256i sums, vword word, __m256i first, __m256i second) {
+    __m256i x, y;
+    __asm__("vpaddw %[first], %[word2], %[x]\n\t"
+            "vpaddw %[second], %[word], %[y]\n\t"
+            "vpmaddwd %[x], %[y], %[x]\n\t"
+            "vpaddd %[x], %[sums], %[sums]"
+            : [sums] "+x"(sums), [x] "=&x"(x), [y] "=&x"(y)
+            : [word] "x"(word.first), [word2] "x"(word.second), [first] "x"(first),
+              [second] "x"(second));
     return sums;
 }
 BV_INLINE vsums v_dot(vsums sums, vword word, vcolumns columns) {
-    return (vsums){{v8_dot(sums.v[0], word, columns.v[0]), v8_dot(sums.v[1], word, columns.v[1])}};
+    return (vsums){{v8_dot(sums.v[0], word, columns.first[0], columns.second[0]),
+                    v8_dot(sums.v[1], word, columns.first[1], columns.second[1])}};
+}
+BV_INLINE vsums v_sums_less(vsums sums, int32_t x) {
+    const __m256i less = _mm256_set1_epi32(x);
+    return (vsums){{_mm256_sub_epi32(sums.v[0], less), _mm256_sub_epi32(sums.v[1], less)}};
+}
+/* Of elements 4 q + i and 4 q + i + 2, i = 0, 1; k is a multiple of 16. Each product comes twice.
+ */
+BV_INLINE int32_t cross_sum(const row_element *row, size_t k) {
+    __m256i sums = _mm256_setzero_si256();
+    for (size_t p = 0; p < k; p += 16) {
+        const __m256i x = v8_load(row + p), turned = _mm256_shuffle_epi32(x, 0xb1);
+        sums = _mm256_add_epi32(sums, _mm256_madd_epi16(x, turned));
+    }
+    int32_t lanes[8];
+    _mm256_storeu_si256((__m256i *)(void *)lanes, sums);
+    return lanes[0] + lanes[2] + lanes[4] + lanes[6];
 }
 BV_INLINE void v_row_store(row_element *p, vreal x) {
     const __m256i low = _mm256_cvtps_epi32(x.v[0]), high = _mm256_cvtps_epi32(x.v[1]);
@@ -103,6 +137,7 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #elif defined(BV_LEVEL_NEON)
 
 #define DOT_GROUP 4
+#define DOT_STEP 4
 #define ROW_ZERO 0
 typedef int8_t row_element;
 typedef struct vsums {
@@ -154,6 +189,7 @@ BV_INLINE void v_row_store(row_element *p, vreal x) {
 #else /* plain C, and f64 */
 
 #define DOT_GROUP 4
+#define DOT_STEP 4
 #define ROW_ZERO 0
 typedef int8_t row_element;
 typedef struct vsums {

@@ -62,18 +62,22 @@ static double largest_size(const bv_matmul_source *s, size_t column) {
     return most;
 }
 
-/* bytes: where the column begins in its panel, step: bytes from group to group. Returns the sum. */
-static int32_t pack_column(const pack_task *task, size_t column, double factor, int8_t *bytes,
-                           size_t step) {
+/* bytes: where the column begins in its panel, step: bytes from group to group. Returns what sums
+ * begin with, modulo 2^32: without what the products of the level have too much. */
+static uint32_t pack_column(const pack_task *task, size_t column, double factor, int8_t *bytes,
+                            size_t step) {
     const bv_matmul_source *s = task->source;
-    const size_t group = task->kernels->matmul_int8->group;
-    int32_t sum = 0;
+    const bv_matmul_int8_kernels *kernels = task->kernels->matmul_int8;
+    const size_t group = kernels->group;
+    int32_t sum = 0, cross = 0, last[4] = {0};
     for (size_t p = 0; p < s->k; p++) {
         const int8_t q = (int8_t)rint(source_value(s, p, column) * factor);
         bytes[p / group * step + p % group] = q;
         sum += q;
+        last[p % 4] = q;
+        if (p % 4 >= 2) cross += last[p % 4 - 2] * q;
     }
-    return sum;
+    return 0u - kernels->row_zero * (uint32_t)sum - (kernels->crosses ? (uint32_t)cross : 0u);
 }
 
 static void pack_panel(const pack_task *task, size_t begin, size_t width) {
@@ -84,9 +88,9 @@ static void pack_panel(const pack_task *task, size_t begin, size_t width) {
     for (size_t j = 0; j < width; j++) {
         const size_t column = begin + j;
         const double most = column < task->source->n ? largest_size(task->source, column) : 0;
-        int32_t sum = 0;
-        if (most > 0) sum = pack_column(task, column, 127 / most, panel + j * group, width * group);
-        const uint32_t start = 0u - kernels->matmul_int8->row_zero * (uint32_t)sum;
+        uint32_t start = 0;
+        if (most > 0)
+            start = pack_column(task, column, 127 / most, panel + j * group, width * group);
         memcpy(task->packed.starts + column, &start, sizeof start);
         if (kernels->real == BV_F64)
             ((double *)(void *)task->packed.scales)[column] = most / 127;

@@ -61,7 +61,7 @@ typedef struct bv_matmul_int8_panel {
     const void *row_scales; /* [m] real */
     const int8_t *panel;
     const void *col_scales; /* [width] real */
-    const int32_t *starts;  /* [width]: what sums begin with, - row_zero times the column's sum */
+    const int32_t *starts;  /* [width]: what sums begin with, see pack_panel() */
     const void *bias;       /* [n] real, or NULL */
     void *out;              /* [m, out_stride] of out_type */
     size_t out_stride;
@@ -74,8 +74,10 @@ typedef struct bv_matmul_int8_kernels {
     size_t group;         /* elements of k that one step of a sum takes: 2 or 4 */
     size_t element_bytes; /* of a quantized row */
     uint32_t row_zero;    /* what is added to the elements of a quantized row: 0, or 128 */
+    bool crosses; /* products hold those of elements of a row, or a column, with each other */
     void (*panel)(const bv_matmul_int8_panel *panel);
-    /* m rows of k elements; a row is padded with quantized zeros to a multiple of 16. */
+    /* m rows of k elements; a row is padded with quantized zeros to a multiple of 16, and has four
+     * bytes more at the end of row_bytes, which are the level's own. */
     void (*quantize)(const void *a, bv_dtype type, size_t lda, size_t m, size_t k, void *rows,
                      size_t row_bytes, void *row_scales);
 } bv_matmul_int8_kernels;

@@ -7,10 +7,10 @@ const bv_matmul_kernels BV_NAME(bv_matmul_table) = {
     .rows = ROWS,
     .cols = COLS,
     .row_panels = ROW_PANELS,
+    .takes_source = TAKES_SOURCE,
 #if defined(BV_LEVEL_AVX2)
     .splits_pairs = true,
     .packs_reals = 768,
-    .takes_source = true,
 #endif
     .block = BV_NAME(bv_matmul_real),
     .block_bf16 = BV_NAME(bv_matmul_bf16),

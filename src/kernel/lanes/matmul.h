@@ -21,8 +21,10 @@
 #define COLS (VECS * BV_LANES)
 #if defined(BV_LEVEL_AVX2)
 #define ROW_PANELS 6
+#define TAKES_SOURCE true
 #else
 #define ROW_PANELS 1
+#define TAKES_SOURCE false
 #endif
 #include "kernel/lanes/tile_sizes.h"
 

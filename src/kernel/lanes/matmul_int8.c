@@ -13,10 +13,7 @@
 #if defined(BV_LEVEL_AVX512)
 #define ROWS 8
 #define VECS 3
-#elif defined(BV_LEVEL_AVX2)
-#define ROWS 6
-#define VECS 1
-#elif defined(BV_LEVEL_NEON)
+#elif defined(BV_LEVEL_AVX2) || defined(BV_LEVEL_NEON)
 #define ROWS 4
 #define VECS 1
 #else
@@ -38,7 +35,7 @@
 BV_INLINE void dot_step(const char *const at[2], size_t row_bytes, size_t offset,
                         const int8_t *step, vsums acc[ROWS][VECS], int rows, int vecs) {
     vcolumns columns[VECS];
-    UNROLL for (int j = 0; j < vecs; j++) columns[j] = v_columns(step + j * BV_LANES * DOT_GROUP);
+    UNROLL for (int j = 0; j < vecs; j++) columns[j] = v_columns(step + j * BV_LANES * DOT_STEP);
     UNROLL for (int i = 0; i < rows; i++) {
         const vword word = v_word(at[i / HALF] + (size_t)(i % HALF) * row_bytes + offset);
         UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_dot(acc[i][j], word, columns[j]);
@@ -52,18 +49,31 @@ BV_INLINE void fetch_ahead(const int8_t *step, size_t bytes) {
 
 typedef int32_t tile_sums[ROWS][COLS];
 
+/* What the sums of a row begin with: what its elements add, where they do, stands behind them. */
+BV_INLINE vsums first_sums(const int32_t *starts, const char *row, size_t row_bytes) {
+    const vsums sums = v_sums_load(starts);
+#if defined(DOT_CROSSES)
+    int32_t cross;
+    memcpy(&cross, row + row_bytes - sizeof cross, sizeof cross);
+    return v_sums_less(sums, cross);
+#else
+    (void)row, (void)row_bytes;
+    return sums;
+#endif
+}
+
 BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, bool streams,
                     int rows, int vecs) {
-    const size_t row_bytes = p->row_bytes, word = DOT_GROUP * sizeof(row_element);
-    const size_t step_bytes = (size_t)vecs * BV_LANES * DOT_GROUP;
+    const size_t row_bytes = p->row_bytes, word = DOT_STEP * sizeof(row_element);
+    const size_t step_bytes = (size_t)vecs * BV_LANES * DOT_STEP;
     const char *first = (const char *)p->rows + row * row_bytes;
     const char *at[2] = {first, first + HALF * row_bytes};
     const int8_t *step = p->panel;
     vsums acc[ROWS][VECS];
     UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
-        acc[i][j] = v_sums_load(p->starts + j * BV_LANES);
+        acc[i][j] = first_sums(p->starts + j * BV_LANES, first + (size_t)i * row_bytes, row_bytes);
     }
-    for (size_t left = (p->k + 15) / 16 * 16 / DOT_GROUP; left > 0; left -= DEPTH) {
+    for (size_t left = (p->k + 15) / 16 * 16 / DOT_STEP; left > 0; left -= DEPTH) {
         UNROLL for (size_t d = 0; d < DEPTH; d++)
             dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows, vecs);
         if (streams) fetch_ahead(step, DEPTH * step_bytes);
@@ -145,13 +155,17 @@ static void quantize(const void *a, bv_dtype type, size_t lda, size_t m, size_t 
         row_element *row = (void *)((char *)rows + i * row_bytes);
         ((real *)row_scales)[i] = type == BV_BF16 ? quantize_row(a, BV_BF16, i * lda, k, row)
                                                   : quantize_row(a, BV_REAL_TYPE, i * lda, k, row);
+#if defined(DOT_CROSSES)
+        const int32_t cross = cross_sum(row, (k + 15) / 16 * 16);
+        memcpy((char *)row + row_bytes - sizeof cross, &cross, sizeof cross);
+#endif
     }
 }
 
 /* ---- the peak ---- */
 
 double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
-    static const int8_t bytes[BV_LANES * DOT_GROUP];
+    static const int8_t bytes[BV_LANES * DOT_STEP];
     tile_sums sums;
     vsums acc[ROWS][VECS];
     vcolumns columns = v_columns(bytes);
@@ -173,7 +187,7 @@ double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
     *sink = 0;
     for (int i = 0; i < ROWS; i++) /* every lane, or some would not be computed */
         for (int j = 0; j < COLS; j++) *sink += (float)sums[i][j];
-    return (double)rounds * ROWS * COLS * DOT_GROUP * 2;
+    return (double)rounds * ROWS * COLS * DOT_STEP * 2;
 }
 
 const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table) = {.rows = ROWS,
@@ -181,5 +195,8 @@ const bv_matmul_int8_kernels BV_NAME(bv_matmul_int8_table) = {.rows = ROWS,
                                                               .group = DOT_GROUP,
                                                               .element_bytes = sizeof(row_element),
                                                               .row_zero = ROW_ZERO,
+#if defined(DOT_CROSSES)
+                                                              .crosses = true,
+#endif
                                                               .panel = panel,
                                                               .quantize = quantize};

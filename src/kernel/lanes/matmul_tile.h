@@ -9,6 +9,7 @@
 #ifndef BV_KERNEL_LANES_MATMUL_TILE_H
 #define BV_KERNEL_LANES_MATMUL_TILE_H
 
+#include "kernel/bf16_dot.h"
 #include "kernel/lanes/matmul.h"
 
 /* ---- beginning and end of a tile ---- */
@@ -71,24 +72,26 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
  * bytes a step: the fewer tiles, the more. */
 typedef struct fetch {
     const char *at;
-    size_t stride,
-        line; /* line: bytes from line to line of the cache, in a source those of a row */
+    size_t stride, line; /* line: fetch_line() */
 } fetch;
+
+/* From line to line that is fetched. */
+BV_INLINE size_t fetch_line(const bv_matmul_block *t) {
+    return TAKES_SOURCE && t->source ? t->source_row : 64;
+}
 
 /* Bytes that a step takes of the next panel, or lines of its source. */
 BV_INLINE size_t fetched_bytes(const bv_matmul_block *t, size_t steps) {
-    return t->source ? (t->k + steps - 1) / steps * 64 : COLS * 4;
+    return TAKES_SOURCE && t->source ? (t->k + steps - 1) / steps * 64 : COLS * 4;
 }
 
 BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
     const size_t ahead = t->m > FEW_ROWS ? STREAM_AHEAD : 0;
     if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0, 64};
     const size_t bytes = fetched_bytes(t, steps), tiles = (t->m + ROWS - 1) / ROWS;
-    size_t share = (bytes + tiles - 1) / tiles, line = 64;
-    if (t->source) {
-        line = t->source_row;
-        share = (share + bytes / 8 - 1) / (bytes / 8) * (bytes / 8); /* whole rows at each look */
-    }
+    const size_t line = fetch_line(t);
+    size_t share = (bytes + tiles - 1) / tiles;
+    if (line != 64) share = (share + bytes / 8 - 1) / (bytes / 8) * (bytes / 8); /* whole rows */
     return (fetch){t->next, (share > LEAST_FETCH ? share : LEAST_FETCH) * line / 64, line};
 }
 
@@ -104,8 +107,8 @@ BV_INLINE void fetch_steps(fetch *f, size_t steps) {
     const char *at = f->at;
     __builtin_prefetch(at, 0, 2);
     f->at += steps * f->stride;
-    for (at += f->line; __builtin_expect(at < f->at, 0); at += f->line)
-        __builtin_prefetch(at, 0, 2);
+    const size_t line = TAKES_SOURCE ? f->line : 64;
+    for (at += line; __builtin_expect(at < f->at, 0); at += line) __builtin_prefetch(at, 0, 2);
 }
 
 /* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
@@ -159,9 +162,10 @@ BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
 }
 #endif
 
-/* What the tile of these rows begins with, in the cache before its chains wait for it. */
+/* What the tile of these rows begins with, in the cache before its chains wait for it. Elsewhere it
+ * is not measured. */
 BV_INLINE void fetch_start(const bv_matmul_block *t, size_t row, size_t count, size_t col) {
-    if (!t->start) return;
+    if (!TAKES_SOURCE || !t->start) return;
     const real *start = (const real *)t->start + row * t->start_stride + col;
     for (size_t i = 0; i < count; i++, start += t->start_stride)
         for (size_t j = 0; j < t->n; j += BV_LANES) __builtin_prefetch(start + j, 1, 2);
