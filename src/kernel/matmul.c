@@ -255,26 +255,34 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
-static void run_panels(const place *p) {
+/* n columns from col on: of one panel, or of several, `apart` columns from one to the next. */
+static void run_block(const place *p, size_t col, size_t n, size_t apart) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const size_t m = p->row_end - p->row;
-    const size_t several = kernels->row_panels / m * kernels->cols; /* 0 of many rows */
-    for (size_t col = p->col, n; col < p->col_end; col += n) {
-        const size_t left = p->col_end - col;
-        n = several > 0 && several <= left ? several : least(kernels->cols, left);
-        bv_matmul_block block = {.m = m, .n = n, .k = p->k_end - p->k};
-        locate_rows(p, &block);
-        locate_sums(p, col, &block);
-        block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-        if (block.m > kernels->rows && col + 2 * kernels->cols <= p->col_end)
-            block.next = (const char *)block.panel +
-                         kernels->cols * steps_of(args->type, block.k) * word_size(args->type);
-        if (args->type == BV_BF16)
-            kernels->block_bf16(&block);
-        else
-            kernels->block(&block);
-    }
+    bv_matmul_block block = {
+        .m = p->row_end - p->row, .n = n, .k = p->k_end - p->k, .apart = apart};
+    locate_rows(p, &block);
+    locate_sums(p, col, &block);
+    block.panel = p->b + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
+    if (block.m > kernels->rows && col + 2 * kernels->cols <= p->col_end)
+        block.next = (const char *)block.panel +
+                     kernels->cols * steps_of(args->type, block.k) * word_size(args->type);
+    if (args->type == BV_BF16)
+        kernels->block_bf16(&block);
+    else
+        kernels->block(&block);
+}
+
+/* Few rows take several panels at once. Each of these streams goes on where it ended in the block
+ * before, as the hardware expects it, so that it does not have to find new ones. */
+static void run_panels(const place *p) {
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const size_t cols = kernels->cols, several = kernels->row_panels / (p->row_end - p->row);
+    const size_t blocks = several > 1 ? (p->col_end - p->col) / cols / several : 0;
+    for (size_t i = 0; i < blocks; i++)
+        run_block(p, p->col + i * cols, several * cols, blocks * cols);
+    for (size_t col = p->col + blocks * several * cols; col < p->col_end; col += cols)
+        run_block(p, col, least(cols, p->col_end - col), 0);
 }
 
 static void pack_rows(const place *p) {
