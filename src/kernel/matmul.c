@@ -293,27 +293,35 @@ static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
-/* Panels that a block of so few rows takes side by side; 0 of many rows. */
-static size_t side_by_side(const place *p) {
+/* Panels that a block of so few rows takes at once; 0 of many rows. */
+static size_t panels_at_once(const place *p) {
     return p->task->kernels->matmul->row_panels / (p->row_end - p->row);
 }
 
-static void run_panels(const place *p) {
+/* n columns from col on: of one panel, or of several, `apart` columns from one to the next. */
+static void run_block(const place *p, size_t col, size_t n, size_t apart) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const size_t m = p->row_end - p->row, several = side_by_side(p) * kernels->cols;
-    for (size_t col = p->col, n; col < p->col_end; col += n) {
-        const size_t left = p->col_end - col;
-        n = several > 0 && several <= left ? several : least(kernels->cols, left);
-        bv_matmul_block block = {.m = m, .n = n, .k = p->k_end - p->k};
-        locate_rows(p, &block);
-        locate_sums(p, col, &block);
-        locate_panel(p, col, &block);
-        if (args->type == BV_BF16)
-            kernels->block_bf16(&block);
-        else
-            kernels->block(&block);
-    }
+    bv_matmul_block block = {
+        .m = p->row_end - p->row, .n = n, .k = p->k_end - p->k, .apart = apart};
+    locate_rows(p, &block);
+    locate_sums(p, col, &block);
+    locate_panel(p, col, &block);
+    if (args->type == BV_BF16)
+        kernels->block_bf16(&block);
+    else
+        kernels->block(&block);
+}
+
+/* Few rows take several panels at once. Each of these streams goes on where it ended in the block
+ * before, as the hardware expects it, so that it does not have to find new ones. */
+static void run_panels(const place *p) {
+    const size_t cols = p->task->kernels->matmul->cols, several = panels_at_once(p);
+    const size_t blocks = several > 1 ? (p->col_end - p->col) / cols / several : 0;
+    for (size_t i = 0; i < blocks; i++)
+        run_block(p, p->col + i * cols, several * cols, blocks * cols);
+    for (size_t col = p->col + blocks * several * cols; col < p->col_end; col += cols)
+        run_block(p, col, least(cols, p->col_end - col), 0);
 }
 
 static void pack_rows(const place *p) {
@@ -357,7 +365,7 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
     const blocking *b = &p->task->blocking;
     for (p->row = row_begin; p->row < row_end; p->row += b->mc) {
         p->row_end = least(p->row + b->mc, row_end);
-        if (p->unpacked && side_by_side(p) > 1) {
+        if (p->unpacked && panels_at_once(p) > 1) {
             pack_columns(p, p->col);
             p->unpacked = false;
         }

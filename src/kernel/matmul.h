@@ -58,12 +58,13 @@ size_t bv_matmul_scratch_bytes(const struct bv_kernels *kernels, int threads,
 void bv_matmul_run(const struct bv_kernels *kernels, bv_pool *pool, const bv_matmul_args *args,
                    void *scratch);
 
-/* A panel of C: m rows and n <= cols columns, continued over k elements; or of
- * row_panels / m whole panels side by side. Widths of panels are n rounded up to 16. A step is an
- * element of k, at bf16 a pair; a word is what a step takes of a row or column: a real, at bf16 32
- * bits. */
+/* A panel of C: m rows and n <= cols columns, continued over k elements; or row_panels / m whole
+ * panels, whose first columns are `apart` from each other. Widths of panels are n rounded up to 16.
+ * A step is an element of k, at bf16 a pair; a word is what a step takes of a row or column: a
+ * real, at bf16 32 bits. */
 typedef struct bv_matmul_block {
     size_t m, n, k;
+    size_t apart;         /* columns from panel to panel, when n > cols */
     const void *a;        /* the first word of row 0 */
     size_t a_row, a_step; /* bytes to the next row of a tile, and to the next step */
     size_t a_tile; /* bytes from tile to tile of packed rows; 0: tiles are rows of A in place */
@@ -87,7 +88,7 @@ typedef struct bv_matmul_block {
 /* What a level supplies; the loops around it are written once. */
 typedef struct bv_matmul_kernels {
     size_t rows, cols; /* of a tile */
-    /* Panels that a block of one row takes side by side; of m rows 1 / m of them. Memory gives
+    /* Panels that a block of one row takes at once; of m rows 1 / m of them. Memory gives
      * several streams faster than one, and sums of few rows would wait for their products. */
     size_t row_panels;
     /* A level without an instruction for pairs may split them: block_bf16 then takes packed rows

@@ -333,12 +333,12 @@ static void test_bf16_around_tiles(void **state) {
     random_shapes(true, PLAIN, 60);
 }
 
-/* Panels side by side, a whole number of them or with a rest, begun, rounded and not. */
+/* Several panels at once, a whole number of them or with a rest, begun, rounded and not. */
 static void test_few_rows(void **state) {
     (void)state;
     for (size_t m = 1; m <= 9; m++)
         for (int i = 0; i < 24; i++) {
-            product p = random_product(i & 1, PLAIN, m, random_size(30, 210), random_size(1, 40));
+            product p = random_product(i & 1, PLAIN, m, random_size(30, 450), random_size(1, 40));
             check(&p);
         }
 }
@@ -348,7 +348,7 @@ static void test_around_blocks(void **state) {
     (void)state;
     const size_t sizes[][3] = {{9, 50, 1025},   {100, 97, 770}, {97, 20, 1541}, {3, 830, 800},
                                {130, 33, 513},  {1, 200, 2050}, {2, 1, 1500},   {65, 96, 64},
-                               {27, 770, 1043}, {26, 801, 21}};
+                               {27, 770, 1043}, {26, 801, 21},  {1, 700, 1100}};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (int half = 0; half < 2; half++) {
             product p = random_product(half, PLAIN, sizes[i][0], sizes[i][1], sizes[i][2]);

@@ -172,7 +172,7 @@ BV_INLINE void flushed_few(const bv_matmul_block *t, few_tiles tiles, int rows) 
         v_load(tiles[p][i]);
     const char *a = t->a;
     const uint16_t *b = t->panel;
-    const size_t steps = (t->k + 1) / 2, panel = steps * 2 * COLS;
+    const size_t steps = (t->k + 1) / 2, panel = steps * 2 * t->apart;
     for (size_t left = steps; left > 0; left--, a += PAIR_STEP(rows), b += 2 * COLS)
         UNROLL for (int p = 0; p < panels; p++) pair_step(a, b + (size_t)p * panel, acc[p], rows);
     UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++)

@@ -114,7 +114,7 @@ BV_INLINE void few_real(const bv_matmul_block *t, int rows) {
     const char *a[FEW_ROWS];
     UNROLL for (int i = 0; i < rows; i++) a[i] = (const char *)t->a + (size_t)i * t->a_row;
     const real *b = t->panel;
-    const size_t panel = t->k * COLS;
+    const size_t panel = t->k * t->apart;
     for (size_t left = t->k; left > 0; left--, b += COLS) {
         UNROLL for (int p = 0; p < panels; p++)
             v_add_rows(acc[p][0], a, 0, v_load(b + (size_t)p * panel).v, rows);

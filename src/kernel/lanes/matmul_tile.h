@@ -137,7 +137,7 @@ typedef vreal few_sums[ROW_PANELS][ROWS][VECS];
 
 BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
     bv_matmul_block one = *t;
-    const size_t col = (size_t)panel * COLS;
+    const size_t col = (size_t)panel * t->apart;
     one.n = COLS;
     if (t->start) one.start = (const real *)t->start + col;
     if (t->bias) one.bias = (const real *)t->bias + col;
