@@ -199,14 +199,15 @@ static form_place form_at(const bv_weights *w, size_t i, bv_numerics numerics,
                                        (bv_dtype_size(w->kernels->real) + bv_dtype_size(type))};
 }
 
-/* The k-th of all forms of all weights. */
-static size_t form_count(const bv_weights *w) {
-    return w->count * NUMERICS_COUNT * BV_FORM_COUNT;
+/* All forms of all weights, one after another: the k-th is one of weight k / FORMS. */
+#define FORMS ((size_t)NUMERICS_COUNT * BV_FORM_COUNT)
+
+static packed_form *nth_packed(const bv_weights *w, size_t k) {
+    return &w->list[k / FORMS].forms[k / BV_FORM_COUNT % NUMERICS_COUNT][k % BV_FORM_COUNT];
 }
 
 static form_place nth_form(const bv_weights *w, size_t k) {
-    return form_at(w, k / (NUMERICS_COUNT * BV_FORM_COUNT),
-                   (bv_numerics)(k / BV_FORM_COUNT % NUMERICS_COUNT),
+    return form_at(w, k / FORMS, (bv_numerics)(k / BV_FORM_COUNT % NUMERICS_COUNT),
                    (bv_weight_form)(k % BV_FORM_COUNT));
 }
 
@@ -231,9 +232,10 @@ bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
 static size_t pack_borrowed(bv_weights *w) {
     size_t bytes = 0;
     if (w->runs++ == 0) return 0;
-    for (size_t k = 0; k < form_count(w) && bytes < PACKED_A_RUN; k++) {
+    for (size_t k = 0; k < w->count * FORMS && bytes < PACKED_A_RUN; k++) {
+        const packed_form *packed = nth_packed(w, k);
+        if (!packed->wanted || packed->data) continue;
         const form_place f = nth_form(w, k);
-        if (!f.packed->wanted || f.packed->data) continue;
         if (!allocate_form(w, &f)) break;
         bv_matmul_pack(w->kernels, w->pool, f.type, &f.source, f.packed->data);
         f.packed->version = w->version;
@@ -249,24 +251,22 @@ static bool is_stale(const bv_weights *w, const packed_form *packed) {
 /* A share of every form: small ones are not worth a run of the pool each. */
 static void refresh_part(void *context, int part, int parts) {
     const bv_weights *w = context;
-    for (size_t k = 0; k < form_count(w); k++) {
+    for (size_t k = 0; k < w->count * FORMS; k++) {
+        if (!is_stale(w, nth_packed(w, k))) continue;
         const form_place f = nth_form(w, k);
-        if (is_stale(w, f.packed))
-            bv_matmul_pack_part(w->kernels, f.type, &f.source, f.packed->data, part, parts);
+        bv_matmul_pack_part(w->kernels, f.type, &f.source, f.packed->data, part, parts);
     }
 }
 
 size_t bv_weights_refresh(bv_weights *weights) {
     if (weights->borrowed) return pack_borrowed(weights);
     size_t bytes = 0;
-    for (size_t k = 0; k < form_count(weights); k++) {
-        const form_place f = nth_form(weights, k);
-        if (is_stale(weights, f.packed)) bytes += f.bytes_moved;
-    }
+    for (size_t k = 0; k < weights->count * FORMS; k++)
+        if (is_stale(weights, nth_packed(weights, k))) bytes += nth_form(weights, k).bytes_moved;
     if (bytes == 0) return 0;
     bv_pool_run(weights->pool, refresh_part, weights);
-    for (size_t k = 0; k < form_count(weights); k++)
-        nth_form(weights, k).packed->version = weights->version;
+    for (size_t k = 0; k < weights->count * FORMS; k++)
+        nth_packed(weights, k)->version = weights->version;
     return bytes;
 }
 
