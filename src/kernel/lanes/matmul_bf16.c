@@ -37,7 +37,7 @@ BV_INLINE void pack_step(const bv_matmul_block *t, const char **row, uint16_t *s
 }
 
 BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *a, fetch next,
-                           vreal acc[ROWS][VECS], int rows, bool packs) {
+                           vreal acc[ROWS][VECS], int rows, bool packs, size_t line) {
     uint16_t *b = t->panel;
     const char *source = t->source;
     size_t left = (t->k + 1) / 2;
@@ -47,7 +47,7 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *a, fetch next,
             if (packs) pack_step(t, &source, b + d * 2 * BV_LANES);
             pair_step(a + d * PAIR_STEP(rows), b + d * 2 * BV_LANES, acc, rows);
         }
-        fetch_steps(&next, PAIR_DEPTH);
+        fetch_steps(&next, PAIR_DEPTH, line);
     }
     for (; left > 0; left--, a += PAIR_STEP(rows), b += 2 * BV_LANES) {
         if (packs) pack_step(t, &source, b);
@@ -80,7 +80,7 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *first, fetch ne
     const uint32_t *b = t->panel;
     for (size_t step = 0; step < whole; step++) {
         pair_step(a, a_row, b, acc, rows, vecs);
-        fetch_steps(&next, 1);
+        fetch_steps(&next, 1, 64);
         a[0] += a_step;
         a[1] += a_step;
         b += vecs * BV_LANES;
@@ -110,10 +110,12 @@ BV_INLINE void flushed_chain(const bv_matmul_block *t, const char *a, fetch next
                              int rows) {
     vreal acc[ROWS][VECS];
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
-    if (t->source && a == t->a)
-        chain_pairs(t, a, next, acc, rows, true);
+    if (!t->source)
+        chain_pairs(t, a, next, acc, rows, false, 64);
+    else if (a == t->a)
+        chain_pairs(t, a, next, acc, rows, true, next.line);
     else
-        chain_pairs(t, a, next, acc, rows, false);
+        chain_pairs(t, a, next, acc, rows, false, next.line);
     UNROLL for (int i = 0; i < rows; i++) v_store(tile[i], acc[i][0]);
 }
 

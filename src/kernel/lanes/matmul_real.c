@@ -15,7 +15,7 @@ BV_INLINE void pack_step(const bv_matmul_block *t, const char **row, real *step)
  * need no arithmetic: of a real where rows lie along k, a pointer each, else of packed rows, whose
  * elements lie side by side behind one. */
 BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
-                        vreal acc[ROWS][VECS], int rows, size_t a_step, bool packs) {
+                        vreal acc[ROWS][VECS], int rows, size_t a_step, bool packs, size_t line) {
     const int pointers = a_step == sizeof(real) ? rows : 1;
     const char *a[ROWS];
     UNROLL for (int i = 0; i < rows; i++) a[i] = first + (size_t)i * t->a_row;
@@ -29,7 +29,7 @@ BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
             if (packs) pack_step(t, &source, b + d * BV_LANES);
             v_add_rows(acc[0], a, d * a_step, v_load(b + d * BV_LANES).v, rows);
         }
-        fetch_steps(&next, REAL_DEPTH);
+        fetch_steps(&next, REAL_DEPTH, line);
         UNROLL for (int i = 0; i < pointers; i++) a[i] += REAL_DEPTH * a_step;
     }
     for (; left > 0; left--, b += BV_LANES) {
@@ -45,14 +45,16 @@ BV_INLINE void chain_real(const bv_matmul_block *t, const char *first, fetch nex
                           vreal acc[ROWS][VECS], int rows, int vecs) {
     (void)vecs;
     if (t->a_step == sizeof(real)) {
-        chain_of(t, first, next, acc, rows, sizeof(real), false);
+        chain_of(t, first, next, acc, rows, sizeof(real), false, 64);
         return;
     }
     BV_ASSERT(t->a_step == ROWS * sizeof(real));
-    if (t->source && first == t->a)
-        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), true);
+    if (!t->source)
+        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), false, 64);
+    else if (first == t->a)
+        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), true, next.line);
     else
-        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), false);
+        chain_of(t, first, next, acc, rows, ROWS * sizeof(real), false, next.line);
 }
 
 #else
@@ -71,7 +73,7 @@ BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
             const vreal word = v_set(x);
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
         }
-        fetch_steps(&next, 1);
+        fetch_steps(&next, 1, 64);
         a[0] += a_step;
         a[1] += a_step;
     }

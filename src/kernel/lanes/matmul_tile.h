@@ -102,12 +102,12 @@ BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
     return (fetch){t->panel, 0, 64};
 }
 
-/* What `steps` of the chain fetch. */
-BV_INLINE void fetch_steps(fetch *f, size_t steps) {
+/* What `steps` of the chain fetch. line: f's, a constant where there is no source, which leaves the
+ * chain a register more. */
+BV_INLINE void fetch_steps(fetch *f, size_t steps, size_t line) {
     const char *at = f->at;
     __builtin_prefetch(at, 0, 2);
     f->at += steps * f->stride;
-    const size_t line = TAKES_SOURCE ? f->line : 64;
     for (at += line; __builtin_expect(at < f->at, 0); at += line) __builtin_prefetch(at, 0, 2);
 }
 
