@@ -1,4 +1,4 @@
-#include "cli/bench_generate.h"
+#include "cli/bench.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -20,31 +20,15 @@
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
 
 static const bv_flag flag_table[] = {
-    BV_PRESET_FLAGS,
-    {.name = "prompt",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .fallback = "512",
-     .help = "tokens of the prompt"},
-    {.name = "tokens",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .fallback = "64",
-     .help = "tokens that each sequence writes"},
-    {.name = "sequences",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1024,
-     .fallback = "16",
-     .help = "how many write together, after one has written alone"},
+    BV_PRESET_FLAGS, BV_INT_FLAG("prompt", "N", 1, 1e7, "512", "tokens of the prompt"),
+    BV_INT_FLAG("tokens", "N", 1, 1e7, "64", "tokens that each sequence writes"),
+    BV_INT_FLAG("sequences", "N", 1, 1024, "16",
+                "how many write together, after one has written alone"),
     BV_SETTINGS_UNLISTED};
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_bench_generate = {
     .name = "bench generate",
+    .brief = "reading prompts and writing text",
     .summary = "Measures generation with random weights: reading a prompt (beside this machine's "
                "arithmetic, and beside training's forward pass over it), then writing with one "
                "sequence and with many (beside the time to read "
@@ -54,6 +38,7 @@ static const bv_command command = {
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 typedef struct figures {
@@ -299,11 +284,8 @@ static bv_status measure(const bv_flags *flags, bench *b) {
     return tell(flags, b, &prompt, &forward, &one, &many);
 }
 
-bv_status bv_bench_generate(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     bench b = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_error *error = measure(flags, &b);
     bv_engine_destroy(&b.engine);
     bv_weights_destroy(&b.weights);
@@ -312,6 +294,5 @@ bv_status bv_bench_generate(int argc, char **argv) {
     bv_free(b.indices);
     bv_free(b.next);
     bv_machine_end(&b.use);
-    bv_flags_free(&flags);
     return error;
 }

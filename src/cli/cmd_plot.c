@@ -14,11 +14,9 @@
 #include <string.h>
 
 static const bv_flag flag_table[] = {
-    {.name = "out",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its end; of "
-             "several runs none)"},
+    BV_STRING_FLAG("out", "FILE", NULL,
+                   "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its "
+                   "end; of several runs none)"),
 };
 
 static const bv_argument arguments[] = {
@@ -27,8 +25,10 @@ static const bv_argument arguments[] = {
              "plot",
      .repeated = true}};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_plot = {
     .name = "plot",
+    .brief = "draw the loss curve of a run",
     .summary = "Draws the loss curve of a run, those of several together, or any figure, as SVG "
                "and on the terminal.",
     .example = "beaver plot run --out loss.svg\n"
@@ -38,6 +38,7 @@ static const bv_command command = {
     .argument_count = 1,
     .flags = flag_table,
     .flag_count = sizeof flag_table / sizeof *flag_table,
+    .run = run,
 };
 
 /* Does the terminal show Unicode? As the C library decides: LC_ALL, LC_CTYPE, LANG. */
@@ -186,10 +187,7 @@ static bv_status plot_one(const bv_flags *flags, const char *path, const char *g
     return error;
 }
 
-bv_status bv_cmd_plot(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run(const bv_flags *flags) {
     size_t count;
     const char *const *paths = bv_flags_arguments(flags, &count);
     const char *given = bv_flags_string(flags, "out");
@@ -198,6 +196,5 @@ bv_status bv_cmd_plot(int argc, char **argv) {
         : count > BV_CURVES_MAX
             ? bv_fail(BV_CODE_USAGE, "%zu runs in one drawing; at most %d", count, BV_CURVES_MAX)
             : plot_runs(flags, paths, count, given);
-    bv_flags_free(&flags);
     return error;
 }

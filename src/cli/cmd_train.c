@@ -26,36 +26,24 @@
 #define VERIFIED_TOKENS (1ull << 29) /* data up to here are read through before a training */
 
 static const bv_flag flag_table[] = {
-    {.name = "data",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .help = "data made by beaver data prepare; with --resume the run knows it"},
-    {.name = "out",
-     .value = "RUN",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "folder of the run, made by this command"},
-    {.name = "from",
-     .value = "RUN",
-     .type = BV_FLAG_STRING,
-     .help = "begin with the weights of another run's latest checkpoint, and with its settings "
-             "where none are given: to train on with other data"},
-    {.name = "minutes",
-     .value = "M",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0.001,
-     .max = 1e6,
-     .help = "choose the number of steps so that training takes about so long here"},
-    {.name = "trace",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "write where the time of the first steps goes, as a Chrome trace for Perfetto"},
-    {.name = "resume", .help = "go on with RUN, by its own settings"},
+    BV_STRING_FLAG("data", "DIR", NULL,
+                   "data made by beaver data prepare; with --resume the run knows it"),
+    BV_REQUIRED_FLAG("out", "RUN", "folder of the run, made by this command"),
+    BV_STRING_FLAG("from", "RUN", NULL,
+                   "begin with the weights of another run's latest checkpoint, and with its "
+                   "settings where none are given: to train on with other data"),
+    BV_DOUBLE_FLAG("minutes", "M", 0.001, 1e6, NULL,
+                   "choose the number of steps so that training takes about so long here"),
+    BV_STRING_FLAG("trace", "FILE", NULL,
+                   "write where the time of the first steps goes, as a Chrome trace for Perfetto"),
+    BV_SWITCH_FLAG("resume", "go on with RUN, by its own settings"),
     BV_PRESET_FLAGS,
     BV_SETTINGS_FLAGS};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_train = {
     .name = "train",
+    .brief = "train a GPT",
     .summary = "Trains a GPT on prepared data. Ctrl-C saves a checkpoint and says how to go on. "
                "Defaults are those without --preset: beaver explain PRESET lists a preset's.",
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
@@ -66,6 +54,7 @@ static const bv_command command = {
     .flag_count = sizeof flag_table / sizeof *flag_table,
     .otherwise = bv_settings_otherwise,
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 typedef struct training {
@@ -453,10 +442,7 @@ static bv_status train(training *t) {
     return error ? error : tell_result(t);
 }
 
-bv_status bv_cmd_train(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run(const bv_flags *flags) {
     training *t = bv_calloc(1, sizeof *t);
     if (t) {
         t->flags = flags;
@@ -470,6 +456,5 @@ bv_status bv_cmd_train(int argc, char **argv) {
         bv_machine_end(&t->machine);
     }
     bv_free(t);
-    bv_flags_free(&flags);
     return error;
 }
