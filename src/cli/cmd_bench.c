@@ -161,10 +161,9 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_settings_flag_given(flags, "steps") ? s->steps : 10;
-    if (!bv_settings_flag_given(flags, "batch") && s->batch > 64) s->batch = 4;
+    if (!bv_settings_flag_given(flags, "batch")) bv_rehearsal_shorten(s);
     if (s->model.vocab_size == 0)
         s->model.vocab_size = bv_preset_vocab(bv_flags_string(flags, "preset"));
-    s->grains = 1;
     return bv_settings_check(s);
 }
 
