@@ -53,6 +53,7 @@ static bool shows_unicode(void) {
 
 /* What is drawn: runs, or a figure. */
 typedef struct drawing {
+    const bv_flags *flags;
     const bv_curves *runs;
     size_t count;
     const bv_figure *figure;
@@ -83,14 +84,14 @@ static bv_status draw(const drawing *d, const char *out) {
     if (!error) error = bv_file_write(out, svg.data, svg.size);
     bv_buffer_free(&svg);
     if (!error) bv_cli_say("drawn as %s\n", out);
-    return error;
+    return bv_flags_given(d->flags, "out") ? error : bv_try(error, "--out FILE");
 }
 
 static bv_status plot_figure(const bv_flags *flags, const char *path, const char *out) {
     bv_figure figure;
     BV_TRY(bv_file_check_apart(out, path));
     BV_TRY(bv_figure_read(path, &figure));
-    const drawing d = {.figure = &figure};
+    const drawing d = {.flags = flags, .figure = &figure};
     bv_error *error = show(&d);
     if (!error) error = draw(&d, out);
     if (!error && bv_flags_bool(flags, "json"))
@@ -156,7 +157,7 @@ static bv_status print_runs(const drawing *d, const char *out) {
 static bv_status plot_runs(const bv_flags *flags, const char *const *runs, size_t count,
                            const char *out) {
     bv_curves *curves = bv_calloc(count, sizeof *curves);
-    const drawing d = {.runs = curves, .count = count};
+    const drawing d = {.flags = flags, .runs = curves, .count = count};
     bv_error *error = curves ? BV_OK : bv_fail_memory("curves");
     for (size_t i = 0; !error && i < count; i++) error = read_run(runs[i], out, &curves[i]);
     if (!error) error = show(&d);
