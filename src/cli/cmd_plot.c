@@ -103,7 +103,10 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
 
 /* ---- runs ---- */
 
-static bv_status read_metrics(const char *run, const char *metrics, bv_curves *curves) {
+/* out: NULL for no picture. */
+static bv_status read_run(const char *run, const char *out, bv_curves *curves) {
+    char metrics[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(metrics, run, "metrics.jsonl"));
     if (!bv_file_exists(metrics)) {
         BV_TRY(bv_run_folder_check(run));
         return bv_try(bv_fail(BV_CODE_INPUT, "%s has no losses yet", run),
@@ -111,15 +114,7 @@ static bv_status read_metrics(const char *run, const char *metrics, bv_curves *c
     }
     BV_TRY(bv_curves_read(metrics, curves));
     curves->name = run;
-    return BV_OK;
-}
-
-/* out: NULL for no picture. */
-static bv_status read_run(const char *run, const char *out, bv_curves *curves) {
-    char *metrics = bv_path_join(run, "metrics.jsonl");
-    bv_error *error = metrics ? read_metrics(run, metrics, curves) : bv_fail_memory("a path");
-    bv_free(metrics);
-    return error || !out ? error : bv_run_folder_check_apart(out, run);
+    return out ? bv_run_folder_check_apart(out, run) : BV_OK;
 }
 
 static void tell_run(const bv_curves *c) {

@@ -183,7 +183,7 @@ static bv_status begin_settings(training *t, char tokenizer_sha256[BV_SHA256_TEX
     *tokenizer_sha256 = 0;
     bv_settings_default(s);
     if (!from) return bv_settings_from_flags(t->flags, s);
-    char run[4096];
+    char run[BV_PATH_SIZE];
     int64_t step;
     bv_run_folder_split(from, run, &step);
     bv_run_config *other = bv_malloc(sizeof *other);
