@@ -137,8 +137,7 @@ static void check_file(const char *path) {
 static void test_file(void **state) {
     (void)state;
     char *folder = make_folder();
-    char path[4200];
-    snprintf(path, sizeof path, "%s/trace.json", folder);
+    const char *path = path_in(folder, "trace.json");
     traced t = {.config = tiny_modern(), .micro = TINY_BATCH};
     assert_ok(bv_pool_create(3, &t.pool));
     assert_ok(begin(&t, 10000));
