@@ -18,7 +18,6 @@ static bv_status create_trainer(bv_session *s) {
                                             .pool = s->options->pool,
                                             .batch_max = o->batch,
                                             .micro_batch = o->micro_batch,
-                                            .context = o->model.context,
                                             .grains = o->grains,
                                             .recompute = o->recompute,
                                             .unfused = !o->fuse,

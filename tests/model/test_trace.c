@@ -27,7 +27,6 @@ static bv_status begin(traced *t, size_t events) {
                                             .pool = t->pool,
                                             .batch_max = TINY_BATCH,
                                             .micro_batch = t->micro,
-                                            .context = TINY_CONTEXT,
                                             .grains = 1,
                                             .seed = 3,
                                             .trace = t->trace};

@@ -280,7 +280,6 @@ static speaker speak(const way *w) {
                                             .pool = s.pool,
                                             .batch_max = 1,
                                             .micro_batch = 1,
-                                            .context = s.count,
                                             .grains = 1,
                                             .recompute = w->recompute,
                                             .unfused = !w->fuse};
