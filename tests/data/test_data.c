@@ -4,7 +4,7 @@
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "data/tail.h"
-#include "support/check.h"
+#include "support/faults.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -608,38 +608,24 @@ static void test_damaged_shard(void **state) {
     }
 }
 
-typedef struct countdown {
-    int left;
-} countdown;
-
-static int fail_at_zero(void *context, const char *call, const char *path) {
-    (void)call;
-    (void)path;
-    return ((countdown *)context)->left-- == 0 ? ENOSPC : 0;
-}
-
 static void test_full_disk(void **state) {
     (void)state;
     bool done = false;
     for (int n = 1; !done; n++) { /* call 0 writes the test's own text */
-        countdown c = {n};
         bv_prepare_result r;
-        bv_io_hook_set(fail_at_zero, &c);
-        bv_error *error = prepare("some text", 9, NULL, 0.5, &r);
-        bv_io_hook_set(NULL, NULL);
-        done = c.left >= 0;
-        assert_true(done == (error == NULL));
         char **names;
         size_t count;
-        assert_ok(bv_dir_list(folder, &names, &count));
-        for (size_t i = 0; i < count; i++) {
-            const bool ours = !strcmp(names[i], "text") || (done && !strcmp(names[i], "data"));
-            /* The last sync comes after the rename: then all is there. */
-            if (!ours && strcmp(names[i], "data")) fail_msg("left behind: %s", names[i]);
-            bv_free(names[i]);
-        }
-        bv_free(names);
+        faults_system_call(n, ENOSPC);
+        bv_error *error = prepare("some text", 9, NULL, 0.5, &r);
+        done = !faults_off();
+        assert_true(done == (error == NULL));
         bv_error_free(&error);
+        /* The last sync comes after the rename: then all is there. */
+        assert_ok(bv_dir_list(folder, &names, &count));
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(names[i], "text") && strcmp(names[i], "data"))
+                fail_msg("left behind: %s", names[i]);
+        bv_names_free(names, count);
         if (!done) assert_ok(bv_dir_remove(path_in(folder, "data")));
     }
 }
