@@ -68,8 +68,7 @@ const bv_command bv_arena_eval = {
                "boxes and call them over pipes, so that no sample can forge its result.",
     .example = "beaver arena eval --set humaneval --samples canonical --data eval\n"
                "beaver arena eval --set mbpp --model run -n 20 --temperature 0.8 -k 1,10 --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = "threads to write and to judge samples with; 0: one for each usable core",
     .run = run,
 };

@@ -26,8 +26,7 @@ const bv_command bv_arena_new = {
                "replaced. Its name is the level's: small letters, digits and hyphens.",
     .example = "beaver arena new levels/11-sorting\n"
                "beaver arena check levels/11-sorting",
-    .arguments = new_arguments,
-    .argument_count = 1,
+    BV_ARGUMENTS(new_arguments),
     .run = run_new,
 };
 
@@ -55,10 +54,8 @@ const bv_command bv_arena_check = {
     .summary = "Makes a level's hidden tests and judges its own solutions in boxes. Refuses a "
                "level that one of wrong/ passes or one of reference/ fails.",
     .example = "beaver arena check levels/*",
-    .arguments = check_arguments,
-    .argument_count = 1,
-    .flags = check_flags,
-    .flag_count = sizeof check_flags / sizeof *check_flags,
+    BV_ARGUMENTS(check_arguments),
+    BV_FLAGS(check_flags),
     .threads = "solutions judged at once; 0: one for each usable core",
     .run = run_check,
 };
@@ -228,10 +225,8 @@ const bv_command bv_arena_list = {
     .brief = "the levels of a folder",
     .summary = "Lists the levels of a folder. Runs nothing.",
     .example = "beaver arena list levels",
-    .arguments = list_arguments,
-    .argument_count = 1,
-    .flags = list_flags,
-    .flag_count = sizeof list_flags / sizeof *list_flags,
+    BV_ARGUMENTS(list_arguments),
+    BV_FLAGS(list_flags),
     .run = run_list,
 };
 

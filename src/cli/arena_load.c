@@ -59,10 +59,8 @@ const bv_command bv_arena_load = {
                "it, and prints rates and times. Start the arena with --per-minute 1000000 and "
                "--signups-per-hour 0.",
     .example = "beaver arena load http://127.0.0.1:8080 --users 1000 --submissions 5000",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = "taken, as by every command: here --clients are the threads",
     .run = run_load,
 };

@@ -35,8 +35,7 @@ const bv_command bv_bench_generate = {
                "weights and KV cache once a step). Medians.",
     .example = "beaver bench generate --preset gpt2 --dtype bf16 --threads 2\n"
                "beaver bench generate --preset gpt2 --context 256 --prompt 128 --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run,
 };

@@ -37,8 +37,7 @@ const bv_command bv_bench_sandbox = {
         "p99) and many at once (runs a second). Beside it bubblewrap and isolate where they "
         "are installed, and a bare fork and exec.",
     .example = "beaver bench sandbox --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = "boxes at once in the second measurement; 0: two for each usable core",
     .run = run,
 };

@@ -40,10 +40,8 @@ const bv_command bv_bench_tokenizer = {
         "do not count; where it never held, \"steady\" is false.",
     .example = "beaver bench tokenizer book.txt --vocab 32768\n"
                "beaver bench tokenizer book.txt --tokenizer tokenizer.json --json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run,
 };

@@ -10,6 +10,5 @@ const bv_command bv_cmd_arena = {
     .brief = "levels with hidden tests, and how well models program",
     .example = "beaver arena check levels/*\n"
                "beaver arena eval --set humaneval --samples canonical --data eval",
-    .subcommands = subcommands,
-    .subcommand_count = sizeof subcommands / sizeof *subcommands,
+    BV_SUBCOMMANDS(subcommands),
 };

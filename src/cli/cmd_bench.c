@@ -34,8 +34,7 @@ static const bv_command limits_command = {
     .summary = "Measures this machine's limits: multiply-adds from registers alone, and reads of "
                "memory, on one thread and on all.",
     .example = "beaver bench limits --json",
-    .flags = limits_flags,
-    .flag_count = sizeof limits_flags / sizeof *limits_flags,
+    BV_FLAGS(limits_flags),
     .threads = BV_THREADS_COMPUTE,
     .run = run_limits,
 };
@@ -105,8 +104,7 @@ static const bv_command kernels_command = {
                "that takes longer; more than 100% where the operands stay in the caches).",
     .example = "beaver bench kernels --threads 2\n"
                "beaver bench kernels --filter \"matmul up\" --json",
-    .flags = kernels_flags,
-    .flag_count = sizeof kernels_flags / sizeof *kernels_flags,
+    BV_FLAGS(kernels_flags),
     .threads = BV_THREADS_COMPUTE,
     .run = run_kernels,
 };
@@ -142,8 +140,7 @@ static const bv_command train_command = {
         "saved.",
     .example = "beaver bench train --preset gpt2 --batch 4 --steps 5\n"
                "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
-    .flags = train_flags,
-    .flag_count = sizeof train_flags / sizeof *train_flags,
+    BV_FLAGS(train_flags),
     .threads = BV_THREADS_COMPUTE,
     .run = run_train,
 };
@@ -240,6 +237,5 @@ const bv_command bv_cmd_bench = {
     .brief = "this machine's limits, and Beaver's share of them",
     .example = "beaver bench limits\n"
                "beaver bench train --preset gpt2 --batch 4 --steps 5",
-    .subcommands = subcommands,
-    .subcommand_count = sizeof subcommands / sizeof *subcommands,
+    BV_SUBCOMMANDS(subcommands),
 };

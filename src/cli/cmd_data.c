@@ -36,10 +36,8 @@ static const bv_command prepare_command = {
                "validation, with a manifest of counts and hashes.",
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
                "beaver data prepare shakespeare.txt --out chars --tokenizer char",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run_prepare,
 };
@@ -165,6 +163,5 @@ const bv_command bv_cmd_data = {
     .name = "data",
     .brief = "turn text into data to train on",
     .example = "beaver data prepare book.txt --out data --vocab 2048",
-    .subcommands = subcommands,
-    .subcommand_count = sizeof subcommands / sizeof *subcommands,
+    BV_SUBCOMMANDS(subcommands),
 };

@@ -35,10 +35,8 @@ const bv_command bv_cmd_eval = {
                "once.",
     .example = "beaver eval run book.txt --json\n"
                "beaver eval run --logprobs 'Once upon a time' --json",
-    .arguments = arguments,
-    .argument_count = 2,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run,
 };

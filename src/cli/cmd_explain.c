@@ -48,10 +48,8 @@ const bv_command bv_cmd_explain = {
                "beaver explain run --json\n"
                "beaver explain gpt3-175b --set batch=64\n"
                "beaver explain run --time --trace trace.json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run,
 };

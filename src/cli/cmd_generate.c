@@ -47,10 +47,8 @@ const bv_command bv_cmd_generate = {
                "text, or --tokens.",
     .example = "beaver generate run --prompt 'Once upon a time' --tokens 100 --temperature 0.7\n"
                "beaver generate stories260K.bin --tokenizer tok512.bin --temperature 0",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
     .run = run,
 };

@@ -34,10 +34,8 @@ const bv_command bv_cmd_plot = {
     .example = "beaver plot run --out loss.svg\n"
                "beaver plot run another --out both.svg\n"
                "beaver plot scaling.json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .run = run,
 };
 

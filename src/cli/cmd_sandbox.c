@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
 #define INPUT_MAX (1u << 30)
 #define QUANTITY_MAX 1000000000000000u
 
@@ -76,10 +75,8 @@ static const bv_command run_command = {
         "failed.",
     .example = "beaver sandbox run --cpu 1s --memory 64M -- ./a.out < input\n"
                "beaver sandbox run --place main.py --verdict verdict.json -- python3 main.py",
-    .arguments = run_arguments,
-    .argument_count = COUNT(run_arguments),
-    .flags = run_flags,
-    .flag_count = COUNT(run_flags),
+    BV_ARGUMENTS(run_arguments),
+    BV_FLAGS(run_flags),
     .run = run_run,
 };
 
@@ -130,7 +127,7 @@ static const char *base_name(const char *path) {
 
 static bool of_the_system(const char *path) {
     const char *const seen[] = {"/usr/", "/bin/", "/sbin/"};
-    for (size_t i = 0; i < COUNT(seen); i++)
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
         if (!strncmp(path, seen[i], strlen(seen[i]))) return true;
     return false;
 }
@@ -382,6 +379,5 @@ const bv_command bv_cmd_sandbox = {
     .name = "sandbox",
     .brief = "run a program where it can hurt nobody",
     .example = "beaver sandbox selftest\nbeaver sandbox run --cpu 1s -- python3 -c 'print(1)'",
-    .subcommands = subcommands,
-    .subcommand_count = COUNT(subcommands),
+    BV_SUBCOMMANDS(subcommands),
 };

@@ -45,10 +45,8 @@ static const bv_command train_command = {
     .summary = "Learns a tokenizer from text: byte-level byte-pair encoding, or one token a "
                "character. The same text gives the same tokenizer.",
     .example = "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json",
-    .arguments = train_arguments,
-    .argument_count = 1,
-    .flags = train_flags,
-    .flag_count = sizeof train_flags / sizeof *train_flags,
+    BV_ARGUMENTS(train_arguments),
+    BV_FLAGS(train_flags),
     .threads = BV_THREADS_COMPUTE,
     .run = run_train,
 };
@@ -120,10 +118,8 @@ static const bv_command import_command = {
     .brief = "take one from tiktoken",
     .summary = "Makes a tokenizer from the ranks that tiktoken uses; it gives the same tokens.",
     .example = "beaver tokenizer import r50k_base.tiktoken --out tokenizer.json",
-    .arguments = import_arguments,
-    .argument_count = 1,
-    .flags = import_flags,
-    .flag_count = sizeof import_flags / sizeof *import_flags,
+    BV_ARGUMENTS(import_arguments),
+    BV_FLAGS(import_flags),
     .run = run_import,
 };
 
@@ -182,8 +178,7 @@ static const bv_command encode_command = {
     .brief = "text to tokens",
     .summary = "Prints the tokens of a text, separated by blanks.",
     .example = "echo hello | beaver tokenizer encode tokenizer.json",
-    .arguments = encode_arguments,
-    .argument_count = 2,
+    BV_ARGUMENTS(encode_arguments),
     .run = run_encode,
 };
 
@@ -248,8 +243,7 @@ static const bv_command decode_command = {
     .brief = "tokens to text",
     .summary = "Prints the text of tokens.",
     .example = "echo 104 105 | beaver tokenizer decode byte",
-    .arguments = decode_arguments,
-    .argument_count = 2,
+    BV_ARGUMENTS(decode_arguments),
     .run = run_decode,
 };
 
@@ -344,8 +338,7 @@ static const bv_command info_command = {
     .brief = "what a tokenizer is",
     .summary = "Says what a tokenizer is.",
     .example = "beaver tokenizer info run/tokenizer.json --json",
-    .arguments = info_arguments,
-    .argument_count = 1,
+    BV_ARGUMENTS(info_arguments),
     .run = run_info,
 };
 
@@ -366,6 +359,5 @@ const bv_command bv_cmd_tokenizer = {
     .brief = "train, use and inspect tokenizers",
     .example = "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json\n"
                "echo hello | beaver tokenizer encode tokenizer.json",
-    .subcommands = subcommands,
-    .subcommand_count = sizeof subcommands / sizeof *subcommands,
+    BV_SUBCOMMANDS(subcommands),
 };

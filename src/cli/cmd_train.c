@@ -50,8 +50,7 @@ const bv_command bv_cmd_train = {
                "beaver train --data data --out run --preset nano --minutes 5\n"
                "beaver train --out run --resume\n"
                "beaver train --from run --data poems --out poet --lr 1e-4 --steps 200",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .otherwise = bv_settings_otherwise,
     .threads = BV_THREADS_COMPUTE,
     .run = run,

@@ -8,6 +8,5 @@ const bv_command bv_program = {
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
                "beaver train --data data --out run --preset nano --minutes 10\n"
                "beaver generate run --prompt 'Once upon a time'",
-    .subcommands = all,
-    .subcommand_count = sizeof all / sizeof *all,
+    BV_SUBCOMMANDS(all),
 };

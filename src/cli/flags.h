@@ -13,8 +13,8 @@
  *     }
  *     const bv_command bv_cmd_train = {
  *         .name = "train", .brief = "train a GPT", .summary = "Trains a model.",
- *         .example = "beaver train ...", .arguments = arguments, .argument_count = 1,
- *         .flags = flags, .flag_count = 2, .threads = BV_THREADS_COMPUTE, .run = train};
+ *         .example = "beaver train ...", BV_ARGUMENTS(arguments), BV_FLAGS(flags),
+ *         .threads = BV_THREADS_COMPUTE, .run = train};
  *
  * Every command has --threads besides, and --json if it prints results: no table names them.
  *
@@ -97,6 +97,11 @@ struct bv_command {
     bool no_results; /* it prints none, so there is no --json */
     bv_status (*run)(const bv_flags *flags); /* NULL: a group */
 };
+
+/* Members of a bv_command: a list, and how many it has. */
+#define BV_ARGUMENTS(list) .arguments = list, .argument_count = sizeof list / sizeof *list
+#define BV_FLAGS(list) .flags = list, .flag_count = sizeof list / sizeof *list
+#define BV_SUBCOMMANDS(list) .subcommands = list, .subcommand_count = sizeof list / sizeof *list
 
 #define BV_THREADS_COMPUTE "threads to compute with; 0: one for each usable core"
 

@@ -22,10 +22,8 @@ static const bv_command command = {
     .name = "test",
     .summary = "Tests.",
     .example = "beaver test x \\\n  --out y",
-    .arguments = arguments,
-    .argument_count = 2,
-    .flags = table,
-    .flag_count = sizeof table / sizeof *table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(table),
 };
 
 #define WORDS_MAX 16
