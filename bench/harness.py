@@ -109,7 +109,7 @@ class Steady:
     """Timings between two looks at the peak of all threads."""
 
     def __init__(self):
-        self.best, self.discarded = 0.0, 0
+        self.best = 0.0
 
     def holds(self):
         now = beaver("bench", "limits", "--peak")["f32_gflops"]
@@ -123,7 +123,6 @@ class Steady:
             result = measure()
             if before and self.holds():
                 return result, True
-            self.discarded += 1
         return result, False
 
 

@@ -6,7 +6,6 @@ Each line of standard input is a wish in JSON, answered by a line of JSON:
 
     {"do": "tiktoken", "ranks": FILE, "text": FILE}     encodes on one thread
     {"do": "hf-train", "text": FILE, "vocab": N, "threads": N}
-    {"do": "hf-encode", "text": FILE}                   with what was learned last, on one thread
 
 "mbps" is megabytes (10^6) of text a second; of encoding also the SHA-256 of all tokens as 32-bit
 little-endian numbers, so that somebody can compare them.
@@ -22,9 +21,6 @@ from importlib.metadata import version
 R50K = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
 CL100K = (r"""'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}+| ?[^\s\p{L}\p{N}]++"""
           r"""[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s""")
-LINES = 1 << 20  # bytes of text that Hugging Face's encoder gets at once
-
-learned = {}
 
 
 def read(path):
@@ -67,22 +63,12 @@ def hf_train(wish):
     text = read(wish["text"])
     begin = time.perf_counter()
     tokenizer.train_from_iterator(text.splitlines(keepends=True), trainer, length=None)
-    learned["tokenizer"] = tokenizer
     return rate(text, time.perf_counter() - begin, peer="tokenizers " + version("tokenizers"),
                 threads=wish["threads"], vocab=tokenizer.get_vocab_size())
 
 
-def hf_encode(wish):
-    text = read(wish["text"])
-    parts = [text[i:i + LINES] for i in range(0, len(text), LINES)]
-    begin = time.perf_counter()
-    tokens = sum(len(learned["tokenizer"].encode(part).ids) for part in parts)
-    return rate(text, time.perf_counter() - begin, peer="tokenizers " + version("tokenizers"),
-                tokens=tokens)
-
-
 def main():
-    ways = {"tiktoken": with_tiktoken, "hf-train": hf_train, "hf-encode": hf_encode}
+    ways = {"tiktoken": with_tiktoken, "hf-train": hf_train}
     for line in sys.stdin:
         wish = json.loads(line)
         print(json.dumps(ways[wish["do"]](wish)), flush=True)

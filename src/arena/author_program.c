@@ -18,7 +18,7 @@ static const char *tail(const bv_buffer *log) {
 }
 
 bv_status bv_author_program_wrote(bv_error *error, const bv_sandbox_result *result) {
-    return result->error.size ? bv_while(error, "it wrote: %s", tail(&result->error)) : error;
+    return result->error.size ? bv_while(error, "it wrote:\n%s", tail(&result->error)) : error;
 }
 
 bv_status bv_author_program_create(bv_sandbox_pool *pool, const bv_level_program *source,

@@ -63,9 +63,8 @@ static void sweep_scratch(const char *parent) {
             error = bv_dir_remove(path);
             bv_error_free(&error);
         }
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
 }
 
 static bv_status make_scratch(bv_sandbox_pool *pool) {

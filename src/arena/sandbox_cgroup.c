@@ -238,8 +238,7 @@ static void sweep(const char *base) {
         snprintf(path, sizeof path, "%s/%s", base, names[i]);
         remove_group(path);
     }
-    for (size_t i = 0; i < count; i++) bv_free(names[i]);
-    bv_free(names);
+    bv_names_free(names, count);
     bv_error_free(&error);
 }
 

@@ -92,7 +92,7 @@ bv_status bv_wire_receive(int socket, bv_frame *frame, bv_buffer *payload) {
         bv_frame_close(frame);
         return error;
     }
-    frame->type = h.type, frame->descriptor_count = taken, frame->size = h.size;
+    frame->type = h.type, frame->descriptor_count = taken;
     bv_buffer_clear(payload);
     if (h.size > ((uint64_t)1 << 32) || !bv_buffer_reserve(payload, h.size)) {
         bv_frame_close(frame);

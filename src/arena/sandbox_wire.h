@@ -27,7 +27,6 @@ typedef enum bv_frame_type {
 typedef struct bv_frame {
     uint32_t type;
     uint32_t descriptor_count;
-    uint64_t size;
     int descriptors[BV_FRAME_DESCRIPTORS]; /* -1 beyond the count; the receiver owns them */
 } bv_frame;
 

@@ -66,6 +66,13 @@ char *bv_path_join(const char *a, const char *b) {
     return NULL;
 }
 
+bv_status bv_path_in(char path[BV_PATH_SIZE], const char *folder, const char *name) {
+    const size_t n = strlen(folder);
+    const char *slash = !n || folder[n - 1] == '/' ? "" : "/";
+    if (snprintf(path, BV_PATH_SIZE, "%s%s%s", folder, slash, name) < BV_PATH_SIZE) return BV_OK;
+    return bv_fail(BV_CODE_USAGE, "the path is too long: %s", folder);
+}
+
 /* The folder part of a path ("." without one); NULL without memory. */
 static char *folder_of(const char *path) {
     const char *slash = strrchr(path, '/');
@@ -628,18 +635,15 @@ bv_status bv_file_check_apart(const char *out, const char *in) {
 }
 
 bv_status bv_file_check_apart_from(const char *out, const char *folder, const char *const *names) {
-    bv_error *error = BV_OK;
-    for (; !error && *names; names++) {
-        char *in = bv_path_join(folder, *names);
-        if (!in)
-            error = bv_fail_memory("a path");
-        else if (!strcmp(out, in) || is_same_file(out, in))
-            error =
-                bv_try(bv_fail(BV_CODE_USAGE, "%s would replace what belongs to %s", out, folder),
-                       "another file");
-        bv_free(in);
+    for (; *names; names++) {
+        char in[BV_PATH_SIZE];
+        BV_TRY(bv_path_in(in, folder, *names));
+        if (!strcmp(out, in) || is_same_file(out, in))
+            return bv_try(
+                bv_fail(BV_CODE_USAGE, "%s would replace what belongs to %s", out, folder),
+                "another file");
     }
-    return error;
+    return BV_OK;
 }
 
 bv_status bv_file_check_writable(const char *path) {

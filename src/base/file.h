@@ -48,6 +48,9 @@ bv_status bv_file_free_space(const char *path, uint64_t *bytes);
 bv_status bv_path_writable(const char *path);
 size_t bv_path_trimmed(const char *path);         /* its length without slashes at its end */
 char *bv_path_join(const char *a, const char *b); /* NULL without memory; free with bv_free */
+#define BV_PATH_SIZE 4096                         /* of any path, its NUL included: PATH_MAX */
+/* The same in place; BV_CODE_USAGE for a path that would be too long. */
+bv_status bv_path_in(char path[BV_PATH_SIZE], const char *folder, const char *name);
 
 /* A read-only map of a whole file; a pipe or a device is BV_CODE_INPUT. An empty file gives size 0
  * and data "". Where the file is cut short meanwhile, zeros are read behind its new end. */

@@ -28,12 +28,11 @@ static char *partial_name(const char *path) {
 /* What is to be cleared must be ours: the lock comes into it first, and goes last. (Looked for
  * again where it is not there: another may just have put it into an empty folder.) */
 static bv_status check_own(const char *partial) {
-    char *lock = bv_path_join(partial, BV_FOLDER_LOCK);
-    if (!lock) return bv_fail_memory("a path");
-    const bool own = bv_file_exists(lock) || !bv_dir_exists(partial) || !bv_path_taken(partial) ||
-                     bv_file_exists(lock);
-    bv_free(lock);
-    if (own) return BV_OK;
+    char lock[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(lock, partial, BV_FOLDER_LOCK));
+    if (bv_file_exists(lock) || !bv_dir_exists(partial) || !bv_path_taken(partial) ||
+        bv_file_exists(lock))
+        return BV_OK;
     return bv_try(bv_fail(BV_CODE_USAGE, "%s is in the way: nothing that was left here", partial),
                   "move it away, or another --out");
 }
@@ -55,10 +54,9 @@ bv_status bv_partial_folder_check(const char *path) {
 }
 
 static bv_status take_lock(bv_partial_folder *folder) {
-    char *path = bv_path_join(folder->path, BV_FOLDER_LOCK);
-    bv_error *error = path ? bv_lock_take(path, &folder->lock) : bv_fail_memory("a path");
-    bv_free(path);
-    return error;
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, folder->path, BV_FOLDER_LOCK));
+    return bv_lock_take(path, &folder->lock);
 }
 
 /* Everything but the lock: left by one that was killed. */
@@ -67,10 +65,10 @@ static bv_status clear(const bv_partial_folder *folder) {
     size_t count = 0;
     bv_error *error = bv_dir_list(folder->path, &names, &count);
     for (size_t i = 0; !error && i < count; i++) {
+        char path[BV_PATH_SIZE];
         if (!strcmp(names[i], BV_FOLDER_LOCK)) continue;
-        char *path = bv_path_join(folder->path, names[i]);
-        error = path ? bv_dir_remove(path) : bv_fail_memory("a path");
-        bv_free(path);
+        error = bv_path_in(path, folder->path, names[i]);
+        if (!error) error = bv_dir_remove(path);
     }
     bv_names_free(names, count);
     return error;
@@ -104,8 +102,9 @@ bv_status bv_partial_folder_begin(const char *path, bv_partial_folder *out) {
 }
 
 bv_status bv_partial_folder_end(bv_partial_folder *folder, const char *path, bv_lock **lock) {
-    char *file = bv_path_join(path, BV_FOLDER_LOCK);
-    bv_error *error = file ? bv_path_rename(folder->path, path) : bv_fail_memory("a path");
+    char file[BV_PATH_SIZE];
+    bv_error *error = bv_path_in(file, path, BV_FOLDER_LOCK);
+    if (!error) error = bv_path_rename(folder->path, path);
     if (error) {
         error = bv_first_error(error, bv_partial_folder_abort(folder));
     } else if (lock) {
@@ -114,7 +113,6 @@ bv_status bv_partial_folder_end(bv_partial_folder *folder, const char *path, bv_
     } else {
         unlink(file); /* else it is in nobody's way */
     }
-    bv_free(file);
     release(folder);
     return error;
 }

@@ -31,12 +31,15 @@ static bv_error *make(bv_code code) {
     return error;
 }
 
-/* Names of files and bytes of a text may hold what a terminal obeys. Line ends stay: of a chain,
- * and of what a compiler said. */
-static void defuse(char *text) {
+/* Names of files and bytes of a text may hold what a terminal obeys. Lines stay where the format
+ * expects them: it sets them below its own, as what a compiler said, or is "%s", of an error that
+ * another process handed on. */
+static void defuse(char *text, const char *format) {
+    const bool lines = strchr(format, '\n') || !strcmp(format, "%s");
     for (unsigned char *p = (unsigned char *)text; *p; p++) {
         const bool c1 = p[0] == 0xc2 && p[1] >= 0x80 && p[1] < 0xa0;
-        if ((*p < 0x20 && *p != '\n' && *p != '\t') || *p == 0x7f || c1) *p = '?';
+        const bool kept = *p >= 0x20 || *p == '\t' || (*p == '\n' && lines);
+        if (!kept || *p == 0x7f || c1) *p = '?';
         if (c1) *++p = '?';
     }
 }
@@ -48,7 +51,7 @@ static void append(bv_error *error, const char *prefix, const char *format, va_l
     if (n < 0 || (size_t)n >= TEXT_MAX - used) return;
     used += (size_t)n;
     vsnprintf(error->text + used, TEXT_MAX - used, format, list);
-    defuse(error->text + used);
+    defuse(error->text + used, format);
 }
 
 bv_error *bv_fail(bv_code code, const char *format, ...) {

@@ -6,7 +6,7 @@
  *       while loading model.safetensors
  *       try: beaver train --preset gpt2-medium
  *
- * Control characters but line ends and tabs stand in it as "?".
+ * Control characters but tabs stand in it as "?", line ends too unless the format has one.
  *
  * The library never exits, aborts on input, or prints. Errors are values of one thread at a time.
  */

@@ -1,15 +1,12 @@
-/* The subcommands of `beaver arena`, one file each group. */
+/* The subcommands of `beaver arena`. */
 #ifndef BV_CLI_ARENA_H
 #define BV_CLI_ARENA_H
 
-#include "base/status.h"
+#include "cli/flags.h"
 
-bv_status bv_arena_new(int argc, char **argv);
-bv_status bv_arena_check(int argc, char **argv);
-bv_status bv_arena_list(int argc, char **argv);
-bv_status bv_arena_serve(int argc, char **argv);
-bv_status bv_arena_judge(int argc, char **argv);
-bv_status bv_arena_load(int argc, char **argv);
-bv_status bv_arena_eval(int argc, char **argv);
+extern const bv_command bv_arena_new, bv_arena_check, bv_arena_list; /* arena_levels.c */
+extern const bv_command bv_arena_serve, bv_arena_judge;              /* arena_serve.c  */
+extern const bv_command bv_arena_load;                               /* arena_load.c   */
+extern const bv_command bv_arena_eval;                               /* arena_eval.c   */
 
 #endif

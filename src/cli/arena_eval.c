@@ -23,111 +23,54 @@
 #define FAILURES_SHOWN 20
 
 static const bv_flag flag_table[] = {
-    {.name = "set",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "humaneval or mbpp"},
-    {.name = "model",
-     .value = "RUN",
-     .type = BV_FLAG_STRING,
-     .help = "write samples with this model: a run's folder, or a model file of llama2.c; with "
-             "--endpoint a name there"},
-    {.name = "endpoint",
-     .value = "URL",
-     .type = BV_FLAG_STRING,
-     .help = "ask a model behind an OpenAI-compatible API, http://HOST:PORT/v1 (without --model "
-             "its first); a key is taken from OPENAI_API_KEY"},
-    {.name = "samples",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "judge these samples: human-eval's format (task_id and completion, one JSON a line); "
-             "canonical: the set's own solutions"},
-    {.name = "data",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .help = "where the set's file is, or the file itself; otherwise $BEAVER_DATA"},
-    {.name = "n",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1000,
-     .fallback = "1",
-     .help = "with --model and --endpoint: samples a problem"},
-    {.name = "k",
-     .value = "K,...",
-     .type = BV_FLAG_STRING,
-     .fallback = "1",
-     .help = "which pass@k to estimate; each needs at least k samples of every problem"},
-    {.name = "temperature",
-     .value = "T",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 100,
-     .fallback = "0.8",
-     .help = "0 always takes the likeliest token"},
-    {.name = "top-p",
-     .value = "P",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 1,
-     .fallback = "0.95",
-     .help = "draw from the likeliest tokens that together have probability P"},
-    {.name = "tokens",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .fallback = "512",
-     .help = "tokens of a sample at most"},
-    {.name = "seed",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e15,
-     .fallback = "0",
-     .help = "of the draws"},
-    {.name = "tokenizer",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "with --model: instead of the run's own"},
-    {.name = "truncate", .help = "with --samples: cut them at the set's stop texts"},
-    {.name = "in-process",
-     .help = "run the tests inside the candidate's process, as human-eval does: for comparison "
-             "only, since a candidate can forge such a result"},
-    {.name = "cpu",
-     .value = "TIME",
-     .type = BV_FLAG_STRING,
-     .fallback = "5s",
-     .help = "CPU time of a candidate; its wall time is four times that"},
-    {.name = "memory",
-     .value = "SIZE",
-     .type = BV_FLAG_STRING,
-     .fallback = "512M",
-     .help = "memory of a candidate"},
-    {.name = "out",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "write all samples with their results, one JSON a line"},
-    {.name = "cache",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .help = "where samples and verdicts are kept, so that an evaluation that was interrupted goes "
-             "on; otherwise $XDG_CACHE_HOME/beaver/eval"},
-    {.name = "fresh", .help = "without the cache"},
+    BV_REQUIRED_FLAG("set", "NAME", "humaneval or mbpp"),
+    BV_STRING_FLAG("model", "RUN", NULL,
+                   "write samples with this model: a run's folder, or a model file of llama2.c; "
+                   "with --endpoint a name there"),
+    BV_STRING_FLAG("endpoint", "URL", NULL,
+                   "ask a model behind an OpenAI-compatible API, http://HOST:PORT/v1 (without "
+                   "--model its first); a key is taken from OPENAI_API_KEY"),
+    BV_STRING_FLAG("samples", "FILE", NULL,
+                   "judge these samples: human-eval's format (task_id and completion, one JSON a "
+                   "line); canonical: the set's own solutions"),
+    BV_STRING_FLAG("data", "DIR", NULL,
+                   "where the set's file is, or the file itself; otherwise $BEAVER_DATA"),
+    BV_INT_FLAG("n", "N", 1, 1000, "1", "with --model and --endpoint: samples a problem"),
+    BV_STRING_FLAG("k", "K,...", "1",
+                   "which pass@k to estimate; each needs at least k samples of every problem"),
+    BV_DOUBLE_FLAG("temperature", "T", 0, 100, "0.8", "0 always takes the likeliest token"),
+    BV_DOUBLE_FLAG("top-p", "P", 0, 1, "0.95",
+                   "draw from the likeliest tokens that together have probability P"),
+    BV_INT_FLAG("tokens", "N", 1, 1e6, "512", "tokens of a sample at most"),
+    BV_INT_FLAG("seed", "N", 0, 1e15, "0", "of the draws"),
+    BV_STRING_FLAG("tokenizer", "FILE", NULL, "with --model: instead of the run's own"),
+    BV_SWITCH_FLAG("truncate", "with --samples: cut them at the set's stop texts"),
+    BV_SWITCH_FLAG("in-process",
+                   "run the tests inside the candidate's process, as human-eval does: for "
+                   "comparison only, since a candidate can forge such a result"),
+    BV_STRING_FLAG("cpu", "TIME", "5s",
+                   "CPU time of a candidate; its wall time is four times that"),
+    BV_STRING_FLAG("memory", "SIZE", "512M", "memory of a candidate"),
+    BV_STRING_FLAG("out", "FILE", NULL, "write all samples with their results, one JSON a line"),
+    BV_STRING_FLAG("cache", "DIR", NULL,
+                   "where samples and verdicts are kept, so that an evaluation that was "
+                   "interrupted goes on; otherwise $XDG_CACHE_HOME/beaver/eval"),
+    BV_SWITCH_FLAG("fresh", "without the cache"),
     BV_POLICY_FLAG,
 };
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_arena_eval = {
     .name = "arena eval",
+    .brief = "how many programming problems a model solves: pass@k",
     .summary = "Counts how many programming problems a model's samples solve, and estimates pass@k "
                "without bias, with a 95 % interval. Samples run in boxes; the tests run in other "
                "boxes and call them over pipes, so that no sample can forge its result.",
     .example = "beaver arena eval --set humaneval --samples canonical --data eval\n"
                "beaver arena eval --set mbpp --model run -n 20 --temperature 0.8 -k 1,10 --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = "threads to write and to judge samples with; 0: one for each usable core",
+    .run = run,
 };
 
 typedef struct evaluation {
@@ -415,11 +358,8 @@ static bv_status evaluate(evaluation *e) {
     return report(e);
 }
 
-bv_status bv_arena_eval(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     evaluation e = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     e.flags = flags;
     bv_error *error = evaluate(&e);
     bv_live_line_end(&e.line);
@@ -430,6 +370,5 @@ bv_status bv_arena_eval(int argc, char **argv) {
     bv_record_cache_close(&e.verdicts);
     bv_record_cache_close(&e.written);
     bv_machine_end(&e.use);
-    bv_flags_free(&flags);
     return error;
 }

@@ -18,20 +18,19 @@
 /* ---- new ---- */
 
 static const bv_argument new_arguments[] = {{.name = "DIR", .help = "folder of the new level"}};
-static const bv_command new_command = {
+static bv_status run_new(const bv_flags *flags);
+const bv_command bv_arena_new = {
     .name = "arena new",
+    .brief = "make a level to fill in",
     .summary = "Makes the folder of a level: a small working example of every part, to be "
                "replaced. Its name is the level's: small letters, digits and hyphens.",
     .example = "beaver arena new levels/11-sorting\n"
                "beaver arena check levels/11-sorting",
-    .arguments = new_arguments,
-    .argument_count = 1,
+    BV_ARGUMENTS(new_arguments),
+    .run = run_new,
 };
 
-bv_status bv_arena_new(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&new_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run_new(const bv_flags *flags) {
     const char *folder = bv_flags_argument(flags, 0);
     bv_error *error = bv_level_scaffold(folder);
     if (!error)
@@ -40,7 +39,6 @@ bv_status bv_arena_new(int argc, char **argv) {
                    folder, folder);
     if (!error && bv_flags_bool(flags, "json"))
         error = bv_cli_json(json_pack("{so}", "path", bv_cli_path(folder)));
-    bv_flags_free(&flags);
     return error;
 }
 
@@ -49,16 +47,17 @@ bv_status bv_arena_new(int argc, char **argv) {
 static const bv_argument check_arguments[] = {
     {.name = "DIR", .help = "a level's folder", .repeated = true}};
 static const bv_flag check_flags[] = {BV_LEVEL_MAKER_FLAGS, BV_LANGUAGES_FLAG, BV_POLICY_FLAG};
-static const bv_command check_command = {
+static bv_status run_check(const bv_flags *flags);
+const bv_command bv_arena_check = {
     .name = "arena check",
+    .brief = "run a level's own solutions: may it be published?",
     .summary = "Makes a level's hidden tests and judges its own solutions in boxes. Refuses a "
                "level that one of wrong/ passes or one of reference/ fails.",
     .example = "beaver arena check levels/*",
-    .arguments = check_arguments,
-    .argument_count = 1,
-    .flags = check_flags,
-    .flag_count = sizeof check_flags / sizeof *check_flags,
+    BV_ARGUMENTS(check_arguments),
+    BV_FLAGS(check_flags),
     .threads = "solutions judged at once; 0: one for each usable core",
+    .run = run_check,
 };
 
 /* What a solution says about itself in one line: of a traceback the last line, else the first. */
@@ -199,13 +198,10 @@ static void free_run(check_run *run) {
     pthread_mutex_destroy(&run->lock);
 }
 
-bv_status bv_arena_check(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_check(const bv_flags *flags) {
     bv_sandbox_pool *pool = NULL;
     bv_level_maker_use use = {0};
     bv_sandbox_options options = {.warm_python = true};
-    BV_TRY(bv_flags_parse(&check_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     check_run run = {
         .flags = flags, .maker = &use.maker, .lock = PTHREAD_MUTEX_INITIALIZER, .good = true};
     bv_error *error = bv_policy_flag_read(flags, &options.policy);
@@ -216,7 +212,6 @@ bv_status bv_arena_check(int argc, char **argv) {
     free_run(&run);
     bv_level_maker_end(&use);
     bv_sandbox_pool_destroy(&pool);
-    bv_flags_free(&flags);
     return error;
 }
 
@@ -224,14 +219,15 @@ bv_status bv_arena_check(int argc, char **argv) {
 
 static const bv_argument list_arguments[] = {{.name = "DIR", .help = "a folder of levels"}};
 static const bv_flag list_flags[] = {BV_LANGUAGES_FLAG};
-static const bv_command list_command = {
+static bv_status run_list(const bv_flags *flags);
+const bv_command bv_arena_list = {
     .name = "arena list",
+    .brief = "the levels of a folder",
     .summary = "Lists the levels of a folder. Runs nothing.",
     .example = "beaver arena list levels",
-    .arguments = list_arguments,
-    .argument_count = 1,
-    .flags = list_flags,
-    .flag_count = sizeof list_flags / sizeof *list_flags,
+    BV_ARGUMENTS(list_arguments),
+    BV_FLAGS(list_flags),
+    .run = run_list,
 };
 
 static void format_deadline(int64_t ms, char text[32]) {
@@ -261,11 +257,8 @@ static bv_status print_level(const bv_level *level) {
     return bv_cli_print(line, (size_t)n);
 }
 
-bv_status bv_arena_list(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_list(const bv_flags *flags) {
     bv_level_set set = {0};
-    BV_TRY(bv_flags_parse(&list_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     const bool as_json = bv_flags_bool(flags, "json");
     json_t *list = json_array();
     bv_error *error = bv_languages_flag_read(flags);
@@ -279,6 +272,5 @@ bv_status bv_arena_list(int argc, char **argv) {
     if (!error && as_json) error = bv_cli_json(json_pack("{sO}", "levels", list));
     json_decref(list);
     bv_level_set_free(&set);
-    bv_flags_free(&flags);
     return error;
 }

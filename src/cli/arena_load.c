@@ -21,96 +21,48 @@
 #define FLOOD_MAX 100000 /* submissions of those who flood */
 
 static const bv_flag flag_table[] = {
-    {.name = "levels",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .fallback = "levels",
-     .help = "the arena's levels: their reference and wrong solutions are submitted"},
+    BV_STRING_FLAG("levels", "DIR", "levels",
+                   "the arena's levels: their reference and wrong solutions are submitted"),
     BV_LANGUAGES_FLAG,
-    {.name = "level", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one level only"},
-    {.name = "language", .value = "NAME", .type = BV_FLAG_STRING, .help = "of one language only"},
-    {.name = "as",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .help = "hand programs in C in as this language, as c-tcc"},
-    {.name = "distinct",
-     .help = "a comment makes each source differ from all others, so that none is known compiled"},
-    {.name = "attacks",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .help = "an attack corpus to mix in: hostile .c, .py and .sh programs whose first lines "
-             "say the verdict they must get; canaries are set for them"},
-    {.name = "attack-share",
-     .value = "F",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 1,
-     .fallback = "0.05",
-     .help = "part of the submissions that are attacks, with --attacks"},
+    BV_STRING_FLAG("level", "NAME", NULL, "of one level only"),
+    BV_STRING_FLAG("language", "NAME", NULL, "of one language only"),
+    BV_STRING_FLAG("as", "NAME", NULL, "hand programs in C in as this language, as c-tcc"),
+    BV_SWITCH_FLAG(
+        "distinct",
+        "a comment makes each source differ from all others, so that none is known compiled"),
+    BV_STRING_FLAG("attacks", "DIR", NULL,
+                   "an attack corpus to mix in: hostile .c, .py and .sh programs whose first lines "
+                   "say the verdict they must get; canaries are set for them"),
+    BV_DOUBLE_FLAG("attack-share", "F", 0, 1, "0.05",
+                   "part of the submissions that are attacks, with --attacks"),
     BV_POLICY_FLAG,
-    {.name = "users",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 20000,
-     .fallback = "20",
-     .help = "users who sign up"},
-    {.name = "submissions",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .fallback = "200",
-     .help = "in all"},
-    {.name = "clients",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 256,
-     .fallback = "16",
-     .help = "connections that submit and wait at once"},
-    {.name = "seed",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e9,
-     .fallback = "1",
-     .help = "of who submits what"},
-    {.name = "flood",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 200,
-     .fallback = "0",
-     .help = "one user submits alone, then again while N users hand in all they may: how much "
-             "longer does that user wait?"},
-    {.name = "pause",
-     .value = "MS",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 60000,
-     .fallback = "0",
-     .help = "with --flood: how long that user reads a verdict"},
-    {.name = "store",
-     .value = "STORE",
-     .type = BV_FLAG_STRING,
-     .help = "the arena's store: looks there whether every submission has its verdict, and what "
-             "each stage cost"},
+    BV_INT_FLAG("users", "N", 1, 20000, "20", "users who sign up"),
+    BV_INT_FLAG("submissions", "N", 1, 1e6, "200", "in all"),
+    BV_INT_FLAG("clients", "N", 1, 256, "16", "connections that submit and wait at once"),
+    BV_INT_FLAG("seed", "N", 0, 1e9, "1", "of who submits what"),
+    BV_INT_FLAG("flood", "N", 0, 200, "0",
+                "one user submits alone, then again while N users hand in all they may: how much "
+                "longer does that user wait?"),
+    BV_INT_FLAG("pause", "MS", 0, 60000, "0", "with --flood: how long that user reads a verdict"),
+    BV_STRING_FLAG("store", "STORE", NULL,
+                   "the arena's store: looks there whether every submission has its verdict, and "
+                   "what each stage cost"),
 };
 
 static const bv_argument arguments[] = {{.name = "URL", .help = "http://host:port of an arena"}};
 
-static const bv_command command = {
+static bv_status run_load(const bv_flags *flags);
+const bv_command bv_arena_load = {
     .name = "arena load",
+    .brief = "submit to an arena as many users would, and measure",
     .summary = "Submits to a running arena as many users would, waits for every verdict, checks "
                "it, and prints rates and times. Start the arena with --per-minute 1000000 and "
                "--signups-per-hour 0.",
     .example = "beaver arena load http://127.0.0.1:8080 --users 1000 --submissions 5000",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = "taken, as by every command: here --clients are the threads",
+    .run = run_load,
 };
 
 /* ---- clients ---- */
@@ -364,11 +316,8 @@ static bv_status run(bv_load *l) {
     return flood ? run_flood(l, flood) : run_many(l);
 }
 
-bv_status bv_arena_load(int argc, char **argv) {
+static bv_status run_load(const bv_flags *flags) {
     bv_load l = {0};
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     l.flags = flags;
     bv_error *error = run(&l);
     bv_load_programs_free(&l);
@@ -376,6 +325,5 @@ bv_status bv_arena_load(int argc, char **argv) {
     bv_free(l.results);
     bv_store_close(&l.store);
     bv_level_set_free(&l.set);
-    bv_flags_free(&flags);
     return error;
 }

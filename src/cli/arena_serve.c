@@ -19,10 +19,8 @@
 #include <unistd.h>
 
 #define STORE_FLAG                                                                                 \
-    {                                                                                              \
-        .name = "store", .value = "STORE", .type = BV_FLAG_STRING, .fallback = "arena.db",         \
-        .help = "where all is kept: a SQLite file, or postgres://user@host/database"               \
-    }
+    BV_STRING_FLAG("store", "STORE", "arena.db",                                                   \
+                   "where all is kept: a SQLite file, or postgres://user@host/database")
 
 #define SITE_FILES 64      /* open files of a site and its store */
 #define CONNECTIONS_MIN 16 /* or it is none */
@@ -31,92 +29,59 @@ static const bv_argument arguments[] = {{.name = "LEVELS", .help = "a folder of 
 
 static const bv_flag serve_flags[] = {
     STORE_FLAG,
-    {.name = "host",
-     .value = "ADDRESS",
-     .type = BV_FLAG_STRING,
-     .fallback = "127.0.0.1",
-     .help = "address to listen on; put a proxy with TLS before anything but the own machine"},
-    {.name = "port",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 65535,
-     .fallback = "8080",
-     .help = "0: any free one"},
-    {.name = "judges",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = BV_JUDGES_MAX,
-     .help = "submissions judged at once in this process (default: one more than cores that may "
-             "be used); 0 leaves it to beaver arena judge"},
-    {.name = "waiting",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .fallback = "10",
-     .help = "submissions of one user that may wait"},
-    {.name = "per-minute",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e6,
-     .fallback = "30",
-     .help = "submissions of one user in a minute"},
-    {.name = "signups-per-hour",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e6,
-     .fallback = "100",
-     .help = "new users from one address; 0: no limit"},
-    {.name = "proxy",
-     .help = "requests come through a proxy, which says whose they are at the end of "
-             "X-Forwarded-For: limits count those addresses, not the proxy's"},
+    BV_STRING_FLAG(
+        "host", "ADDRESS", "127.0.0.1",
+        "address to listen on; put a proxy with TLS before anything but the own machine"),
+    BV_INT_FLAG("port", "N", 0, 65535, "8080", "0: any free one"),
+    BV_INT_FLAG("judges", "N", 0, BV_JUDGES_MAX, NULL,
+                "submissions judged at once in this process (default: one more than cores that may "
+                "be used); 0 leaves it to beaver arena judge"),
+    BV_INT_FLAG("waiting", "N", 1, 1e6, "10", "submissions of one user that may wait"),
+    BV_INT_FLAG("per-minute", "N", 1, 1e6, "30", "submissions of one user in a minute"),
+    BV_INT_FLAG("signups-per-hour", "N", 0, 1e6, "100", "new users from one address; 0: no limit"),
+    BV_SWITCH_FLAG("proxy", "requests come through a proxy, which says whose they are at the end "
+                            "of X-Forwarded-For: limits count those addresses, not the proxy's"),
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
 };
 
-static const bv_command serve_command = {
+static bv_status run_serve(const bv_flags *flags);
+const bv_command bv_arena_serve = {
     .name = "arena serve",
+    .brief = "a page and an API: sign up, submit, watch, scoreboard",
     .summary = "Serves the arena: a page and an HTTP API to sign up, read levels, submit, watch "
                "verdicts and the scoreboard. Several may serve one PostgreSQL store.",
     .example = "beaver arena serve levels\n"
                "beaver arena serve levels --store postgres://beaver@db/arena --judges 0",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = serve_flags,
-    .flag_count = sizeof serve_flags / sizeof *serve_flags,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(serve_flags),
     .threads = "threads to make hidden tests with; 0: one for each usable core",
     .no_results = true,
+    .run = run_serve,
 };
 
 static const bv_flag judge_flags[] = {
     STORE_FLAG,
-    {.name = "judges",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = BV_JUDGES_MAX,
-     .help = "submissions judged at once (default: one more than cores that may be used)"},
+    BV_INT_FLAG("judges", "N", 1, BV_JUDGES_MAX, NULL,
+                "submissions judged at once (default: one more than cores that may be used)"),
     BV_LEVEL_MAKER_FLAGS,
     BV_LANGUAGES_FLAG,
     BV_POLICY_FLAG,
 };
 
-static const bv_command judge_command = {
+static bv_status run_judge(const bv_flags *flags);
+const bv_command bv_arena_judge = {
     .name = "arena judge",
+    .brief = "judge the submissions of a store",
     .summary = "Judges submissions of a store until it is stopped. Any number of these may run, on "
                "any machines with the same levels; each may be killed at any time.",
     .example = "beaver arena judge levels --store postgres://beaver@db/arena --judges 4",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = judge_flags,
-    .flag_count = sizeof judge_flags / sizeof *judge_flags,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(judge_flags),
     .threads = "threads to make hidden tests with; 0: one for each usable core",
     .no_results = true,
+    .run = run_judge,
 };
 
 /* ---- what both do ---- */
@@ -284,10 +249,7 @@ static bv_status run_site(arena_run *run, int judges) {
     return error;
 }
 
-bv_status bv_arena_serve(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&serve_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run_serve(const bv_flags *flags) {
     arena_run run = {.flags = flags};
     const int judges = judges_of(flags);
     allow_many_files();
@@ -296,7 +258,6 @@ bv_status bv_arena_serve(int argc, char **argv) {
     const int signal = run.stop ? *run.stop : 0;
     end(&run);
     if (!error && signal) error = bv_fail_interrupted(signal, "stopped");
-    bv_flags_free(&flags);
     return error;
 }
 
@@ -310,10 +271,7 @@ static bv_status prepare_store(const char *url) {
     return error;
 }
 
-bv_status bv_arena_judge(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&judge_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run_judge(const bv_flags *flags) {
     arena_run run = {.flags = flags};
     const int judges = judges_of(flags);
     bv_error *error = begin(&run, judges);
@@ -327,6 +285,5 @@ bv_status bv_arena_judge(int argc, char **argv) {
     const int signal = run.stop ? *run.stop : 0;
     end(&run);
     if (!error && signal) error = bv_fail_interrupted(signal, "stopped");
-    bv_flags_free(&flags);
     return error;
 }

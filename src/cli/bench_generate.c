@@ -1,4 +1,4 @@
-#include "cli/bench_generate.h"
+#include "cli/bench.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -20,40 +20,24 @@
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
 
 static const bv_flag flag_table[] = {
-    BV_PRESET_FLAGS,
-    {.name = "prompt",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .fallback = "512",
-     .help = "tokens of the prompt"},
-    {.name = "tokens",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .fallback = "64",
-     .help = "tokens that each sequence writes"},
-    {.name = "sequences",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1024,
-     .fallback = "16",
-     .help = "how many write together, after one has written alone"},
+    BV_PRESET_FLAGS, BV_INT_FLAG("prompt", "N", 1, 1e7, "512", "tokens of the prompt"),
+    BV_INT_FLAG("tokens", "N", 1, 1e7, "64", "tokens that each sequence writes"),
+    BV_INT_FLAG("sequences", "N", 1, 1024, "16",
+                "how many write together, after one has written alone"),
     BV_SETTINGS_UNLISTED};
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_bench_generate = {
     .name = "bench generate",
+    .brief = "reading prompts and writing text",
     .summary = "Measures generation with random weights: reading a prompt (beside this machine's "
                "arithmetic, and beside training's forward pass over it), then writing with one "
                "sequence and with many (beside the time to read "
                "weights and KV cache once a step). Medians.",
     .example = "beaver bench generate --preset gpt2 --dtype bf16 --threads 2\n"
                "beaver bench generate --preset gpt2 --context 256 --prompt 128 --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 typedef struct figures {
@@ -73,6 +57,7 @@ typedef struct bench {
     double *seconds;
     size_t *indices;
     uint32_t *next;
+    figures reading, forward, one, many; /* the prompt; training's pass over it; writing */
 } bench;
 
 static bv_status choose(const bv_flags *flags, bench *b) {
@@ -146,10 +131,7 @@ static bv_status prepare(bench *b) {
 static bv_status measure_limits(bench *b) {
     bv_limits now;
     BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS, &now));
-    if (now.f32_gflops > b->limits.f32_gflops) b->limits.f32_gflops = now.f32_gflops;
-    if (now.bf16_gflops > b->limits.bf16_gflops) b->limits.bf16_gflops = now.bf16_gflops;
-    if (now.int8_gops > b->limits.int8_gops) b->limits.int8_gops = now.int8_gops;
-    if (now.read_gbps > b->limits.read_gbps) b->limits.read_gbps = now.read_gbps;
+    b->limits = bv_limits_larger(&b->limits, &now);
     return BV_OK;
 }
 
@@ -157,7 +139,7 @@ static bv_status measure_limits(bench *b) {
 
 #define PROMPTS 5
 
-static bv_status run_prompt(bench *b, figures *out) {
+static bv_status run_prompt(bench *b) {
     double seconds[PROMPTS];
     bv_engine_reset(b->engine, 0);
     BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt)); /* packs the weights */
@@ -167,12 +149,12 @@ static bv_status run_prompt(bench *b, figures *out) {
         BV_TRY(bv_engine_feed(b->engine, 0, b->text, b->prompt));
         seconds[i] = bv_clock_seconds() - begin;
     }
-    out->seconds = bv_median(seconds, PROMPTS);
+    b->reading.seconds = bv_median(seconds, PROMPTS);
     return BV_OK;
 }
 
 /* The forward pass of training over the same tokens, with the loss of each. */
-static bv_status run_forward(bench *b, figures *out) {
+static bv_status run_forward(bench *b) {
     double seconds[PROMPTS];
     bv_gpt_scorer *scorer;
     float *losses = bv_calloc(b->prompt, sizeof *losses);
@@ -193,7 +175,7 @@ static bv_status run_forward(bench *b, figures *out) {
     }
     bv_gpt_scorer_destroy(&scorer);
     bv_free(losses);
-    if (!error) out->seconds = bv_median(seconds, PROMPTS);
+    if (!error) b->forward.seconds = bv_median(seconds, PROMPTS);
     return error;
 }
 
@@ -228,30 +210,28 @@ static double step_weights(const bv_gpt_config *c) {
     return (double)count;
 }
 
-static void against_limits(const bench *b, figures *prompt, figures *forward, figures *one,
-                           figures *many) {
+static void against_limits(bench *b) {
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
     const double peak = 1e9 * (half ? b->limits.bf16_gflops : b->limits.f32_gflops);
     bv_gpt_config c = b->settings.model;
     c.context = b->prompt;
     const double head = 2 * (double)(c.vocab_size * c.width);
     const double flops = (double)b->prompt * (bv_gpt_forward_flops(&c) - head) + head;
-    prompt->tokens_per_s = (double)b->prompt / prompt->seconds;
-    prompt->share_of_limit = flops / peak / prompt->seconds;
-    forward->tokens_per_s = (double)b->prompt / forward->seconds;
-    forward->share_of_limit =
-        (double)b->prompt * bv_gpt_forward_flops(&c) / peak / forward->seconds;
+    b->reading.tokens_per_s = (double)b->prompt / b->reading.seconds;
+    b->reading.share_of_limit = flops / peak / b->reading.seconds;
+    b->forward.share_of_limit =
+        (double)b->prompt * bv_gpt_forward_flops(&c) / peak / b->forward.seconds;
     const double cache = cache_bytes(b, (double)b->prompt + (double)b->tokens / 2);
     const double weights = element_bytes(b) * step_weights(&b->settings.model);
     const double read = 1e9 * b->limits.read_gbps, n = (double)b->sequences;
-    one->tokens_per_s = 1 / one->seconds;
-    one->share_of_limit = (weights + cache) / read / one->seconds;
-    many->tokens_per_s = n / many->seconds;
-    many->share_of_limit = (weights + n * cache) / read / many->seconds;
+    b->one.tokens_per_s = 1 / b->one.seconds;
+    b->one.share_of_limit = (weights + cache) / read / b->one.seconds;
+    b->many.tokens_per_s = n / b->many.seconds;
+    b->many.share_of_limit = (weights + n * cache) / read / b->many.seconds;
 }
 
-static bv_status tell(const bv_flags *flags, const bench *b, const figures *prompt,
-                      const figures *forward, const figures *one, const figures *many) {
+static bv_status tell(const bv_flags *flags, const bench *b) {
+    const figures *prompt = &b->reading, *forward = &b->forward, *one = &b->one, *many = &b->many;
     const bool half = b->settings.numerics == BV_NUMERICS_BF16;
     const char *preset = bv_flags_string(flags, "preset");
     bv_cli_say("prompt of %s: %.1f ms, %.0f tokens/s, %s of the arithmetic's limit\n",
@@ -282,28 +262,24 @@ static bv_status tell(const bv_flags *flags, const bench *b, const figures *prom
 }
 
 static bv_status measure(const bv_flags *flags, bench *b) {
-    figures prompt, forward, one, many;
     BV_TRY(choose(flags, b));
     BV_TRY(bv_machine_begin(flags, &b->use));
     BV_TRY(check_memory(flags, b));
     BV_TRY(measure_limits(b));
     BV_TRY(prepare(b));
-    BV_TRY(run_prompt(b, &prompt));
-    BV_TRY(run_forward(b, &forward));
-    BV_TRY(run_steps(b, 1, &one));
-    BV_TRY(run_steps(b, b->sequences, &many));
+    BV_TRY(run_prompt(b));
+    BV_TRY(run_forward(b));
+    BV_TRY(run_steps(b, 1, &b->one));
+    BV_TRY(run_steps(b, b->sequences, &b->many));
     b->peak_memory = bv_machine_peak_memory();
     BV_TRY(measure_limits(b));
     BV_TRY(measure_limits(b));
-    against_limits(b, &prompt, &forward, &one, &many);
-    return tell(flags, b, &prompt, &forward, &one, &many);
+    against_limits(b);
+    return tell(flags, b);
 }
 
-bv_status bv_bench_generate(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     bench b = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_error *error = measure(flags, &b);
     bv_engine_destroy(&b.engine);
     bv_weights_destroy(&b.weights);
@@ -312,6 +288,5 @@ bv_status bv_bench_generate(int argc, char **argv) {
     bv_free(b.indices);
     bv_free(b.next);
     bv_machine_end(&b.use);
-    bv_flags_free(&flags);
     return error;
 }

@@ -100,7 +100,7 @@ static double repeat(bv_bench_suite *s, bv_bench_job *j, void (*run)(bv_bench_jo
          count < 3 || (count < BV_BENCH_RUNS_MAX && bv_clock_seconds() < end); count++) {
         const double begin = bv_clock_seconds();
         run(j);
-        s->times[count] = (bv_clock_seconds() - begin) / (double)(j->copies ? j->copies : 1);
+        s->times[count] = (bv_clock_seconds() - begin) / (double)j->copies;
     }
     return bv_median(s->times, count);
 }
@@ -135,7 +135,8 @@ bv_status bv_bench_finish(bv_bench_suite *s, bv_bench_job *j, void (*run)(bv_ben
 
 bv_bench_job bv_bench_start(const bv_bench_suite *s, const bv_bench_shapes *model,
                             const char *kernel, bv_dtype type) {
-    return (bv_bench_job){.use = s->use, .model = model, .kernel = kernel, .type = type, .unit = 1};
+    return (bv_bench_job){
+        .use = s->use, .model = model, .kernel = kernel, .type = type, .unit = 1, .copies = 1};
 }
 
 void bv_bench_set_shape(bv_bench_job *j, size_t rank, const size_t shape[4]) {

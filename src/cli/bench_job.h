@@ -37,7 +37,7 @@ typedef struct bv_bench_job {
     bool failed;
     size_t rows; /* for kernels by ranges: how many, and borders are multiples of `unit` */
     size_t unit;
-    size_t copies, copy_bytes; /* of the weights, where one run takes them all; 0: one */
+    size_t copies, copy_bytes; /* of the weights, where one run takes them all */
     char *scratch;
     size_t scratch_bytes; /* of a thread */
     union {

@@ -1,8 +1,29 @@
 /* Products: packed weights by many rows and by few, gradients of weights, bytes. */
 #include "cli/bench_job.h"
 
+/* With few rows weights are those that no cache holds: copies of them take turns, as layers do. A
+ * job runs every copy once. */
+#define DECODE_ROWS 16
+#define COLD_BYTES ((size_t)256 << 20)
+
+/* Room for packed weights of a product of `rows` rows, and for their copies. */
+static char *take_packed(bv_bench_job *j, size_t rows, size_t bytes) {
+    j->copy_bytes = (bytes + 63) / 64 * 64;
+    j->copies = rows <= DECODE_ROWS ? COLD_BYTES / j->copy_bytes + 1 : 1;
+    return bv_bench_take(j, j->copies * j->copy_bytes);
+}
+
+static void copy_packed(const bv_bench_job *j, char *packed) {
+    for (size_t i = 1; !j->failed && i < j->copies; i++)
+        memcpy(packed + i * j->copy_bytes, packed, j->copy_bytes);
+}
+
 static void run_matmul(bv_bench_job *j) {
-    bv_matmul_run(j->use->kernels, j->use->pool, &j->args.matmul, j->scratch);
+    bv_matmul_args args = j->args.matmul;
+    for (size_t i = 0; i < j->copies; i++) {
+        if (i) args.b = (const char *)args.b + j->copy_bytes;
+        bv_matmul_run(j->use->kernels, j->use->pool, &args, j->scratch);
+    }
 }
 
 static void cost_matmul(bv_bench_job *j, size_t m, size_t n, size_t k, size_t c_bytes) {
@@ -18,20 +39,15 @@ static void take_matmul_scratch(bv_bench_job *j) {
                                                  &j->args.matmul));
 }
 
-/* With few rows weights are those that no cache holds: copies of them take turns, as layers do. A
- * job runs every copy once. */
-#define DECODE_ROWS 16
-#define COLD_BYTES ((size_t)256 << 20)
-
 static void run_int8(bv_bench_job *j) {
     bv_matmul_int8_args args = j->args.int8;
     for (size_t i = 0; i < j->copies; i++) {
-        args.b = (const char *)j->args.int8.b + i * j->copy_bytes;
+        if (i) args.b = (const char *)args.b + j->copy_bytes;
         bv_matmul_int8_run(j->use->kernels, j->use->pool, &args, j->scratch);
     }
 }
 
-/* y [m, n] = x [m, k], quantized on the way, times packed bytes; with few rows as bench_decode. */
+/* y [m, n] = x [m, k], quantized on the way, times packed bytes. */
 static bv_status bench_int8(bv_bench_suite *s, const bv_bench_shapes *model, const char *kernel,
                             size_t m, size_t n, size_t k) {
     const bv_kernels *kernels = s->use->kernels;
@@ -39,8 +55,6 @@ static bv_status bench_int8(bv_bench_suite *s, const bv_bench_shapes *model, con
     cost_matmul(&j, m, n, k, sizeof(float));
     j.bytes += (double)(m * k * (sizeof(float) - 1));
     if (!bv_bench_wanted(s, &j)) return BV_OK;
-    j.copy_bytes = (bv_matmul_int8_packed_bytes(kernels, k, n) + 63) / 64 * 64;
-    j.copies = m <= DECODE_ROWS ? COLD_BYTES / j.copy_bytes + 1 : 1;
     j.args.int8 = (bv_matmul_int8_args){.m = m,
                                         .n = n,
                                         .k = k,
@@ -53,29 +67,12 @@ static bv_status bench_int8(bv_bench_suite *s, const bv_bench_shapes *model, con
     j.scratch = bv_bench_take(
         &j, bv_matmul_int8_scratch_bytes(kernels, bv_pool_threads(s->use->pool), &j.args.int8));
     const bv_matmul_source source = {bv_bench_filled(&j, BV_F32, n * k), BV_F32, 1, k, k, n};
-    char *packed = bv_bench_take(&j, j.copies * j.copy_bytes);
+    char *packed = take_packed(&j, m, bv_matmul_int8_packed_bytes(kernels, k, n));
     j.args.int8.b = packed;
     if (!j.failed) /* no k here is too long */
         BV_ASSERT(!bv_matmul_int8_pack(kernels, s->use->pool, &source, packed));
-    for (size_t i = 1; !j.failed && i < j.copies; i++)
-        memcpy(packed + i * j.copy_bytes, packed, j.copy_bytes);
+    copy_packed(&j, packed);
     return bv_bench_finish(s, &j, run_int8);
-}
-
-/* Operands of a product of the job's shape and type with packed weights. */
-static void take_product(bv_bench_job *j, const void *packed) {
-    const size_t m = j->shape[0], n = j->shape[1], k = j->shape[2];
-    j->args.matmul = (bv_matmul_args){.m = m,
-                                      .n = n,
-                                      .k = k,
-                                      .type = j->type,
-                                      .a = bv_bench_filled(j, j->type, m * k),
-                                      .lda = k,
-                                      .b = packed,
-                                      .c = bv_bench_take(j, m * n * bv_dtype_size(j->type)),
-                                      .ldc = n,
-                                      .c_type = j->type};
-    take_matmul_scratch(j);
 }
 
 /* y [m, n] = x [m, k] times packed weights. */
@@ -85,33 +82,22 @@ static bv_status bench_linear(bv_bench_suite *s, const bv_bench_shapes *model, b
     bv_bench_job j = bv_bench_start(s, model, kernel, type);
     cost_matmul(&j, m, n, k, bv_dtype_size(type));
     if (!bv_bench_wanted(s, &j)) return BV_OK;
-    void *weights = bv_bench_filled(&j, BV_F32, n * k);
-    void *packed = bv_bench_take(&j, bv_matmul_packed_bytes(s->use->kernels, type, k, n));
-    const bv_matmul_source source = {weights, BV_F32, 1, k, k, n};
+    const bv_matmul_source source = {bv_bench_filled(&j, BV_F32, n * k), BV_F32, 1, k, k, n};
+    char *packed = take_packed(&j, m, bv_matmul_packed_bytes(s->use->kernels, type, k, n));
     if (!j.failed) bv_matmul_pack(s->use->kernels, s->use->pool, type, &source, packed);
-    take_product(&j, packed);
+    copy_packed(&j, packed);
+    j.args.matmul = (bv_matmul_args){.m = m,
+                                     .n = n,
+                                     .k = k,
+                                     .type = type,
+                                     .a = bv_bench_filled(&j, type, m * k),
+                                     .lda = k,
+                                     .b = packed,
+                                     .c = bv_bench_take(&j, m * n * bv_dtype_size(type)),
+                                     .ldc = n,
+                                     .c_type = type};
+    take_matmul_scratch(&j);
     return bv_bench_finish(s, &j, run_matmul);
-}
-
-static void run_cold(bv_bench_job *j) {
-    bv_matmul_args args = j->args.matmul;
-    for (size_t i = 0; i < j->copies; i++) {
-        args.b = (const char *)j->args.matmul.b + i * j->copy_bytes;
-        bv_matmul_run(j->use->kernels, j->use->pool, &args, j->scratch);
-    }
-}
-
-static bv_status bench_decode(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type,
-                              size_t m) {
-    const size_t k = model->width, n = 4 * k;
-    if (type == BV_INT8) return bench_int8(s, model, "matmul decode", m, n, k);
-    bv_bench_job j = bv_bench_start(s, model, "matmul decode", type);
-    cost_matmul(&j, m, n, k, bv_dtype_size(type));
-    if (!bv_bench_wanted(s, &j)) return BV_OK;
-    j.copy_bytes = (bv_matmul_packed_bytes(s->use->kernels, type, k, n) + 63) / 64 * 64;
-    j.copies = COLD_BYTES / j.copy_bytes + 1;
-    take_product(&j, bv_bench_filled(&j, BV_F32, j.copies * j.copy_bytes / 4));
-    return bv_bench_finish(s, &j, run_cold);
 }
 
 /* dW [out, in] += dy^T [out, rows] x [rows, in]. */
@@ -145,7 +131,7 @@ bv_status bv_bench_matmuls(bv_bench_suite *s, const bv_bench_shapes *model, bv_d
     BV_TRY(bench_linear(s, model, type, "matmul down", rows, w, 4 * w));
     BV_TRY(bench_linear(s, model, type, "matmul head", 256, model->vocab, w));
     for (size_t few = 1; few <= DECODE_ROWS && w > 512; few *= 2)
-        BV_TRY(bench_decode(s, model, type, few));
+        BV_TRY(bench_linear(s, model, type, "matmul decode", few, 4 * w, w));
     if (type == BV_INT8) return BV_OK;
     BV_TRY(bench_weight_gradient(s, model, type, rows, 4 * w, w));
     return bench_weight_gradient(s, model, type, rows, w, 4 * w);

@@ -1,4 +1,4 @@
-#include "cli/bench_sandbox.h"
+#include "cli/bench.h"
 
 #include "arena/language.h"
 #include "base/clock.h"
@@ -23,26 +23,23 @@ extern char **environ;
 #define BOXES_MAX 128
 
 static const bv_flag flag_table[] = {
-    {.name = "runs",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 10,
-     .max = 1e6,
-     .fallback = "300",
-     .help = "runs of each program, one after another; slow ones get a tenth"},
+    BV_INT_FLAG("runs", "N", 10, 1e6, "300",
+                "runs of each program, one after another; slow ones get a tenth"),
     BV_POLICY_FLAG,
 };
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_bench_sandbox = {
     .name = "bench sandbox",
+    .brief = "programs in boxes, by language",
     .summary =
         "Measures starting and ending a program in a box with all walls up: a C program that "
         "returns 0 at once, and the same in the other languages; one after another (p50, "
         "p99) and many at once (runs a second). Beside it bubblewrap and isolate where they "
         "are installed, and a bare fork and exec.",
     .example = "beaver bench sandbox --json",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .threads = "boxes at once in the second measurement; 0: two for each usable core",
+    .run = run,
 };
 
 typedef struct program {
@@ -246,11 +243,8 @@ static bv_status measure_all(bench *b, json_t *rows) {
     return BV_OK;
 }
 
-bv_status bv_bench_sandbox(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     bench b = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     json_t *ours = json_object(), *others = json_object();
     bv_error *error = bv_policy_flag_read(flags, &b.policy);
     b.runs = (size_t)bv_flags_int(flags, "runs");
@@ -274,6 +268,5 @@ bv_status bv_bench_sandbox(int argc, char **argv) {
     json_decref(ours);
     json_decref(others);
     bv_free(b.ms);
-    bv_flags_free(&flags);
     return error;
 }

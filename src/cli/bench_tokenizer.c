@@ -1,4 +1,4 @@
-#include "cli/bench_tokenizer.h"
+#include "cli/bench.h"
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -19,34 +19,20 @@
 #define REPEATS_MAX 1000
 
 static const bv_flag flag_table[] = {
-    {.name = "tokenizer",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "tokenizer.json; without it, byte pairs are learned, and that is measured too"},
-    {.name = "vocab",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 257,
-     .max = 1e7,
-     .fallback = "32768",
-     .help = "tokens to learn"},
-    {.name = "pattern",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "gpt2",
-     .help = "how text is cut into pieces for that: gpt2 or cl100k"},
-    {.name = "seconds",
-     .value = "S",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0.001,
-     .max = 600,
-     .fallback = "1",
-     .help = "how long to repeat encoding and decoding, each on one thread and on all"},
+    BV_STRING_FLAG("tokenizer", "FILE", NULL,
+                   "tokenizer.json; without it, byte pairs are learned, and that is measured too"),
+    BV_INT_FLAG("vocab", "N", 257, 1e7, "32768", "tokens to learn"),
+    BV_STRING_FLAG("pattern", "NAME", "gpt2",
+                   "how text is cut into pieces for that: gpt2 or cl100k"),
+    BV_DOUBLE_FLAG("seconds", "S", 0.001, 600, "1",
+                   "how long to repeat encoding and decoding, each on one thread and on all"),
 };
 static const bv_argument arguments[] = {
     {.name = "TEXT", .help = "a text file; without it, a text is generated", .optional = true}};
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_bench_tokenizer = {
     .name = "bench tokenizer",
+    .brief = "text to tokens and back",
     .summary =
         "Measures encoding, decoding (medians, after a first run, one thread and all in turns) "
         "and learning byte pairs (once), in megabytes (10^6) of text a second. The peak of all "
@@ -54,11 +40,10 @@ static const bv_command command = {
         "do not count; where it never held, \"steady\" is false.",
     .example = "beaver bench tokenizer book.txt --vocab 32768\n"
                "beaver bench tokenizer book.txt --tokenizer tokenizer.json --json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 /* A run, and the lower of the peaks before and after it; 0 for one thread, which keeps its core. */
@@ -284,11 +269,8 @@ static bv_status measure(const bv_flags *flags, bench *b, json_t *rows, json_t *
     return measure_codecs(b, threads, rows);
 }
 
-bv_status bv_bench_tokenizer(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     bench b = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     json_t *rows = json_array(), *training = json_array();
     bv_error *error = measure(flags, &b, rows, training);
     if (!error) bv_cli_say("%s: %zu bytes, %zu tokens\n", b.name, b.size, b.tokens);
@@ -303,6 +285,5 @@ bv_status bv_bench_tokenizer(int argc, char **argv) {
     bv_tokenizer_destroy(&b.tokenizer);
     bv_buffer_free(&b.generated);
     if (b.map.size) bv_map_close(&b.map);
-    bv_flags_free(&flags);
     return error;
 }

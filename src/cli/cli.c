@@ -2,8 +2,8 @@
 
 #include "base/buffer.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "base/text.h"
-#include "cli/flags.h"
 #include <errno.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -78,17 +78,22 @@ json_t *bv_cli_path(const char *path) {
     return bv_json_string(path, strlen(path));
 }
 
-static bv_status print_list(const bv_group *group) {
+/* The last word of its name. */
+static const char *word_of(const bv_command *command) {
+    const char *blank = strrchr(command->name, ' ');
+    return blank ? blank + 1 : command->name;
+}
+
+static bv_status print_list(const bv_command *group) {
     bv_buffer text = {0};
     size_t column = 0;
-    for (size_t i = 0; i < group->count; i++)
-        if (strlen(group->table[i].name) > column) column = strlen(group->table[i].name);
-    bv_buffer_printf(&text, "usage: %s SUBCOMMAND [arguments] [flags]\n\nsubcommands:\n",
-                     group->name);
-    for (size_t i = 0; i < group->count; i++)
-        bv_buffer_printf(&text, "  %-*s  %s\n", (int)column, group->table[i].name,
-                         group->table[i].help);
-    bv_buffer_printf(&text, "\n%s SUBCOMMAND --help explains one.\n", group->name);
+    for (size_t i = 0; i < group->subcommand_count; i++)
+        column = bv_larger(column, strlen(word_of(group->subcommands[i])));
+    bv_buffer_printf(&text, "usage: %s SUBCOMMAND [arguments] [flags]\n\nsubcommands:\n", name);
+    for (size_t i = 0; i < group->subcommand_count; i++)
+        bv_buffer_printf(&text, "  %-*s  %s\n", (int)column, word_of(group->subcommands[i]),
+                         group->subcommands[i]->brief);
+    bv_buffer_printf(&text, "\n%s SUBCOMMAND --help explains one.\n", name);
     bv_help_example(group->example, &text);
     bv_error *error = bv_buffer_error(&text);
     if (!error) error = bv_cli_print(text.data, text.size);
@@ -96,19 +101,19 @@ static bv_status print_list(const bv_group *group) {
     return error;
 }
 
-static bv_status unknown(const bv_group *group, const char *word) {
+static bv_status unknown(const bv_command *group, const char *word) {
     bv_error *error = bv_fail(BV_CODE_USAGE, "unknown subcommand \"%s\"", word);
-    const char **names = bv_calloc(group->count + 1, sizeof *names);
-    for (size_t i = 0; names && i < group->count; i++) names[i] = group->table[i].name;
-    const char *near = names ? bv_suggest(word, names, group->count) : NULL;
-    error =
-        near ? bv_try(error, "%s %s", group->name, near) : bv_try(error, "%s --help", group->name);
+    const char **names = bv_calloc(group->subcommand_count + 1, sizeof *names);
+    for (size_t i = 0; names && i < group->subcommand_count; i++)
+        names[i] = word_of(group->subcommands[i]);
+    const char *near = names ? bv_suggest(word, names, group->subcommand_count) : NULL;
+    error = bv_try(error, "%s %s", name, near ? near : "--help");
     bv_free(names);
     return error;
 }
 
 /* GROUP help WORD... is GROUP WORD... --help. */
-static bv_status help(const bv_group *group, int argc, char **argv) {
+static bv_status help(const bv_command *group, int argc, char **argv) {
     if (argc < 3) return print_list(group);
     char **words = bv_calloc((size_t)argc + 1, sizeof *words);
     if (!words) return bv_fail_memory("arguments");
@@ -116,19 +121,27 @@ static bv_status help(const bv_group *group, int argc, char **argv) {
     words[0] = argv[0];
     memcpy(words + 1, argv + 2, (size_t)(argc - 2) * sizeof *words);
     words[argc - 1] = wish;
-    bv_error *error = bv_cli_dispatch(group, argc, words);
+    bv_error *error = bv_cli_run(group, argc, words);
     bv_free(words);
     return error;
 }
 
-bv_status bv_cli_dispatch(const bv_group *group, int argc, char **argv) {
+static bv_status choose(const bv_command *group, int argc, char **argv) {
     const char *word = argc > 1 ? argv[1] : "--help";
     if (!strcmp(word, "--help") || !strcmp(word, "-h")) return print_list(group);
     if (!strcmp(word, "help")) return help(group, argc, argv);
-    for (size_t i = 0; i < group->count; i++) {
-        if (strcmp(group->table[i].name, word) != 0) continue;
-        snprintf(name, sizeof name, "%s %s", group->name, word);
-        return group->table[i].run(argc - 1, argv + 1);
-    }
+    for (size_t i = 0; i < group->subcommand_count; i++)
+        if (!strcmp(word_of(group->subcommands[i]), word))
+            return bv_cli_run(group->subcommands[i], argc - 1, argv + 1);
     return unknown(group, word);
+}
+
+bv_status bv_cli_run(const bv_command *command, int argc, char **argv) {
+    bv_flags *flags;
+    snprintf(name, sizeof name, "beaver%s%s", *command->name ? " " : "", command->name);
+    if (!command->run) return choose(command, argc, argv);
+    BV_TRY(bv_flags_parse(command, argc, argv, &flags));
+    bv_error *error = flags ? command->run(flags) : BV_OK; /* --help was printed */
+    bv_flags_free(&flags);
+    return error;
 }

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "cli/flags.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -39,24 +40,11 @@ bv_status bv_cli_json(json_t *value);
 /* A path for JSON, whatever its bytes (bv_json_string). */
 json_t *bv_cli_path(const char *path);
 
-typedef struct bv_subcommand {
-    const char *name;
-    const char *help;                        /* one line, no full stop */
-    bv_status (*run)(int argc, char **argv); /* argv[0] is its own name */
-} bv_subcommand;
+/* Parses the flags and runs the command; of a group the subcommand that argv[1] names, or prints
+ * their list. argv[0] is its own (last) name. */
+bv_status bv_cli_run(const bv_command *command, int argc, char **argv);
 
-/* The program, or a subcommand that has subcommands. */
-typedef struct bv_group {
-    const char *name; /* what was typed so far: "beaver", "beaver tokenizer" */
-    const char *example;
-    const bv_subcommand *table;
-    size_t count;
-} bv_group;
-
-/* Runs the subcommand that argv[1] names, or prints the list. */
-bv_status bv_cli_dispatch(const bv_group *group, int argc, char **argv);
-
-/* The words that led to the subcommand that runs, e.g. "beaver tokenizer train". */
+/* The words that led to the command that runs, e.g. "beaver tokenizer train". */
 const char *bv_cli_name(void);
 
 #endif

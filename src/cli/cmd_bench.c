@@ -1,9 +1,7 @@
 #include "base/memory.h"
 #include "base/order.h"
-#include "cli/bench_generate.h"
+#include "cli/bench.h"
 #include "cli/bench_kernels.h"
-#include "cli/bench_sandbox.h"
-#include "cli/bench_tokenizer.h"
 #include "cli/cli.h"
 #include "cli/commands.h"
 #include "cli/machine_flags.h"
@@ -22,24 +20,23 @@
 /* ---- limits ---- */
 
 static const bv_flag limits_flags[] = {
-    {.name = "seconds",
-     .value = "S",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0.01,
-     .max = 60,
-     .help = "how long to measure, each on one thread and on all; nothing is kept for explain "
-             "and train then (default: 1.5, kept)"},
-    {.name = "peak",
-     .help = "only the f32 peak of all threads, as a look beside another timing; not kept either"},
+    BV_DOUBLE_FLAG("seconds", "S", 0.01, 60, NULL,
+                   "how long to measure, each on one thread and on all; nothing is kept for "
+                   "explain and train then (default: 1.5, kept)"),
+    BV_SWITCH_FLAG(
+        "peak",
+        "only the f32 peak of all threads, as a look beside another timing; not kept either"),
 };
+static bv_status run_limits(const bv_flags *flags);
 static const bv_command limits_command = {
     .name = "bench limits",
+    .brief = "this machine's limits",
     .summary = "Measures this machine's limits: multiply-adds from registers alone, and reads of "
                "memory, on one thread and on all.",
     .example = "beaver bench limits --json",
-    .flags = limits_flags,
-    .flag_count = sizeof limits_flags / sizeof *limits_flags,
+    BV_FLAGS(limits_flags),
     .threads = BV_THREADS_COMPUTE,
+    .run = run_limits,
 };
 
 static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags *flags,
@@ -75,11 +72,8 @@ static bv_status look_at_peak(const bv_flags *flags, const bv_machine_use *use) 
                                  "f32_gflops", peak));
 }
 
-static bv_status run_limits(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_limits(const bv_flags *flags) {
     bv_machine_use use = {0};
-    BV_TRY(bv_flags_parse(&limits_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     json_t *list = json_array();
     bv_error *error = bv_machine_begin(flags, &use);
     const int threads = bv_pool_threads(use.pool);
@@ -91,42 +85,32 @@ static bv_status run_limits(int argc, char **argv) {
         error = bv_cli_json(json_pack("{ss sO}", "level", use.kernels->level, "limits", list));
     json_decref(list);
     bv_machine_end(&use);
-    bv_flags_free(&flags);
     return error;
 }
 
 /* ---- kernels ---- */
 
 static const bv_flag kernels_flags[] = {
-    {.name = "filter",
-     .value = "TEXT",
-     .type = BV_FLAG_STRING,
-     .help = "only kernels whose line contains it: matmul, \"attention gpt2\", small, bf16"},
-    {.name = "seconds",
-     .value = "S",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0.001,
-     .max = 60,
-     .fallback = "0.2",
-     .help = "how long to repeat each kernel"},
+    BV_STRING_FLAG("filter", "TEXT", NULL,
+                   "only kernels whose line contains it: matmul, \"attention gpt2\", small, bf16"),
+    BV_DOUBLE_FLAG("seconds", "S", 0.001, 60, "0.2", "how long to repeat each kernel"),
 };
+static bv_status run_kernels(const bv_flags *flags);
 static const bv_command kernels_command = {
     .name = "bench kernels",
+    .brief = "each kernel's share of the limit",
     .summary = "Measures each kernel in the shapes of GPT-2 124M (4 x 1024 tokens) and of a small "
                "model: medians, and shares of this machine's limit (arithmetic, or memory where "
                "that takes longer; more than 100% where the operands stay in the caches).",
     .example = "beaver bench kernels --threads 2\n"
                "beaver bench kernels --filter \"matmul up\" --json",
-    .flags = kernels_flags,
-    .flag_count = sizeof kernels_flags / sizeof *kernels_flags,
+    BV_FLAGS(kernels_flags),
     .threads = BV_THREADS_COMPUTE,
+    .run = run_kernels,
 };
 
-static bv_status run_kernels(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_kernels(const bv_flags *flags) {
     bv_machine_use use = {0};
-    BV_TRY(bv_flags_parse(&kernels_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     json_t *rows = json_array();
     bv_error *error = bv_machine_begin(flags, &use);
     const bv_bench_kernels_options options = {.filter = bv_flags_string(flags, "filter"),
@@ -140,24 +124,25 @@ static bv_status run_kernels(int argc, char **argv) {
                                       bv_pool_threads(use.pool), "kernels", rows));
     json_decref(rows);
     bv_machine_end(&use);
-    bv_flags_free(&flags);
     return error;
 }
 
 /* ---- train ---- */
 
 static const bv_flag train_flags[] = {BV_PRESET_FLAGS, BV_SETTINGS_UNLISTED};
+static bv_status run_train(const bv_flags *flags);
 static const bv_command train_command = {
     .name = "bench train",
+    .brief = "training steps of a preset",
     .summary =
         "Measures training on random tokens: --steps of them after two to warm up (default "
         "10); the median counts. A preset's batch of more than 64 sequences becomes 4. Nothing is "
         "saved.",
     .example = "beaver bench train --preset gpt2 --batch 4 --steps 5\n"
                "beaver bench train --preset nanogpt-char-cpu --steps 100 --json",
-    .flags = train_flags,
-    .flag_count = sizeof train_flags / sizeof *train_flags,
+    BV_FLAGS(train_flags),
     .threads = BV_THREADS_COMPUTE,
+    .run = run_train,
 };
 
 typedef struct train_bench {
@@ -173,10 +158,9 @@ static bv_status choose_settings(const bv_flags *flags, train_bench *b) {
     bv_settings_default(s);
     BV_TRY(bv_settings_from_flags(flags, s));
     b->steps = bv_settings_flag_given(flags, "steps") ? s->steps : 10;
-    if (!bv_settings_flag_given(flags, "batch") && s->batch > 64) s->batch = 4;
+    if (!bv_settings_flag_given(flags, "batch")) bv_rehearsal_shorten(s);
     if (s->model.vocab_size == 0)
         s->model.vocab_size = bv_preset_vocab(bv_flags_string(flags, "preset"));
-    s->grains = 1;
     return bv_settings_check(s);
 }
 
@@ -226,11 +210,8 @@ static bv_status tell(const bv_flags *flags, train_bench *b) {
         tokens / median / mfu, "peak_gflops", peak, "peak_memory_bytes", (json_int_t)memory));
 }
 
-static bv_status run_train(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_train(const bv_flags *flags) {
     train_bench b = {0};
-    BV_TRY(bv_flags_parse(&train_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_error *error = choose_settings(flags, &b);
     if (!error) error = bv_machine_begin(flags, &b.use);
     if (!error) error = check_memory(flags, &b);
@@ -244,22 +225,17 @@ static bv_status run_train(int argc, char **argv) {
     bv_rehearsal_destroy(&b.rehearsal);
     bv_free(b.seconds);
     bv_machine_end(&b.use);
-    bv_flags_free(&flags);
     return error;
 }
 
-bv_status bv_cmd_bench(int argc, char **argv) {
-    static const bv_subcommand table[] = {
-        {"limits", "this machine's limits", run_limits},
-        {"kernels", "each kernel's share of the limit", run_kernels},
-        {"train", "training steps of a preset", run_train},
-        {"generate", "reading prompts and writing text", bv_bench_generate},
-        {"tokenizer", "text to tokens and back", bv_bench_tokenizer},
-        {"sandbox", "programs in boxes, by language", bv_bench_sandbox},
-    };
-    static const bv_group group = {"beaver bench",
-                                   "beaver bench limits\n"
-                                   "beaver bench train --preset gpt2 --batch 4 --steps 5",
-                                   table, sizeof table / sizeof *table};
-    return bv_cli_dispatch(&group, argc, argv);
-}
+static const bv_command *const subcommands[] = {&limits_command,     &kernels_command,
+                                                &train_command,      &bv_bench_generate,
+                                                &bv_bench_tokenizer, &bv_bench_sandbox};
+
+const bv_command bv_cmd_bench = {
+    .name = "bench",
+    .brief = "this machine's limits, and Beaver's share of them",
+    .example = "beaver bench limits\n"
+               "beaver bench train --preset gpt2 --batch 4 --steps 5",
+    BV_SUBCOMMANDS(subcommands),
+};

@@ -13,52 +13,33 @@
 #include <string.h>
 
 static const bv_flag flag_table[] = {
-    {.name = "out",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "folder of the data, made by this command"},
-    {.name = "tokenizer",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "tokenizer.json, or char or byte"},
-    {.name = "vocab",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 257,
-     .max = 1e7,
-     .help = "instead of --tokenizer: train a byte-level BPE tokenizer of N tokens on the text"},
-    {.name = "val-fraction",
-     .value = "F",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 0.9,
-     .fallback = "0.1",
-     .help =
-         "part of the text that is kept for validation, in whole documents; of a single document "
-         "its end"},
-    {.name = "separator",
-     .value = "TEXT",
-     .type = BV_FLAG_STRING,
-     .help =
-         "what stands between the documents of a file (\\n, \\r and \\t are understood); without "
-         "it a file is one document"},
+    BV_REQUIRED_FLAG("out", "DIR", "folder of the data, made by this command"),
+    BV_STRING_FLAG("tokenizer", "FILE", NULL, "tokenizer.json, or char or byte"),
+    BV_INT_FLAG("vocab", "N", 257, 1e7, NULL,
+                "instead of --tokenizer: train a byte-level BPE tokenizer of N tokens on the text"),
+    BV_DOUBLE_FLAG("val-fraction", "F", 0, 0.9, "0.1",
+                   "part of the text that is kept for validation, in whole documents; of a single "
+                   "document its end"),
+    BV_STRING_FLAG("separator", "TEXT", NULL,
+                   "what stands between the documents of a file (\\n, \\r and \\t are understood); "
+                   "without it a file is one document"),
 };
 
 static const bv_argument arguments[] = {
     {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
 
-static const bv_command command = {
+static bv_status run_prepare(const bv_flags *flags);
+static const bv_command prepare_command = {
     .name = "data prepare",
+    .brief = "text to memory-mapped tokens",
     .summary = "Turns text into tokens in memory-mapped shards, split into training and "
                "validation, with a manifest of counts and hashes.",
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
                "beaver data prepare shakespeare.txt --out chars --tokenizer char",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run_prepare,
 };
 
 /* Understands \n, \r, \t and \\; the result is not longer. */
@@ -160,12 +141,9 @@ static bv_status prepare(const bv_flags *flags, bv_documents *documents,
         (json_int_t)r.tokens[1], "bytes", (json_int_t)r.bytes[1]));
 }
 
-static bv_status run_prepare(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_prepare(const bv_flags *flags) {
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_pool *pool = NULL;
     /* Before a tokenizer is learned. */
     bv_error *error = bv_partial_folder_check(bv_flags_string(flags, "out"));
@@ -176,13 +154,14 @@ static bv_status run_prepare(int argc, char **argv) {
     bv_pool_destroy(&pool);
     bv_tokenizer_destroy(&tokenizer);
     bv_documents_close(&documents);
-    bv_flags_free(&flags);
     return error;
 }
 
-bv_status bv_cmd_data(int argc, char **argv) {
-    static const bv_subcommand table[] = {{"prepare", "text to memory-mapped tokens", run_prepare}};
-    static const bv_group group = {
-        "beaver data", "beaver data prepare book.txt --out data --vocab 2048", table, 1};
-    return bv_cli_dispatch(&group, argc, argv);
-}
+static const bv_command *const subcommands[] = {&prepare_command};
+
+const bv_command bv_cmd_data = {
+    .name = "data",
+    .brief = "turn text into data to train on",
+    .example = "beaver data prepare book.txt --out data --vocab 2048",
+    BV_SUBCOMMANDS(subcommands),
+};

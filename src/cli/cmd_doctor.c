@@ -11,8 +11,10 @@
 
 #define MEASURE_SECONDS 1.5
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_doctor = {
     .name = "doctor",
+    .brief = "what this machine is, and what Beaver will use",
     .summary = "Says what this machine is, measures its limits (1.5 s; the best that was ever "
                "measured is remembered for `explain` and for the shares that training prints), "
                "says which kernels will be "
@@ -20,6 +22,7 @@ static const bv_command command = {
     .example = "beaver doctor\n"
                "BEAVER_CPU=avx2 beaver doctor --threads 1 --json",
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 static const char *best_level(void) {
@@ -157,14 +160,10 @@ static bv_status examine(const bv_machine_use *use, bool as_json) {
     return BV_OK;
 }
 
-bv_status bv_cmd_doctor(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run(const bv_flags *flags) {
     bv_machine_use use;
     bv_error *error = bv_machine_begin(flags, &use);
     if (!error) error = examine(&use, bv_flags_bool(flags, "json"));
     bv_machine_end(&use);
-    bv_flags_free(&flags);
     return error;
 }

@@ -17,32 +17,28 @@
 #define BATCH_TOKENS 4096 /* scored together, about */
 
 static const bv_flag flag_table[] = {
-    {.name = "logprobs",
-     .value = "TEXT",
-     .type = BV_FLAG_STRING,
-     .help = "instead of a file: log p of each token of this text, with all its bits"},
-    {.name = "tokenizer",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "instead of the run's own"},
+    BV_STRING_FLAG("logprobs", "TEXT", NULL,
+                   "instead of a file: log p of each token of this text, with all its bits"),
+    BV_STRING_FLAG("tokenizer", "FILE", NULL, "instead of the run's own"),
 };
 
 static const bv_argument arguments[] = {
     {.name = "RUN", .help = "a run's folder, one of its checkpoints, or a model file of llama2.c"},
     {.name = "FILE", .help = "text to predict", .optional = true}};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_eval = {
     .name = "eval",
+    .brief = "measure a model on a text",
     .summary = "Measures how well a model predicts a text: loss in nats a token, perplexity, bits "
                "a byte, over consecutive windows of the model's context, each token predicted "
                "once.",
     .example = "beaver eval run book.txt --json\n"
                "beaver eval run --logprobs 'Once upon a time' --json",
-    .arguments = arguments,
-    .argument_count = 2,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 /* The tokens of a text, the start token before them if the model has one. */
@@ -213,12 +209,9 @@ static bv_status eval_logprobs(const bv_flags *flags, const bv_saved_model *m,
     return error;
 }
 
-bv_status bv_cmd_eval(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     bv_saved_model model = {0};
     bv_machine_use use = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     const bool file = bv_flags_argument(flags, 1) != NULL;
     bv_error *error = BV_OK;
     if (file == bv_flags_given(flags, "logprobs"))
@@ -232,6 +225,5 @@ bv_status bv_cmd_eval(int argc, char **argv) {
     if (!error) error = file ? eval_file(flags, &model, &use) : eval_logprobs(flags, &model, &use);
     bv_saved_model_close(&model);
     bv_machine_end(&use);
-    bv_flags_free(&flags);
     return error;
 }

@@ -22,19 +22,13 @@
 
 static const bv_flag flag_table[] = {
     BV_PRESET_FLAGS,
-    {.name = "vocab",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1e7,
-     .help = "tokens of the vocabulary where the settings leave it open (default: 50257; of "
-             "presets for characters 65)"},
-    {.name = "time",
-     .help = "run a few training steps on a scratch copy, and show where their time goes"},
-    {.name = "trace",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "with --time: write these steps as a Chrome trace, which Perfetto opens"},
+    BV_INT_FLAG("vocab", "N", 1, 1e7, NULL,
+                "tokens of the vocabulary where the settings leave it open (default: 50257; of "
+                "presets for characters 65)"),
+    BV_SWITCH_FLAG("time",
+                   "run a few training steps on a scratch copy, and show where their time goes"),
+    BV_STRING_FLAG("trace", "FILE", NULL,
+                   "with --time: write these steps as a Chrome trace, which Perfetto opens"),
     BV_SETTINGS_UNLISTED};
 
 static const bv_argument arguments[] = {
@@ -42,8 +36,10 @@ static const bv_argument arguments[] = {
      .help = "a run's folder, a JSON file of settings, or the name of a preset",
      .optional = true}};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_explain = {
     .name = "explain",
+    .brief = "what a model is made of, needs, and how long it would take",
     .summary = "Lists every parameter of a model with its shape and how it begins, what a token "
                "costs, the memory that training needs by kind, all settings, and how long the "
                "training would take here. Nothing of the model's size is allocated, but by --time: "
@@ -52,11 +48,10 @@ static const bv_command command = {
                "beaver explain run --json\n"
                "beaver explain gpt3-175b --set batch=64\n"
                "beaver explain run --time --trace trace.json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 /* What is known of a training run before it begins; bytes and seconds. */
@@ -263,14 +258,10 @@ static bv_status explain(const bv_flags *flags, explanation *e) {
     return bv_flags_bool(flags, "json") ? print_json(e) : BV_OK;
 }
 
-bv_status bv_cmd_explain(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run(const bv_flags *flags) {
     explanation e = {0};
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_error *error = explain(flags, &e);
     bv_gpt_destroy(&e.gpt);
     json_decref(e.time);
-    bv_flags_free(&flags);
     return error;
 }

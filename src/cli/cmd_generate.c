@@ -15,89 +15,42 @@
 #include <unistd.h>
 
 static const bv_flag flag_table[] = {
-    {.name = "prompt",
-     .value = "TEXT",
-     .type = BV_FLAG_STRING,
-     .fallback = "",
-     .help = "what the text begins with"},
-    {.name = "tokens",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e9,
-     .fallback = "200",
-     .help = "tokens to write at most; beyond the model's context the older half is forgotten"},
-    {.name = "temperature",
-     .value = "T",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 100,
-     .fallback = "0.8",
-     .help = "0 always takes the likeliest token"},
-    {.name = "top-k",
-     .value = "K",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e7,
-     .fallback = "0",
-     .help = "draw from the K likeliest tokens; 0: from all"},
-    {.name = "top-p",
-     .value = "P",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 1,
-     .fallback = "1",
-     .help = "draw from the likeliest tokens that together have probability P"},
-    {.name = "min-p",
-     .value = "P",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0,
-     .max = 1,
-     .fallback = "0",
-     .help = "leave out tokens less likely than P times the likeliest"},
-    {.name = "seed",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 0,
-     .max = 1e15,
-     .fallback = "0",
-     .help = "of the draws: the same seed writes the same text"},
-    {.name = "stop", .value = "TEXT", .type = BV_FLAG_LIST, .help = "end before this text"},
-    {.name = "n",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 1024,
-     .fallback = "1",
-     .help = "how many texts to write, side by side"},
-    {.name = "interactive", .help = "read prompts from standard input, one a line, until it ends"},
-    {.name = "suffix",
-     .value = "TEXT",
-     .type = BV_FLAG_STRING,
-     .fallback = "",
-     .help = "with --interactive: comes after each line"},
-    {.name = "logprobs",
-     .help = "print each token with its log-probability, with all its bits, in place of the text"},
-    {.name = "tokenizer",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "instead of the run's own; needed by a model file of llama2.c"},
+    BV_STRING_FLAG("prompt", "TEXT", "", "what the text begins with"),
+    BV_INT_FLAG("tokens", "N", 0, 1e9, "200",
+                "tokens to write at most; beyond the model's context the older half is forgotten"),
+    BV_DOUBLE_FLAG("temperature", "T", 0, 100, "0.8", "0 always takes the likeliest token"),
+    BV_INT_FLAG("top-k", "K", 0, 1e7, "0", "draw from the K likeliest tokens; 0: from all"),
+    BV_DOUBLE_FLAG("top-p", "P", 0, 1, "1",
+                   "draw from the likeliest tokens that together have probability P"),
+    BV_DOUBLE_FLAG("min-p", "P", 0, 1, "0",
+                   "leave out tokens less likely than P times the likeliest"),
+    BV_INT_FLAG("seed", "N", 0, 1e15, "0", "of the draws: the same seed writes the same text"),
+    BV_LIST_FLAG("stop", "TEXT", "end before this text"),
+    BV_INT_FLAG("n", "N", 1, 1024, "1", "how many texts to write, side by side"),
+    BV_SWITCH_FLAG("interactive", "read prompts from standard input, one a line, until it ends"),
+    BV_STRING_FLAG("suffix", "TEXT", "", "with --interactive: comes after each line"),
+    BV_SWITCH_FLAG(
+        "logprobs",
+        "print each token with its log-probability, with all its bits, in place of the text"),
+    BV_STRING_FLAG("tokenizer", "FILE", NULL,
+                   "instead of the run's own; needed by a model file of llama2.c"),
 };
 
 static const bv_argument arguments[] = {
     {.name = "RUN", .help = "a run's folder, one of its checkpoints, or a model file of llama2.c"}};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_generate = {
     .name = "generate",
+    .brief = "write text with a model",
     .summary = "Writes text with a model, as it comes. Ends at the model's end of text, a stop "
                "text, or --tokens.",
     .example = "beaver generate run --prompt 'Once upon a time' --tokens 100 --temperature 0.7\n"
                "beaver generate stories260K.bin --tokenizer tok512.bin --temperature 0",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 /* One text in the making. */
@@ -472,11 +425,8 @@ static bv_status generate(generation *g) {
     return write_texts(g, prompt);
 }
 
-bv_status bv_cmd_generate(int argc, char **argv) {
+static bv_status run(const bv_flags *flags) {
     generation g = {0};
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     g.flags = flags;
     bv_error *error = generate(&g);
     clear_samples(&g);
@@ -488,6 +438,5 @@ bv_status bv_cmd_generate(int argc, char **argv) {
     bv_encoder_destroy(&g.encoder);
     bv_saved_model_close(&g.model);
     bv_machine_end(&g.use);
-    bv_flags_free(&flags);
     return error;
 }

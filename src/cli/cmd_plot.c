@@ -14,11 +14,9 @@
 #include <string.h>
 
 static const bv_flag flag_table[] = {
-    {.name = "out",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its end; of "
-             "several runs none)"},
+    BV_STRING_FLAG("out", "FILE", NULL,
+                   "where to draw the picture (default: RUN/loss.svg, or FIGURE with .svg at its "
+                   "end; of several runs none)"),
 };
 
 static const bv_argument arguments[] = {
@@ -27,17 +25,18 @@ static const bv_argument arguments[] = {
              "plot",
      .repeated = true}};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_plot = {
     .name = "plot",
+    .brief = "draw the loss curve of a run",
     .summary = "Draws the loss curve of a run, those of several together, or any figure, as SVG "
                "and on the terminal.",
     .example = "beaver plot run --out loss.svg\n"
                "beaver plot run another --out both.svg\n"
                "beaver plot scaling.json",
-    .arguments = arguments,
-    .argument_count = 1,
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(flag_table),
+    .run = run,
 };
 
 /* Does the terminal show Unicode? As the C library decides: LC_ALL, LC_CTYPE, LANG. */
@@ -52,6 +51,7 @@ static bool shows_unicode(void) {
 
 /* What is drawn: runs, or a figure. */
 typedef struct drawing {
+    const bv_flags *flags;
     const bv_curves *runs;
     size_t count;
     const bv_figure *figure;
@@ -82,14 +82,14 @@ static bv_status draw(const drawing *d, const char *out) {
     if (!error) error = bv_file_write(out, svg.data, svg.size);
     bv_buffer_free(&svg);
     if (!error) bv_cli_say("drawn as %s\n", out);
-    return error;
+    return bv_flags_given(d->flags, "out") ? error : bv_try(error, "--out FILE");
 }
 
 static bv_status plot_figure(const bv_flags *flags, const char *path, const char *out) {
     bv_figure figure;
     BV_TRY(bv_file_check_apart(out, path));
     BV_TRY(bv_figure_read(path, &figure));
-    const drawing d = {.figure = &figure};
+    const drawing d = {.flags = flags, .figure = &figure};
     bv_error *error = show(&d);
     if (!error) error = draw(&d, out);
     if (!error && bv_flags_bool(flags, "json"))
@@ -101,7 +101,10 @@ static bv_status plot_figure(const bv_flags *flags, const char *path, const char
 
 /* ---- runs ---- */
 
-static bv_status read_metrics(const char *run, const char *metrics, bv_curves *curves) {
+/* out: NULL for no picture. */
+static bv_status read_run(const char *run, const char *out, bv_curves *curves) {
+    char metrics[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(metrics, run, "metrics.jsonl"));
     if (!bv_file_exists(metrics)) {
         BV_TRY(bv_run_folder_check(run));
         return bv_try(bv_fail(BV_CODE_INPUT, "%s has no losses yet", run),
@@ -109,15 +112,7 @@ static bv_status read_metrics(const char *run, const char *metrics, bv_curves *c
     }
     BV_TRY(bv_curves_read(metrics, curves));
     curves->name = run;
-    return BV_OK;
-}
-
-/* out: NULL for no picture. */
-static bv_status read_run(const char *run, const char *out, bv_curves *curves) {
-    char *metrics = bv_path_join(run, "metrics.jsonl");
-    bv_error *error = metrics ? read_metrics(run, metrics, curves) : bv_fail_memory("a path");
-    bv_free(metrics);
-    return error || !out ? error : bv_run_folder_check_apart(out, run);
+    return out ? bv_run_folder_check_apart(out, run) : BV_OK;
 }
 
 static void tell_run(const bv_curves *c) {
@@ -155,7 +150,7 @@ static bv_status print_runs(const drawing *d, const char *out) {
 static bv_status plot_runs(const bv_flags *flags, const char *const *runs, size_t count,
                            const char *out) {
     bv_curves *curves = bv_calloc(count, sizeof *curves);
-    const drawing d = {.runs = curves, .count = count};
+    const drawing d = {.flags = flags, .runs = curves, .count = count};
     bv_error *error = curves ? BV_OK : bv_fail_memory("curves");
     for (size_t i = 0; !error && i < count; i++) error = read_run(runs[i], out, &curves[i]);
     if (!error) error = show(&d);
@@ -186,10 +181,7 @@ static bv_status plot_one(const bv_flags *flags, const char *path, const char *g
     return error;
 }
 
-bv_status bv_cmd_plot(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run(const bv_flags *flags) {
     size_t count;
     const char *const *paths = bv_flags_arguments(flags, &count);
     const char *given = bv_flags_string(flags, "out");
@@ -198,6 +190,5 @@ bv_status bv_cmd_plot(int argc, char **argv) {
         : count > BV_CURVES_MAX
             ? bv_fail(BV_CODE_USAGE, "%zu runs in one drawing; at most %d", count, BV_CURVES_MAX)
             : plot_runs(flags, paths, count, given);
-    bv_flags_free(&flags);
     return error;
 }

@@ -13,7 +13,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define COUNT(list) (sizeof(list) / sizeof *(list))
 #define INPUT_MAX (1u << 30)
 #define QUANTITY_MAX 1000000000000000u
 
@@ -44,69 +43,31 @@ static bv_status read_size(const bv_flags *flags, const char *name, uint64_t *ou
 /* ---- run ---- */
 
 static const bv_flag run_flags[] = {
-    {.name = "cpu",
-     .value = "TIME",
-     .type = BV_FLAG_STRING,
-     .fallback = "2s",
-     .help = "CPU time of all its processes together"},
-    {.name = "wall",
-     .value = "TIME",
-     .type = BV_FLAG_STRING,
-     .fallback = "4s",
-     .help = "time on the clock"},
-    {.name = "memory",
-     .value = "SIZE",
-     .type = BV_FLAG_STRING,
-     .fallback = "256M",
-     .help = "memory of all its processes, its files included (M is 10^6 bytes)"},
-    {.name = "pids",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 32768,
-     .fallback = "16",
-     .help = "processes and threads at once"},
-    {.name = "output",
-     .value = "SIZE",
-     .type = BV_FLAG_STRING,
-     .fallback = "1M",
-     .help = "bytes on standard output and standard error together"},
-    {.name = "files",
-     .value = "SIZE",
-     .type = BV_FLAG_STRING,
-     .fallback = "64M",
-     .help = "bytes in its files"},
-    {.name = "net",
-     .value = "NET",
-     .type = BV_FLAG_STRING,
-     .fallback = "none",
-     .help = "none is all there is: not even loopback"},
+    BV_STRING_FLAG("cpu", "TIME", "2s", "CPU time of all its processes together"),
+    BV_STRING_FLAG("wall", "TIME", "4s", "time on the clock"),
+    BV_STRING_FLAG("memory", "SIZE", "256M",
+                   "memory of all its processes, its files included (M is 10^6 bytes)"),
+    BV_INT_FLAG("pids", "N", 1, 32768, "16", "processes and threads at once"),
+    BV_STRING_FLAG("output", "SIZE", "1M", "bytes on standard output and standard error together"),
+    BV_STRING_FLAG("files", "SIZE", "64M", "bytes in its files"),
+    BV_STRING_FLAG("net", "NET", "none", "none is all there is: not even loopback"),
     BV_POLICY_FLAG,
-    {.name = "root",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "system",
-     .help = "what it sees, read-only: system (/usr), or static (nothing)"},
-    {.name = "place",
-     .value = "FILE",
-     .type = BV_FLAG_LIST,
-     .help = "a file that is copied into its work folder before"},
-    {.name = "fetch",
-     .value = "NAME",
-     .type = BV_FLAG_LIST,
-     .help = "a file of its work folder that is copied here after (regular files only)"},
-    {.name = "verdict",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "where the verdict goes, instead of standard error"},
+    BV_STRING_FLAG("root", "NAME", "system",
+                   "what it sees, read-only: system (/usr), or static (nothing)"),
+    BV_LIST_FLAG("place", "FILE", "a file that is copied into its work folder before"),
+    BV_LIST_FLAG("fetch", "NAME",
+                 "a file of its work folder that is copied here after (regular files only)"),
+    BV_STRING_FLAG("verdict", "FILE", NULL, "where the verdict goes, instead of standard error"),
 };
 static const bv_argument run_arguments[] = {
     {.name = "PROGRAM",
      .help = "a file, which is copied into the work folder, or a command of /usr"},
     {.name = "ARGS", .help = "its arguments", .optional = true, .repeated = true},
 };
+static bv_status run_run(const bv_flags *flags);
 static const bv_command run_command = {
     .name = "sandbox run",
+    .brief = "run one program in a box",
     .summary =
         "Runs a program in a box, its input and output ours, and says how it ended: one line "
         "of JSON on standard error, in a file, or with --json on standard output, what the program "
@@ -114,10 +75,9 @@ static const bv_command run_command = {
         "failed.",
     .example = "beaver sandbox run --cpu 1s --memory 64M -- ./a.out < input\n"
                "beaver sandbox run --place main.py --verdict verdict.json -- python3 main.py",
-    .arguments = run_arguments,
-    .argument_count = COUNT(run_arguments),
-    .flags = run_flags,
-    .flag_count = COUNT(run_flags),
+    BV_ARGUMENTS(run_arguments),
+    BV_FLAGS(run_flags),
+    .run = run_run,
 };
 
 /* What a run owns. */
@@ -167,7 +127,7 @@ static const char *base_name(const char *path) {
 
 static bool of_the_system(const char *path) {
     const char *const seen[] = {"/usr/", "/bin/", "/sbin/"};
-    for (size_t i = 0; i < COUNT(seen); i++)
+    for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
         if (!strncmp(path, seen[i], strlen(seen[i]))) return true;
     return false;
 }
@@ -342,11 +302,8 @@ static bv_status run_once(const bv_flags *flags, single_run *r) {
     return error;
 }
 
-static bv_status run_run(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_run(const bv_flags *flags) {
     single_run r = {0};
-    BV_TRY(bv_flags_parse(&run_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_error *error = read_limits(flags, &r.job.limits);
     if (!error) error = read_choices(flags, &r);
     if (!error) error = check_verdict_place(bv_flags_string(flags, "verdict"));
@@ -360,18 +317,20 @@ static bv_status run_run(int argc, char **argv) {
     bv_free(r.argv);
     bv_buffer_free(&r.input);
     bv_sandbox_result_free(&r.result);
-    bv_flags_free(&flags);
     return error;
 }
 
 /* ---- selftest ---- */
 
+static bv_status run_selftest(const bv_flags *flags);
 static const bv_command selftest_command = {
     .name = "sandbox selftest",
+    .brief = "which walls hold on this machine",
     .summary =
         "Tries every wall of the sandbox on this machine and says which hold, which policies "
         "can be used, and what to change. The exit code is 0 when one of them can.",
     .example = "beaver sandbox selftest --json",
+    .run = run_selftest,
 };
 
 static json_t *selftest_json(const bv_selftest *report) {
@@ -401,11 +360,8 @@ static void say_selftest(const bv_selftest *report) {
                report->nested ? "can be used" : "CANNOT be used");
 }
 
-static bv_status run_selftest(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_selftest(const bv_flags *flags) {
     bv_selftest report;
-    BV_TRY(bv_flags_parse(&selftest_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     bv_selftest_run(&report);
     bv_error *error = BV_OK;
     if (bv_flags_bool(flags, "json"))
@@ -414,19 +370,14 @@ static bv_status run_selftest(int argc, char **argv) {
         say_selftest(&report);
     if (!error && !report.full && !report.nested)
         error = bv_fail(BV_CODE_FAULT, "no policy of the sandbox can be used on this machine");
-    bv_flags_free(&flags);
     return error;
 }
 
-static const bv_subcommand subcommands[] = {
-    {"run", "run one program in a box", run_run},
-    {"selftest", "which walls hold on this machine", run_selftest},
-};
+static const bv_command *const subcommands[] = {&run_command, &selftest_command};
 
-bv_status bv_cmd_sandbox(int argc, char **argv) {
-    static const bv_group group = {
-        "beaver sandbox",
-        "beaver sandbox selftest\nbeaver sandbox run --cpu 1s -- python3 -c 'print(1)'",
-        subcommands, COUNT(subcommands)};
-    return bv_cli_dispatch(&group, argc, argv);
-}
+const bv_command bv_cmd_sandbox = {
+    .name = "sandbox",
+    .brief = "run a program where it can hurt nobody",
+    .example = "beaver sandbox selftest\nbeaver sandbox run --cpu 1s -- python3 -c 'print(1)'",
+    BV_SUBCOMMANDS(subcommands),
+};

@@ -30,41 +30,25 @@ static bv_status load(const char *name, bv_tokenizer **out) {
 /* ---- train ---- */
 
 static const bv_flag train_flags[] = {
-    {.name = "out",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "where to write tokenizer.json"},
-    {.name = "vocab",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 257,
-     .max = 1e7,
-     .fallback = "4096",
-     .help = "tokens, the 256 bytes and the end of text among them"},
-    {.name = "kind",
-     .value = "KIND",
-     .type = BV_FLAG_STRING,
-     .fallback = "bpe",
-     .help = "bpe, or char: one token a character"},
-    {.name = "pattern",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .fallback = "gpt2",
-     .help = "how text is cut into pieces: gpt2 or cl100k"},
+    BV_REQUIRED_FLAG("out", "FILE", "where to write tokenizer.json"),
+    BV_INT_FLAG("vocab", "N", 257, 1e7, "4096",
+                "tokens, the 256 bytes and the end of text among them"),
+    BV_STRING_FLAG("kind", "KIND", "bpe", "bpe, or char: one token a character"),
+    BV_STRING_FLAG("pattern", "NAME", "gpt2", "how text is cut into pieces: gpt2 or cl100k"),
 };
 static const bv_argument train_arguments[] = {
     {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
+static bv_status run_train(const bv_flags *flags);
 static const bv_command train_command = {
     .name = "tokenizer train",
+    .brief = "learn a tokenizer from text",
     .summary = "Learns a tokenizer from text: byte-level byte-pair encoding, or one token a "
                "character. The same text gives the same tokenizer.",
     .example = "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json",
-    .arguments = train_arguments,
-    .argument_count = 1,
-    .flags = train_flags,
-    .flag_count = sizeof train_flags / sizeof *train_flags,
+    BV_ARGUMENTS(train_arguments),
+    BV_FLAGS(train_flags),
     .threads = BV_THREADS_COMPUTE,
+    .run = run_train,
 };
 
 static bv_status tell_info(const bv_tokenizer *t, const char *path, bool as_json) {
@@ -99,12 +83,9 @@ static bv_status learn(const bv_flags *flags, bv_documents *documents, bv_tokeni
     return error;
 }
 
-static bv_status run_train(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_train(const bv_flags *flags) {
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
-    BV_TRY(bv_flags_parse(&train_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     size_t count;
     const char *const *paths = bv_flags_arguments(flags, &count);
     const char *out = bv_flags_string(flags, "out");
@@ -116,38 +97,30 @@ static bv_status run_train(int argc, char **argv) {
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
     bv_tokenizer_destroy(&tokenizer);
     bv_documents_close(&documents);
-    bv_flags_free(&flags);
     return error;
 }
 
 /* ---- import ---- */
 
 static const bv_flag import_flags[] = {
-    {.name = "out",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "where to write tokenizer.json"},
-    {.name = "pattern",
-     .value = "NAME",
-     .type = BV_FLAG_STRING,
-     .help = "how text is cut into pieces: gpt2 or cl100k; known for r50k, p50k and cl100k"},
-    {.name = "special",
-     .value = "NAME=N",
-     .type = BV_FLAG_LIST,
-     .help = "a token without bytes and its number, e.g. \"<|endoftext|>=50256\"; known for r50k, "
-             "p50k and cl100k, else the end of text comes behind the last"},
+    BV_REQUIRED_FLAG("out", "FILE", "where to write tokenizer.json"),
+    BV_STRING_FLAG("pattern", "NAME", NULL,
+                   "how text is cut into pieces: gpt2 or cl100k; known for r50k, p50k and cl100k"),
+    BV_LIST_FLAG("special", "NAME=N",
+                 "a token without bytes and its number, e.g. \"<|endoftext|>=50256\"; known for "
+                 "r50k, p50k and cl100k, else the end of text comes behind the last"),
 };
 static const bv_argument import_arguments[] = {
     {.name = "FILE", .help = "ranks of tiktoken: a token in base64, a blank and its rank a line"}};
+static bv_status run_import(const bv_flags *flags);
 static const bv_command import_command = {
     .name = "tokenizer import",
+    .brief = "take one from tiktoken",
     .summary = "Makes a tokenizer from the ranks that tiktoken uses; it gives the same tokens.",
     .example = "beaver tokenizer import r50k_base.tiktoken --out tokenizer.json",
-    .arguments = import_arguments,
-    .argument_count = 1,
-    .flags = import_flags,
-    .flag_count = sizeof import_flags / sizeof *import_flags,
+    BV_ARGUMENTS(import_arguments),
+    BV_FLAGS(import_flags),
+    .run = run_import,
 };
 
 /* NAME=N, cut in place. */
@@ -182,11 +155,8 @@ static bv_status import(const bv_flags *flags, bv_tokenizer **out) {
     return error;
 }
 
-static bv_status run_import(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_import(const bv_flags *flags) {
     bv_tokenizer *tokenizer = NULL;
-    BV_TRY(bv_flags_parse(&import_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     const char *out = bv_flags_string(flags, "out");
     bv_error *error = bv_file_check_apart(out, bv_flags_argument(flags, 0));
     if (!error) error = bv_file_check_writable(out);
@@ -194,7 +164,6 @@ static bv_status run_import(int argc, char **argv) {
     if (!error) error = bv_tokenizer_save(tokenizer, out);
     if (!error) error = tell_info(tokenizer, out, bv_flags_bool(flags, "json"));
     bv_tokenizer_destroy(&tokenizer);
-    bv_flags_free(&flags);
     return error;
 }
 
@@ -203,12 +172,14 @@ static bv_status run_import(int argc, char **argv) {
 static const bv_argument encode_arguments[] = {
     TOKENIZER_ARGUMENT,
     {.name = "FILE", .help = "text; standard input when absent or -", .optional = true}};
+static bv_status run_encode(const bv_flags *flags);
 static const bv_command encode_command = {
     .name = "tokenizer encode",
+    .brief = "text to tokens",
     .summary = "Prints the tokens of a text, separated by blanks.",
     .example = "echo hello | beaver tokenizer encode tokenizer.json",
-    .arguments = encode_arguments,
-    .argument_count = 2,
+    BV_ARGUMENTS(encode_arguments),
+    .run = run_encode,
 };
 
 #define CHARACTER_MAX 4 /* bytes */
@@ -244,12 +215,9 @@ static bv_status encode_part(void *context, const bv_part *part, size_t *used) {
     return error;
 }
 
-static bv_status run_encode(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_encode(const bv_flags *flags) {
     bv_tokenizer *tokenizer = NULL;
     encoding e = {0};
-    BV_TRY(bv_flags_parse(&encode_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     e.json = bv_flags_bool(flags, "json");
     if (e.json) bv_buffer_text(&e.line, "{\"tokens\": [");
     bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
@@ -259,7 +227,6 @@ static bv_status run_encode(int argc, char **argv) {
     bv_buffer_free(&e.line);
     bv_encoder_destroy(&e.encoder);
     bv_tokenizer_destroy(&tokenizer);
-    bv_flags_free(&flags);
     return error;
 }
 
@@ -270,12 +237,14 @@ static const bv_argument decode_arguments[] = {
     {.name = "FILE",
      .help = "token numbers, separated by blanks; standard input when absent or -",
      .optional = true}};
+static bv_status run_decode(const bv_flags *flags);
 static const bv_command decode_command = {
     .name = "tokenizer decode",
+    .brief = "tokens to text",
     .summary = "Prints the text of tokens.",
     .example = "echo 104 105 | beaver tokenizer decode byte",
-    .arguments = decode_arguments,
-    .argument_count = 2,
+    BV_ARGUMENTS(decode_arguments),
+    .run = run_decode,
 };
 
 typedef struct decoding {
@@ -348,56 +317,47 @@ static bv_status decode_part(void *context, const bv_part *part, size_t *used) {
     return error;
 }
 
-static bv_status run_decode(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_decode(const bv_flags *flags) {
     bv_tokenizer *tokenizer = NULL;
     decoding d = {0};
-    BV_TRY(bv_flags_parse(&decode_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     d.json = bv_flags_bool(flags, "json");
     bv_error *error = load(bv_flags_argument(flags, 0), &tokenizer);
     d.tokenizer = tokenizer;
     if (!error) error = bv_input_parts(bv_flags_argument(flags, 1), decode_part, &d);
     bv_buffer_free(&d.text);
     bv_tokenizer_destroy(&tokenizer);
-    bv_flags_free(&flags);
     return error;
 }
 
 /* ---- info ---- */
 
 static const bv_argument info_arguments[] = {TOKENIZER_ARGUMENT};
+static bv_status run_info(const bv_flags *flags);
 static const bv_command info_command = {
     .name = "tokenizer info",
+    .brief = "what a tokenizer is",
     .summary = "Says what a tokenizer is.",
     .example = "beaver tokenizer info run/tokenizer.json --json",
-    .arguments = info_arguments,
-    .argument_count = 1,
+    BV_ARGUMENTS(info_arguments),
+    .run = run_info,
 };
 
-static bv_status run_info(int argc, char **argv) {
-    bv_flags *flags;
+static bv_status run_info(const bv_flags *flags) {
     bv_tokenizer *tokenizer = NULL;
-    BV_TRY(bv_flags_parse(&info_command, argc, argv, &flags));
-    if (!flags) return BV_OK;
     const char *path = bv_flags_argument(flags, 0);
     bv_error *error = load(path, &tokenizer);
     if (!error) error = tell_info(tokenizer, path, bv_flags_bool(flags, "json"));
     bv_tokenizer_destroy(&tokenizer);
-    bv_flags_free(&flags);
     return error;
 }
 
-bv_status bv_cmd_tokenizer(int argc, char **argv) {
-    static const bv_subcommand table[] = {{"train", "learn a tokenizer from text", run_train},
-                                          {"import", "take one from tiktoken", run_import},
-                                          {"encode", "text to tokens", run_encode},
-                                          {"decode", "tokens to text", run_decode},
-                                          {"info", "what a tokenizer is", run_info}};
-    static const bv_group group = {
-        "beaver tokenizer",
-        "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json\n"
-        "echo hello | beaver tokenizer encode tokenizer.json",
-        table, sizeof table / sizeof *table};
-    return bv_cli_dispatch(&group, argc, argv);
-}
+static const bv_command *const subcommands[] = {&train_command, &import_command, &encode_command,
+                                                &decode_command, &info_command};
+
+const bv_command bv_cmd_tokenizer = {
+    .name = "tokenizer",
+    .brief = "train, use and inspect tokenizers",
+    .example = "beaver tokenizer train book.txt --vocab 4096 --out tokenizer.json\n"
+               "echo hello | beaver tokenizer encode tokenizer.json",
+    BV_SUBCOMMANDS(subcommands),
+};

@@ -26,46 +26,34 @@
 #define VERIFIED_TOKENS (1ull << 29) /* data up to here are read through before a training */
 
 static const bv_flag flag_table[] = {
-    {.name = "data",
-     .value = "DIR",
-     .type = BV_FLAG_STRING,
-     .help = "data made by beaver data prepare; with --resume the run knows it"},
-    {.name = "out",
-     .value = "RUN",
-     .type = BV_FLAG_STRING,
-     .required = true,
-     .help = "folder of the run, made by this command"},
-    {.name = "from",
-     .value = "RUN",
-     .type = BV_FLAG_STRING,
-     .help = "begin with the weights of another run's latest checkpoint, and with its settings "
-             "where none are given: to train on with other data"},
-    {.name = "minutes",
-     .value = "M",
-     .type = BV_FLAG_DOUBLE,
-     .min = 0.001,
-     .max = 1e6,
-     .help = "choose the number of steps so that training takes about so long here"},
-    {.name = "trace",
-     .value = "FILE",
-     .type = BV_FLAG_STRING,
-     .help = "write where the time of the first steps goes, as a Chrome trace for Perfetto"},
-    {.name = "resume", .help = "go on with RUN, by its own settings"},
+    BV_STRING_FLAG("data", "DIR", NULL,
+                   "data made by beaver data prepare; with --resume the run knows it"),
+    BV_REQUIRED_FLAG("out", "RUN", "folder of the run, made by this command"),
+    BV_STRING_FLAG("from", "RUN", NULL,
+                   "begin with the weights of another run's latest checkpoint, and with its "
+                   "settings where none are given: to train on with other data"),
+    BV_DOUBLE_FLAG("minutes", "M", 0.001, 1e6, NULL,
+                   "choose the number of steps so that training takes about so long here"),
+    BV_STRING_FLAG("trace", "FILE", NULL,
+                   "write where the time of the first steps goes, as a Chrome trace for Perfetto"),
+    BV_SWITCH_FLAG("resume", "go on with RUN, by its own settings"),
     BV_PRESET_FLAGS,
     BV_SETTINGS_FLAGS};
 
-static const bv_command command = {
+static bv_status run(const bv_flags *flags);
+const bv_command bv_cmd_train = {
     .name = "train",
+    .brief = "train a GPT",
     .summary = "Trains a GPT on prepared data. Ctrl-C saves a checkpoint and says how to go on. "
                "Defaults are those without --preset: beaver explain PRESET lists a preset's.",
     .example = "beaver data prepare book.txt --out data --vocab 2048\n"
                "beaver train --data data --out run --preset nano --minutes 5\n"
                "beaver train --out run --resume\n"
                "beaver train --from run --data poems --out poet --lr 1e-4 --steps 200",
-    .flags = flag_table,
-    .flag_count = sizeof flag_table / sizeof *flag_table,
+    BV_FLAGS(flag_table),
     .otherwise = bv_settings_otherwise,
     .threads = BV_THREADS_COMPUTE,
+    .run = run,
 };
 
 typedef struct training {
@@ -194,7 +182,7 @@ static bv_status begin_settings(training *t, char tokenizer_sha256[BV_SHA256_TEX
     *tokenizer_sha256 = 0;
     bv_settings_default(s);
     if (!from) return bv_settings_from_flags(t->flags, s);
-    char run[4096];
+    char run[BV_PATH_SIZE];
     int64_t step;
     bv_run_folder_split(from, run, &step);
     bv_run_config *other = bv_malloc(sizeof *other);
@@ -453,10 +441,7 @@ static bv_status train(training *t) {
     return error ? error : tell_result(t);
 }
 
-bv_status bv_cmd_train(int argc, char **argv) {
-    bv_flags *flags;
-    BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
-    if (!flags) return BV_OK;
+static bv_status run(const bv_flags *flags) {
     training *t = bv_calloc(1, sizeof *t);
     if (t) {
         t->flags = flags;
@@ -470,6 +455,5 @@ bv_status bv_cmd_train(int argc, char **argv) {
         bv_machine_end(&t->machine);
     }
     bv_free(t);
-    bv_flags_free(&flags);
     return error;
 }

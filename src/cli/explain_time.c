@@ -31,14 +31,6 @@ typedef struct measurement {
     double seconds; /* of a step */
 } measurement;
 
-/* A step of hundreds of sequences would take minutes: a few of them show the same. */
-static void make_small(bv_settings *s) {
-    if (s->batch <= 64) return;
-    s->batch = 4;
-    s->grains = 1;
-    if (s->micro_batch > s->batch) s->micro_batch = s->batch;
-}
-
 /* The run's own data, when it is still there. */
 static bv_status open_data(measurement *m) {
     bv_run_config config;
@@ -158,7 +150,7 @@ bv_status bv_explain_time(const bv_machine_use *use, const bv_explain_time_optio
     m->options = options;
     m->use = use;
     m->settings = *options->settings;
-    make_small(&m->settings);
+    bv_rehearsal_shorten(&m->settings);
     bv_error *error = bv_settings_check(&m->settings);
     if (!error) error = measure(m);
     if (!error) error = tell(m);

@@ -17,15 +17,10 @@ size_t bv_command_flag_count(const bv_command *command) {
 bv_flag bv_command_flag(const bv_command *command, size_t index) {
     if (index < command->flag_count) return command->flags[index];
     if (index > command->flag_count)
-        return (bv_flag){.name = "json", .help = "print one line of JSON"};
-    static const char one[] = "taken, as by every command: here one thread does all";
-    return (bv_flag){.name = "threads",
-                     .value = "N",
-                     .type = BV_FLAG_INT,
-                     .min = 0,
-                     .max = 1024,
-                     .fallback = command->threads ? "0" : NULL,
-                     .help = command->threads ? command->threads : one};
+        return (bv_flag)BV_SWITCH_FLAG("json", "print one line of JSON");
+    const char *help = command->threads;
+    if (!help) help = "taken, as by every command: here one thread does all";
+    return (bv_flag)BV_INT_FLAG("threads", "N", 0, 1024, command->threads ? "0" : NULL, help);
 }
 
 bv_flag_spelling bv_flag_spelled(const char *name) {

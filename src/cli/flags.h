@@ -1,25 +1,20 @@
 /*
  * Flags are tables: one row says all that the parser, the help and the defaults need, so that none
- * of them can drift. A subcommand is described by a bv_command and parsed by bv_flags_parse:
+ * of them can drift. A bv_command says all of a subcommand; bv_cli_run (cli.h) parses and runs it:
  *
  *     static const bv_flag flags[] = {
- *         {.name = "steps", .value = "N", .type = BV_FLAG_INT, .min = 1, .max = 1e9,
- *          .fallback = "2000", .help = "how many steps to train"},
- *         {.name = "resume", .help = "go on with RUN"},
+ *         BV_INT_FLAG("steps", "N", 1, 1e9, "2000", "how many steps to train"),
+ *         BV_SWITCH_FLAG("resume", "go on with RUN"),
  *     };
  *     static const bv_argument arguments[] = {{.name = "RUN", .help = "the run's folder"}};
- *     static const bv_command command = {
- *         .name = "train", .summary = "Trains a model.", .example = "beaver train ...",
- *         .arguments = arguments, .argument_count = 1, .flags = flags, .flag_count = 2,
- *         .threads = BV_THREADS_COMPUTE};
- *
- *     bv_status bv_cmd_train(int argc, char **argv) {
- *         bv_flags *flags;
- *         BV_TRY(bv_flags_parse(&command, argc, argv, &flags));
- *         if (!flags) return BV_OK; // --help was printed
+ *     static bv_status train(const bv_flags *flags) {
  *         const int64_t steps = bv_flags_int(flags, "steps");
  *         ...
- *         bv_flags_free(&flags);
+ *     }
+ *     const bv_command bv_cmd_train = {
+ *         .name = "train", .brief = "train a GPT", .summary = "Trains a model.",
+ *         .example = "beaver train ...", BV_ARGUMENTS(arguments), BV_FLAGS(flags),
+ *         .threads = BV_THREADS_COMPUTE, .run = train};
  *
  * Every command has --threads besides, and --json if it prints results: no table names them.
  *
@@ -55,6 +50,22 @@ typedef struct bv_flag {
     const char *help;     /* NULL: --help does not list it */
 } bv_flag;
 
+/* clang-format off */
+/* Rows of a table. fallback: NULL for none. A flag of BV_REQUIRED_FLAG is a string. */
+#define BV_SWITCH_FLAG(name_, help_) {.name = name_, .help = help_}
+#define BV_STRING_FLAG(name_, value_, fallback_, help_)                                            \
+    {.name = name_, .value = value_, .type = BV_FLAG_STRING, .fallback = fallback_, .help = help_}
+#define BV_REQUIRED_FLAG(name_, value_, help_)                                                     \
+    {.name = name_, .value = value_, .type = BV_FLAG_STRING, .required = true, .help = help_}
+#define BV_LIST_FLAG(name_, value_, help_)                                                         \
+    {.name = name_, .value = value_, .type = BV_FLAG_LIST, .help = help_}
+#define BV_INT_FLAG(...) BV_NUMBER_FLAG(BV_FLAG_INT, __VA_ARGS__)
+#define BV_DOUBLE_FLAG(...) BV_NUMBER_FLAG(BV_FLAG_DOUBLE, __VA_ARGS__)
+#define BV_NUMBER_FLAG(type_, name_, value_, min_, max_, fallback_, help_)                         \
+    {.name = name_, .value = value_, .type = type_, .min = min_, .max = max_,                      \
+     .fallback = fallback_, .help = help_}
+/* clang-format on */
+
 /* What stands without a flag, in order. Optional ones come last; only the last may be repeated. */
 typedef struct bv_argument {
     const char *name; /* e.g. "RUN" */
@@ -63,10 +74,17 @@ typedef struct bv_argument {
     bool repeated;
 } bv_argument;
 
-typedef struct bv_command {
+typedef struct bv_flags bv_flags;
+typedef struct bv_command bv_command;
+
+struct bv_command {
     const char *name;    /* as typed after "beaver", e.g. "tokenizer train" */
+    const char *brief;   /* one line, no full stop, where its group is listed */
     const char *summary; /* some sentences */
     const char *example; /* one or more lines of a shell */
+    /* Of a group, which has only these beside what is above. */
+    const bv_command *const *subcommands;
+    size_t subcommand_count;
     const bv_argument *arguments;
     size_t argument_count;
     const bv_flag *flags; /* its own: bv_command_flag adds what all have */
@@ -77,7 +95,13 @@ typedef struct bv_command {
     const char
         *threads;    /* what --threads counts here; NULL: it is taken, and one thread does all */
     bool no_results; /* it prints none, so there is no --json */
-} bv_command;
+    bv_status (*run)(const bv_flags *flags); /* NULL: a group */
+};
+
+/* Members of a bv_command: a list, and how many it has. */
+#define BV_ARGUMENTS(list) .arguments = list, .argument_count = sizeof list / sizeof *list
+#define BV_FLAGS(list) .flags = list, .flag_count = sizeof list / sizeof *list
+#define BV_SUBCOMMANDS(list) .subcommands = list, .subcommand_count = sizeof list / sizeof *list
 
 #define BV_THREADS_COMPUTE "threads to compute with; 0: one for each usable core"
 
@@ -90,8 +114,6 @@ bv_flag_spelling bv_flag_spelled(const char *name);
 /* All rows: the command's own, then --threads and --json. */
 size_t bv_command_flag_count(const bv_command *command);
 bv_flag bv_command_flag(const bv_command *command, size_t index);
-
-typedef struct bv_flags bv_flags;
 
 /* argv[0] is the subcommand's own (last) name. The strings of argv must outlive the flags. With
  * --help, prints the help on standard output and sets *out to NULL. */

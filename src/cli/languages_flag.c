@@ -2,7 +2,6 @@
 
 #include "arena/language.h"
 #include "base/file.h"
-#include "base/memory.h"
 #include "base/text.h"
 
 bv_status bv_languages_flag_read(const bv_flags *flags) {
@@ -12,13 +11,12 @@ bv_status bv_languages_flag_read(const bv_flags *flags) {
     if (!folder) return BV_OK;
     BV_TRY(bv_dir_list(folder, &names, &count));
     bv_error *error = BV_OK;
-    for (size_t i = 0; i < count; i++) {
-        if (!error && bv_ends_with(names[i], ".json")) {
-            char *path = bv_path_join(folder, names[i]);
-            error = path ? bv_language_add(path) : bv_fail_memory("a path");
-            bv_free(path);
-            found++;
-        }
+    for (size_t i = 0; !error && i < count; i++) {
+        char path[BV_PATH_SIZE];
+        if (!bv_ends_with(names[i], ".json")) continue;
+        error = bv_path_in(path, folder, names[i]);
+        if (!error) error = bv_language_add(path);
+        found++;
     }
     bv_names_free(names, count);
     if (!error && !found)

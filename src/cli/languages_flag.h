@@ -5,10 +5,8 @@
 #include "cli/flags.h"
 
 #define BV_LANGUAGES_FLAG                                                                          \
-    {                                                                                              \
-        .name = "languages", .value = "DIR", .type = BV_FLAG_STRING,                               \
-        .help = "descriptions of more languages, a .json file each (docs/sandbox.md)"              \
-    }
+    BV_STRING_FLAG("languages", "DIR", NULL,                                                       \
+                   "descriptions of more languages, a .json file each (docs/sandbox.md)")
 
 /* Before levels are loaded and threads started. */
 bv_status bv_languages_flag_read(const bv_flags *flags);

@@ -7,14 +7,10 @@
 #include "cli/flags.h"
 
 #define BV_LEVEL_MAKER_FLAGS                                                                       \
-    {.name = "cache",                                                                              \
-     .value = "DIR",                                                                               \
-     .type = BV_FLAG_STRING,                                                                       \
-     .help =                                                                                       \
-         "where hidden tests that were made are kept; otherwise $XDG_CACHE_HOME/beaver/levels"},   \
-    {                                                                                              \
-        .name = "fresh", .help = "makes hidden tests without the cache"                            \
-    }
+    BV_STRING_FLAG("cache", "DIR", NULL,                                                           \
+                   "where hidden tests that were made are kept; otherwise "                        \
+                   "$XDG_CACHE_HOME/beaver/levels"),                                               \
+        BV_SWITCH_FLAG("fresh", "makes hidden tests without the cache")
 
 typedef struct bv_level_maker_use {
     bv_level_maker maker;

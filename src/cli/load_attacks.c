@@ -140,21 +140,19 @@ static bv_status add_attack(corpus *c, const char *name, const char *text) {
 }
 
 static bv_status read_attack(corpus *c, const char *name) {
+    char path[BV_PATH_SIZE];
     bv_buffer text = {0};
-    char *path = bv_path_join(c->folder, name);
-    bv_error *error = path ? bv_file_read(path, &text) : bv_fail_memory("a path");
+    BV_TRY(bv_path_in(path, c->folder, name));
+    bv_error *error = bv_file_read(path, &text);
     if (!error && text.size) error = add_attack(c, name, text.data);
     bv_buffer_free(&text);
-    bv_free(path);
     return error;
 }
 
 static bv_status read_header(corpus *c) {
-    char *path = bv_path_join(c->folder, "attack.h");
-    bv_error *error = path ? BV_OK : bv_fail_memory("a path");
-    if (!error && bv_file_exists(path)) error = bv_file_read(path, &c->header);
-    bv_free(path);
-    return error;
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, c->folder, "attack.h"));
+    return bv_file_exists(path) ? bv_file_read(path, &c->header) : BV_OK;
 }
 
 /* Fisher and Yates. */

@@ -1,7 +1,7 @@
 /*
- * beaver: a table of subcommands. An error is printed here, and only here, with the words that led
- * to it, and becomes the exit code: 2 for wrong usage, 1 for everything else that failed, 129, 130
- * and 143 after SIGHUP, SIGINT and SIGTERM.
+ * beaver. An error is printed here, and only here, with the words that led to it, and becomes the
+ * exit code: 2 for wrong usage, 1 for everything else that failed, 129, 130 and 143 after SIGHUP,
+ * SIGINT and SIGTERM.
  */
 #include "base/file.h"
 #include "cli/cli.h"
@@ -9,9 +9,6 @@
 
 #include <signal.h>
 #include <string.h>
-
-#define ROW(name, help) {#name, help, bv_cmd_##name},
-static const bv_subcommand table[] = {BV_COMMANDS(ROW)};
 
 int main(int argc, char **argv) {
     bv_streams_guard();
@@ -21,13 +18,7 @@ int main(int argc, char **argv) {
     bv_json_begin();
     static char version[] = "version";
     if (argc == 2 && !strcmp(argv[1], "--version")) argv[1] = version;
-    static const bv_group program = {
-        "beaver",
-        "beaver data prepare book.txt --out data --vocab 2048\n"
-        "beaver train --data data --out run --preset nano --minutes 10\n"
-        "beaver generate run --prompt 'Once upon a time'",
-        table, sizeof table / sizeof *table};
-    bv_error *error = bv_cli_dispatch(&program, argc, argv);
+    bv_error *error = bv_cli_run(&bv_program, argc, argv);
     if (error) bv_cli_say("%s: %s\n", bv_cli_name(), bv_error_text(error));
     const int code = bv_error_exit_code(error);
     bv_error_free(&error);

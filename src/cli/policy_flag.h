@@ -6,10 +6,8 @@
 #include "cli/flags.h"
 
 #define BV_POLICY_FLAG                                                                             \
-    {                                                                                              \
-        .name = "policy", .value = "NAME", .type = BV_FLAG_STRING, .fallback = "full",             \
-        .help = "walls of the sandbox: full, or nested where a container forbids namespaces"       \
-    }
+    BV_STRING_FLAG("policy", "NAME", "full",                                                       \
+                   "walls of the sandbox: full, or nested where a container forbids namespaces")
 
 bv_status bv_policy_flag_read(const bv_flags *flags, bv_sandbox_policy *out);
 

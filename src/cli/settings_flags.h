@@ -8,27 +8,23 @@
 
 /* clang-format off */
 #define BV_PRESET_FLAGS                                                                            \
-    {.name = "preset", .value = "NAME", .type = BV_FLAG_STRING,                                    \
-     .help = "named settings: demo, tiny, nano, mini, nanogpt-char-cpu, gpt2, gpt2-medium, ... "   \
-             "gpt3-175b"},                                                                         \
-    {.name = "config", .value = "FILE", .type = BV_FLAG_STRING,                                    \
-     .help = "a JSON object of settings; applied after --preset"},                                 \
-    {.name = "set", .value = "KEY=VALUE", .type = BV_FLAG_LIST,                                    \
-     .help = "one setting, as in a file; each is a flag of its own, too: beaver train --help "     \
-             "lists them"}
+    BV_STRING_FLAG("preset", "NAME", NULL,                                                         \
+                   "named settings: demo, tiny, nano, mini, nanogpt-char-cpu, gpt2, "              \
+                   "gpt2-medium, ... gpt3-175b"),                                                  \
+    BV_STRING_FLAG("config", "FILE", NULL, "a JSON object of settings; applied after --preset"),   \
+    BV_LIST_FLAG("set", "KEY=VALUE", "one setting, as in a file; each is a flag of its own, too: " \
+                                     "beaver train --help lists them")
 
 /* Each with its help, and without: then it is known, and not listed. */
 #define BV_SETTINGS_FLAGS                                                                          \
     BV_SETTINGS_LIST(BV_SETTING_N, BV_SETTING_X, BV_SETTING_BOOL, BV_SETTING_KIND)
 #define BV_SETTINGS_UNLISTED                                                                       \
     BV_SETTINGS_LIST(BV_SETTING_QUIET, BV_SETTING_QUIET, BV_SETTING_QUIET, BV_SETTING_QUIET)
-#define BV_SETTING_N(key, member, min, max, text) BV_SETTING_FLAG(#key, "N", text),
-#define BV_SETTING_X(key, member, min, max, text) BV_SETTING_FLAG(#key, "X", text),
-#define BV_SETTING_BOOL(key, member, text) BV_SETTING_FLAG(#key, "BOOL", text),
-#define BV_SETTING_KIND(key, member, choices, text) BV_SETTING_FLAG(#key, "KIND", text),
-#define BV_SETTING_QUIET(key, ...) BV_SETTING_FLAG(#key, "VALUE", NULL),
-#define BV_SETTING_FLAG(key, placeholder, text)                                                    \
-    {.name = key, .value = placeholder, .type = BV_FLAG_STRING, .help = text}
+#define BV_SETTING_N(key, member, min, max, text) BV_STRING_FLAG(#key, "N", NULL, text),
+#define BV_SETTING_X(key, member, min, max, text) BV_STRING_FLAG(#key, "X", NULL, text),
+#define BV_SETTING_BOOL(key, member, text) BV_STRING_FLAG(#key, "BOOL", NULL, text),
+#define BV_SETTING_KIND(key, member, choices, text) BV_STRING_FLAG(#key, "KIND", NULL, text),
+#define BV_SETTING_QUIET(key, ...) BV_STRING_FLAG(#key, "VALUE", NULL, NULL),
 /* clang-format on */
 
 /* Applies them in this order: preset, config, set, settings by name. */

@@ -108,9 +108,11 @@ static bv_status open_manifest(bv_dataset *d, const char *folder, const json_t *
     return open_split(d, &d->splits[1], folder, json_object_get(splits, "val"));
 }
 
-static bv_status check_folder(const char *folder, const char *manifest) {
-    if (bv_path_hidden(manifest)) return bv_fail_errno("cannot look into %s", folder);
-    if (bv_file_exists(manifest)) return BV_OK;
+static bv_status load_manifest(const char *folder, json_t **out) {
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, folder, "manifest.json"));
+    if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", folder);
+    if (bv_file_exists(path)) return bv_json_load(path, out);
     bv_error *error = bv_fail(BV_CODE_INPUT, "%s is no data: it has no manifest.json", folder);
     return bv_path_taken(folder)
                ? bv_try(error, "beaver data prepare %s --out DIR, then --data DIR", folder)
@@ -119,14 +121,11 @@ static bv_status check_folder(const char *folder, const char *manifest) {
 
 bv_status bv_dataset_open(const char *folder, bv_dataset **out) {
     *out = NULL;
-    char *path = bv_path_join(folder, "manifest.json");
     bv_dataset *d = bv_calloc(1, sizeof *d);
     json_t *manifest = NULL;
-    bv_error *error = path && d ? check_folder(folder, path) : bv_fail_memory("a data set");
-    if (!error) error = bv_json_load(path, &manifest);
+    bv_error *error = d ? load_manifest(folder, &manifest) : bv_fail_memory("a data set");
     if (!error) error = open_manifest(d, folder, manifest);
     json_decref(manifest);
-    bv_free(path);
     if (error) bv_dataset_close(&d);
     *out = d;
     return bv_while(error, "opening the data in %s (made by: beaver data prepare)", folder);

@@ -76,12 +76,11 @@ static bv_status add_path(bv_documents *d, const char *path, const folder *outer
     size_t count;
     BV_TRY(bv_dir_list(path, &names, &count));
     bv_error *error = BV_OK;
-    for (size_t i = 0; i < count; i++) {
-        const bool hidden = names[i][0] == '.'; /* of tools: .git */
-        char *inner = error || hidden ? NULL : bv_path_join(path, names[i]);
-        if (!error && !hidden && !inner) error = bv_fail_memory("a path");
-        if (inner) error = add_path(d, inner, &here);
-        bv_free(inner);
+    for (size_t i = 0; !error && i < count; i++) {
+        char inner[BV_PATH_SIZE];
+        if (names[i][0] == '.') continue; /* of tools: .git */
+        error = bv_path_in(inner, path, names[i]);
+        if (!error) error = add_path(d, inner, &here);
     }
     bv_names_free(names, count);
     return error;

@@ -84,10 +84,9 @@ typedef struct preparation {
 /* ---- files ---- */
 
 static bv_status open_file(const preparation *p, const char *name, bv_writer **out) {
-    char *path = bv_path_join(p->folder, name);
-    bv_error *error = path ? bv_writer_open_in_place(path, out) : bv_fail_memory("a path");
-    bv_free(path);
-    return error;
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, p->folder, name));
+    return bv_writer_open_in_place(path, out);
 }
 
 /* The system begins to write it; sync_files waits. */

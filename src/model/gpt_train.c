@@ -44,9 +44,9 @@ static bv_status create_plans(bv_gpt_trainer *t) {
                                   .pool = o->pool,
                                   .weights = t->weights,
                                   .numerics = o->numerics,
-                                  .rows_max = o->micro_batch * o->context,
+                                  .rows_max = o->micro_batch * o->config.context,
                                   .sequences_max = o->micro_batch,
-                                  .context_max = o->context,
+                                  .context_max = o->config.context,
                                   .gradients = true,
                                   .unfused = o->unfused,
                                   .outputs = &t->learn_losses,
@@ -60,7 +60,7 @@ static bv_status create_plans(bv_gpt_trainer *t) {
                                          .weights = t->weights,
                                          .kneser_ney = o->kneser_ney,
                                          .sequences_max = o->micro_batch,
-                                         .context = o->context,
+                                         .context = o->config.context,
                                          .unfused = o->unfused};
     return bv_gpt_scorer_create(&score, &t->scorer);
 }
@@ -82,7 +82,8 @@ static bv_status list_tensors(bv_gpt_trainer *t) {
 
 static bv_status create_rows(bv_gpt_trainer *t) {
     const bv_gpt_trainer_options *o = &t->options;
-    const size_t rows = o->micro_batch * o->context, batch_rows = o->batch_max * o->context;
+    const size_t rows = o->micro_batch * o->config.context,
+                 batch_rows = o->batch_max * o->config.context;
     t->row_ids = bv_calloc(rows, sizeof *t->row_ids);
     t->sequences = bv_calloc(o->micro_batch, sizeof *t->sequences);
     t->losses = bv_calloc(batch_rows, bv_dtype_size(o->kernels->real));
@@ -103,9 +104,9 @@ static bv_status define_spans(bv_gpt_trainer *t) {
 
 bv_status bv_gpt_trainer_create(const bv_gpt_trainer_options *options, bv_gpt_trainer **out) {
     *out = NULL;
-    if (options->numerics == BV_NUMERICS_BF16 && options->context % 2)
+    if (options->numerics == BV_NUMERICS_BF16 && options->config.context % 2)
         return bv_fail(BV_CODE_USAGE, "bf16 sums rows in pairs: context %zu is odd",
-                       options->context);
+                       options->config.context);
     bv_gpt_trainer *t = bv_calloc(1, sizeof *t);
     if (!t) return bv_fail_memory("a trainer");
     t->options = *options;
@@ -194,7 +195,7 @@ void bv_gpt_trainer_grain_end(bv_gpt_trainer *t) {
 /* Lays `sequences` sequences out, one after another from position 0. */
 static bv_layout lay_out(bv_gpt_trainer *t, size_t sequences, size_t first_sample,
                          const uint32_t *first_visible) {
-    const size_t context = t->options.context;
+    const size_t context = t->options.config.context;
     BV_ASSERT(sequences <= t->options.micro_batch);
     for (size_t i = 0; i < sequences; i++) {
         t->sequences[i] = (bv_sequence){
@@ -208,13 +209,13 @@ static bv_layout lay_out(bv_gpt_trainer *t, size_t sequences, size_t first_sampl
 void bv_gpt_trainer_micro(bv_gpt_trainer *t, const uint32_t *inputs, const uint32_t *targets,
                           const uint32_t *first_visible, size_t sequences, size_t first_sample) {
     const bv_layout layout = lay_out(t, sequences, first_sample, first_visible);
-    const size_t rows = sequences * t->options.context;
+    const size_t rows = sequences * t->options.config.context;
     const size_t element = bv_dtype_size(t->options.kernels->real);
-    BV_ASSERT(t->rows + rows <= t->options.batch_max * t->options.context);
+    BV_ASSERT(t->rows + rows <= t->options.batch_max * t->options.config.context);
     bv_plan_bind(t->learn_plan, t->learn.tokens, inputs);
     bv_plan_bind(t->learn_plan, t->learn.targets, targets);
     bv_plan_bind(t->learn_plan, t->learn.row_ids, t->row_ids);
-    bv_gpt_inputs_lay_out(&t->inputs, inputs, targets, sequences, t->options.context,
+    bv_gpt_inputs_lay_out(&t->inputs, inputs, targets, sequences, t->options.config.context,
                           first_visible);
     bv_gpt_inputs_bind(&t->inputs, t->learn_plan);
     const bv_run_options run = {.rows = rows,

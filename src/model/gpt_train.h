@@ -20,7 +20,6 @@ typedef struct bv_gpt_trainer_options {
     bv_pool *pool;
     size_t batch_max;   /* sequences of a global batch  */
     size_t micro_batch; /* sequences of a micro-batch   */
-    size_t context;     /* tokens of a sequence         */
     size_t grains;
     bool recompute, unfused;
     bool scratch; /* begins with weights of any values: for measuring */
@@ -46,8 +45,8 @@ void bv_gpt_trainer_reset(bv_gpt_trainer *trainer);
 /* step: of the run, keys dropout. targets: number of real targets in the whole global batch. */
 void bv_gpt_trainer_step_begin(bv_gpt_trainer *trainer, uint32_t step, uint64_t targets);
 void bv_gpt_trainer_grain_begin(bv_gpt_trainer *trainer);
-/* inputs, targets: [sequences, context]; sequences <= micro_batch; first_visible: [rows] or NULL;
- * first_sample: index of the first sequence in the global batch, ascending over the step. */
+/* inputs, targets: [sequences, config.context]; sequences <= micro_batch; first_visible: [rows] or
+ * NULL; first_sample: index of the first sequence in the global batch, ascending over the step. */
 void bv_gpt_trainer_micro(bv_gpt_trainer *trainer, const uint32_t *inputs, const uint32_t *targets,
                           const uint32_t *first_visible, size_t sequences, size_t first_sample);
 void bv_gpt_trainer_grain_end(bv_gpt_trainer *trainer);
@@ -58,7 +57,7 @@ void bv_gpt_trainer_apply(bv_gpt_trainer *trainer, const bv_optimizer_step *step
 bv_weights *bv_gpt_trainer_weights(bv_gpt_trainer *trainer);
 /* What scores without learning, with the same weights; sequences_max is micro_batch. */
 bv_gpt_scorer *bv_gpt_trainer_scorer(bv_gpt_trainer *trainer);
-/* -log p of each target of the last step's batch, [sequences, context] real. */
+/* -log p of each target of the last step's batch, [sequences, config.context] real. */
 const void *bv_gpt_trainer_row_losses(const bv_gpt_trainer *trainer);
 
 /* The first parameter, in the order of the model, whose gradient is not finite; NULL: none. */

@@ -91,7 +91,7 @@ bool bv_limits_cached(int threads, const char *level, bv_limits *out) {
     return known;
 }
 
-static bv_limits larger(const bv_limits *a, const bv_limits *b) {
+bv_limits bv_limits_larger(const bv_limits *a, const bv_limits *b) {
     return (bv_limits){fmax(a->f32_gflops, b->f32_gflops), fmax(a->bf16_gflops, b->bf16_gflops),
                        fmax(a->int8_gops, b->int8_gops), fmax(a->read_gbps, b->read_gbps)};
 }
@@ -113,7 +113,7 @@ bv_status bv_limits_remember(int threads, const char *level, const bv_limits *me
     make_key(threads, level, key, sizeof key);
     json_t *root = load(path);
     bv_limits kept;
-    if (get_all(json_object_get(root, key), &kept)) *best = larger(measured, &kept);
+    if (get_all(json_object_get(root, key), &kept)) *best = bv_limits_larger(measured, &kept);
     json_t *entry =
         json_pack("{sfsfsfsf}", "f32_gflops", best->f32_gflops, "bf16_gflops", best->bf16_gflops,
                   "int8_gops", best->int8_gops, "read_gbps", best->read_gbps);

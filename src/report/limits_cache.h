@@ -35,6 +35,8 @@ bool bv_limits_cached(int threads, const char *level, bv_limits *out);
 /* *best: what is remembered from now on; `measured` where nothing can be. */
 bv_status bv_limits_remember(int threads, const char *level, const bv_limits *measured,
                              bv_limits *best);
+/* Of each figure the larger one. */
+bv_limits bv_limits_larger(const bv_limits *a, const bv_limits *b);
 /* The smallest share that a figure of `measured` is of its like in `best`. */
 double bv_limits_share(const bv_limits *measured, const bv_limits *best);
 

@@ -10,14 +10,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define PATH_SIZE 4096
-
 /* RUN/checkpoints/NAME/FILE; empty parts are left out. */
-static bv_status path_of(char path[PATH_SIZE], const char *run, const char *name,
+static bv_status path_of(char path[BV_PATH_SIZE], const char *run, const char *name,
                          const char *file) {
-    const int n = snprintf(path, PATH_SIZE, "%s/checkpoints%s%s%s%s", run, *name ? "/" : "", name,
-                           *file ? "/" : "", file);
-    if (n < 0 || n >= PATH_SIZE) return bv_fail(BV_CODE_USAGE, "the path %s is too long", run);
+    const int n = snprintf(path, BV_PATH_SIZE, "%s/checkpoints%s%s%s%s", run, *name ? "/" : "",
+                           name, *file ? "/" : "", file);
+    if (n < 0 || n >= BV_PATH_SIZE) return bv_fail(BV_CODE_USAGE, "the path is too long: %s", run);
     return BV_OK;
 }
 
@@ -55,7 +53,7 @@ static json_t *manifest_json(const bv_progress_of_run *p, const bv_checkpoint_ab
 }
 
 static bv_status load_manifest(const char *run, const char *name, json_t **out) {
-    char path[PATH_SIZE];
+    char path[BV_PATH_SIZE];
     const char *format = "";
     *out = NULL;
     BV_TRY(path_of(path, run, name, "manifest.json"));
@@ -109,7 +107,7 @@ static bv_status parse_progress(const json_t *m, bv_progress_of_run *p) {
 static bv_status write_files(const char *run, const char *name,
                              const bv_checkpoint_tensors *tensors,
                              const bv_progress_of_run *progress, const bv_checkpoint_about *about) {
-    char path[PATH_SIZE], model[BV_SHA256_TEXT_SIZE], optimizer[BV_SHA256_TEXT_SIZE];
+    char path[BV_PATH_SIZE], model[BV_SHA256_TEXT_SIZE], optimizer[BV_SHA256_TEXT_SIZE];
     BV_TRY(path_of(path, run, name, ""));
     BV_TRY(bv_dir_remove(path)); /* left by one that was killed */
     BV_TRY(bv_dir_make(path));
@@ -127,7 +125,7 @@ static bv_status write_files(const char *run, const char *name,
 /* Points `latest` at a step: a new link, renamed over the old one. A folder of that name is what a
  * copy made that followed links. Where the file system has none (FAT), the last step counts. */
 static bv_status point_latest(const char *run, const char *name) {
-    char link[PATH_SIZE], fresh[PATH_SIZE];
+    char link[BV_PATH_SIZE], fresh[BV_PATH_SIZE];
     BV_TRY(path_of(link, run, "latest", ""));
     BV_TRY(path_of(fresh, run, ".latest", ""));
     if (unlink(fresh) != 0 && errno != ENOENT) return bv_fail_errno("cannot remove %s", fresh);
@@ -141,7 +139,7 @@ static bv_status point_latest(const char *run, const char *name) {
 }
 
 bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step) {
-    char link[PATH_SIZE], name[32];
+    char link[BV_PATH_SIZE], name[32];
     name_of(name, step);
     BV_TRY(path_of(link, run, "latest", ""));
     return bv_dir_exists(link) ? BV_OK : point_latest(run, name);
@@ -150,7 +148,7 @@ bv_status bv_checkpoint_mend_latest(const char *run, uint64_t step) {
 /* Writes into a manifest what may be said of the same state later. */
 static bv_status amend(const char *run, const char *name, const bv_progress_of_run *progress,
                        bool regular) {
-    char path[PATH_SIZE];
+    char path[BV_PATH_SIZE];
     json_t *manifest = NULL;
     BV_TRY(path_of(path, run, name, "manifest.json"));
     bv_error *error = load_manifest(run, name, &manifest);
@@ -170,7 +168,7 @@ static bv_status amend(const char *run, const char *name, const bv_progress_of_r
 bv_status bv_checkpoint_write(const char *run, const bv_checkpoint_tensors *tensors,
                               const bv_progress_of_run *progress,
                               const bv_checkpoint_about *about) {
-    char name[32], temporary[40], from[PATH_SIZE], to[PATH_SIZE];
+    char name[32], temporary[40], from[BV_PATH_SIZE], to[BV_PATH_SIZE];
     name_of(name, progress->step);
     temporary_of(temporary, name);
     BV_TRY(path_of(from, run, temporary, ""));
@@ -195,7 +193,7 @@ static int ascending(const void *a, const void *b) {
 
 /* Steps of all checkpoints, ascending; free with bv_free. */
 static bv_status list_steps(const char *run, uint64_t **steps, size_t *count) {
-    char path[PATH_SIZE], **names = NULL;
+    char path[BV_PATH_SIZE], **names = NULL;
     size_t n = 0;
     *steps = NULL;
     *count = 0;
@@ -237,7 +235,7 @@ static bv_status is_regular(const char *run, uint64_t step, bool *regular) {
 /* Where `latest` leads, however the link is spelled, if that is one of the steps; else *step stays.
  */
 static void read_latest(const char *run, const uint64_t *steps, size_t count, int64_t *step) {
-    char path[PATH_SIZE], name[32];
+    char path[BV_PATH_SIZE], name[32];
     int folder = -1;
     bv_error *error = path_of(path, run, "latest", "");
     if (!error) error = bv_dir_hold(path, &folder);
@@ -258,7 +256,7 @@ bv_status bv_checkpoint_count(const char *run, size_t *count) {
 }
 
 bv_status bv_checkpoint_room(const char *run, uint64_t *bytes) {
-    char path[PATH_SIZE];
+    char path[BV_PATH_SIZE];
     BV_TRY(path_of(path, run, "", ""));
     BV_TRY(bv_path_writable(path));
     return bv_file_free_space(path, bytes);
@@ -297,7 +295,7 @@ static bv_status compare_hash(const char *path, const char *hash, const char *wa
 
 static bv_status check_hash(const char *run, const char *name, const json_t *manifest,
                             const char *file) {
-    char path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    char path[BV_PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
     const char *wanted = "";
     BV_TRY(path_of(path, run, name, file));
     BV_TRY(bv_json_get_string(json_object_get(manifest, "sha256"), file, &wanted));
@@ -318,7 +316,7 @@ static bv_status read_progress(const char *name, const json_t *manifest,
 
 static bv_status read_all(const char *run, const char *name, const bv_checkpoint_tensors *t,
                           const json_t *manifest, bv_progress_of_run *progress) {
-    char path[PATH_SIZE];
+    char path[BV_PATH_SIZE];
     bv_progress_of_run parsed;
     BV_TRY(read_progress(name, manifest, &parsed));
     BV_TRY(check_hash(run, name, manifest, "model.safetensors"));
@@ -335,7 +333,7 @@ static bv_status read_all(const char *run, const char *name, const bv_checkpoint
 static bool is_whole(const char *run, const char *name) {
     static const char *const files[] = {"manifest.json", "model.safetensors",
                                         "optimizer.safetensors"};
-    char path[PATH_SIZE];
+    char path[BV_PATH_SIZE];
     bool whole = true;
     for (size_t i = 0; whole && i < 3; i++) {
         bv_error *error = path_of(path, run, name, files[i]);
@@ -381,7 +379,7 @@ bv_status bv_checkpoint_model_sha256(const char *run, uint64_t step,
 
 bv_status bv_checkpoint_verify_model(const char *run, uint64_t step,
                                      char sha256[BV_SHA256_TEXT_SIZE]) {
-    char name[32], path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    char name[32], path[BV_PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
     name_of(name, step);
     BV_TRY(bv_checkpoint_model_sha256(run, step, sha256));
     BV_TRY(path_of(path, run, name, "model.safetensors"));
@@ -392,7 +390,7 @@ bv_status bv_checkpoint_verify_model(const char *run, uint64_t step,
 
 bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *list, size_t count,
                             bv_map *map, char sha256[BV_SHA256_TEXT_SIZE]) {
-    char name[32], path[PATH_SIZE];
+    char name[32], path[BV_PATH_SIZE];
     const char *wanted = "", file[] = "model.safetensors";
     json_t *manifest = NULL;
     bv_progress_of_run progress;
@@ -411,7 +409,7 @@ bv_status bv_checkpoint_map(const char *run, uint64_t step, bv_named_tensor *lis
 
 bv_status bv_checkpoint_check(const char *run, uint64_t step, const bv_map *map,
                               const char sha256[BV_SHA256_TEXT_SIZE], const atomic_bool *stop) {
-    char name[32], path[PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
+    char name[32], path[BV_PATH_SIZE], hash[BV_SHA256_TEXT_SIZE];
     bv_sha256 *state;
     name_of(name, step);
     BV_TRY(path_of(path, run, name, "model.safetensors"));
@@ -436,7 +434,7 @@ bv_status bv_checkpoint_amend(const char *run, uint64_t step, const bv_progress_
 /* Of a whole checkpoint, or of a temporary one: what is left of it when a removal is killed must
  * not be taken for a checkpoint. */
 static bv_status remove_step(const char *run, uint64_t step) {
-    char name[32], temporary[40], path[PATH_SIZE], gone[PATH_SIZE];
+    char name[32], temporary[40], path[BV_PATH_SIZE], gone[BV_PATH_SIZE];
     name_of(name, step);
     temporary_of(temporary, name);
     BV_TRY(path_of(path, run, name, ""));
@@ -448,7 +446,7 @@ static bv_status remove_step(const char *run, uint64_t step) {
 
 /* What was being written or removed when its process was killed. */
 static bv_status remove_temporary(const char *run) {
-    char path[PATH_SIZE], **names;
+    char path[BV_PATH_SIZE], **names;
     size_t count;
     BV_TRY(path_of(path, run, "", ""));
     BV_TRY(bv_dir_list(path, &names, &count));

@@ -40,13 +40,13 @@ bv_status bv_counted_text_count(const bv_dataset *data, const bv_gpt_config *c,
 
 static bv_status write_text(const char *run, const bv_dataset *data,
                             char hash[BV_SHA256_TEXT_SIZE]) {
+    char path[BV_PATH_SIZE];
     uint8_t *text;
     size_t count;
+    BV_TRY(bv_path_in(path, run, FILE_NAME));
     BV_TRY(read_text(data, &text, &count));
-    char *path = bv_path_join(run, FILE_NAME);
-    bv_error *error = path ? bv_file_write(path, text, count) : bv_fail_memory("a path");
+    bv_error *error = bv_file_write(path, text, count);
     if (!error) error = bv_sha256_bytes(text, count, hash);
-    bv_free(path);
     bv_free(text);
     return error;
 }
@@ -62,11 +62,23 @@ bv_status bv_counted_text_save(const char *run, const char *data, const bv_gpt_c
     return error;
 }
 
+uint64_t bv_counted_text_tokens(const char *run) {
+    char path[BV_PATH_SIZE];
+    struct stat file;
+    bv_error *error = bv_path_in(path, run, FILE_NAME);
+    const bool known = !error && stat(path, &file) == 0;
+    bv_error_free(&error);
+    return known ? (uint64_t)file.st_size : 0;
+}
+
 /* The hash vouches for every token. */
-static bv_status count_file(const char *path, const char *hash, const bv_gpt_config *c,
-                            bv_kneser_ney **out) {
-    char found[BV_SHA256_TEXT_SIZE];
+bv_status bv_counted_text_load(const char *run, const char *hash, const bv_gpt_config *c,
+                               bv_kneser_ney **out) {
+    char path[BV_PATH_SIZE], found[BV_SHA256_TEXT_SIZE];
     bv_buffer text = {0};
+    *out = NULL;
+    if (!c->kneser_ney) return BV_OK;
+    BV_TRY(bv_path_in(path, run, FILE_NAME));
     bv_error *error = bv_file_read(path, &text);
     const uint8_t *bytes = (const uint8_t *)text.data;
     if (!error) error = bv_sha256_bytes(bytes, text.size, found);
@@ -78,22 +90,4 @@ static bv_status count_file(const char *path, const char *hash, const bv_gpt_con
     if (!error) error = bv_kneser_ney_create(bytes, text.size, c->vocab_size, c->kneser_ney, out);
     bv_buffer_free(&text);
     return bv_try(error, "copy the run again, or train it again");
-}
-
-uint64_t bv_counted_text_tokens(const char *run) {
-    char *path = bv_path_join(run, FILE_NAME);
-    struct stat file;
-    const bool known = path && stat(path, &file) == 0;
-    bv_free(path);
-    return known ? (uint64_t)file.st_size : 0;
-}
-
-bv_status bv_counted_text_load(const char *run, const char *hash, const bv_gpt_config *c,
-                               bv_kneser_ney **out) {
-    *out = NULL;
-    if (!c->kneser_ney) return BV_OK;
-    char *path = bv_path_join(run, FILE_NAME);
-    bv_error *error = path ? count_file(path, hash, c, out) : bv_fail_memory("a path");
-    bv_free(path);
-    return error;
 }

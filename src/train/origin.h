@@ -11,7 +11,7 @@
 #include "train/checkpoint.h"
 
 typedef struct bv_origin {
-    char run[4096]; /* absolute: PATH_MAX; "": the weights of the seed */
+    char run[BV_PATH_SIZE]; /* absolute; "": the weights of the seed */
     uint64_t step;
     char sha256[BV_SHA256_TEXT_SIZE]; /* of its model.safetensors */
 } bv_origin;

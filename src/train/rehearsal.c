@@ -10,6 +10,10 @@ struct bv_rehearsal {
     bv_session session;
 };
 
+void bv_rehearsal_shorten(bv_settings *s) {
+    if (s->batch > 64) s->batch = (4 + s->grains - 1) / s->grains * s->grains;
+}
+
 bv_status bv_rehearsal_create(const bv_train_options *options, bv_rehearsal **out) {
     *out = NULL;
     const size_t context = options->settings->model.context;

@@ -14,6 +14,10 @@ typedef struct bv_rehearsal bv_rehearsal;
 bv_status bv_rehearsal_create(const bv_train_options *options, bv_rehearsal **out);
 void bv_rehearsal_destroy(bv_rehearsal **rehearsal);
 
+/* Where a step has more than 64 sequences, which would take minutes: 4 of them, or as many more as
+ * make a multiple of the grains, show the same. The settings are to be checked then. */
+void bv_rehearsal_shorten(bv_settings *settings);
+
 /* Batch, gradient, clipping, optimizer. Returns its seconds; *tokens: of its batch. */
 double bv_rehearsal_step(bv_rehearsal *rehearsal, size_t *tokens);
 

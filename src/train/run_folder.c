@@ -8,11 +8,9 @@
 #include <string.h>
 
 static bv_status hash_data(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
-    char *path = bv_path_join(data, "manifest.json");
-    if (!path) return bv_fail_memory("a path");
-    bv_error *error = bv_sha256_file(path, hash);
-    bv_free(path);
-    return bv_try(error, "beaver data prepare TEXT --out %s", data);
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, data, "manifest.json"));
+    return bv_try(bv_sha256_file(path, hash), "beaver data prepare TEXT --out %s", data);
 }
 
 /* "" where it is not said. */
@@ -25,12 +23,14 @@ static bv_status read_hash(const json_t *value, const char *name, char out[BV_SH
 
 /* The one with which the data was prepared, as its manifest says. */
 static bv_status hash_data_tokenizer(const char *data, char hash[BV_SHA256_TEXT_SIZE]) {
-    char *path = bv_path_join(data, "tokenizer.json"), *from = bv_path_join(data, "manifest.json");
+    char path[BV_PATH_SIZE], from[BV_PATH_SIZE];
     bv_tokenizer *tokenizer = NULL;
     json_t *manifest = NULL;
     bool same = true;
-    bv_error *error = path && from ? bv_json_load(from, &manifest) : bv_fail_memory("a path");
-    if (!error) error = read_hash(manifest, "tokenizer_sha256", hash);
+    BV_TRY(bv_path_in(path, data, "tokenizer.json"));
+    BV_TRY(bv_path_in(from, data, "manifest.json"));
+    BV_TRY(bv_json_load(from, &manifest));
+    bv_error *error = read_hash(manifest, "tokenizer_sha256", hash);
     if (!error && *hash) {
         error = bv_tokenizer_load_known(path, hash, &tokenizer, &same);
     } else if (!error) {
@@ -43,8 +43,6 @@ static bv_status hash_data_tokenizer(const char *data, char hash[BV_SHA256_TEXT_
             "put that one back, or prepare the data again");
     bv_tokenizer_destroy(&tokenizer);
     json_decref(manifest);
-    bv_free(path);
-    bv_free(from);
     return error;
 }
 
@@ -67,19 +65,19 @@ bv_status bv_run_config_check_data(const bv_run_config *config) {
 /* ---- making ---- */
 
 static bv_status copy_tokenizer(const char *data, const char *folder) {
-    char *from = bv_path_join(data, "tokenizer.json"), *to = bv_path_join(folder, "tokenizer.json");
+    char from[BV_PATH_SIZE], to[BV_PATH_SIZE];
     bv_buffer text = {0};
-    bv_error *error = from && to ? bv_file_read(from, &text) : bv_fail_memory("a path");
+    BV_TRY(bv_path_in(from, data, "tokenizer.json"));
+    BV_TRY(bv_path_in(to, folder, "tokenizer.json"));
+    bv_error *error = bv_file_read(from, &text);
     if (!error) error = bv_file_write(to, text.data ? text.data : "", text.size);
     bv_buffer_free(&text);
-    bv_free(from);
-    bv_free(to);
     return error;
 }
 
 bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
-    char *path = bv_path_join(folder, "config.json");
-    if (!path) return bv_fail_memory("a path");
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, folder, "config.json"));
     json_t *value = json_pack("{ss so sf s{ss ss}}", "format", "beaver-run/1", "settings",
                               bv_settings_json(&c->settings), "minutes", c->minutes, "data", "path",
                               c->data, "sha256", c->data_sha256);
@@ -90,14 +88,14 @@ bv_status bv_run_folder_save(const char *folder, const bv_run_config *c) {
     if (value && *c->origin.run) json_object_set_new(value, "from", bv_origin_json(&c->origin));
     bv_error *error = bv_json_save(path, value);
     json_decref(value);
-    bv_free(path);
     return error;
 }
 
 bool bv_run_folder_exists(const char *run) {
-    char *path = bv_path_join(run, "config.json");
-    const bool exists = path && bv_file_exists(path);
-    bv_free(path);
+    char path[BV_PATH_SIZE];
+    bv_error *error = bv_path_in(path, run, "config.json");
+    const bool exists = !error && bv_file_exists(path);
+    bv_error_free(&error);
     return exists;
 }
 
@@ -174,11 +172,12 @@ static bv_status parse_config(const json_t *value, const char *path, bv_run_conf
     return bv_settings_check(&c->settings);
 }
 
-static bv_status check_config(const char *run, const char *path) {
+bv_status bv_run_folder_check(const char *run) {
+    char path[BV_PATH_SIZE], whole[BV_PATH_SIZE];
+    int64_t step;
+    BV_TRY(bv_path_in(path, run, "config.json"));
     if (bv_path_hidden(path)) return bv_fail_errno("cannot look into %s", run);
     if (bv_file_exists(path)) return BV_OK;
-    char whole[4096];
-    int64_t step;
     bv_run_folder_split(run, whole, &step);
     if (strcmp(whole, run) != 0 && bv_run_folder_exists(whole))
         return bv_try(bv_fail(BV_CODE_USAGE, "%s is a checkpoint, and here the run is needed", run),
@@ -187,28 +186,16 @@ static bv_status check_config(const char *run, const char *path) {
                   "beaver train --data DIR --out %s", run);
 }
 
-bv_status bv_run_folder_check(const char *run) {
-    char *path = bv_path_join(run, "config.json");
-    bv_error *error = path ? check_config(run, path) : bv_fail_memory("a path");
-    bv_free(path);
-    return error;
-}
-
-static bv_status load_config(const char *run, const char *path, bv_run_config *config) {
+bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
+    char path[BV_PATH_SIZE];
     json_t *value = NULL;
-    BV_TRY(check_config(run, path));
+    BV_TRY(bv_run_folder_check(run));
+    BV_TRY(bv_path_in(path, run, "config.json"));
     *config = (bv_run_config){0};
     bv_settings_default(&config->settings);
     BV_TRY(bv_json_load(path, &value));
     bv_error *error = bv_while(parse_config(value, path, config), "reading %s", path);
     json_decref(value);
-    return error;
-}
-
-bv_status bv_run_folder_load(const char *run, bv_run_config *config) {
-    char *path = bv_path_join(run, "config.json");
-    bv_error *error = path ? load_config(run, path, config) : bv_fail_memory("a path");
-    bv_free(path);
     return error;
 }
 
@@ -221,10 +208,10 @@ static bool cut_last(char *path, const char *last) {
     return true;
 }
 
-void bv_run_folder_split(const char *path, char run[4096], int64_t *step) {
-    char folder[4096], *last;
+void bv_run_folder_split(const char *path, char run[BV_PATH_SIZE], int64_t *step) {
+    char folder[BV_PATH_SIZE], *last;
     *step = -1;
-    snprintf(run, 4096, "%s", path);
+    snprintf(run, BV_PATH_SIZE, "%s", path);
     if (bv_run_folder_exists(path)) return;
     snprintf(folder, sizeof folder, "%.*s", (int)bv_path_trimmed(path), path);
     cut_last(folder, "model.safetensors");
@@ -236,15 +223,13 @@ void bv_run_folder_split(const char *path, char run[4096], int64_t *step) {
     folder[bv_path_trimmed(folder)] = 0;
     if (!cut_last(folder, "checkpoints")) return;
     *step = named;
-    snprintf(run, 4096, "%s", *folder ? folder : ".");
+    snprintf(run, BV_PATH_SIZE, "%s", *folder ? folder : ".");
 }
 
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock) {
-    char *path = bv_path_join(run, BV_FOLDER_LOCK);
-    if (!path) return bv_fail_memory("a path");
-    bv_error *error = bv_lock_take(path, lock);
-    bv_free(path);
-    return error;
+    char path[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(path, run, BV_FOLDER_LOCK));
+    return bv_lock_take(path, lock);
 }
 
 /* ---- the tokenizer ---- */
@@ -280,13 +265,13 @@ static bv_status load_tokenizer(const char *own, const bv_run_config *config, co
 bv_status bv_run_folder_tokenizer(const char *run, const bv_run_config *config, const char *given,
                                   bv_tokenizer **out) {
     *out = NULL;
-    char *own = bv_path_join(run, "tokenizer.json");
-    bv_error *error = own ? load_tokenizer(own, config, given, out) : bv_fail_memory("a path");
+    char own[BV_PATH_SIZE];
+    BV_TRY(bv_path_in(own, run, "tokenizer.json"));
+    bv_error *error = load_tokenizer(own, config, given, out);
     const size_t most = config->settings.model.vocab_size;
     if (!error && bv_tokenizer_vocab_size(*out) > most)
         error = bv_fail(BV_CODE_INPUT, "%s has %zu tokens, the model only %zu", given ? given : own,
                         bv_tokenizer_vocab_size(*out), most);
     if (error) bv_tokenizer_destroy(out);
-    bv_free(own);
     return error;
 }

@@ -14,8 +14,8 @@
 
 typedef struct bv_run_config {
     bv_settings settings;
-    double minutes;  /* that the number of steps was chosen for; 0: it was given */
-    char data[4096]; /* absolute: PATH_MAX */
+    double minutes;          /* that the number of steps was chosen for; 0: it was given */
+    char data[BV_PATH_SIZE]; /* absolute */
     char data_sha256[BV_SHA256_TEXT_SIZE];      /* of the data's manifest */
     char tokenizer_sha256[BV_SHA256_TEXT_SIZE]; /* bv_tokenizer_hash; "" in runs of old */
     char counted_sha256[BV_SHA256_TEXT_SIZE];   /* of counted.bin; "": there is none */
@@ -44,7 +44,7 @@ bv_status bv_run_folder_check_apart(const char *out, const char *run);
 bool bv_run_folder_exists(const char *run);
 /* What a user names as a model: a run, or one of its checkpoints, RUN/checkpoints/STEP, also by its
  * model.safetensors. *step is -1 for the run's latest. */
-void bv_run_folder_split(const char *path, char run[4096], int64_t *step);
+void bv_run_folder_split(const char *path, char run[BV_PATH_SIZE], int64_t *step);
 /* Held until bv_lock_release; BV_CODE_USAGE when another process trains it. */
 bv_status bv_run_folder_lock(const char *run, bv_lock **lock);
 /* The data must be what the run began with. */

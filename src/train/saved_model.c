@@ -153,7 +153,7 @@ static bv_status open_llama2c(const char *path, const char *tokenizer, const bv_
 
 bv_status bv_saved_model_open(const char *path, const char *tokenizer, const bv_kernels *kernels,
                               bv_pool *pool, bv_saved_model *out) {
-    char run[4096];
+    char run[BV_PATH_SIZE];
     int64_t step;
     *out = (bv_saved_model){0};
     bv_run_folder_split(path, run, &step);

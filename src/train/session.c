@@ -18,7 +18,6 @@ static bv_status create_trainer(bv_session *s) {
                                             .pool = s->options->pool,
                                             .batch_max = o->batch,
                                             .micro_batch = o->micro_batch,
-                                            .context = o->model.context,
                                             .grains = o->grains,
                                             .recompute = o->recompute,
                                             .unfused = !o->fuse,
@@ -215,17 +214,16 @@ bv_status bv_session_save(bv_session *s, bool regular) {
 }
 
 bv_status bv_session_open_metrics(bv_session *s) {
-    char *path = bv_path_join(s->options->run, "metrics.jsonl");
-    if (!path) return bv_fail_memory("a path");
+    char path[BV_PATH_SIZE];
     const bv_progress_of_run *p = &s->progress;
     size_t told = 0;
+    BV_TRY(bv_path_in(path, s->options->run, "metrics.jsonl"));
     bv_error *error = bv_append_close(&s->metrics);
     if (!error) error = bv_metrics_cut(path, p->step, p->due, &told);
     if (!error) error = bv_append_open(path, &s->metrics);
     for (; !error && told < p->left_out_count; told++)
         error = bv_metrics_write(
             s->metrics, bv_metrics_return(p->step, p->left_out[told].begin, p->left_out[told].end));
-    bv_free(path);
     return error;
 }
 

@@ -215,9 +215,8 @@ static void read_corpus(void) {
         } else {
             bv_buffer_free(&text);
         }
-        bv_free(names[i]);
     }
-    bv_free(names);
+    bv_names_free(names, count);
     assert_true(attack_count >= 60);
 }
 

@@ -19,19 +19,32 @@ static const char *source_of(const char *language) {
            "    if (scanf(\"%d%d\", &a, &b) == 2) printf(\"%d\\n\", a + b);\n    return 3;\n}\n";
 }
 
+static void compile(bv_sandbox_pool *pool, const bv_language *language, const char *text,
+                    bv_artifact *made, bv_sandbox_result *r) {
+    const bv_sandbox_file source = {.name = "anything", .bytes = text, .size = strlen(text)};
+    assert_ok(bv_language_compile(pool, language, &source, 1, made, r));
+}
+
+/* With time enough. env: NULL for the usual. */
+static void run_made(bv_sandbox_pool *pool, const bv_artifact *made, const char *input,
+                     const char *const *env, bv_sandbox_result *r) {
+    bv_sandbox_job job = {0};
+    bv_sandbox_result_free(r);
+    bv_language_job(made, &job);
+    bv_sandbox_limits_default(&job.limits);
+    job.limits.wall_ns = 20000000000;
+    job.input = input, job.input_size = strlen(input);
+    if (env) job.env = env;
+    assert_ok(bv_sandbox_run(pool, &job, r));
+}
+
 static void run_source(bv_sandbox_pool *pool, const bv_language *language,
                        const bv_sandbox_file *source, bv_artifact *made) {
     bv_artifact a;
     bv_sandbox_result r = {0};
-    bv_sandbox_job job = {0};
     assert_ok(bv_language_compile(pool, language, source, 1, &a, &r));
     if (!a.file_count) fail_msg("%s: %s %s", language->name, r.reason, r.error.data);
-    bv_sandbox_result_free(&r);
-    bv_language_job(&a, &job);
-    bv_sandbox_limits_default(&job.limits);
-    job.limits.wall_ns = 20000000000;
-    job.input = "20 22\n", job.input_size = 6;
-    assert_ok(bv_sandbox_run(pool, &job, &r));
+    run_made(pool, &a, "20 22\n", NULL, &r);
     if (r.exit_code != 3 || r.output.size != 3 || memcmp(r.output.data, "42\n", 3))
         fail_msg("%s: %s %s", language->name, r.reason, r.error.data);
     bv_sandbox_result_free(&r);
@@ -82,8 +95,7 @@ static void test_again(void **state) {
                                "    printf(\"%d\\n\", (int)(pow(a, 1) + cbrt(b * b * b) + 0.5));\n"
                                "    return 3;\n}\n";
     static const char lost[] = "int nowhere(void);\nint main(void) { return nowhere(); }\n";
-    const bv_sandbox_file good = {.name = "x", .bytes = text, .size = sizeof text - 1},
-                          bad = {.name = "x", .bytes = lost, .size = sizeof lost - 1};
+    const bv_sandbox_file good = {.name = "x", .bytes = text, .size = sizeof text - 1};
     bv_sandbox_pool *pool = boxes_open(1);
     for (size_t i = 0; i < 2; i++) {
         const bv_language *language = bv_language_find(names[i]);
@@ -91,7 +103,7 @@ static void test_again(void **state) {
         bv_sandbox_result r = {0};
         run_source(pool, language, &good, &a);
         bv_artifact_free(&a);
-        assert_ok(bv_language_compile(pool, language, &bad, 1, &a, &r));
+        compile(pool, language, lost, &a, &r);
         assert_int_equal(r.verdict, BV_VERDICT_FAILED);
         assert_int_equal(a.file_count, 0);
         assert_non_null(strstr(r.error.data, "nowhere"));
@@ -109,13 +121,12 @@ static void test_too_large(void **state) {
         "\"compile\": [\"sh\", \"-c\", \"truncate -s 150000 made\"], \"run\": [\"made\"], "
         "\"compile_binds\": [\"/usr\", \"/bin?\", \"/lib?\", \"/lib64?\"], "
         "\"compile_limits\": {\"files_bytes\": 100000}}";
-    const bv_sandbox_file source = {.name = "x", .bytes = "x", .size = 1};
     bv_language *language;
     bv_artifact a;
     bv_sandbox_result r = {0};
     bv_sandbox_pool *pool = boxes_open(1);
     assert_ok(bv_language_parse(text, sizeof text - 1, "text", &language));
-    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
+    compile(pool, language, "x", &a, &r);
     assert_int_equal(r.verdict, BV_VERDICT_FAILED);
     assert_string_equal(r.reason, "made a file that is too large");
     assert_int_equal(a.file_count, 0);
@@ -158,15 +169,10 @@ static void test_static_nonsense(void **state) {
                                         "#!/bin/nothing\n", "hello"};
     bv_sandbox_pool *pool = boxes_open(1);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
-        const bv_sandbox_file source = {.name = "x", .bytes = texts[i], .size = strlen(texts[i])};
         bv_artifact a;
         bv_sandbox_result r = {0};
-        bv_sandbox_job job = {0};
-        assert_ok(bv_language_compile(pool, bv_language_find("static"), &source, 1, &a, &r));
-        bv_language_job(&a, &job);
-        bv_sandbox_limits_default(&job.limits);
-        job.limits.wall_ns = 20000000000;
-        assert_ok(bv_sandbox_run(pool, &job, &r));
+        compile(pool, bv_language_find("static"), texts[i], &a, &r);
+        run_made(pool, &a, "", NULL, &r);
         if (r.verdict != BV_VERDICT_FAILED) fail_msg("%zu: %s", i, r.reason);
         bv_sandbox_result_free(&r);
         bv_artifact_free(&a);
@@ -176,14 +182,7 @@ static void test_static_nonsense(void **state) {
 
 static void test_built_in(void **state) {
     (void)state;
-    bv_sandbox_pool *pool;
-    const bv_sandbox_options options = {.boxes = 1};
-    bv_error *error = bv_selftest_require(BV_POLICY_FULL);
-    if (error) {
-        bv_error_free(&error);
-        skip();
-    }
-    assert_ok(bv_sandbox_pool_create(&options, &pool));
+    bv_sandbox_pool *pool = boxes_open(1);
     const char *const *names = bv_language_names();
     size_t count = 0;
     for (size_t i = 0; names[i]; i++, count++)
@@ -271,19 +270,11 @@ static const char *const python_programs[][3] = {
 #define PYTHON_PROGRAMS (sizeof python_programs / sizeof *python_programs)
 
 static void run_python(bv_sandbox_pool *pool, const char *text, bv_sandbox_result *result) {
-    const bv_language *python = bv_language_find("python");
-    const bv_sandbox_file source = {.name = "x", .bytes = text, .size = strlen(text)};
-    bv_artifact a;
-    bv_sandbox_job job = {0};
-    assert_ok(bv_language_compile(pool, python, &source, 1, &a, result));
-    bv_language_job(&a, &job);
-    bv_sandbox_limits_default(&job.limits);
-    job.limits.wall_ns = 20000000000;
-    job.input = "in", job.input_size = 2;
     static const char *const env[] = {
         "PATH=/usr/bin:/bin", "HOME=/work", "LANG=C.UTF-8", "A=", "E=\xc3\xa9=1", "y", NULL};
-    job.env = env;
-    assert_ok(bv_sandbox_run(pool, &job, result));
+    bv_artifact a;
+    compile(pool, bv_language_find("python"), text, &a, result);
+    run_made(pool, &a, "in", env, result);
     bv_artifact_free(&a);
 }
 
@@ -302,16 +293,9 @@ static void test_warm_python(void **state) {
     (void)state;
     const bv_language *python = bv_language_find("python");
     bv_sandbox_pool *pools[2];
-    bv_error *error = bv_selftest_require(BV_POLICY_FULL);
-    if (error) {
-        bv_error_free(&error);
-        skip();
-    }
-    for (int warm = 0; warm < 2; warm++) {
-        const bv_sandbox_options options = {
-            .boxes = 1, .root = &python->run_root, .warm_python = warm != 0};
-        assert_ok(bv_sandbox_pool_create(&options, &pools[warm]));
-    }
+    for (int warm = 0; warm < 2; warm++)
+        pools[warm] = boxes_open_with(
+            (bv_sandbox_options){.boxes = 1, .root = &python->run_root, .warm_python = warm != 0});
     for (size_t i = 0; i < PYTHON_PROGRAMS; i++) {
         bv_sandbox_result r[2] = {{0}, {0}};
         for (int warm = 0; warm < 2; warm++) {
@@ -636,10 +620,9 @@ static void test_hash_of_descriptions(void **state) {
 
 /* What a compiler that only writes down its words and what was prepared makes of a source. */
 static void expect_made(bv_sandbox_pool *pool, const bv_language *language, const char *text) {
-    const bv_sandbox_file source = {.name = "x", .bytes = "", .size = 0};
     bv_artifact a;
     bv_sandbox_result r = {0};
-    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
+    compile(pool, language, "", &a, &r);
     assert_int_equal(a.file_count, 1);
     assert_int_equal(a.files[0].size, strlen(text));
     assert_memory_equal(a.files[0].bytes, text, strlen(text));
@@ -692,17 +675,10 @@ static bv_language *parse_built_in(const char *name) {
 /* What compiling said, or else what the program did. */
 static void compile_and_run(bv_sandbox_pool *pool, const bv_language *language, const char *text,
                             bv_buffer *out) {
-    const bv_sandbox_file source = {.name = "x", .bytes = text, .size = strlen(text)};
     bv_artifact a;
     bv_sandbox_result r = {0};
-    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
-    if (a.file_count) {
-        bv_sandbox_job job = {.input = "20 22 x\n", .input_size = 8};
-        bv_sandbox_result_free(&r);
-        bv_language_job(&a, &job);
-        bv_sandbox_limits_default(&job.limits);
-        assert_ok(bv_sandbox_run(pool, &job, &r));
-    }
+    compile(pool, language, text, &a, &r);
+    if (a.file_count) run_made(pool, &a, "20 22 x\n", NULL, &r);
     bv_buffer_printf(out, "%d %d %d %s %s", (int)a.file_count, r.verdict, r.exit_code,
                      r.output.data ? r.output.data : "", r.error.data ? r.error.data : "");
     assert_ok(bv_buffer_error(out));

@@ -83,8 +83,7 @@ static char *only_file(void) {
     assert_ok(bv_dir_list(cache, &names, &count));
     assert_int_equal(count, 1);
     char *file = bv_path_join(cache, names[0]);
-    bv_free(names[0]);
-    bv_free(names);
+    bv_names_free(names, count);
     return file;
 }
 

@@ -369,6 +369,20 @@ static void test_folders(void **state) {
     bv_free(root);
 }
 
+static void test_paths_in_place(void **state) {
+    (void)state;
+    char path[BV_PATH_SIZE], folder[BV_PATH_SIZE];
+    assert_ok(bv_path_in(path, "a/", "b"));
+    assert_string_equal(path, "a/b");
+    assert_ok(bv_path_in(path, "", "b"));
+    assert_string_equal(path, "b");
+    memset(folder, 'x', sizeof folder);
+    folder[sizeof folder - 3] = 0; /* with "/b" as long as may be */
+    assert_ok(bv_path_in(path, folder, "b"));
+    assert_int_equal(strlen(path), sizeof path - 1);
+    assert_fails(bv_path_in(path, folder, "bc"), BV_CODE_USAGE, "the path is too long: xxx");
+}
+
 static void test_appended_lines(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
@@ -476,6 +490,7 @@ int main(void) {
         TEST(test_everything_without_memory),
         TEST(test_file_size_limit),
         TEST(test_folders),
+        TEST(test_paths_in_place),
         TEST(test_appended_lines),
         TEST(test_locks),
         TEST(test_a_look_before_writing),

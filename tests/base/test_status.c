@@ -33,6 +33,12 @@ static void test_control_characters_do_not_reach_a_terminal(void **state) {
     error = bv_while(error, "reading %s", "\r");
     assert_string_equal(bv_error_text(error), "a?[2Jb\tc\nd? \xc3\xa9 ?? \xc2\n  while reading ?");
     bv_error_free(&error);
+    /* A line end in a name breaks no line; what a compiler said keeps its own. */
+    error = bv_fail(BV_CODE_INPUT, "cannot open %s", "a\nb");
+    error = bv_while(bv_while(error, "it wrote:\n%s", "c\nd"), "reading %s", "e\n  try: f");
+    assert_string_equal(bv_error_text(error), "cannot open a?b\n  while it wrote:\nc\nd\n"
+                                              "  while reading e?  try: f");
+    bv_error_free(&error);
 }
 
 static void exits_with(bv_error *error, int wanted) {

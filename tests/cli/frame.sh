@@ -15,6 +15,7 @@ expect 2 'try: --json' beaver version --jsn
 expect 2 'beaver version: unknown flag --jsn' beaver version --jsn
 expect 2 'unexpected argument "x"' beaver version x
 expect 2 'unknown subcommand "nothing"' beaver help nothing
+expect 2 'unknown subcommand "a?b"' beaver $'a\nb' # names break no line
 if [ -w /dev/full ]; then
     full() { beaver "$@" >/dev/full; }
     expect 1 "cannot write standard output: No space left" full version

@@ -4,22 +4,15 @@
 #include "cli/flags.h"
 
 static const bv_flag table[] = {
-    {.name = "steps",
-     .value = "N",
-     .type = BV_FLAG_INT,
-     .min = 1,
-     .max = 100,
-     .fallback = "20",
-     .help = "how many steps"},
-    {.name = "seed", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
-    {.name = "warm_up", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
-    {.name = "n", .value = "N", .type = BV_FLAG_INT, .help = "any number"},
-    {.name = "lr", .value = "X", .type = BV_FLAG_DOUBLE, .min = 0, .max = 1, .help = "rate"},
-    {.name = "out", .value = "RUN", .type = BV_FLAG_STRING, .required = true, .help = "folder"},
-    {.name = "set", .value = "KEY=VALUE", .type = BV_FLAG_LIST, .help = "a setting"},
-    {.name = "quiet",
-     .help = "a long explanation that has to be broken into lines because a terminal is only so "
-             "wide and nobody likes to scroll sideways"},
+    BV_INT_FLAG("steps", "N", 1, 100, "20", "how many steps"),
+    BV_INT_FLAG("seed", "N", 0, 0, NULL, "any number"),
+    BV_INT_FLAG("warm_up", "N", 0, 0, NULL, "any number"),
+    BV_INT_FLAG("n", "N", 0, 0, NULL, "any number"),
+    BV_DOUBLE_FLAG("lr", "X", 0, 1, NULL, "rate"),
+    BV_REQUIRED_FLAG("out", "RUN", "folder"),
+    BV_LIST_FLAG("set", "KEY=VALUE", "a setting"),
+    BV_SWITCH_FLAG("quiet", "a long explanation that has to be broken into lines because a "
+                            "terminal is only so wide and nobody likes to scroll sideways"),
 };
 static const bv_argument arguments[] = {
     {.name = "RUN", .help = "the run's folder"},
@@ -29,10 +22,8 @@ static const bv_command command = {
     .name = "test",
     .summary = "Tests.",
     .example = "beaver test x \\\n  --out y",
-    .arguments = arguments,
-    .argument_count = 2,
-    .flags = table,
-    .flag_count = sizeof table / sizeof *table,
+    BV_ARGUMENTS(arguments),
+    BV_FLAGS(table),
 };
 
 #define WORDS_MAX 16

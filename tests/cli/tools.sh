@@ -108,6 +108,10 @@ expect 2 'no setting is named "layer"' train --set layer=3
 expect 2 'dtype cannot be "f16"' train --dtype f16
 expect 2 "must be even" train --dtype bf16 --context 15
 expect 2 "--batch" train --batch 0
+expect 2 "batch 8 is not a multiple of grains 3" train --grains 3
+json 'j["batch"] == 6' train --json --set batch=6 --grains 3
+json 'j["batch"] == 5' beaver bench train --preset gpt2 --grains 5 --steps 1 --json \
+    --set layers=1 --set heads=1 --set width=16 --set context=16 --set vocab_size=50
 expect 1 "gpt3-175b needs 2.9 TB of memory" beaver bench train --preset gpt3-175b
 
 generate() { beaver bench generate --preset tiny --set vocab_size=50 --threads 2 "$@"; }

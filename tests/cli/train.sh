@@ -644,6 +644,7 @@ if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
         "train --out hidden --resume"; do
         expect 1 "cannot look into hidden: Permission denied" nobody $command
     done
+    expect 1 "try: --out FILE" nobody plot run # which others may only read
     # Before the training, not at its first checkpoint.
     cp -r grows sealed
     chown -R 65534 sealed

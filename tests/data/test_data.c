@@ -4,7 +4,7 @@
 #include "data/dataset.h"
 #include "data/prepare.h"
 #include "data/tail.h"
-#include "support/check.h"
+#include "support/faults.h"
 #include <errno.h>
 #include <unistd.h>
 
@@ -18,7 +18,7 @@ static int setup(void **state) {
 
 static bv_status prepare(const char *text, size_t size, const char *separator, double fraction,
                          bv_prepare_result *result) {
-    char *path = bv_path_join(folder, "text"), *out = bv_path_join(folder, "data");
+    const char *path = path_in(folder, "text"), *out = path_in(folder, "data");
     const char *paths[] = {path};
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
@@ -30,16 +30,12 @@ static bv_status prepare(const char *text, size_t size, const char *separator, d
     if (!error) error = bv_data_prepare(documents, tokenizer, &options, result);
     bv_documents_close(&documents);
     bv_tokenizer_destroy(&tokenizer);
-    bv_free(path);
-    bv_free(out);
     return error;
 }
 
 static bv_dataset *open_data(void) {
-    char *out = bv_path_join(folder, "data");
     bv_dataset *d;
-    assert_ok(bv_dataset_open(out, &d));
-    bv_free(out);
+    assert_ok(bv_dataset_open(path_in(folder, "data"), &d));
     return d;
 }
 
@@ -71,15 +67,13 @@ static void test_documents_are_not_cut(void **state) {
 static uint64_t validation_of(size_t first, size_t second, double fraction) {
     bv_buffer text = {0};
     bv_prepare_result r;
-    char *out = bv_path_join(folder, "data");
     for (size_t i = 0; i < first; i++) bv_buffer_text(&text, "a");
     bv_buffer_text(&text, "|");
     for (size_t i = 0; i < second; i++) bv_buffer_text(&text, "b");
     assert_ok(prepare((const char *)text.data, text.size, "|", fraction, &r));
     assert_int_equal(r.documents[0] + r.documents[1], 2);
     assert_int_equal(r.bytes[0] + r.bytes[1], first + second);
-    assert_ok(bv_dir_remove(out));
-    bv_free(out);
+    assert_ok(bv_dir_remove(path_in(folder, "data")));
     bv_buffer_free(&text);
     return r.bytes[1];
 }
@@ -104,15 +98,13 @@ static void test_a_large_document_among_small_ones(void **state) {
     for (int place = 0; place < 100; place++) {
         bv_buffer text = {0};
         bv_prepare_result r;
-        char *out = bv_path_join(folder, "data");
         for (int i = 0; i < 100; i++) {
             for (int k = 0; k < (i == place ? 500 : 10); k++) bv_buffer_text(&text, "x");
             bv_buffer_text(&text, "|");
         }
         assert_ok(prepare((const char *)text.data, text.size, "|", 0.1, &r));
         assert_true(r.bytes[1] < 250 && r.documents[1] > 1);
-        assert_ok(bv_dir_remove(out));
-        bv_free(out);
+        assert_ok(bv_dir_remove(path_in(folder, "data")));
         bv_buffer_free(&text);
     }
 }
@@ -129,7 +121,7 @@ static size_t slow_tail(const bv_buffer *text, double fraction) {
 
 /* Without a pool and on 1 to 3 threads. */
 static void check_tail(const bv_buffer *text, double fraction, size_t wanted) {
-    char *path = bv_path_join(folder, "text");
+    const char *path = path_in(folder, "text");
     const char *paths[] = {path};
     assert_ok(bv_file_write(path, text->data, text->size));
     for (int threads = 0; threads <= 3; threads++) {
@@ -146,7 +138,6 @@ static void check_tail(const bv_buffer *text, double fraction, size_t wanted) {
         bv_documents_close(&documents);
         bv_pool_destroy(&pool);
     }
-    bv_free(path);
 }
 
 static void test_tail_begins_where_a_character_does(void **state) {
@@ -165,7 +156,8 @@ static void test_tail_begins_where_a_character_does(void **state) {
 static void test_separators_far_inside(void **state) {
     (void)state;
     static const size_t border = 1u << 20;
-    char *path = bv_path_join(folder, "text"), *bytes = malloc(3 * border);
+    const char *path = path_in(folder, "text");
+    char *bytes = malloc(3 * border);
     const char *paths[] = {path};
     assert_non_null(bytes);
     for (size_t at = border - 4; at <= border + 1; at++) {
@@ -190,7 +182,6 @@ static void test_separators_far_inside(void **state) {
         bv_documents_close(&documents);
     }
     free(bytes);
-    bv_free(path);
 }
 
 static void count_call(void *context) {
@@ -201,7 +192,8 @@ static void count_call(void *context) {
 static void test_first_nul_is_named(void **state) {
     (void)state;
     const size_t size = (3u << 20) + 5;
-    char *path = bv_path_join(folder, "text"), *bytes = malloc(size);
+    const char *path = path_in(folder, "text");
+    char *bytes = malloc(size);
     const char *paths[] = {path};
     assert_non_null(bytes);
     memset(bytes, 'a', size);
@@ -226,14 +218,13 @@ static void test_first_nul_is_named(void **state) {
         bv_pool_destroy(&pool);
     }
     free(bytes);
-    bv_free(path);
 }
 
 /* Of several files the first is looked through ahead; one that is gone is missed where it is used.
  */
 static void test_files_in_order(void **state) {
     (void)state;
-    char *a = bv_path_join(folder, "a"), *b = bv_path_join(folder, "b");
+    const char *a = path_in(folder, "a"), *b = path_in(folder, "b");
     const char *paths[] = {a, b}, *text;
     size_t size;
     int calls = 0;
@@ -260,16 +251,13 @@ static void test_files_in_order(void **state) {
     assert_fails(bv_documents_next(documents, &text, &size), BV_CODE_IO, "cannot open");
     assert_int_equal(calls, 2);
     bv_documents_close(&documents);
-    bv_free(a);
-    bv_free(b);
 }
 
 /* A folder is read in the order of names; what tools hide in it is none of its text. */
 static void test_hidden_files_are_passed_over(void **state) {
     (void)state;
-    char *text_path = bv_path_join(folder, "inner"), *hidden = bv_path_join(folder, ".git");
-    char *inner = bv_path_join(text_path, "b"), *object = bv_path_join(hidden, "object");
-    char *swap = bv_path_join(text_path, ".b.swp");
+    const char *text_path = path_in(folder, "inner"), *hidden = path_in(folder, ".git");
+    const char *inner = path_in(text_path, "b"), *object = path_in(hidden, "object");
     const char *paths[] = {folder}, *text;
     size_t size;
     bv_documents *documents;
@@ -277,7 +265,7 @@ static void test_hidden_files_are_passed_over(void **state) {
     assert_ok(bv_dir_make(hidden));
     assert_ok(bv_file_write(inner, "text", 4));
     assert_ok(bv_file_write(object, "\0\1\2", 3));
-    assert_ok(bv_file_write(swap, "\0", 1));
+    assert_ok(bv_file_write(path_in(text_path, ".b.swp"), "\0", 1));
     assert_ok(bv_documents_open(paths, 1, NULL, NULL, &documents));
     assert_int_equal(bv_documents_bytes(documents), 4);
     assert_ok(bv_documents_next(documents, &text, &size));
@@ -289,7 +277,6 @@ static void test_hidden_files_are_passed_over(void **state) {
     assert_ok(bv_documents_open((const char *const[]){hidden}, 1, NULL, NULL, &documents));
     assert_fails(bv_documents_next(documents, &text, &size), BV_CODE_INPUT, "is not text");
     bv_documents_close(&documents);
-    bv_free(text_path), bv_free(hidden), bv_free(inner), bv_free(object), bv_free(swap);
 }
 
 static void test_epoch_takes_each_window_once(void **state) {
@@ -365,29 +352,25 @@ static void test_bad_text(void **state) {
     assert_fails(prepare("caf\xe9 noir", 9, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 3");
     assert_fails(prepare("a\xe2\x82", 3, NULL, 0, &r), BV_CODE_INPUT, "is no UTF-8: byte 1");
     assert_fails(prepare("a\xff\0", 3, NULL, 0, &r), BV_CODE_INPUT, "byte 2 is NUL");
-    char *out = bv_path_join(folder, "data");
-    assert_false(bv_dir_exists(out));
-    bv_free(out);
+    assert_false(bv_dir_exists(path_in(folder, "data")));
 }
 
 /* Characters that lie on every border of what is looked at together, and one byte that is none. */
 static void test_bad_text_far_inside(void **state) {
     (void)state;
     bv_prepare_result r;
-    char *out = bv_path_join(folder, "data");
     for (size_t shift = 0; shift < 4; shift++) {
         bv_buffer text = {0};
         for (size_t i = 0; i < shift; i++) bv_buffer_text(&text, "a");
         while (text.size < (3u << 20)) bv_buffer_text(&text, "\xf0\x9d\x84\x9e");
         assert_ok(prepare(text.data, text.size, NULL, 0, &r));
-        assert_ok(bv_dir_remove(out));
+        assert_ok(bv_dir_remove(path_in(folder, "data")));
         text.data[shift + (2u << 20) + 4] = 'x';
         char wanted[40];
         snprintf(wanted, sizeof wanted, "no UTF-8: byte %zu\n", shift + (2u << 20) + 5);
         assert_fails(prepare(text.data, text.size, NULL, 0, &r), BV_CODE_INPUT, wanted);
         bv_buffer_free(&text);
     }
-    bv_free(out);
 }
 
 /* Files larger and smaller than what is encoded at once, of which large ones are encoded where they
@@ -400,7 +383,7 @@ static void test_large_and_small_files(void **state) {
     bv_documents *documents;
     bv_tokenizer *tokenizer;
     bv_prepare_result r;
-    char *out = bv_path_join(folder, "data");
+    const char *out = path_in(folder, "data");
     for (uint32_t i = 0; i < 7; i++) {
         const size_t begin = all.size;
         char name[2] = {(char)('a' + i), 0};
@@ -408,7 +391,7 @@ static void test_large_and_small_files(void **state) {
             const uint32_t x = bv_random(3, BV_RANDOM_TEST, i, 0, (uint32_t)all.size, 0).v[0];
             bv_buffer_append(&all, &"etaoin shrdlu .,"[x % 16], 1);
         }
-        paths[i] = bv_path_join(folder, name);
+        paths[i] = path_in(folder, name);
         assert_ok(bv_file_write(paths[i], all.data + begin, sizes[i]));
     }
     assert_ok(bv_tokenizer_byte(&tokenizer));
@@ -432,10 +415,8 @@ static void test_large_and_small_files(void **state) {
         bv_documents_close(&documents);
         bv_pool_destroy(&pool);
     }
-    for (size_t i = 0; i < 7; i++) bv_free((char *)paths[i]);
     bv_tokenizer_destroy(&tokenizer);
     bv_buffer_free(&all);
-    bv_free(out);
 }
 
 /* ---- files that are cut short while they are read ---- */
@@ -453,15 +434,18 @@ static void test_text_cut_short(void **state) {
     bv_tokenizer *tokenizer;
     bv_pool *pool;
     bv_buffer text = {0};
-    char *path = bv_path_join(folder, "text"), *out = bv_path_join(folder, "data");
+    const char *path = path_in(folder, "text"), *out = path_in(folder, "data");
     const char *paths[] = {path};
     while (text.size < (5u << 20)) bv_buffer_text(&text, "some text ");
     assert_ok(bv_file_write(path, text.data, text.size));
     assert_ok(bv_tokenizer_byte(&tokenizer));
     assert_ok(bv_pool_create(2, &pool));
     assert_ok(bv_documents_open(paths, 1, NULL, pool, &documents));
-    const bv_prepare_options options = {
-        .out = out, .val_fraction = 0.1, .pool = pool, .progress = cut_short, .context = path};
+    const bv_prepare_options options = {.out = out,
+                                        .val_fraction = 0.1,
+                                        .pool = pool,
+                                        .progress = cut_short,
+                                        .context = (void *)path};
     assert_fails(bv_data_prepare(documents, tokenizer, &options, &r), BV_CODE_INPUT,
                  "text was cut short while it was read");
     assert_false(bv_dir_exists(out));
@@ -469,8 +453,6 @@ static void test_text_cut_short(void **state) {
     bv_pool_destroy(&pool);
     bv_tokenizer_destroy(&tokenizer);
     bv_buffer_free(&text);
-    bv_free(path);
-    bv_free(out);
 }
 
 static void test_shard_cut_short(void **state) {
@@ -478,11 +460,10 @@ static void test_shard_cut_short(void **state) {
     bv_prepare_result r;
     bv_buffer text = {0};
     uint32_t token;
-    char *path = bv_path_join(folder, "data/train-00000.bin");
     while (text.size < (1u << 20)) bv_buffer_text(&text, "some text ");
     assert_ok(prepare(text.data, text.size, NULL, 0, &r));
     bv_dataset *d = open_data();
-    assert_int_equal(truncate(path, 2), 0);
+    assert_int_equal(truncate(path_in(folder, "data/train-00000.bin"), 2), 0);
     bv_dataset_read(d, BV_SPLIT_TRAIN, 0, 1, &token);
     assert_int_equal(token, 's');
     assert_ok(bv_dataset_check(d));
@@ -491,15 +472,12 @@ static void test_shard_cut_short(void **state) {
     assert_fails(bv_dataset_check(d), BV_CODE_INPUT, "train-00000.bin was cut short");
     bv_dataset_close(&d);
     bv_buffer_free(&text);
-    bv_free(path);
 }
 
 /* ---- shards that another hand made ---- */
 
 static bv_status write_file(const char *name, const char *text, size_t size) {
-    char *path = bv_path_join(folder, name);
-    bv_error *error = bv_file_write(path, text, size);
-    bv_free(path);
+    bv_error *error = bv_file_write(path_in(folder, name), text, size);
     return error;
 }
 
@@ -570,7 +548,7 @@ static void test_shards_of_unequal_size(void **state) {
 
 /* One text of the manifest in place of another. */
 static bv_status open_with(const char *old, const char *new) {
-    char *path = bv_path_join(folder, "data/manifest.json"), *out = bv_path_join(folder, "data");
+    const char *path = path_in(folder, "data/manifest.json"), *out = path_in(folder, "data");
     bv_buffer text = {0}, changed = {0};
     bv_dataset *d;
     assert_ok(bv_file_read(path, &text));
@@ -583,8 +561,6 @@ static bv_status open_with(const char *old, const char *new) {
     assert_ok(bv_file_write(path, text.data, text.size));
     bv_buffer_free(&text);
     bv_buffer_free(&changed);
-    bv_free(path);
-    bv_free(out);
     return error;
 }
 
@@ -613,7 +589,7 @@ static void test_damaged_shard(void **state) {
     bv_prepare_result r;
     assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
     for (size_t i = 0; i < 2; i++) {
-        char *path = bv_path_join(folder, names[i]);
+        const char *path = path_in(folder, names[i]);
         bv_buffer shard = {0};
         assert_ok(bv_file_read(path, &shard));
         for (int damaged = 0; damaged < 2; damaged++) {
@@ -629,46 +605,29 @@ static void test_damaged_shard(void **state) {
         shard.data[shard.size - 2] ^= 1;
         assert_ok(bv_file_write(path, shard.data, shard.size));
         bv_buffer_free(&shard);
-        bv_free(path);
     }
-}
-
-typedef struct countdown {
-    int left;
-} countdown;
-
-static int fail_at_zero(void *context, const char *call, const char *path) {
-    (void)call;
-    (void)path;
-    return ((countdown *)context)->left-- == 0 ? ENOSPC : 0;
 }
 
 static void test_full_disk(void **state) {
     (void)state;
-    char *out = bv_path_join(folder, "data");
     bool done = false;
     for (int n = 1; !done; n++) { /* call 0 writes the test's own text */
-        countdown c = {n};
         bv_prepare_result r;
-        bv_io_hook_set(fail_at_zero, &c);
-        bv_error *error = prepare("some text", 9, NULL, 0.5, &r);
-        bv_io_hook_set(NULL, NULL);
-        done = c.left >= 0;
-        assert_true(done == (error == NULL));
         char **names;
         size_t count;
-        assert_ok(bv_dir_list(folder, &names, &count));
-        for (size_t i = 0; i < count; i++) {
-            const bool ours = !strcmp(names[i], "text") || (done && !strcmp(names[i], "data"));
-            /* The last sync comes after the rename: then all is there. */
-            if (!ours && strcmp(names[i], "data")) fail_msg("left behind: %s", names[i]);
-            bv_free(names[i]);
-        }
-        bv_free(names);
+        faults_system_call(n, ENOSPC);
+        bv_error *error = prepare("some text", 9, NULL, 0.5, &r);
+        done = !faults_off();
+        assert_true(done == (error == NULL));
         bv_error_free(&error);
-        if (!done) assert_ok(bv_dir_remove(out));
+        /* The last sync comes after the rename: then all is there. */
+        assert_ok(bv_dir_list(folder, &names, &count));
+        for (size_t i = 0; i < count; i++)
+            if (strcmp(names[i], "text") && strcmp(names[i], "data"))
+                fail_msg("left behind: %s", names[i]);
+        bv_names_free(names, count);
+        if (!done) assert_ok(bv_dir_remove(path_in(folder, "data")));
     }
-    bv_free(out);
 }
 
 static void die(void *context, uint64_t bytes, uint64_t total) {
@@ -693,9 +652,7 @@ static void test_killed(void **state) {
     assert_int_equal(names_in(folder), 2); /* the text, and what is left */
     assert_ok(prepare("0123456789", 10, NULL, 0.25, &r));
     assert_int_equal(names_in(folder), 2); /* the text, and the data */
-    char *lock = bv_path_join(folder, "data/.lock");
-    assert_false(bv_file_exists(lock));
-    bv_free(lock);
+    assert_false(bv_file_exists(path_in(folder, "data/.lock")));
 }
 
 static void prepare_beside(void *context, uint64_t bytes, uint64_t total) {

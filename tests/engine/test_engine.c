@@ -48,7 +48,6 @@ static void begin(world *w, bv_gpt_config config, const bv_kernels *kernels, bv_
                                             .pool = w->pool,
                                             .batch_max = 1,
                                             .micro_batch = 1,
-                                            .context = CONTEXT,
                                             .grains = 1,
                                             .seed = 4,
                                             .optimizer = BV_OPTIMIZER_ADAMW};

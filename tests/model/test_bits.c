@@ -19,7 +19,7 @@ typedef struct variant {
 
 static void hash_list(bv_sha256 *hash, const bv_named_tensor *list, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        const size_t n = list[i].shape[0] * (list[i].rank == 2 ? list[i].shape[1] : 1);
+        const size_t n = bv_named_tensor_elements(&list[i]);
         bv_sha256_add(hash, list[i].data, n * bv_dtype_size(list[i].dtype));
     }
 }
@@ -37,7 +37,6 @@ static void train(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind 
                                             .pool = pool,
                                             .batch_max = TINY_BATCH,
                                             .micro_batch = v.room ? v.room : v.micro,
-                                            .context = TINY_CONTEXT,
                                             .grains = v.grains,
                                             .recompute = v.recompute,
                                             .unfused = v.unfused,

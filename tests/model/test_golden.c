@@ -98,8 +98,7 @@ typedef struct golden {
 
 /* One more tensor of the file, shaped as `like`. */
 static float *expect(golden *g, bv_named_tensor like, const char *name, const char *suffix) {
-    size_t count = 1;
-    for (int i = 0; i < like.rank; i++) count *= like.shape[i];
+    const size_t count = bv_named_tensor_elements(&like);
     like.name = bv_arena_printf(g->arena, "%s%s", name, suffix);
     like.dtype = BV_F32;
     like.data = bv_arena_alloc(g->arena, count * sizeof(float));
@@ -110,7 +109,7 @@ static float *expect(golden *g, bv_named_tensor like, const char *name, const ch
 
 static reference expect_reference(golden *g, bv_named_tensor like, const char *name) {
     const bv_named_tensor one = {.rank = 1, .shape = {1}};
-    reference r = {.count = like.shape[0] * (like.rank == 2 ? like.shape[1] : 1)};
+    reference r = {.count = bv_named_tensor_elements(&like)};
     r.value = expect(g, like, name, "");
     r.rest = expect(g, like, name, ".rest");
     r.float32 = expect(g, one, name, ".float32");
@@ -289,7 +288,6 @@ static void check_at(const golden_case *c, const bv_kernels *kernels) {
                                             .pool = pool,
                                             .batch_max = BATCH_MAX,
                                             .micro_batch = 2,
-                                            .context = c->config.context,
                                             .grains = 1,
                                             .seed = 1,
                                             .optimizer = c->optimizer};

@@ -25,7 +25,6 @@ static void check_gradient(bv_gpt_config config, bool recompute) {
                                             .pool = pool,
                                             .batch_max = TINY_BATCH,
                                             .micro_batch = 3,
-                                            .context = TINY_CONTEXT,
                                             .grains = 1,
                                             .recompute = recompute,
                                             .seed = 7};
@@ -37,7 +36,7 @@ static void check_gradient(bv_gpt_config config, bool recompute) {
     size_t count;
     const bv_named_tensor *list = bv_gpt_trainer_parameters(t, &count);
     for (size_t p = 0; p < count; p++) {
-        const size_t n = list[p].shape[0] * (list[p].rank == 2 ? list[p].shape[1] : 1);
+        const size_t n = bv_named_tensor_elements(&list[p]);
         for (size_t i = 0; i < n; i++) {
             const bv_random4 r = bv_random(1, BV_RANDOM_TEST, 2, (uint32_t)p, (uint32_t)i, 0);
             ((double *)list[p].data)[i] += bv_uniform_f64(r.v[0], r.v[1]) - 0.5;
@@ -51,7 +50,7 @@ static void check_gradient(bv_gpt_config config, bool recompute) {
     for (size_t p = 0; p < count; p++) {
         double *w = list[p].data;
         const double *g = bv_gpt_trainer_parameter_gradient(t, p);
-        const size_t n = list[p].shape[0] * (list[p].rank == 2 ? list[p].shape[1] : 1);
+        const size_t n = bv_named_tensor_elements(&list[p]);
         for (size_t i = 0; i < n; i += 1 + n / 40) { /* some forty elements of each */
             const double saved = w[i];
             w[i] = saved + h;

@@ -3,7 +3,7 @@
 #include "model/safetensors.h"
 #include "support/check.h"
 
-static char *path;
+static const char *path;
 static float a[4], b[2];
 static const bv_named_tensor model[] = {{"a", BV_F32, 2, {2, 2}, a}, {"b", BV_F32, 1, {2}, b}};
 
@@ -129,10 +129,8 @@ static void test_endless_header(void **state) {
 }
 
 static int begin(void **state) {
-    static char name[400];
     *state = make_folder();
-    snprintf(name, sizeof name, "%s/file.safetensors", (char *)*state);
-    path = name;
+    path = path_in(*state, "file.safetensors");
     return 0;
 }
 

@@ -27,7 +27,6 @@ static bv_status begin(traced *t, size_t events) {
                                             .pool = t->pool,
                                             .batch_max = TINY_BATCH,
                                             .micro_batch = t->micro,
-                                            .context = TINY_CONTEXT,
                                             .grains = 1,
                                             .seed = 3,
                                             .trace = t->trace};
@@ -137,8 +136,7 @@ static void check_file(const char *path) {
 static void test_file(void **state) {
     (void)state;
     char *folder = make_folder();
-    char path[4200];
-    snprintf(path, sizeof path, "%s/trace.json", folder);
+    const char *path = path_in(folder, "trace.json");
     traced t = {.config = tiny_modern(), .micro = TINY_BATCH};
     assert_ok(bv_pool_create(3, &t.pool));
     assert_ok(begin(&t, 10000));

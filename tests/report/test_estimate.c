@@ -37,7 +37,6 @@ static void check_settings(const bv_settings *s, const bv_kernels *kernels, int 
                                                               .pool = pool,
                                                               .batch_max = s->batch,
                                                               .micro_batch = s->micro_batch,
-                                                              .context = s->model.context,
                                                               .grains = s->grains,
                                                               .recompute = s->recompute,
                                                               .unfused = !s->fuse,

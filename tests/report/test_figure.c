@@ -6,7 +6,8 @@
 #include "support/faults.h"
 #include "support/mangle.h"
 
-static char *folder, path[4200];
+static char *folder;
+static const char *path;
 
 static const char good[] =
     "{\"title\": \"cost\", \"x_label\": \"parameters\", \"y_label\": \"us\", \"log_x\": true,\n"
@@ -17,7 +18,7 @@ static const char good[] =
 
 static int set_up(void **state) {
     *state = folder = make_folder();
-    snprintf(path, sizeof path, "%s/figure.json", folder);
+    path = path_in(folder, "figure.json");
     return 0;
 }
 

@@ -27,18 +27,6 @@ static void each(const char *path, uint32_t file, bv_error *(*load)(void)) {
     mangle_file(path, SEED, file, TIMES, load);
 }
 
-static char *in_run(const char *name) {
-    static char path[400];
-    snprintf(path, sizeof path, "%s/%s", t.run, name);
-    return path;
-}
-
-static char *in_folder(const char *name) {
-    static char path[400];
-    snprintf(path, sizeof path, "%s/%s", t.folder, name);
-    return path;
-}
-
 /* ---- loaders ---- */
 
 static bv_error *load_config(void) {
@@ -60,7 +48,8 @@ static bv_error *load_tensors(void) {
     size_t count;
     BV_TRY(bv_gpt_weights_create(&t.config.settings.model, kernels, NULL, &weights));
     bv_named_tensor *list = bv_name_weights(weights, BV_F32, &count);
-    bv_error *error = bv_safetensors_read(in_run("checkpoints/2/model.safetensors"), list, count);
+    bv_error *error =
+        bv_safetensors_read(path_in(t.run, "checkpoints/2/model.safetensors"), list, count);
     bv_free(list);
     bv_weights_destroy(&weights);
     return error;
@@ -68,7 +57,7 @@ static bv_error *load_tensors(void) {
 
 static bv_error *load_tokenizer(void) {
     bv_tokenizer *tokenizer = NULL;
-    bv_error *error = bv_tokenizer_load(in_folder("tok.json"), &tokenizer);
+    bv_error *error = bv_tokenizer_load(path_in(t.folder, "tok.json"), &tokenizer);
     bv_tokenizer_destroy(&tokenizer);
     return error;
 }
@@ -85,7 +74,7 @@ static bv_error *load_data(void) {
 
 static bv_error *load_curves(void) {
     bv_curves curves;
-    bv_error *error = bv_curves_read(in_run("metrics.jsonl"), &curves);
+    bv_error *error = bv_curves_read(path_in(t.run, "metrics.jsonl"), &curves);
     bv_buffer text = {0};
     const bv_terminal_plot_options options = {.columns = 60, .rows = 10};
     if (!error) error = bv_curves_text(&curves, 1, &options, &text);
@@ -97,21 +86,22 @@ static bv_error *load_curves(void) {
 
 static bv_error *cut_metrics(void) {
     size_t returns;
-    BV_TRY(bv_metrics_cut(in_run("metrics.jsonl"), 1, true, &returns));
+    BV_TRY(bv_metrics_cut(path_in(t.run, "metrics.jsonl"), 1, true, &returns));
     return load_curves();
 }
 
 static bv_error *load_llama2c(void) {
     bv_gpt_config config;
     bv_weights *weights = NULL;
-    bv_error *error = bv_llama2c_load(in_folder("model.bin"), kernels, NULL, &config, &weights);
+    bv_error *error =
+        bv_llama2c_load(path_in(t.folder, "model.bin"), kernels, NULL, &config, &weights);
     bv_weights_destroy(&weights);
     return error;
 }
 
 static bv_error *load_scored(void) {
     bv_tokenizer *tokenizer = NULL;
-    bv_error *error = bv_tokenizer_load_scored(in_folder("tok.bin"), 300, &tokenizer);
+    bv_error *error = bv_tokenizer_load_scored(path_in(t.folder, "tok.bin"), 300, &tokenizer);
     bv_encoder *encoder = NULL;
     const uint32_t *tokens;
     size_t count;
@@ -129,26 +119,25 @@ static bv_error *load_scored(void) {
 
 static void test_files_of_a_run(void **state) {
     (void)state;
-    each(in_run("config.json"), 1, load_config);
-    each(in_run("tokenizer.json"), 2, load_model);
-    each(in_run("checkpoints/2/manifest.json"), 3, load_model);
-    each(in_run("checkpoints/2/model.safetensors"), 4, load_tensors);
-    each(in_run("metrics.jsonl"), 5, cut_metrics);
+    each(path_in(t.run, "config.json"), 1, load_config);
+    each(path_in(t.run, "tokenizer.json"), 2, load_model);
+    each(path_in(t.run, "checkpoints/2/manifest.json"), 3, load_model);
+    each(path_in(t.run, "checkpoints/2/model.safetensors"), 4, load_tensors);
+    each(path_in(t.run, "metrics.jsonl"), 5, cut_metrics);
 }
 
 static void test_data_and_tokenizers(void **state) {
     (void)state;
-    char path[400];
-    snprintf(path, sizeof path, "%s/manifest.json", t.data);
+    const char *path = path_in(t.data, "manifest.json");
     each(path, 6, load_data);
-    snprintf(path, sizeof path, "%s/train-00000.bin", t.data);
+    path = path_in(t.data, "train-00000.bin");
     each(path, 7, load_data);
     const bv_pair merges[] = {{97, 98}, {256, 99}, {100, 256}};
     bv_tokenizer *tokenizer;
     assert_ok(bv_tokenizer_bpe("gpt2", merges, 3, &tokenizer));
-    assert_ok(bv_tokenizer_save(tokenizer, in_folder("tok.json")));
+    assert_ok(bv_tokenizer_save(tokenizer, path_in(t.folder, "tok.json")));
     bv_tokenizer_destroy(&tokenizer);
-    each(in_folder("tok.json"), 8, load_tokenizer);
+    each(path_in(t.folder, "tok.json"), 8, load_tokenizer);
 }
 
 static void put_i32(bv_buffer *b, int32_t value) {
@@ -162,8 +151,8 @@ static void test_files_of_llama2c(void **state) {
     for (int i = 0; i < 7; i++) put_i32(&b, header[i]);
     const size_t numbers = 20 * 8 + 8 + 8 * (8 + 4 + 4) + 64 + 8 + 3 * 96 + 8 + 6 * 4;
     for (size_t i = 0; i < numbers; i++) put_i32(&b, 0x3dcccccd); /* 0.1 */
-    assert_ok(bv_file_write(in_folder("model.bin"), b.data, b.size));
-    each(in_folder("model.bin"), 9, load_llama2c);
+    assert_ok(bv_file_write(path_in(t.folder, "model.bin"), b.data, b.size));
+    each(path_in(t.folder, "model.bin"), 9, load_llama2c);
     bv_buffer_clear(&b);
     put_i32(&b, 6);
     for (int i = 0; i < 300; i++) {
@@ -175,8 +164,8 @@ static void test_files_of_llama2c(void **state) {
         put_i32(&b, n);
         bv_buffer_append(&b, piece, (size_t)n);
     }
-    assert_ok(bv_file_write(in_folder("tok.bin"), b.data, b.size));
-    each(in_folder("tok.bin"), 10, load_scored);
+    assert_ok(bv_file_write(path_in(t.folder, "tok.bin"), b.data, b.size));
+    each(path_in(t.folder, "tok.bin"), 10, load_scored);
     bv_buffer_free(&b);
 }
 
@@ -189,13 +178,14 @@ static void test_wrapped_llama2c(void **state) {
     const off_t size = sizeof header + 4 * (2 * (off_t)width + 256); /* nothing but holes */
     bv_buffer b = {0};
     for (int i = 0; i < 7; i++) put_i32(&b, header[i]);
-    assert_ok(bv_file_write(in_folder("wrapped.bin"), b.data, b.size));
+    assert_ok(bv_file_write(path_in(t.folder, "wrapped.bin"), b.data, b.size));
     bv_buffer_free(&b);
-    assert_int_equal(truncate(in_folder("wrapped.bin"), size), 0);
+    assert_int_equal(truncate(path_in(t.folder, "wrapped.bin"), size), 0);
     bv_gpt_config config;
     bv_weights *weights = NULL;
-    assert_fails(bv_llama2c_load(in_folder("wrapped.bin"), kernels, NULL, &config, &weights),
-                 BV_CODE_INPUT, "its header asks for more");
+    assert_fails(
+        bv_llama2c_load(path_in(t.folder, "wrapped.bin"), kernels, NULL, &config, &weights),
+        BV_CODE_INPUT, "its header asks for more");
 }
 
 static int begin(void **state) {

@@ -20,13 +20,10 @@ static char *beaver_folder;
 
 /* As main does. */
 static inline int beaver_main(const char *const *words) {
-#define ROW(name, help) {#name, help, bv_cmd_##name},
-    static const bv_subcommand table[] = {BV_COMMANDS(ROW)};
-    static const bv_group program = {"beaver", "", table, sizeof table / sizeof *table};
     char *copy[BEAVER_WORDS + 1] = {(char *)"beaver"};
     int count = 1;
     for (; words[count - 1]; count++) copy[count] = (char *)words[count - 1];
-    bv_error *error = bv_cli_dispatch(&program, count, copy);
+    bv_error *error = bv_cli_run(&bv_program, count, copy);
     if (error) bv_cli_say("%s: %s\n", bv_cli_name(), bv_error_text(error));
     const int code = bv_error_exit_code(error);
     bv_error_free(&error);

@@ -14,10 +14,10 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
-/* Full, unless a wall of it is missing. */
-static inline bv_sandbox_pool *boxes_open(uint32_t boxes) {
+/* Policy full, unless a wall of it is missing. */
+static inline bv_sandbox_pool *boxes_open_with(bv_sandbox_options options) {
     bv_sandbox_pool *pool = NULL;
-    bv_sandbox_options options = {.policy = BV_POLICY_FULL, .boxes = boxes};
+    options.policy = BV_POLICY_FULL;
     bv_error *error = bv_selftest_require(BV_POLICY_FULL);
     if (error) {
         print_message("policy full: %s\n", bv_error_text(error));
@@ -26,6 +26,10 @@ static inline bv_sandbox_pool *boxes_open(uint32_t boxes) {
     }
     assert_ok(bv_sandbox_pool_create(&options, &pool));
     return pool;
+}
+
+static inline bv_sandbox_pool *boxes_open(uint32_t boxes) {
+    return boxes_open_with((bv_sandbox_options){.boxes = boxes});
 }
 
 /* Ends a group whose beginning has set *state to its pool. */

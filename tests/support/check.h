@@ -56,6 +56,22 @@ static inline void remove_folder(const char *path) {
     folder_forget(path);
 }
 
+/* FOLDER/NAME; stays until the process ends. */
+static inline const char *path_in(const char *folder, const char *name) {
+    typedef struct kept {
+        struct kept *before;
+        char path[];
+    } kept;
+    static kept *last;
+    const size_t size = strlen(folder) + strlen(name) + 2;
+    kept *k = malloc(sizeof *k + size);
+    assert_non_null(k);
+    snprintf(k->path, size, "%s/%s", folder, name);
+    k->before = last;
+    last = k;
+    return k->path;
+}
+
 /* How many names a folder has. */
 static inline size_t names_in(const char *path) {
     char **names;

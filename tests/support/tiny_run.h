@@ -35,8 +35,7 @@ static inline void tiny_text(const char *path, size_t noise) {
 }
 
 static inline void tiny_prepare(const char *folder, const char *data, size_t noise) {
-    char path[300];
-    snprintf(path, sizeof path, "%s/text.txt", folder);
+    const char *path = path_in(folder, "text.txt");
     tiny_text(path, noise);
     const char *paths[] = {path};
     bv_documents *documents;
@@ -113,10 +112,9 @@ typedef struct tiny_proof {
 
 static inline tiny_proof tiny_hash(const tiny_run *t) {
     tiny_proof proof;
-    char path[400];
-    snprintf(path, sizeof path, "%s/checkpoints/latest/model.safetensors", t->run);
+    const char *path = path_in(t->run, "checkpoints/latest/model.safetensors");
     assert_ok(bv_sha256_file(path, proof.text));
-    snprintf(path, sizeof path, "%s/checkpoints/latest/optimizer.safetensors", t->run);
+    path = path_in(t->run, "checkpoints/latest/optimizer.safetensors");
     assert_ok(bv_sha256_file(path, proof.text + BV_SHA256_TEXT_SIZE - 1));
     return proof;
 }

@@ -125,10 +125,8 @@ static void make_run(const way *w) {
 /* ---- what came of it ---- */
 
 static void read_metrics(bv_buffer *out) {
-    char path[400];
     bv_buffer text = {0}, one = {0};
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
-    assert_ok(bv_file_read(path, &text));
+    assert_ok(bv_file_read(path_in(t.run, "metrics.jsonl"), &text));
     for (char *line = text.data; line < text.data + text.size; line = strchr(line, '\n') + 1) {
         json_t *value;
         assert_ok(bv_json_parse(line, strcspn(line, "\n"), "metrics", &value));
@@ -282,7 +280,6 @@ static speaker speak(const way *w) {
                                             .pool = s.pool,
                                             .batch_max = 1,
                                             .micro_batch = 1,
-                                            .context = s.count,
                                             .grains = 1,
                                             .recompute = w->recompute,
                                             .unfused = !w->fuse};

@@ -51,7 +51,6 @@ static int begin(void **state) {
                                             .pool = w.pool,
                                             .batch_max = 2,
                                             .micro_batch = 2,
-                                            .context = TINY_CONTEXT,
                                             .grains = 1,
                                             .seed = 4,
                                             .optimizer = BV_OPTIMIZER_ADAMW};

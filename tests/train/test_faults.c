@@ -105,10 +105,8 @@ static bv_error *learn(bv_documents *documents, bv_tokenizer **tokenizer) {
 
 /* What comes before a run: text, tokenizer, shards. */
 static bv_error *prepare(void) {
-    char path[300], data[300];
-    snprintf(path, sizeof path, "%s/text.txt", t.folder);
-    snprintf(data, sizeof data, "%s/other", t.folder);
-    const char *const paths[] = {path};
+    const char *data = path_in(t.folder, "other");
+    const char *const paths[] = {path_in(t.folder, "text.txt")};
     const bv_prepare_options options = {.out = data, .val_fraction = 0.1, .pool = t.options.pool};
     bv_documents *documents = NULL;
     bv_tokenizer *tokenizer = NULL;
@@ -124,8 +122,7 @@ static bv_error *prepare(void) {
 /* Each allocation fails once: an error of that kind, and a folder is there only when it is whole.
  */
 static void each_allocation(bv_error *(*work)(void)) {
-    char other[300];
-    snprintf(other, sizeof other, "%s/other", t.folder);
+    const char *other = path_in(t.folder, "other");
     bool struck = true;
     for (int n = 0; struck; n++) {
         assert_ok(bv_dir_remove(other));
@@ -160,9 +157,8 @@ static void test_no_memory_elsewhere(void **state) {
  * is cut, and the last regular checkpoint is none before it. */
 static void test_no_memory_is_no_damage(void **state) {
     (void)state;
-    char path[400];
     bv_buffer before = {0}, after = {0};
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
+    const char *path = path_in(t.run, "metrics.jsonl");
     assert_ok(bv_file_read(path, &before));
     bool struck = true;
     for (int n = 0; struck; n++) {

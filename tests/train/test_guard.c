@@ -59,9 +59,7 @@ static void test_bad_data_is_skipped(void **state) {
     assert_non_null(at);
     const long token = strtol(at + strlen("begins at token "), NULL, 10);
     bv_buffer text = {0};
-    char path[400];
-    snprintf(path, sizeof path, "%s/text.txt", t.folder);
-    assert_ok(bv_file_read(path, &text));
+    assert_ok(bv_file_read(path_in(t.folder, "text.txt"), &text));
     const char *after = memmem(text.data, text.size, "a 0 old", 7);
     assert_in_range(token, after - text.data - 160 - 16, after - text.data);
     bv_buffer_free(&text);
@@ -147,11 +145,9 @@ static void check_return(tiny_run *t, size_t bits, const char *range) {
     assert_non_null(strstr(said, "Back to step 40"));
     assert_non_null(strstr(said, "sequences 204..215"));
     assert_non_null(strstr(said, "return 1 of 3"));
-    char path[400];
     json_t *manifest;
     int64_t sequence, begins, ends, returns, skipped;
-    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t->run);
-    assert_ok(bv_json_load(path, &manifest));
+    assert_ok(bv_json_load(path_in(t->run, "checkpoints/latest/manifest.json"), &manifest));
     assert_ok(bv_json_get_int(manifest, "sequence", &sequence));
     assert_int_equal(json_unpack(manifest, "{s[[I,I]!]s{sIsI}}", "left_out", &begins, &ends,
                                  "guard", "returns", &returns, "skipped", &skipped),
@@ -182,11 +178,10 @@ static void test_back_to_an_origin(void **state) {
     (void)state;
     tiny_run t;
     bv_origin origin;
-    char source[400];
     tiny_begin(&t, "steps=60 checkpoint_every=0 eval_every=0 schedule=constant", 0, 1);
     assert_ok(train(&t, NULL));
     assert_ok(bv_origin_find(t.run, -1, &origin));
-    snprintf(source, sizeof source, "%s/source", t.folder);
+    const char *source = path_in(t.folder, "source");
     assert_int_equal(rename(t.run, source), 0);
     snprintf(origin.run, sizeof origin.run, "%s", source);
     assert_ok(tiny_make(&t));
@@ -237,7 +232,6 @@ static void test_a_return_is_told_once(void **state) {
     (void)state;
     tiny_run t;
     int status;
-    char path[400];
     bv_buffer text = {0};
     tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
     flipped = false;
@@ -252,8 +246,7 @@ static void test_a_return_is_told_once(void **state) {
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
     assert_ok(train(&t, NULL));
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
-    assert_ok(bv_file_read(path, &text));
+    assert_ok(bv_file_read(path_in(t.run, "metrics.jsonl"), &text));
     assert_ok(bv_buffer_error(&text));
     const char *told = memmem(text.data, text.size, "returned", 8);
     assert_non_null(told);
@@ -266,11 +259,10 @@ static void test_a_return_is_told_once(void **state) {
 static void test_foreign_manifest(void **state) {
     (void)state;
     tiny_run t;
-    char path[400];
     json_t *manifest;
     tiny_begin(&t, "steps=60 checkpoint_every=20 eval_every=0", 0, 1);
     check_return(&t, 1, "all layers are in range, values up to ");
-    snprintf(path, sizeof path, "%s/checkpoints/latest/manifest.json", t.run);
+    const char *path = path_in(t.run, "checkpoints/latest/manifest.json");
     assert_ok(bv_json_load(path, &manifest));
     json_object_set_new(json_object_get(manifest, "guard"), "returns", json_integer(0));
     assert_ok(bv_json_save(path, manifest));

@@ -64,9 +64,8 @@ static void measure(const char *settings) {
     assert_true(measured.seconds_per_sequence > 0 && measured.seconds_per_sequence < 60);
     assert_true(measured.seconds_per_window > 0 && measured.seconds_per_window < 60);
     assert_true(measured.seconds_per_step > 0 && measured.seconds_per_step < 60);
-    char path[400];
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
-    assert_true(access(path, F_OK) != 0); /* of the run nothing was written */
+    /* Of the run nothing was written. */
+    assert_true(access(path_in(t.run, "metrics.jsonl"), F_OK) != 0);
     tiny_end(&t);
 }
 

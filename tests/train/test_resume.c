@@ -116,10 +116,8 @@ static void test_settings(void **state) {
 
 /* Each step has one line, and each evaluation (0, 4, 8, 12). */
 static void check_metrics(const tiny_run *t) {
-    char path[400];
     bv_buffer text = {0};
-    snprintf(path, sizeof path, "%s/metrics.jsonl", t->run);
-    assert_ok(bv_file_read(path, &text));
+    assert_ok(bv_file_read(path_in(t->run, "metrics.jsonl"), &text));
     int64_t expected = 0, evaluated = 0;
     for (char *line = text.data; line < text.data + text.size; line = strchr(line, '\n') + 1) {
         json_t *value;
@@ -143,11 +141,9 @@ static void test_metrics_are_cut(void **state) {
     (void)state;
     for (uint64_t at = 2; at <= 6; at += 4) { /* the last checkpoint: none, step 4 */
         tiny_run t;
-        char path[400];
         tiny_begin(&t, "", 0, 1);
         train_and_die(&t, at);
-        snprintf(path, sizeof path, "%s/metrics.jsonl", t.run);
-        FILE *file = fopen(path, "a");
+        FILE *file = fopen(path_in(t.run, "metrics.jsonl"), "a");
         assert_non_null(file);
         fputs("{\"step\": 7, \"lo", file); /* a line that was cut off */
         fclose(file);
@@ -202,11 +198,10 @@ static void test_interrupted_at_any_moment(void **state) {
 static void test_damage_is_found(void **state) {
     (void)state;
     tiny_run t;
-    char path[400];
     bv_buffer bytes = {0};
     tiny_begin(&t, "steps=8", 0, 1);
     assert_ok(bv_train(&t.options));
-    snprintf(path, sizeof path, "%s/checkpoints/8/model.safetensors", t.run);
+    const char *path = path_in(t.run, "checkpoints/8/model.safetensors");
     assert_ok(bv_file_read(path, &bytes));
     bytes.data[bytes.size / 2] ^= 1;
     assert_ok(bv_file_write(path, bytes.data, bytes.size));
@@ -214,16 +209,14 @@ static void test_damage_is_found(void **state) {
     assert_ok(bv_file_write(path, bytes.data, bytes.size / 3));
     assert_fails(bv_train(&t.options), BV_CODE_INPUT, "/checkpoints/8 away");
     /* The remedy helps: the one before it is used. */
-    snprintf(path, sizeof path, "%s/checkpoints/8", t.run);
+    path = path_in(t.run, "checkpoints/8");
     assert_ok(bv_dir_remove(path));
     int64_t step;
     assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
     assert_int_equal(step, 4);
     assert_ok(bv_train(&t.options));
     /* Under another step's name it is no checkpoint: what came at its own would not be written. */
-    char renamed[400];
-    snprintf(renamed, sizeof renamed, "%s/checkpoints/6", t.run);
-    assert_int_equal(rename(path, renamed), 0);
+    assert_int_equal(rename(path, path_in(t.run, "checkpoints/6")), 0);
     assert_fails(bv_train(&t.options), BV_CODE_INPUT, "its manifest is of step 8");
     bv_buffer_free(&bytes);
     tiny_end(&t);
@@ -262,14 +255,14 @@ static void train_and_die_writing(tiny_run *t, const char *path) {
 static void test_half_a_checkpoint_goes(void **state) {
     (void)state;
     tiny_run t;
-    char path[400], **names;
+    char **names;
     size_t count;
     tiny_begin(&t, "", 0, 1);
-    snprintf(path, sizeof path, "%s/checkpoints/.5", t.run);
+    const char *path = path_in(t.run, "checkpoints/.5");
     train_and_die_writing(&t, "/.5/optimizer.safetensors");
     assert_true(bv_dir_exists(path));
     assert_ok(bv_train(&t.options));
-    snprintf(path, sizeof path, "%s/checkpoints", t.run);
+    path = path_in(t.run, "checkpoints");
     assert_ok(bv_dir_list(path, &names, &count));
     for (size_t i = 0; i < count; i++) {
         assert_int_not_equal(names[i][0], '.');
@@ -294,13 +287,12 @@ static void test_latest_is_mended(void **state) {
 static void test_latest_is_a_folder(void **state) {
     (void)state;
     tiny_run t;
-    char link[400];
     int64_t step;
     tiny_begin(&t, "steps=2 checkpoint_every=1 schedule=constant", 0, 1);
     assert_ok(bv_train(&t.options));
-    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
+    const char *link = path_in(t.run, "checkpoints/latest");
     assert_int_equal(unlink(link), 0);
-    snprintf(link, sizeof link, "%s/checkpoints/latest/inner", t.run);
+    link = path_in(t.run, "checkpoints/latest/inner");
     assert_ok(bv_dir_make(link));
     t.config.settings.steps = 3;
     assert_ok(bv_train(&t.options));
@@ -316,9 +308,7 @@ static void test_old_ones_go_and_the_best_stays(void **state) {
     size_t count;
     tiny_begin(&t, "steps=24 checkpoint_every=2 eval_every=2 keep=2 lr=0.3 warmup=0", 0, 1);
     assert_ok(bv_train(&t.options));
-    char path[400];
-    snprintf(path, sizeof path, "%s/checkpoints", t.run);
-    assert_ok(bv_dir_list(path, &names, &count));
+    assert_ok(bv_dir_list(path_in(t.run, "checkpoints"), &names, &count));
     /* The last two, the best (maybe one of them), the link. */
     assert_in_range(count, 3, 4);
     assert_string_equal(names[count - 1], "latest");
@@ -331,12 +321,11 @@ static void test_old_ones_go_and_the_best_stays(void **state) {
 static void test_the_best_was_evaluated(void **state) {
     (void)state;
     tiny_run t;
-    char path[400], **names;
+    char **names;
     size_t count;
     tiny_begin(&t, "steps=24 checkpoint_every=4 eval_every=5 keep=1 lr=0", 0, 1);
     assert_ok(bv_train(&t.options));
-    snprintf(path, sizeof path, "%s/checkpoints", t.run);
-    assert_ok(bv_dir_list(path, &names, &count));
+    assert_ok(bv_dir_list(path_in(t.run, "checkpoints"), &names, &count));
     assert_int_equal(count, 3);
     assert_string_equal(names[0], "20");
     assert_string_equal(names[1], "24");
@@ -356,9 +345,7 @@ static void stop_at(tiny_run *t, uint64_t at) {
 
 /* Checkpoints and links of a run. */
 static size_t kept(const tiny_run *t) {
-    char path[400];
-    snprintf(path, sizeof path, "%s/checkpoints", t->run);
-    return names_in(path);
+    return names_in(path_in(t->run, "checkpoints"));
 }
 
 /* Stopped again and again long before the next regular checkpoint. */
@@ -401,11 +388,10 @@ int symlink(const char *target, const char *path) {
 static void test_without_links(void **state) {
     (void)state;
     tiny_run t;
-    char link[400], last[400];
     int64_t step;
     tiny_begin(&t, "steps=12 keep=1 checkpoint_every=1 schedule=constant", 0, 1);
     const tiny_proof whole = straight("steps=12 keep=1 checkpoint_every=1 schedule=constant", 1);
-    snprintf(link, sizeof link, "%s/checkpoints/latest/inner", t.run);
+    const char *link = path_in(t.run, "checkpoints/latest/inner");
     assert_ok(bv_dir_make(link)); /* of a copy, of an older step */
     linkless = true;
     stop_at(&t, 5);
@@ -413,10 +399,9 @@ static void test_without_links(void **state) {
     assert_int_equal(step, 5);
     assert_ok(bv_train(&t.options));
     linkless = false;
-    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
-    snprintf(last, sizeof last, "%s/checkpoints/12", t.run);
+    link = path_in(t.run, "checkpoints/latest");
     assert_false(bv_dir_exists(link));
-    assert_int_equal(rename(last, link), 0);
+    assert_int_equal(rename(path_in(t.run, "checkpoints/12"), link), 0);
     check_same(tiny_hash(&t), whole);
     tiny_end(&t);
 }
@@ -426,16 +411,14 @@ static void test_without_links(void **state) {
 static void test_latest_stays(void **state) {
     (void)state;
     tiny_run t;
-    char link[400], target[400];
     int64_t step;
     tiny_begin(&t, "steps=12 keep=1 eval_every=0", 0, 1);
     t.config.settings.keep = 3;
     assert_ok(bv_train(&t.options));
     t.config.settings.keep = 1;
-    snprintf(link, sizeof link, "%s/checkpoints/latest", t.run);
+    const char *link = path_in(t.run, "checkpoints/latest");
     assert_int_equal(unlink(link), 0);
-    snprintf(target, sizeof target, "%s/checkpoints/4/", t.run);
-    assert_int_equal(symlink(target, link), 0);
+    assert_int_equal(symlink(path_in(t.run, "checkpoints/4/"), link), 0);
     assert_ok(bv_checkpoint_find(t.run, BV_CHECKPOINT_LATEST, &step));
     assert_int_equal(step, 4);
     stop_at(&t, 5);
@@ -505,10 +488,8 @@ static void test_old_ones_that_cannot_go(void **state) {
 /* Moves the run away after step 6, and lets another one be made in its place. */
 static void move_away(void *context, const bv_step_report *report) {
     const tiny_run *t = context;
-    char to[400];
     if (report->step != 6) return;
-    snprintf(to, sizeof to, "%s/moved", t->folder);
-    assert_int_equal(rename(t->run, to), 0);
+    assert_int_equal(rename(t->run, path_in(t->folder, "moved")), 0);
     assert_ok(bv_dir_make(t->run));
 }
 
@@ -516,15 +497,13 @@ static void move_away(void *context, const bv_step_report *report) {
 static void test_moved_while_it_is_trained(void **state) {
     (void)state;
     tiny_run t;
-    char moved[400];
     const tiny_proof whole = straight("", 1);
     tiny_begin(&t, "", 0, 1);
     t.options.events = (bv_train_events){.step = move_away, .context = &t};
     assert_fails(bv_train(&t.options), BV_CODE_IO, "was moved or removed while it was trained");
     assert_int_equal(names_in(t.run), 0);
-    snprintf(moved, sizeof moved, "%s/moved", t.folder);
     assert_ok(bv_dir_remove(t.run));
-    assert_int_equal(rename(moved, t.run), 0);
+    assert_int_equal(rename(path_in(t.folder, "moved"), t.run), 0);
     t.options.events = (bv_train_events){0};
     assert_ok(bv_train(&t.options));
     check_same(tiny_hash(&t), whole);

@@ -13,18 +13,8 @@
 
 #define TOKENS 12
 
-static const char *in(const char *folder, const char *name) {
-    static char paths[4][400];
-    static int next;
-    next = (next + 1) % 4;
-    snprintf(paths[next], sizeof paths[next], "%s/%s", folder, name);
-    return paths[next];
-}
-
-static char *model_file(const tiny_run *t) {
-    static char path[400];
-    snprintf(path, sizeof path, "%s/checkpoints/latest/model.safetensors", t->run);
-    return path;
+static const char *model_file(const tiny_run *t) {
+    return path_in(t->run, "checkpoints/latest/model.safetensors");
 }
 
 /* Logits after each of some tokens: [TOKENS, vocab]. */
@@ -125,7 +115,8 @@ static void test_damaged(void **state) {
 static const char *hash_of(const tiny_run *t, const char *path) {
     static char hash[BV_SHA256_TEXT_SIZE];
     bv_saved_model m;
-    bv_error *error = bv_saved_model_open(in(t->run, path), NULL, t->options.kernels, t->pool, &m);
+    bv_error *error =
+        bv_saved_model_open(path_in(t->run, path), NULL, t->options.kernels, t->pool, &m);
     snprintf(hash, sizeof hash, "%s", error ? "" : bv_saved_model_sha256(&m));
     if (!error) assert_ok(bv_saved_model_check(&m, true));
     if (!error) bv_saved_model_close(&m);
@@ -142,7 +133,7 @@ static void test_one_of_its_checkpoints(void **state) {
     for (int step = 4; step <= 8; step += 4) {
         char path[80];
         snprintf(path, sizeof path, "checkpoints/%d/model.safetensors", step);
-        assert_ok(bv_sha256_file(in(t.run, path), hash));
+        assert_ok(bv_sha256_file(path_in(t.run, path), hash));
         snprintf(path, sizeof path, "checkpoints/%d//", step);
         assert_string_equal(hash_of(&t, path), hash);
     }
@@ -223,8 +214,9 @@ static void test_foreign_tokenizer(void **state) {
     tiny_run t;
     tiny_begin(&t, "steps=2", 0, 1);
     assert_ok(bv_train(&t.options));
-    const char *own = in(t.run, "tokenizer.json");
-    const char *foreign = in(t.folder, "foreign.json"), *spaced = in(t.folder, "spaced.json");
+    const char *own = path_in(t.run, "tokenizer.json");
+    const char *foreign = path_in(t.folder, "foreign.json"),
+               *spaced = path_in(t.folder, "spaced.json");
     static const char same[] = "{ \"kind\": \"byte\",\n  \"format\": \"beaver-tokenizer/1\" }\n";
     save_foreign(foreign);
     assert_ok(bv_file_write(spaced, same, strlen(same)));
@@ -253,11 +245,11 @@ static void test_too_many_tokens(void **state) {
     tiny_run t;
     tiny_begin(&t, "steps=2", 0, 1);
     assert_ok(bv_train(&t.options));
-    save_foreign(in(t.run, "tokenizer.json"));
+    save_foreign(path_in(t.run, "tokenizer.json"));
     t.config.tokenizer_sha256[0] = 0;
     assert_ok(bv_run_folder_save(t.run, &t.config));
     assert_ok(open_with(&t, NULL));
-    save_letters(in(t.run, "tokenizer.json"), 300);
+    save_letters(path_in(t.run, "tokenizer.json"), 300);
     assert_fails(open_with(&t, NULL), BV_CODE_INPUT, "has 300 tokens, the model only 256");
     tiny_end(&t);
 }
@@ -271,16 +263,16 @@ static void test_foreign_tokenizer_of_data(void **state) {
     assert_ok(bv_run_config_set_data(&config, t.data));
     assert_int_equal(strlen(config.tokenizer_sha256), 64);
     assert_string_equal(config.tokenizer_sha256, t.config.tokenizer_sha256);
-    save_foreign(in(t.data, "tokenizer.json"));
+    save_foreign(path_in(t.data, "tokenizer.json"));
     assert_fails(bv_run_config_set_data(&config, t.data), BV_CODE_USAGE,
                  "is not the tokenizer that the data was prepared with");
 
     /* Data of old does not know. */
-    assert_ok(bv_file_read(in(t.data, "manifest.json"), &manifest));
+    assert_ok(bv_file_read(path_in(t.data, "manifest.json"), &manifest));
     char *member = memmem(manifest.data, manifest.size, "tokenizer_sha256", 16);
     assert_non_null(member);
     *member = 'T';
-    assert_ok(bv_file_write(in(t.data, "manifest.json"), manifest.data, manifest.size));
+    assert_ok(bv_file_write(path_in(t.data, "manifest.json"), manifest.data, manifest.size));
     bv_buffer_free(&manifest);
     assert_ok(bv_run_config_set_data(&config, t.data));
     assert_int_equal(strlen(config.tokenizer_sha256), 64);
