@@ -400,12 +400,12 @@ static void test_scores(void **state) {
         assert_int_equal(submission_state, 2);
         assert_ok(bv_submission_state_of(s, second, id, &submission_state));
         assert_int_equal(submission_state, -1);
-        assert_ok(bv_submission_json(s, user, id, true, &list));
+        assert_ok(bv_submission_json(s, user, id, true, &list, NULL));
         assert_string_equal(json_string_value(json_object_get(list, "source")), "int main;");
         assert_string_equal(
             json_string_value(json_object_get(json_object_get(list, "detail"), "message")), "m");
         json_decref(list);
-        assert_ok(bv_submission_json(s, second, id, true, &list)); /* another's */
+        assert_ok(bv_submission_json(s, second, id, true, &list, NULL)); /* another's */
         assert_null(list);
     }
 }
