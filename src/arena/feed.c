@@ -72,16 +72,25 @@ void bv_feed_tell(bv_feed *feed, int64_t submission_id) {
 
 /* ---- the thread ---- */
 
+/* The submission, when it may have changed: of whom there is no news only the state is asked. */
+static bv_status read_change(const watcher *w, bv_store *s, bool news, json_t **out,
+                             int64_t *state) {
+    *out = NULL;
+    if (!news) BV_TRY(bv_submission_state_of(s, w->user_id, w->submission_id, state));
+    if (!news && *state == w->state) return BV_OK;
+    return bv_submission_json(s, w->user_id, w->submission_id, false, out, state);
+}
+
 /* Tells what is new; false when the stream has come to its end. */
-static bool tell(watcher *w, bv_store *s) {
+static bool tell(watcher *w, bv_store *s, bool news) {
     int64_t state;
-    bv_error *error = bv_submission_state_of(s, w->user_id, w->submission_id, &state);
     json_t *value = NULL;
     bv_buffer text = {0};
-    bool on = !w->gone;
-    if (!error && state != w->state && on) {
-        error = bv_submission_json(s, w->user_id, w->submission_id, false, &value);
-        if (!error) error = bv_json_text(value, 0, &text);
+    if (w->gone) return false;
+    bool on = true;
+    bv_error *error = read_change(w, s, news, &value, &state);
+    if (!error && value && state != w->state) {
+        error = bv_json_text(value, 0, &text);
         if (!error) {
             w->state = state;
             const char *event = state == BV_SUBMISSION_DONE ? "verdict" : "state";
@@ -128,7 +137,7 @@ static void look(bv_feed *f, const news *told) {
     bv_error *error = f->closed ? BV_OK : bv_store_pool_take(f->stores, &s);
     for (watcher **at = &f->watchers; *at;) {
         watcher *w = *at;
-        if (!f->closed && !w->gone && (!s || !is_due(w, told) || tell(w, s))) {
+        if (!f->closed && !w->gone && (!s || !is_due(w, told) || tell(w, s, told != NULL))) {
             at = &w->next;
         } else {
             *at = w->next;

@@ -53,8 +53,10 @@ static void give_up(const bv_lease *lease, bv_judged *out) {
                      (long long)lease->fence - 1);
 }
 
-/* A verdict is not thrown away because the store is away for a while. */
-static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged) {
+/* A verdict is not thrown away because the store is away for a while. Who stops takes nothing more.
+ */
+static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged,
+                   bv_queue_next *next) {
     bv_verdict verdict = {judged->verdict, judged->score, judged->points,
                           judged->detail.data ? judged->detail.data : "{}", judged->cost};
     verdict.cost.waited_us = 1000 * lease->waited_ms;
@@ -62,7 +64,8 @@ static void record(bv_judges *j, const bv_lease *lease, const bv_judged *judged)
         bv_store *s = NULL;
         bool held = false;
         bv_error *error = bv_store_pool_take(j->stores, &s);
-        if (!error) error = bv_queue_record(s, lease, j->name, &verdict, &held);
+        if (!error)
+            error = bv_queue_record(s, lease, j->name, &verdict, &held, j->stopping ? NULL : next);
         if (s) bv_store_pool_give(j->stores, s);
         if (!error) {
             if (held) note_change(j, lease); /* else it is another's by now */
@@ -85,7 +88,7 @@ static void postpone(bv_judges *j, const bv_lease *lease) {
 }
 
 /* False: it could not be judged. */
-static bool judge(bv_judges *j, const bv_lease *lease) {
+static bool judge(bv_judges *j, const bv_lease *lease, bv_queue_next *next) {
     bv_judged judged = {0};
     bv_error *error = BV_OK;
     if (lease->fence > BV_QUEUE_TRIES_MAX)
@@ -95,7 +98,7 @@ static bool judge(bv_judges *j, const bv_lease *lease) {
     if (!error) error = bv_buffer_error(&judged.detail);
     const bool done = !error;
     if (done) {
-        record(j, lease, &judged);
+        record(j, lease, &judged, next);
     } else {
         tell(j, bv_while(error, "judging submission %lld", (long long)lease->submission_id));
         postpone(j, lease);
@@ -134,6 +137,21 @@ static void pause_after(const bv_judges *j, int failures) {
         bv_sleep_ms(100);
 }
 
+/* Judges the lease, and whatever is taken with each verdict. */
+static int judge_on(seat *t, bv_lease *lease, int failures) {
+    bv_judges *j = t->judges;
+    set_busy(t, lease);
+    for (bool found = true; found;) {
+        bv_queue_next next = {.levels = j->options.levels, .lease_ms = j->options.lease_ms};
+        note_change(j, lease);
+        failures = judge(j, lease, &next) ? 0 : failures + 1;
+        bv_lease_free(lease);
+        *lease = next.lease, found = next.found;
+        set_busy(t, found ? lease : NULL);
+    }
+    return failures;
+}
+
 static void *run_seat(void *context) {
     seat *t = context;
     bv_judges *j = t->judges;
@@ -147,11 +165,7 @@ static void *run_seat(void *context) {
                              bv_clock_ns() + 1000000 * (uint64_t)j->options.poll_ms);
             continue;
         }
-        set_busy(t, &lease);
-        note_change(j, &lease);
-        failures = judge(j, &lease) ? 0 : failures + 1;
-        set_busy(t, NULL);
-        bv_lease_free(&lease);
+        failures = judge_on(t, &lease, failures);
         pause_after(j, failures);
     }
     return NULL;

@@ -5,14 +5,17 @@
 #include "base/memory.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define ENTRY_BYTES 1024 /* that an entry costs beside its program, as a bound on their number */
 #define FILES_MAX 32     /* that idle programs keep open: connections have most of them */
+#define BUCKETS 4096
 
 typedef struct bv_program_entry entry;
 struct bv_program_entry {
-    entry *next;
+    entry *newer, *older; /* by their last use */
+    entry *other;         /* of the same bucket */
     char key[BV_SHA256_TEXT_SIZE];
     bv_program *program;
     size_t bytes, files;
@@ -22,7 +25,9 @@ struct bv_program_entry {
 struct bv_program_cache {
     size_t bytes_max;
     pthread_mutex_t lock; /* of all below */
-    entry *entries;       /* the one used last comes first */
+    entry *newest, *oldest;
+    size_t bytes, files; /* of all */
+    entry *buckets[BUCKETS];
 };
 
 bv_status bv_program_cache_create(size_t bytes_max, bv_program_cache **out) {
@@ -35,39 +40,61 @@ bv_status bv_program_cache_create(size_t bytes_max, bv_program_cache **out) {
 
 /* ---- under the lock ---- */
 
-static void remove_entry(entry **at) {
-    entry *e = *at;
+/* Keys are hexadecimal digits, each as likely as the others. */
+static entry **bucket_of(bv_program_cache *c, const char *key) {
+    const char digits[] = {key[0], key[1], key[2], 0};
+    return &c->buckets[strtoul(digits, NULL, 16) % BUCKETS];
+}
+
+static void unlink_entry(bv_program_cache *c, entry *e) {
+    *(e->newer ? &e->newer->older : &c->newest) = e->older;
+    *(e->older ? &e->older->newer : &c->oldest) = e->newer;
+}
+
+static void put_first(bv_program_cache *c, entry *e) {
+    e->newer = NULL, e->older = c->newest;
+    *(c->newest ? &c->newest->newer : &c->oldest) = e;
+    c->newest = e;
+}
+
+static void remove_entry(bv_program_cache *c, entry *e) {
     BV_ASSERT(e->users == 0);
-    *at = e->next;
+    entry **at = bucket_of(c, e->key);
+    while (*at != e) at = &(*at)->other;
+    *at = e->other;
+    unlink_entry(c, e);
+    c->bytes -= e->bytes, c->files -= e->files;
     bv_program_destroy(&e->program);
     bv_free(e);
 }
 
-/* Lends the entry of this key, which becomes the first, or returns NULL. */
-static entry *lend(bv_program_cache *c, const char *key) {
-    for (entry **at = &c->entries; *at; at = &(*at)->next) {
-        entry *e = *at;
-        if (strcmp(e->key, key) != 0) continue;
-        *at = e->next;
-        e->next = c->entries;
-        c->entries = e;
-        e->users++;
-        return e;
-    }
-    return NULL;
+static void add_entry(bv_program_cache *c, entry *e) {
+    entry **bucket = bucket_of(c, e->key);
+    e->other = *bucket;
+    *bucket = e;
+    c->bytes += e->bytes, c->files += e->files;
+    put_first(c, e);
 }
 
-/* From the end: only what comes after so many bytes or files goes, and nothing that is in use. */
+/* Lends the entry of this key, which becomes the newest, or returns NULL. */
+static entry *lend(bv_program_cache *c, const char *key) {
+    entry *e = *bucket_of(c, key);
+    while (e && strcmp(e->key, key) != 0) e = e->other;
+    if (!e) return NULL;
+    unlink_entry(c, e);
+    put_first(c, e);
+    e->users++;
+    return e;
+}
+
+/* The oldest go while there are too many bytes, and of those with files, while there are too many;
+ * nothing that is in use. */
 static void make_room(bv_program_cache *c) {
-    size_t bytes = 0, files = 0;
-    for (entry **at = &c->entries; *at;) {
-        bytes += (*at)->bytes;
-        files += (*at)->files;
-        const bool too_much = bytes > c->bytes_max || ((*at)->files && files > FILES_MAX);
-        if (too_much && !(*at)->users)
-            remove_entry(at);
-        else
-            at = &(*at)->next;
+    for (entry *e = c->oldest, *newer; e; e = newer) {
+        const bool many_bytes = c->bytes > c->bytes_max, many_files = c->files > FILES_MAX;
+        if (!many_bytes && !many_files) return;
+        newer = e->newer;
+        if (!e->users && (many_bytes || e->files)) remove_entry(c, e);
     }
 }
 
@@ -76,7 +103,7 @@ static void make_room(bv_program_cache *c) {
 void bv_program_cache_destroy(bv_program_cache **cache) {
     bv_program_cache *c = *cache;
     if (!c) return;
-    while (c->entries) remove_entry(&c->entries);
+    while (c->oldest) remove_entry(c, c->oldest);
     pthread_mutex_destroy(&c->lock);
     bv_free(c);
     *cache = NULL;
@@ -104,8 +131,7 @@ static void keep(bv_program_cache *c, const char *key, bv_program_loan *loan) {
         e->bytes = bv_program_bytes(e->program) + ENTRY_BYTES;
         e->files = bv_program_open_files(e->program);
         e->users = 1;
-        e->next = c->entries;
-        c->entries = e;
+        add_entry(c, e);
         make_room(c);
     }
     if (e) *loan = (bv_program_loan){e->program, e};

@@ -73,20 +73,28 @@ void bv_lease_free(bv_lease *lease) {
 
 /* ---- holding ---- */
 
-bv_status bv_queue_renew(bv_store *s, const bv_lease *lease, int64_t lease_ms, bool *held) {
+static bv_status hold(bv_store *s, const char *sql, const bv_lease *lease, int64_t ms, bool *held) {
     int64_t changed;
-    BV_TRY(bv_store_exec(
-        s,
-        "UPDATE arena_submissions SET lease_until_ms = {now_ms} + $3 "
-        "WHERE id = $1 AND fence = $2 AND state = 1",
-        BV_VALUES(bv_int(lease->submission_id), bv_int(lease->fence), bv_int(lease_ms)), &changed));
+    BV_TRY(bv_store_exec(s, sql,
+                         BV_VALUES(bv_int(lease->submission_id), bv_int(lease->fence), bv_int(ms)),
+                         &changed));
     *held = changed == 1;
     return BV_OK;
 }
 
+#define HELD " WHERE id = $1 AND fence = $2 AND state = 1"
+
+bv_status bv_queue_renew(bv_store *s, const bv_lease *lease, int64_t lease_ms, bool *held) {
+    return hold(
+        s, "UPDATE arena_submissions SET lease_until_ms = {now_ms} + $3" HELD " AND judge <> ''",
+        lease, lease_ms, held);
+}
+
+/* It is nobody's from then on: a renewal that comes late would let it wait as long as a lease. */
 bv_status bv_queue_postpone(bv_store *s, const bv_lease *lease, bool *held) {
     const int64_t tries = lease->fence < 10 ? lease->fence : 10;
-    return bv_queue_renew(s, lease, INT64_C(250) << tries, held);
+    return hold(s, "UPDATE arena_submissions SET lease_until_ms = {now_ms} + $3, judge = ''" HELD,
+                lease, INT64_C(250) << tries, held);
 }
 
 /* ---- recording ---- */
@@ -96,6 +104,7 @@ typedef struct recording {
     const char *judge;
     const bv_verdict *verdict;
     bool held;
+    bv_queue_next *next; /* NULL: nothing is taken */
 } recording;
 
 /* The best score counts, and when it was reached; and that it was once all that there was to reach.
@@ -122,9 +131,9 @@ static bv_status record(void *context, bv_store *s) {
     recording *r = context;
     const bv_verdict *v = r->verdict;
     int64_t changed;
-    BV_TRY(bv_store_exec(
-        s, "UPDATE arena_submissions SET state = 2 WHERE id = $1 AND fence = $2 AND state = 1",
-        BV_VALUES(bv_int(r->lease->submission_id), bv_int(r->lease->fence)), &changed));
+    BV_TRY(bv_store_exec(s, "UPDATE arena_submissions SET state = 2" HELD,
+                         BV_VALUES(bv_int(r->lease->submission_id), bv_int(r->lease->fence)),
+                         &changed));
     r->held = changed == 1;
     if (!r->held) return BV_OK;
     BV_TRY(bv_store_exec(
@@ -141,11 +150,25 @@ static bv_status record(void *context, bv_store *s) {
     return v->points ? keep_score(s, r) : BV_OK;
 }
 
+/* Tried again, it begins with nothing taken. */
+static bv_status record_and_take(void *context, bv_store *s) {
+    recording *r = context;
+    BV_TRY(record(context, s));
+    if (!r->next) return BV_OK;
+    bv_lease_free(&r->next->lease);
+    return bv_queue_take(s, r->judge, r->next->levels, r->next->lease_ms, &r->next->lease,
+                         &r->next->found);
+}
+
 bv_status bv_queue_record(bv_store *s, const bv_lease *lease, const char *judge,
-                          const bv_verdict *verdict, bool *held) {
-    recording r = {.lease = lease, .judge = judge, .verdict = verdict};
-    bv_error *error = bv_store_transact(s, BV_STORE_LOCKED, record, &r);
+                          const bv_verdict *verdict, bool *held, bv_queue_next *next) {
+    recording r = {.lease = lease, .judge = judge, .verdict = verdict, .next = next};
+    bv_error *error = bv_store_transact(s, BV_STORE_LOCKED, record_and_take, &r);
     *held = !error && r.held;
+    if (error && next) {
+        next->found = false;
+        bv_lease_free(&next->lease);
+    }
     return error;
 }
 

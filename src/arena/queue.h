@@ -33,7 +33,8 @@ typedef struct bv_lease {
 } bv_lease;
 
 /* Takes the next submission, or one whose lease ran out; *found is false when none waits. `judge`
- * names the taker, for people. Only those to the levels that stand between commas in `levels`, as
+ * names the taker, for people; not "". Only those to the levels that stand between commas in
+ * `levels`, as
  * ",echo,sum,": others wait for a judge that has their level. NULL: any. */
 bv_status bv_queue_take(bv_store *store, const char *judge, const char *levels, int64_t lease_ms,
                         bv_lease *lease, bool *found);
@@ -41,7 +42,7 @@ void bv_lease_free(bv_lease *lease);
 
 /* These three act only for who holds the lease still: else *held is false and nothing happens. */
 bv_status bv_queue_renew(bv_store *store, const bv_lease *lease, int64_t lease_ms, bool *held);
-/* Judging failed by our fault: it waits, longer each time, for another try. */
+/* Judging failed by our fault: it waits, longer each time, for another try, and is not renewed. */
 bv_status bv_queue_postpone(bv_store *store, const bv_lease *lease, bool *held);
 
 /* Where the time of a judgement went: for whoever runs the arena, never for submitters. */
@@ -57,8 +58,17 @@ typedef struct bv_verdict {
     const char *detail;    /* a JSON object, for the submitter's eyes */
     bv_judge_cost cost;
 } bv_verdict;
+/* What its judge takes next, in the same transaction: as of bv_queue_take. The lease begins as {0}.
+ */
+typedef struct bv_queue_next {
+    const char *levels;
+    int64_t lease_ms;
+    bv_lease lease;
+    bool found;
+} bv_queue_next;
+/* `next` may be NULL: nothing is taken. When the lease is lost, something is taken all the same. */
 bv_status bv_queue_record(bv_store *store, const bv_lease *lease, const char *judge,
-                          const bv_verdict *verdict, bool *held);
+                          const bv_verdict *verdict, bool *held, bv_queue_next *next);
 
 typedef struct bv_queue_size {
     int64_t waiting, running;

@@ -57,10 +57,9 @@ static void give_up(int control, bv_error *error) {
 
 /* ---- ahead ---- */
 
-static bv_status prepare(bv_box *box, int sync) {
-    char byte;
-    if (read(sync, &byte, 1) != 1) _exit(0); /* the slot died, or the ids could not be mapped */
-    close(sync);
+static bv_status prepare(bv_box *box) {
+    char byte; /* the slot's, before all frames of the caller */
+    if (read(box->control, &byte, 1) != 1) _exit(0); /* it died, or could not map the ids */
     if (box->plan->policy == BV_POLICY_FULL) {
         BV_TRY(bv_namespace_become());
         if (prctl(PR_SET_PDEATHSIG, SIGKILL)) return bv_fail_errno("cannot follow the slot's end");
@@ -407,12 +406,12 @@ static bv_status run_job(run *r, bv_frame *frame, const bv_buffer *payload) {
     return r->report.killed == 2 ? BV_OK : tell(r);
 }
 
-void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync) {
+void bv_box_main(const bv_box_plan *plan, int proc, int control) {
     bv_box box = {.plan = plan, .control = control, .proc = proc, .work = -1, .landlock = -1};
     run r = {.box = &box, .listener = -1, .socket = -1, .report = {.forbidden = -1}};
     bv_frame frame;
     bv_buffer payload = {0};
-    bv_error *error = prepare(&box, sync);
+    bv_error *error = prepare(&box);
     if (!error) error = catch_children(&r);
     if (!error && plan->warm_python) error = make_program(&r, NULL);
     if (!error) error = bv_wire_send(control, BV_FRAME_READY, NULL, 0, NULL, 0);

@@ -91,9 +91,9 @@ typedef struct bv_box {
     uint64_t files;
 } bv_box;
 
-/* The first process of a box. `sync` says by a byte that the ids are mapped. Never returns. */
-void bv_box_main(const bv_box_plan *plan, int proc, int control, int sync)
-    __attribute__((noreturn));
+/* The first process of a box. A byte on `control`, before all frames, says that the ids are mapped.
+ * Never returns. */
+void bv_box_main(const bv_box_plan *plan, int proc, int control) __attribute__((noreturn));
 
 /* The program's process: raises the walls, sends READY with the listener of its forbidden calls,
  * executes the job (NULL: when it comes, in a frame). FAULT with a bv_program_failure when a step

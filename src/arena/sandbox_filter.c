@@ -2,29 +2,34 @@
 
 #include "base/memory.h"
 #include <linux/seccomp.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FOREIGN 0x40000000u /* x86-64: numbers of another architecture (x32) from here on */
 #define CODE_MAX 2048       /* instructions */
-#define VALUES_MAX 200      /* of a question: a jump is at most 255 far */
+#define VALUES_MAX 200      /* of a question */
 
 typedef struct range {
     uint32_t from, answer;
 } range;
 
-/* What a search can end in: an answer, or the first question of a call. */
+/* What a jump leads to that comes later: an answer, or the first question of a call. */
 typedef struct way_out {
     uint32_t answer;
     const bv_filter_question *question; /* NULL: the answer */
+    size_t place;
 } way_out;
 
-#define EXITS_MAX (BV_FILTER_QUESTIONS + 8)
+#define EXITS_MAX (3 * BV_FILTER_QUESTIONS + 8)
+/* A jump leads to a place, to ~exit, to the instruction that follows, or to the next question. */
+#define NEXT CODE_MAX
+#define AFTER (CODE_MAX + 1)
 
 typedef struct search {
     range ranges[BV_FILTER_NUMBERS + 3];
     size_t range_count;
     struct sock_filter code[CODE_MAX];
-    int below[CODE_MAX], above[CODE_MAX]; /* where a comparison goes on: a place, or ~exit */
+    int no[CODE_MAX], yes[CODE_MAX]; /* where a comparison goes on */
     size_t length;
     way_out exits[EXITS_MAX];
     int exit_count;
@@ -81,13 +86,14 @@ static void add_range(search *s, uint32_t from, uint32_t answer) {
     s->ranges[s->range_count++] = (range){from, answer};
 }
 
-static void emit(search *s, struct sock_filter instruction) {
+static void emit(search *s, uint16_t code, uint32_t operand) {
     s->too_long = s->too_long || s->length == CODE_MAX;
-    if (!s->too_long) s->code[s->length++] = instruction;
+    if (!s->too_long) s->code[s->length++] = (struct sock_filter){.code = code, .k = operand};
 }
 
-static void emit_plain(search *s, uint16_t code, uint32_t operand) {
-    emit(s, (struct sock_filter){.code = code, .k = operand});
+static void emit_jump(search *s, uint16_t comparison, uint32_t operand, int yes, int no) {
+    emit(s, BPF_JMP | comparison | BPF_K, operand);
+    if (!s->too_long) s->yes[s->length - 1] = yes, s->no[s->length - 1] = no;
 }
 
 static int find_exit(search *s, const bv_filter_answers *answers, uint32_t answer) {
@@ -97,7 +103,7 @@ static int find_exit(search *s, const bv_filter_answers *answers, uint32_t answe
     if (s->too_long) return 0;
     const bool asked = is_asked(answer);
     const bv_filter_question *q = asked ? &answers->questions[answer - BV_FILTER_ASK] : NULL;
-    s->exits[s->exit_count++] = (way_out){answer, q};
+    s->exits[s->exit_count++] = (way_out){answer, q, 0};
     return ~(s->exit_count - 1);
 }
 
@@ -105,65 +111,103 @@ static int find_exit(search *s, const bv_filter_answers *answers, uint32_t answe
 static int emit_search(search *s, const bv_filter_answers *answers, size_t begin, size_t end) {
     if (end - begin == 1) return find_exit(s, answers, s->ranges[begin].answer);
     const size_t middle = begin + (end - begin) / 2, place = s->length;
-    emit_plain(s, BPF_JMP | BPF_JGE | BPF_K, s->ranges[middle].from);
+    emit_jump(s, BPF_JGE, s->ranges[middle].from, NEXT, NEXT);
     const int below = emit_search(s, answers, begin, middle);
     const int above = emit_search(s, answers, middle, end);
     if (s->too_long) return 0;
-    s->below[place] = below, s->above[place] = above;
+    s->no[place] = below, s->yes[place] = above;
     return (int)place;
-}
-
-/* How far from one place to another, or to an exit: they are one instruction each, behind the
- * search. */
-static uint8_t distance(search *s, size_t from, int to) {
-    const size_t place = to >= 0 ? (size_t)to : s->length + (size_t)~to;
-    s->too_long = s->too_long || place - from - 1 > 255;
-    return (uint8_t)(place - from - 1);
 }
 
 /* ---- what is asked ---- */
 
-/* A value that fits leaps over the answer "no", to "yes" or the next question. */
-static void emit_question(search *s, const bv_filter_question *q) {
+static int compare(const void *a, const void *b) {
+    const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* In order: who comes to a value is above all before it. Values that follow one another are one
+ * range. */
+static void emit_values(search *s, const bv_filter_question *q, int yes, int no) {
+    uint32_t values[VALUES_MAX];
+    memcpy(values, q->values, q->count * sizeof *values);
+    qsort(values, q->count, sizeof *values, compare);
+    for (size_t i = 0, end; i < q->count; i = end) {
+        for (end = i + 1; end < q->count && values[end] - values[end - 1] <= 1;) end++;
+        const int otherwise = end < q->count ? NEXT : no;
+        if (values[end - 1] == values[i]) {
+            emit_jump(s, BPF_JEQ, values[i], yes, otherwise);
+            continue;
+        }
+        const size_t above = s->length;
+        emit_jump(s, BPF_JGT, values[end - 1], otherwise, values[i] ? NEXT : yes);
+        if (values[i]) emit_jump(s, BPF_JGE, values[i], yes, no);
+        if (otherwise == NEXT && !s->too_long) s->yes[above] = (int)s->length;
+    }
+}
+
+static void emit_question(search *s, const bv_filter_answers *answers,
+                          const bv_filter_question *q) {
     const uint32_t at = (uint32_t)offsetof(struct seccomp_data, args) + 4 * q->word;
-    emit_plain(s, BPF_LD | BPF_W | BPF_ABS, at);
-    if (q->mask != ~0u) emit_plain(s, BPF_ALU | BPF_AND | BPF_K, q->mask);
-    for (size_t i = 0; i < q->count; i++)
-        emit(s, (struct sock_filter){.code = BPF_JMP | BPF_JEQ | BPF_K,
-                                     .jt = (uint8_t)(q->count - i),
-                                     .k = q->values[i]});
-    emit_plain(s, BPF_RET | BPF_K, q->no);
-    if (q->yes != BV_FILTER_ASK) emit_plain(s, BPF_RET | BPF_K, q->yes);
+    const size_t begin = s->length;
+    const int no = find_exit(s, answers, q->no);
+    const int yes = q->yes == BV_FILTER_ASK ? AFTER : find_exit(s, answers, q->yes);
+    emit(s, BPF_LD | BPF_W | BPF_ABS, at);
+    if (q->count == 1 && q->values[0] == 0 && q->mask != ~0u) {
+        emit_jump(s, BPF_JSET, q->mask, no, yes);
+    } else {
+        if (q->mask != ~0u) emit(s, BPF_ALU | BPF_AND | BPF_K, q->mask);
+        emit_values(s, q, yes, no);
+    }
+    for (size_t i = begin; i < s->length; i++)
+        if (s->yes[i] == AFTER)
+            s->yes[i] = (int)s->length;
+        else if (s->no[i] == AFTER)
+            s->no[i] = (int)s->length;
 }
 
 static void emit_questions(search *s, const bv_filter_answers *answers,
                            const bv_filter_question *first) {
     const bv_filter_question *end = answers->questions + answers->question_count;
     for (const bv_filter_question *q = first; q < end && q->number == first->number; q++)
-        emit_question(s, q);
+        emit_question(s, answers, q);
 }
 
 /* ---- the whole ---- */
 
+static bool is_comparison(const struct sock_filter *c) {
+    return BPF_CLASS(c->code) == BPF_JMP;
+}
+
+static uint8_t distance(search *s, size_t from, int to) {
+    size_t place = (size_t)to;
+    if (to == NEXT) place = from + 1;
+    if (to < 0) place = s->exits[~to].place;
+    s->too_long = s->too_long || place - from - 1 > 255;
+    return (uint8_t)(place - from - 1);
+}
+
+/* The search, all that is asked, and all answers, each once: every jump goes forward. */
 static void emit_all(search *s, const bv_filter_answers *answers) {
-    emit_plain(s, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
-    emit(s, (struct sock_filter){.code = BPF_JMP | BPF_JEQ | BPF_K, .jt = 1, .k = answers->arch});
-    emit_plain(s, BPF_RET | BPF_K, answers->foreign);
-    emit_plain(s, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
-    const size_t begin = s->length;
+    const int foreign = find_exit(s, answers, answers->foreign);
+    emit(s, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch));
+    emit_jump(s, BPF_JEQ, answers->arch, NEXT, foreign);
+    emit(s, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
     emit_search(s, answers, 0, s->range_count);
-    for (size_t i = begin; i < s->length; i++) {
-        s->code[i].jf = distance(s, i, s->below[i]);
-        s->code[i].jt = distance(s, i, s->above[i]);
-    }
-    const size_t exits = s->length;
-    for (int i = 0; i < s->exit_count; i++)
-        emit_plain(s, s->exits[i].question ? BPF_JMP | BPF_JA : BPF_RET | BPF_K,
-                   s->exits[i].answer);
     for (int i = 0; i < s->exit_count && !s->too_long; i++) {
         if (!s->exits[i].question) continue;
-        s->code[exits + (size_t)i].k = (uint32_t)(s->length - (exits + (size_t)i) - 1);
+        s->exits[i].place = s->length;
         emit_questions(s, answers, s->exits[i].question);
+    }
+    for (int i = 0; i < s->exit_count && !s->too_long; i++) {
+        if (s->exits[i].question) continue;
+        s->exits[i].place = s->length;
+        emit(s, BPF_RET | BPF_K, s->exits[i].answer);
+    }
+    for (size_t i = 0; i < s->length && !s->too_long; i++) {
+        if (!is_comparison(&s->code[i])) continue;
+        s->code[i].jt = distance(s, i, s->yes[i]);
+        s->code[i].jf = distance(s, i, s->no[i]);
     }
 }
 

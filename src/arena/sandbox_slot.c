@@ -218,39 +218,35 @@ static bv_status take_plan(slot *s, const bv_buffer *payload) {
 /* ---- boxes ---- */
 
 /* The child's side of a new box never returns from here. */
-static bv_status fork_box(slot *s, int control[2], int sync[2], int *process) {
+static bv_status fork_box(slot *s, const int control[2], int *process) {
     const bool separate = s->now->plan.policy == BV_POLICY_FULL;
     s->box = bv_namespace_fork(separate, process);
     if (s->box == 0) {
-        close(SOCKET), close(control[0]), close(sync[1]);
+        close(SOCKET), close(control[0]);
         if (s->host_mounts >= 0) close_range(BV_SLOT_OWN, ~0u, 0);
         if (bv_memory_offer(PROC, s->offered)) _exit(1);
-        bv_box_main(&s->now->plan, PROC, control[1], sync[0]);
+        bv_box_main(&s->now->plan, PROC, control[1]);
     }
     if (s->box < 0) {
         s->box = 0;
         return bv_fail_errno("cannot make the namespaces of a box");
     }
     if (separate) BV_TRY(bv_namespace_map(PROC, s->box));
-    if (write(sync[1], "", 1) != 1) return bv_fail_errno("cannot start a box");
+    if (send(control[0], "", 1, MSG_NOSIGNAL) != 1) return bv_fail_errno("cannot start a box");
     return BV_OK;
 }
 
 static bv_status make_box(slot *s) {
-    int control[2], sync[2], process = -1;
+    int control[2], process = -1;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, control))
         return bv_fail_errno("cannot make a socket for a box");
-    if (pipe2(sync, O_CLOEXEC)) {
-        close(control[0]), close(control[1]);
-        return bv_fail_errno("cannot make a pipe for a box");
-    }
-    bv_error *error = fork_box(s, control, sync, &process);
+    bv_error *error = fork_box(s, control, &process);
     if (!error) {
         const uint64_t pid = (uint64_t)s->box;
         const int descriptors[] = {control[0], process};
         error = bv_wire_send(SOCKET, BV_FRAME_BOX, &pid, sizeof pid, descriptors, 2);
     }
-    close(control[0]), close(control[1]), close(sync[0]), close(sync[1]);
+    close(control[0]), close(control[1]);
     if (process >= 0) close(process);
     return error;
 }

@@ -265,7 +265,7 @@ static bv_status do_show(bv_site *site, bv_http_exchange *x, bv_store *s) {
     (void)site;
     BV_TRY(find_user(x, s, &user, &found));
     if (!found || !parse_id(x, &id)) return BV_OK;
-    BV_TRY(bv_submission_json(s, user.id, id, true, &value));
+    BV_TRY(bv_submission_json(s, user.id, id, true, &value, NULL));
     if (value)
         bv_http_reply_json(x, 200, value);
     else

@@ -89,30 +89,34 @@ static json_t *to_json(const bv_row *row) {
 
 typedef struct reading {
     json_t *out;
+    int64_t state;
     bool with_source;
 } reading;
 
 static bv_status take_one(void *context, const bv_row *row) {
     reading *r = context;
-    size_t size;
     r->out = to_json(row);
+    r->state = bv_row_int(row, 4);
     if (!r->out) return bv_fail_memory("a submission");
     const char *detail = bv_row_text(row, 9);
     json_t *value = NULL;
     if (*detail) BV_TRY(bv_json_parse(detail, strlen(detail), "detail", &value));
     if (value) json_object_set_new(r->out, "detail", value);
+    if (!r->with_source) return BV_OK;
+    size_t size;
     const char *source = bv_row_blob(row, 10, &size);
-    if (r->with_source) json_object_set_new(r->out, "source", json_stringn(source, size));
+    json_object_set_new(r->out, "source", json_stringn(source, size));
     return BV_OK;
 }
 
 bv_status bv_submission_json(bv_store *s, int64_t user_id, int64_t id, bool with_source,
-                             json_t **out) {
-    reading r = {.with_source = with_source};
+                             json_t **out, int64_t *state) {
+    reading r = {.with_source = with_source, .state = -1};
     bv_error *error = bv_store_query(
         s, "SELECT " COLUMNS ", v.detail, s.source " TABLES "WHERE s.id = $1 AND s.user_id = $2",
         BV_VALUES(bv_int(id), bv_int(user_id)), take_one, &r);
     *out = r.out;
+    if (state) *state = r.state;
     if (error) json_decref(r.out), *out = NULL;
     return error;
 }

@@ -33,9 +33,9 @@ bv_status bv_submission_create(bv_store *store, const bv_submission *submission,
 
 /* As JSON: id, level, language, created_ms, state, and when it is done verdict, score, points,
  * judged_ms, detail. Only the user's own; NULL in *out when there is none. With the source on
- * request. */
+ * request. *state (NULL is legal): as of bv_submission_state_of. */
 bv_status bv_submission_json(bv_store *store, int64_t user_id, int64_t id, bool with_source,
-                             json_t **out);
+                             json_t **out, int64_t *state);
 /* The user's newest ones, newest first, without details. */
 bv_status bv_submission_list_json(bv_store *store, int64_t user_id, int64_t count, json_t **out);
 

@@ -55,6 +55,9 @@ static uint32_t run_filter(const struct sock_fprog *f, const struct seccomp_data
         case BPF_JMP | BPF_JGE | BPF_K:
             i += a >= c->k ? c->jt : c->jf;
             break;
+        case BPF_JMP | BPF_JSET | BPF_K:
+            i += a & c->k ? c->jt : c->jf;
+            break;
         case BPF_RET | BPF_K:
             return c->k;
         default:

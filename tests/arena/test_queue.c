@@ -60,7 +60,7 @@ static bool take(bv_store *s, int64_t lease_ms, bv_lease *lease) {
 static bool record(bv_store *s, bv_lease *lease, const char *verdict, int64_t score) {
     bool held;
     const bv_verdict v = {verdict, score, 10, "{\"message\": \"m\"}", {0}};
-    assert_ok(bv_queue_record(s, lease, "test", &v, &held));
+    assert_ok(bv_queue_record(s, lease, "test", &v, &held, NULL));
     bv_lease_free(lease);
     return held;
 }
@@ -255,6 +255,55 @@ static void test_levels(void **state) {
     }
 }
 
+/* A renewal that was on its way when the judge gave up does not keep the submission waiting. */
+static void test_renewed_late(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        bv_lease lease;
+        bool held;
+        submit(s, make_user(s));
+        assert_true(take(s, 60000, &lease));
+        assert_ok(bv_queue_postpone(s, &lease, &held));
+        assert_true(held);
+        assert_ok(bv_queue_renew(s, &lease, 60000, &held));
+        assert_false(held);
+        bv_lease_free(&lease);
+        nanosleep(&(struct timespec){0, 510000000}, NULL);
+        assert_true(take(s, 60000, &lease));
+        assert_true(record(s, &lease, "accepted", 10));
+    }
+}
+
+/* With a verdict the next is taken; where the lease is lost, all the same. */
+static void test_record_and_take(void **state) {
+    (void)state;
+    EACH_STORE(s) {
+        const int64_t user = make_user(s), first = submit(s, user), second = submit(s, user),
+                      other = submit_to(s, user, "sum");
+        const bv_verdict v = {"accepted", 10, 10, "{}", {0}};
+        bv_queue_next next = {.levels = ",echo,", .lease_ms = 60000};
+        bv_lease lease;
+        bool held;
+        assert_true(take(s, 60000, &lease));
+        assert_int_equal(lease.submission_id, first);
+        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held, &next));
+        assert_true(held && next.found && next.lease.fence == 1);
+        assert_int_equal(next.lease.submission_id, second);
+        assert_memory_equal(next.lease.source.data, "int main;", 9);
+        bv_lease_free(&next.lease);
+        next.lease = (bv_lease){0};
+        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held, &next));
+        assert_true(!held && !next.found); /* of its levels nothing waits */
+        next.levels = NULL;
+        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held, &next));
+        assert_true(!held && next.found && next.lease.submission_id == other);
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_verdicts"), 1);
+        assert_int_equal(number(s, "SELECT COUNT(*) FROM arena_submissions WHERE state = 1"), 2);
+        bv_lease_free(&next.lease);
+        bv_lease_free(&lease);
+    }
+}
+
 static void set(bv_store *s, const char *sql, int64_t value, int64_t id) {
     assert_ok(bv_store_exec(s, sql, BV_VALUES(bv_int(value), bv_int(id)), NULL));
 }
@@ -310,7 +359,7 @@ static void test_costs(void **state) {
         nanosleep(&(struct timespec){0, 20000000}, NULL);
         assert_true(take(s, 60000, &lease));
         assert_in_range(lease.waited_ms, 19, 60000);
-        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held));
+        assert_ok(bv_queue_record(s, &lease, "judge", &v, &held, NULL));
         bv_lease_free(&lease);
         assert_int_equal(number(s, "SELECT waited_us * 10000 + compile_us * 1000 + run_us * 100 + "
                                    "check_us * 10 + runs FROM arena_verdicts"),
@@ -351,12 +400,12 @@ static void test_scores(void **state) {
         assert_int_equal(submission_state, 2);
         assert_ok(bv_submission_state_of(s, second, id, &submission_state));
         assert_int_equal(submission_state, -1);
-        assert_ok(bv_submission_json(s, user, id, true, &list));
+        assert_ok(bv_submission_json(s, user, id, true, &list, NULL));
         assert_string_equal(json_string_value(json_object_get(list, "source")), "int main;");
         assert_string_equal(
             json_string_value(json_object_get(json_object_get(list, "detail"), "message")), "m");
         json_decref(list);
-        assert_ok(bv_submission_json(s, second, id, true, &list)); /* another's */
+        assert_ok(bv_submission_json(s, second, id, true, &list, NULL)); /* another's */
         assert_null(list);
     }
 }
@@ -375,7 +424,7 @@ static void attempt(bv_store *s, int64_t user, int64_t score, int64_t points) {
     bool held;
     submit(s, user);
     assert_true(take(s, 1000, &lease));
-    assert_ok(bv_queue_record(s, &lease, "judge", &verdict, &held));
+    assert_ok(bv_queue_record(s, &lease, "judge", &verdict, &held, NULL));
     bv_lease_free(&lease);
     assert_true(held);
 }
@@ -486,7 +535,7 @@ static void test_not_judged(void **state) {
         for (int i = 0; i < 2; i++) {
             submit(s, users[i]);
             assert_true(take(s, 1000, &lease));
-            assert_ok(bv_queue_record(s, &lease, "judge", &none, &held));
+            assert_ok(bv_queue_record(s, &lease, "judge", &none, &held, NULL));
             bv_lease_free(&lease);
             assert_true(held);
         }
@@ -514,7 +563,7 @@ static void *race(void *context) {
         bv_lease lease;
         r->error = bv_queue_take(s, "race", NULL, 60000, &lease, &found);
         if (r->error || !found) break;
-        r->error = bv_queue_record(s, &lease, "race", &v, &held);
+        r->error = bv_queue_record(s, &lease, "race", &v, &held, NULL);
         r->taken += held;
         bv_lease_free(&lease);
     }
@@ -606,6 +655,8 @@ int main(void) {
         cmocka_unit_test(test_race),
         cmocka_unit_test(test_turns),
         cmocka_unit_test(test_costs),
+        cmocka_unit_test(test_renewed_late),
+        cmocka_unit_test(test_record_and_take),
         cmocka_unit_test(test_what_was_left_behind),
         cmocka_unit_test(test_limits_at_several_doors),
     };

@@ -30,6 +30,7 @@ static const bv_submission_limits limits = {.waiting = 6, .per_minute = 12};
 typedef struct entry {
     int64_t id, turn, fence, created, until;
     int user, level, state, verdicts;
+    bool postponed;
 } entry;
 
 typedef struct holding {
@@ -178,6 +179,7 @@ static bool take(void) {
     assert_in_range(lease.waited_ms - (t - e->created) + 1, 0, SURE_MS);
     e->fence = lease.fence;
     e->state = BV_SUBMISSION_RUNNING;
+    e->postponed = false;
     e->until = read_time("lease_until_ms", e->id, t, lease_ms);
     assert_true(m.held < LEASES_MAX);
     m.holdings[m.held++] = (holding){(size_t)(e - m.entries), lease.fence};
@@ -208,8 +210,10 @@ static void renew(bool postpone) {
         assert_ok(bv_queue_postpone(any_link(), &lease, &held));
     else
         assert_ok(bv_queue_renew(any_link(), &lease, ms, &held));
-    assert_int_equal(held, holds);
-    if (held) e->until = read_time("lease_until_ms", e->id, t, ms);
+    assert_int_equal(held, holds && (postpone || !e->postponed));
+    if (!held) return;
+    e->until = read_time("lease_until_ms", e->id, t, ms);
+    e->postponed = postpone;
 }
 
 static void record(void) {
@@ -220,7 +224,7 @@ static void record(void) {
     user *u = &m.users[e->user];
     const int64_t score = draw(4) * 5;
     const bv_verdict verdict = {score == 15 ? "accepted" : "wrong-answer", score, 15, "{}", {0}};
-    assert_ok(bv_queue_record(any_link(), &lease, "model", &verdict, &held));
+    assert_ok(bv_queue_record(any_link(), &lease, "model", &verdict, &held, NULL));
     assert_int_equal(held, holds);
     if (!held) return;
     e->state = BV_SUBMISSION_DONE;
