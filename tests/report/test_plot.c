@@ -84,6 +84,45 @@ static void test_log_axis(void **state) {
     }
 }
 
+/* The labels of an axis of this range, with blanks between them. */
+static void check_ticks(double min, double max, bool log, size_t wanted, const char *labels) {
+    const double x[] = {min, max};
+    const bv_series s = {.name = "a", .x = x, .y = x, .count = 2};
+    bv_plot plot = plot_of(&s, 1);
+    bv_axis ax, ay;
+    char text[400] = "";
+    plot.log_x = log;
+    bv_plot_axes(&plot, wanted, 6, &ax, &ay);
+    assert_true(min == max ? ax.min < min && ax.max > max : ax.min == min && ax.max == max);
+    for (size_t i = 0; i < ax.tick_count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
+                 bv_axis_label(&ax, ax.ticks[i]).text);
+    assert_string_equal(text, labels);
+}
+
+static void test_ticks(void **state) {
+    (void)state;
+    check_ticks(0, 3000, false, 6, "0 500 1000 1500 2000 2500 3000");
+    check_ticks(0, 4000, false, 4, "0 1000 2000 3000 4000");
+    check_ticks(0, 45000, false, 5, "0 10k 20k 30k 40k");
+    check_ticks(-0.03, 0.02, false, 5, "-0.03 -0.02 -0.01 0.00 0.01 0.02");
+    check_ticks(0, 0.3, false, 3, "0.0 0.1 0.2 0.3");
+    check_ticks(1e-7, 4e-7, false, 4, "1e-07 2e-07 3e-07 4e-07");
+    check_ticks(1e15, 2e15, false, 2, "1e+15 1.5e+15 2e+15");
+    check_ticks(7, 7, false, 4, "6.5 7.0 7.5");
+    check_ticks(1000, 1000, false, 4, "900 950 1000 1050 1100");
+    check_ticks(0.3, 0.3, false, 4, "0.0 0.5");
+    /* Logarithmic: as many digits as there is room for, and decades left out when there are many.
+     */
+    check_ticks(2, 12, true, 6, "2 3 4 5 6 7 8 9 10");
+    check_ticks(1, 100, true, 6, "1 2 5 10 20 50 100");
+    check_ticks(3, 40, true, 6, "3 4 5 6 7 8 9 10 15 20 30 40");
+    check_ticks(0.5, 900, true, 6, "0.5 1 2 5 10 20 50 100 200 500");
+    check_ticks(1, 1e5, true, 6, "1 10 100 1000 10k 100k");
+    check_ticks(1, 1e8, true, 3, "1 1000 1M");
+    check_ticks(5, 5, true, 6, "3 4 5 6 7 8 9 10");
+}
+
 /* Ranges of all sizes: ticks ascend, lie on the axis, and there are some. */
 static void test_ranges(void **state) {
     (void)state;
@@ -331,13 +370,19 @@ static void test_control_characters(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),        cmocka_unit_test(test_log_axis),
-        cmocka_unit_test(test_ranges),      cmocka_unit_test(test_known_points),
-        cmocka_unit_test(test_braille),     cmocka_unit_test(test_odd_points),
-        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_many_points),
-        cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters),
-        cmocka_unit_test(test_many_series), cmocka_unit_test(test_colors),
-        cmocka_unit_test(test_letters)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_axes),
+                                       cmocka_unit_test(test_log_axis),
+                                       cmocka_unit_test(test_ticks),
+                                       cmocka_unit_test(test_ranges),
+                                       cmocka_unit_test(test_known_points),
+                                       cmocka_unit_test(test_braille),
+                                       cmocka_unit_test(test_odd_points),
+                                       cmocka_unit_test(test_gaps),
+                                       cmocka_unit_test(test_many_points),
+                                       cmocka_unit_test(test_title_bytes),
+                                       cmocka_unit_test(test_control_characters),
+                                       cmocka_unit_test(test_many_series),
+                                       cmocka_unit_test(test_colors),
+                                       cmocka_unit_test(test_letters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
