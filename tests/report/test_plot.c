@@ -197,6 +197,73 @@ static void test_braille(void **state) {
     bv_buffer_free(&text);
 }
 
+/* Every line but that of the names is as wide as was asked for, at most. */
+static void check_width(const char *text, size_t columns) {
+    for (const char *line = strchr(text, '\n') + 1; *line; line += strcspn(line, "\n") + 1)
+        if (strcspn(line, "\n") > columns) fail_msg("too wide: %s", line);
+}
+
+/* A line that ascends: from the lower left to the upper right, three columns a row of 30 x 10. */
+static void test_ascending_line(void **state) {
+    (void)state;
+    static const double x[] = {0, 1}, y[] = {0, 1};
+    const bv_series s = {.name = "a", .x = x, .y = y, .count = 2};
+    const bv_plot plot = plot_of(&s, 1);
+    bv_buffer text = text_of(&plot, 38, 13, false);
+    check_width(text.data, 38);
+    const char *line = text.data;
+    for (size_t row = 0; row < 10; row++) {
+        line = strchr(line, '\n') + 1;
+        const size_t first = strcspn(line + 8, "*\n"), last = strcspn(line, "\n") - 9;
+        assert_true(line[8 + first] == '*');
+        assert_in_range(first + 1, 3 * (9 - row), 3 * (9 - row) + 2);
+        assert_in_range(last, 3 * (9 - row) + 1, 3 * (9 - row) + 3);
+    }
+    bv_buffer_free(&text);
+}
+
+/* Labels are whole or left out, do not touch, and end with the axis. */
+static void test_labels_in_a_terminal(void **state) {
+    (void)state;
+    static const double x[] = {0, 2e-6}, hundred[] = {0, 100}, y[] = {-0.0003, 0.0003};
+    bv_series s = {.name = "a", .x = x, .y = y, .count = 2};
+    bv_plot plot = plot_of(&s, 1);
+    bv_buffer text = text_of(&plot, 31, 14, false);
+    assert_non_null(strstr(text.data, "\n    0.000000   0.000001  step\n"));
+    assert_non_null(strstr(text.data, "\n0.0002 +"));
+    assert_null(strstr(text.data, "-0.0002"));
+    check_width(text.data, 31);
+    bv_buffer_free(&text);
+    s.x = hundred;
+    plot.x_label = "a label that has no room";
+    text = text_of(&plot, 30, 14, false);
+    assert_non_null(strstr(text.data, "  100\n"));
+    check_width(text.data, 30);
+    bv_buffer_free(&text);
+}
+
+/* What a series draws has its colour, and all that follows has none. */
+static void test_colors_in_a_terminal(void **state) {
+    (void)state;
+    static const double x[] = {0, 1}, y[] = {0, 0}, top[] = {1, 1};
+    const bv_series s[] = {{.name = "low", .x = x, .y = y, .count = 2},
+                           {.name = "high", .x = x, .y = top, .count = 2}};
+    const bv_plot plot = plot_of(s, 2);
+    const bv_terminal_plot_options options = {.columns = 30, .rows = 8, .color = true};
+    bv_buffer text = {0};
+    assert_ok(bv_terminal_plot(&plot, &options, &text));
+    size_t blue = 0, yellow = 0, ends = 0;
+    for (const char *p = text.data; (p = strchr(p, '\033')); p++) {
+        blue += !strncmp(p, "\033[34m*", 6);
+        yellow += !strncmp(p, "\033[33m+", 6);
+        ends += !strncmp(p, "\033[0m", 4);
+    }
+    assert_int_equal(blue, 1 + 22); /* the name's, and one for each of 22 columns */
+    assert_int_equal(yellow, 1 + 22);
+    assert_int_equal(ends, blue + yellow);
+    bv_buffer_free(&text);
+}
+
 static void draw_all(const bv_plot *plot) {
     bv_plot p = *plot;
     for (int log = 0; log < 2; log++) {
@@ -316,9 +383,18 @@ static void test_letters(void **state) {
     const bv_terminal_plot_options options = {.columns = 80, .rows = 18};
     assert_ok(bv_terminal_plot(&plot, &options, &text));
     size_t times[256] = {0}, found = 0;
+    check_width(text.data, 80);
+    assert_true(strcspn(text.data, "\n") <= 80);
     for (const char *p = text.data; (p = strstr(p, " ?")); p++, found++)
         assert_int_equal(times[(unsigned char)p[-1]]++, 0);
     assert_int_equal(found, COUNT);
+    bv_buffer_clear(&text);
+    /* Names that take more lines than were asked for leave five for the drawing. */
+    assert_ok(
+        bv_terminal_plot(&plot, &(bv_terminal_plot_options){.columns = 30, .rows = 8}, &text));
+    size_t lines = 0;
+    for (const char *p = text.data; *p; p++) lines += *p == '\n';
+    assert_int_equal(lines, 17 + 5 + 2); /* three names a line, the drawing, its axis and labels */
     bv_buffer_free(&text);
 }
 
@@ -383,6 +459,9 @@ int main(void) {
                                        cmocka_unit_test(test_control_characters),
                                        cmocka_unit_test(test_many_series),
                                        cmocka_unit_test(test_colors),
-                                       cmocka_unit_test(test_letters)};
+                                       cmocka_unit_test(test_letters),
+                                       cmocka_unit_test(test_ascending_line),
+                                       cmocka_unit_test(test_labels_in_a_terminal),
+                                       cmocka_unit_test(test_colors_in_a_terminal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
