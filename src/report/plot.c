@@ -43,6 +43,20 @@ static void linear_ticks(bv_axis *axis, size_t wanted, bool snap) {
     }
 }
 
+/* Ticks at these digits of every `skip`-th decade from this one on; false where they do not fit. */
+static bool digit_ticks(bv_axis *axis, double decade, const double *digits, size_t count,
+                        size_t skip) {
+    axis->tick_count = 0;
+    for (size_t n = 0; decade <= axis->max; decade *= 10, n++)
+        for (size_t i = 0; i < count; i++) {
+            const double tick = decade * digits[i];
+            if (n % skip || tick < axis->min || tick > axis->max) continue;
+            if (axis->tick_count == BV_TICKS_MAX) return false;
+            axis->ticks[axis->tick_count++] = tick;
+        }
+    return true;
+}
+
 /* Ticks at some of the digits of each decade: fewer digits, the more decades. */
 static void log_ticks(bv_axis *axis, size_t wanted) {
     static const double dense[] = {1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9}, some[] = {1, 2, 5}, one[] = {1};
@@ -51,16 +65,9 @@ static void log_ticks(bv_axis *axis, size_t wanted) {
     while (decade * 10 <= axis->min) decade *= 10;
     size_t decades = 0;
     for (double d = decade; d < axis->max; d *= 10) decades++;
-    const double *digits = decades <= 2 ? dense : decades <= 4 ? some : one;
-    const size_t count = decades <= 2 ? 10 : decades <= 4 ? 3 : 1;
-    const size_t skip = count == 1 ? decades / (wanted ? wanted : 1) + 1 : 1;
-    for (size_t n = 0; decade <= axis->max; decade *= 10, n++)
-        for (size_t i = 0; i < count; i++) {
-            const double tick = decade * digits[i];
-            if (n % skip || tick < axis->min || tick > axis->max) continue;
-            if (axis->tick_count == BV_TICKS_MAX) return;
-            axis->ticks[axis->tick_count++] = tick;
-        }
+    if (decades <= 2 && digit_ticks(axis, decade, dense, 10, 1)) return;
+    if (decades <= 4 && digit_ticks(axis, decade, some, 3, 1)) return;
+    digit_ticks(axis, decade, one, 1, decades / (wanted ? wanted : 1) + 1);
 }
 
 static void make_room(bv_axis *axis, bool any) {

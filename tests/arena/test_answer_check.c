@@ -37,6 +37,7 @@ static void test_lines(void **state) {
 static void test_tokens(void **state) {
     (void)state;
     assert_true(matches(BV_CHECK_TOKENS, " 1\n2\t3 ", "1 2 3"));
+    assert_true(matches(BV_CHECK_TOKENS, "1\f2\v3\r\n", "1 2 3"));
     assert_true(matches(BV_CHECK_TOKENS, " \n", ""));
     assert_false(matches(BV_CHECK_TOKENS, "1 2", "12"));
     assert_false(matches(BV_CHECK_TOKENS, "1", "1 2"));
@@ -53,6 +54,14 @@ static void test_numbers(void **state) {
     assert_true(matches(BV_CHECK_NUMBERS, "1.0000001 x", "1 x"));
     assert_true(matches(BV_CHECK_NUMBERS, "1000000.5", "1000000"));
     assert_true(matches(BV_CHECK_NUMBERS, "1e3", "1000"));
+    assert_true(matches(BV_CHECK_NUMBERS, "1E3 -2.5E-1", "1000 -0.25"));
+    /* A millionth, or a millionth of the answer, not of what was written. */
+    assert_true(matches(BV_CHECK_NUMBERS, "0.0000005", "0"));
+    assert_false(matches(BV_CHECK_NUMBERS, "0.000002", "0"));
+    const bv_answer_check half = {BV_CHECK_NUMBERS, 0.5};
+    assert_true(bv_answer_matches(&half, "6", 1, "4", 1, &difference));
+    assert_true(bv_answer_matches(&half, "4.5", 3, "3", 1, &difference));
+    assert_false(bv_answer_matches(&half, "4.6", 3, "3", 1, &difference));
     assert_false(matches(BV_CHECK_NUMBERS, "1.1", "1"));
     assert_false(matches(BV_CHECK_NUMBERS, "nan", "1"));
     assert_false(matches(BV_CHECK_NUMBERS, "inf", "1e300"));

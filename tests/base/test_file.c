@@ -64,6 +64,27 @@ static void test_write_through(void **state) {
     assert_fails(bv_file_write("/dev/full", "x", 1), BV_CODE_IO, "No space left");
 }
 
+/* What stands for an open descriptor goes on where that stands, and leaves it open. */
+static void test_open_descriptors(void **state) {
+    (void)state;
+    char path[64];
+    const int file = open("f", O_WRONLY | O_CREAT | O_CLOEXEC, 0600), error = dup(STDERR_FILENO);
+    assert_int_equal(write(file, "a", 1), 1);
+    snprintf(path, sizeof path, "/dev/fd/%d", file);
+    assert_ok(bv_file_write(path, "b", 1));
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    assert_ok(bv_file_write(path, "c", 1));
+    assert_int_equal(dup2(file, STDERR_FILENO), STDERR_FILENO);
+    bv_error *failed = bv_file_write("/dev/stderr", "d", 1);
+    dup2(error, STDERR_FILENO);
+    assert_ok(failed);
+    snprintf(path, sizeof path, "/dev/fd/%d.txt", file); /* the name of a file that cannot be */
+    assert_fails(bv_file_write(path, "x", 1), BV_CODE_IO, "cannot write /dev/fd/");
+    assert_int_equal(write(file, "e", 1), 1);
+    assert_content("f", "abcde", 5);
+    close(file), close(error);
+}
+
 static void test_write_and_read(void **state) {
     (void)state;
     assert_ok(bv_file_write("a", "one", 3));
@@ -127,6 +148,10 @@ static void test_aborted_writes_leave_nothing(void **state) {
     bv_writer_abort(&writer);
     assert_int_equal(names_in("."), 1);
     assert_content("kept", "old", 3);
+    assert_ok(bv_writer_open_in_place("half", &writer));
+    assert_ok(bv_writer_write(writer, "new", 3));
+    bv_writer_abort(&writer);
+    assert_int_equal(names_in("."), 1);
 }
 
 static void test_maps(void **state) {
@@ -139,6 +164,8 @@ static void test_maps(void **state) {
     bv_map_close(&map);
     assert_fails(bv_map_open("absent", &map), BV_CODE_IO, "absent");
     assert_fails(bv_map_open("/", &map), BV_CODE_INPUT, "is a folder");
+    assert_int_equal(mkfifo("pipe", 0600), 0); /* and nobody is waited for who writes into it */
+    assert_fails(bv_map_open("pipe", &map), BV_CODE_INPUT, "pipe is a pipe or a device");
 }
 
 static void test_map_of_a_file_cut_short(void **state) {
@@ -363,10 +390,16 @@ static void test_folders(void **state) {
     assert_ok(bv_file_free_space(".", &bytes));
     assert_true(bytes > 0);
     char *joined = bv_path_join("a", "b"), *root = bv_path_join("/", "b");
+    char *nothing = bv_path_join("", "b");
     assert_string_equal(joined, "a/b");
     assert_string_equal(root, "/b");
+    assert_string_equal(nothing, "b");
     bv_free(joined);
     bv_free(root);
+    bv_free(nothing);
+    assert_int_equal(bv_path_trimmed("a/b//"), 3);
+    assert_int_equal(bv_path_trimmed("//"), 1);
+    assert_int_equal(bv_path_trimmed(""), 0);
 }
 
 static void test_paths_in_place(void **state) {
@@ -395,19 +428,57 @@ static void test_appended_lines(void **state) {
     assert_content("log", "one\ntwo\n", 8);
 }
 
+/* One that executes another program, in which nothing of ours is open any more. */
+static pid_t start_sleeper(void) {
+    int executed[2];
+    char byte;
+    assert_int_equal(pipe2(executed, O_CLOEXEC), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+        execl("/bin/sleep", "sleep", "60", NULL);
+        _exit(1);
+    }
+    close(executed[1]);
+    assert_int_equal(read(executed[0], &byte, 1), 0);
+    close(executed[0]);
+    return child;
+}
+
 static void test_locks(void **state) {
     (void)state;
     bv_lock *mine, *second;
     char pid[32];
-    snprintf(pid, sizeof pid, "process %d", (int)getpid());
+    snprintf(pid, sizeof pid, "process %d\n", (int)getpid());
+    assert_ok(bv_file_write("lock", "9999999999999", 13)); /* of a longer number nothing is left */
     assert_ok(bv_lock_take("lock", &mine));
     assert_fails(bv_lock_take("lock", &second), BV_CODE_USAGE, pid);
     assert_null(second);
+    const pid_t sleeper = start_sleeper();
     bv_lock_release(&mine);
     assert_null(mine);
     assert_ok(bv_lock_take("lock", &second));
     bv_lock_release(&second);
     bv_lock_release(&second);
+    kill(sleeper, SIGKILL);
+    waitpid(sleeper, NULL, 0);
+}
+
+/* A file by any of its names, and what is not there by the same name only. */
+static void test_apart(void **state) {
+    (void)state;
+    static const char *const names[] = {"a", "b", NULL};
+    assert_ok(bv_dir_make("d"));
+    assert_ok(bv_file_write("d/a", "", 0));
+    assert_ok(bv_file_write("other", "", 0));
+    assert_int_equal(link("d/a", "again"), 0);
+    assert_fails(bv_file_check_apart("again", "d/a"), BV_CODE_USAGE, "would replace what is read");
+    assert_ok(bv_file_check_apart("other", "d/a"));
+    assert_ok(bv_file_check_apart("none", "d/a"));
+    assert_ok(bv_file_check_apart("/dev/null", "/dev/null")); /* which nothing replaces */
+    assert_fails(bv_file_check_apart_from("again", "d", names), BV_CODE_USAGE, "belongs to d");
+    assert_fails(bv_file_check_apart_from("d/b", "d", names), BV_CODE_USAGE, "belongs to d");
+    assert_ok(bv_file_check_apart_from("d/c", "d", names));
+    assert_ok(bv_file_check_apart_from("b", "d", names));
 }
 
 static void test_a_look_before_writing(void **state) {
@@ -493,6 +564,8 @@ int main(void) {
         TEST(test_paths_in_place),
         TEST(test_appended_lines),
         TEST(test_locks),
+        TEST(test_apart),
+        TEST(test_open_descriptors),
         TEST(test_a_look_before_writing),
         TEST(test_only_files_are_replaced),
         cmocka_unit_test(test_free_space),

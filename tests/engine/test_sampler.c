@@ -146,6 +146,20 @@ static void test_choice_is_a_function(void **state) {
     bv_sampler_destroy(&b);
 }
 
+/* Another seed is another text. */
+static void test_seeds_differ(void **state) {
+    (void)state;
+    const bv_sampler_options options[] = {{.temperature = 1, .top_p = 1, .seed = 1},
+                                          {.temperature = 1, .top_p = 1, .seed = 2}};
+    bv_sampler *s[2];
+    int changes = 0;
+    for (int k = 0; k < 2; k++) assert_ok(bv_sampler_create(&options[k], VOCAB, &s[k]));
+    for (uint32_t i = 0; i < 200; i++)
+        changes += bv_sampler_pick(s[0], logits, 1, i) != bv_sampler_pick(s[1], logits, 1, i);
+    assert_in_range(changes, 80, 180);
+    for (int k = 0; k < 2; k++) bv_sampler_destroy(&s[k]);
+}
+
 static void test_refused(void **state) {
     (void)state;
     static const struct {
@@ -155,7 +169,9 @@ static void test_refused(void **state) {
                {{.temperature = NAN, .top_p = 1}, "temperature"},
                {{.temperature = 1, .top_p = -0.1}, "top-p"},
                {{.temperature = 1, .top_p = 1.5}, "top-p"},
-               {{.temperature = 1, .top_p = 1, .min_p = 2}, "min-p"}};
+               {{.temperature = 1, .top_p = 1, .min_p = 2}, "min-p"},
+               {{.temperature = 1, .top_p = 1, .min_p = -0.1}, "min-p"},
+               {{.temperature = 1, .top_p = 1, .min_p = NAN}, "min-p"}};
     bv_sampler *s;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         assert_fails(bv_sampler_create(&bad[i].options, VOCAB, &s), BV_CODE_USAGE, bad[i].told);
@@ -163,9 +179,9 @@ static void test_refused(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_shares),  cmocka_unit_test(test_cuts_of_many),
-        cmocka_unit_test(test_greedy),  cmocka_unit_test(test_choice_is_a_function),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_shares),       cmocka_unit_test(test_cuts_of_many),
+        cmocka_unit_test(test_greedy),       cmocka_unit_test(test_choice_is_a_function),
+        cmocka_unit_test(test_seeds_differ), cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, begin, NULL);
 }

@@ -173,9 +173,21 @@ static void test_short_texts(void **state) {
     }
 }
 
+/* Of what is too long not a byte is looked at. */
+static void test_too_long(void **state) {
+    (void)state;
+    bv_kneser_ney *m;
+    const size_t most = BV_KNESER_NEY_COUNT_MAX;
+    assert_ok(bv_kneser_ney_check_count(most));
+    assert_fails(bv_kneser_ney_check_count(most + 1), BV_CODE_USAGE,
+                 "at most 268435456 tokens, not 268435457\n  try: --set kneser_ney=0");
+    assert_fails(bv_kneser_ney_create(NULL, most + 1, 2, 3, &m), BV_CODE_USAGE, "at most");
+    assert_null(m);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_definitions),
-                                       cmocka_unit_test(test_bytes),
-                                       cmocka_unit_test(test_short_texts)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_definitions), cmocka_unit_test(test_bytes),
+        cmocka_unit_test(test_short_texts), cmocka_unit_test(test_too_long)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

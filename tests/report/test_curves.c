@@ -135,6 +135,25 @@ static void test_names_and_colours(void **state) {
     for (int i = 0; i < 2; i++) bv_curves_free(&runs[i]);
 }
 
+/* Each of several runs has its own points: the second one's curve lies above the first one's. */
+static void test_each_run_is_drawn(void **state) {
+    (void)state;
+    bv_curves runs[2];
+    bv_buffer svg = {0};
+    static const char *const texts[] = {"{\"step\":0,\"loss\":1}\n{\"step\":10,\"loss\":1}\n",
+                                        "{\"step\":0,\"loss\":2}\n{\"step\":10,\"loss\":2}\n"};
+    for (int i = 0; i < 2; i++) {
+        write_metrics(texts[i]);
+        assert_ok(bv_curves_read(metrics, &runs[i]));
+    }
+    assert_ok(bv_curves_svg(runs, 2, &svg));
+    /* The area of the picture is x 64 .. 780, y 44 .. 368. */
+    assert_non_null(strstr(svg.data, "line c0\" d=\"M64.0 368.0 64.0 368.0 780.0 368.0 \""));
+    assert_non_null(strstr(svg.data, "line c1\" d=\"M64.0 44.0 64.0 44.0 780.0 44.0 \""));
+    for (int i = 0; i < 2; i++) bv_curves_free(&runs[i]);
+    bv_buffer_free(&svg);
+}
+
 static bv_status all_at_once(void) {
     bv_curves curves;
     BV_TRY(bv_curves_read(metrics, &curves));
@@ -166,6 +185,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_many, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_best, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_names_and_colours, set_up, folder_teardown),
+        cmocka_unit_test_setup_teardown(test_each_run_is_drawn, set_up, folder_teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, set_up, folder_teardown)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

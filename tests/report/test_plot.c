@@ -84,6 +84,45 @@ static void test_log_axis(void **state) {
     }
 }
 
+/* The labels of an axis of this range, with blanks between them. */
+static void check_ticks(double min, double max, bool log, size_t wanted, const char *labels) {
+    const double x[] = {min, max};
+    const bv_series s = {.name = "a", .x = x, .y = x, .count = 2};
+    bv_plot plot = plot_of(&s, 1);
+    bv_axis ax, ay;
+    char text[400] = "";
+    plot.log_x = log;
+    bv_plot_axes(&plot, wanted, 6, &ax, &ay);
+    assert_true(min == max ? ax.min < min && ax.max > max : ax.min == min && ax.max == max);
+    for (size_t i = 0; i < ax.tick_count; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
+                 bv_axis_label(&ax, ax.ticks[i]).text);
+    assert_string_equal(text, labels);
+}
+
+static void test_ticks(void **state) {
+    (void)state;
+    check_ticks(0, 3000, false, 6, "0 500 1000 1500 2000 2500 3000");
+    check_ticks(0, 4000, false, 4, "0 1000 2000 3000 4000");
+    check_ticks(0, 45000, false, 5, "0 10k 20k 30k 40k");
+    check_ticks(-0.03, 0.02, false, 5, "-0.03 -0.02 -0.01 0.00 0.01 0.02");
+    check_ticks(0, 0.3, false, 3, "0.0 0.1 0.2 0.3");
+    check_ticks(1e-7, 4e-7, false, 4, "1e-07 2e-07 3e-07 4e-07");
+    check_ticks(1e15, 2e15, false, 2, "1e+15 1.5e+15 2e+15");
+    check_ticks(7, 7, false, 4, "6.5 7.0 7.5");
+    check_ticks(1000, 1000, false, 4, "900 950 1000 1050 1100");
+    check_ticks(0.3, 0.3, false, 4, "0.0 0.5");
+    /* Logarithmic: as many digits as there is room for, and decades left out when there are many.
+     */
+    check_ticks(2, 12, true, 6, "2 3 4 5 6 7 8 9 10");
+    check_ticks(1, 100, true, 6, "1 2 5 10 20 50 100");
+    check_ticks(3, 40, true, 6, "3 4 5 6 7 8 9 10 15 20 30 40");
+    check_ticks(0.5, 900, true, 6, "0.5 1 2 5 10 20 50 100 200 500");
+    check_ticks(1, 1e5, true, 6, "1 10 100 1000 10k 100k");
+    check_ticks(1, 1e8, true, 3, "1 1000 1M");
+    check_ticks(5, 5, true, 6, "3 4 5 6 7 8 9 10");
+}
+
 /* Ranges of all sizes: ticks ascend, lie on the axis, and there are some. */
 static void test_ranges(void **state) {
     (void)state;
@@ -155,6 +194,73 @@ static void test_braille(void **state) {
     assert_true(strstr(text.data, high.data) < strstr(text.data, low.data));
     bv_buffer_free(&low);
     bv_buffer_free(&high);
+    bv_buffer_free(&text);
+}
+
+/* Every line but that of the names is as wide as was asked for, at most. */
+static void check_width(const char *text, size_t columns) {
+    for (const char *line = strchr(text, '\n') + 1; *line; line += strcspn(line, "\n") + 1)
+        if (strcspn(line, "\n") > columns) fail_msg("too wide: %s", line);
+}
+
+/* A line that ascends: from the lower left to the upper right, three columns a row of 30 x 10. */
+static void test_ascending_line(void **state) {
+    (void)state;
+    static const double x[] = {0, 1}, y[] = {0, 1};
+    const bv_series s = {.name = "a", .x = x, .y = y, .count = 2};
+    const bv_plot plot = plot_of(&s, 1);
+    bv_buffer text = text_of(&plot, 38, 13, false);
+    check_width(text.data, 38);
+    const char *line = text.data;
+    for (size_t row = 0; row < 10; row++) {
+        line = strchr(line, '\n') + 1;
+        const size_t first = strcspn(line + 8, "*\n"), last = strcspn(line, "\n") - 9;
+        assert_true(line[8 + first] == '*');
+        assert_in_range(first + 1, 3 * (9 - row), 3 * (9 - row) + 2);
+        assert_in_range(last, 3 * (9 - row) + 1, 3 * (9 - row) + 3);
+    }
+    bv_buffer_free(&text);
+}
+
+/* Labels are whole or left out, do not touch, and end with the axis. */
+static void test_labels_in_a_terminal(void **state) {
+    (void)state;
+    static const double x[] = {0, 2e-6}, hundred[] = {0, 100}, y[] = {-0.0003, 0.0003};
+    bv_series s = {.name = "a", .x = x, .y = y, .count = 2};
+    bv_plot plot = plot_of(&s, 1);
+    bv_buffer text = text_of(&plot, 31, 14, false);
+    assert_non_null(strstr(text.data, "\n    0.000000   0.000001  step\n"));
+    assert_non_null(strstr(text.data, "\n0.0002 +"));
+    assert_null(strstr(text.data, "-0.0002"));
+    check_width(text.data, 31);
+    bv_buffer_free(&text);
+    s.x = hundred;
+    plot.x_label = "a label that has no room";
+    text = text_of(&plot, 30, 14, false);
+    assert_non_null(strstr(text.data, "  100\n"));
+    check_width(text.data, 30);
+    bv_buffer_free(&text);
+}
+
+/* What a series draws has its colour, and all that follows has none. */
+static void test_colors_in_a_terminal(void **state) {
+    (void)state;
+    static const double x[] = {0, 1}, y[] = {0, 0}, top[] = {1, 1};
+    const bv_series s[] = {{.name = "low", .x = x, .y = y, .count = 2},
+                           {.name = "high", .x = x, .y = top, .count = 2}};
+    const bv_plot plot = plot_of(s, 2);
+    const bv_terminal_plot_options options = {.columns = 30, .rows = 8, .color = true};
+    bv_buffer text = {0};
+    assert_ok(bv_terminal_plot(&plot, &options, &text));
+    size_t blue = 0, yellow = 0, ends = 0;
+    for (const char *p = text.data; (p = strchr(p, '\033')); p++) {
+        blue += !strncmp(p, "\033[34m*", 6);
+        yellow += !strncmp(p, "\033[33m+", 6);
+        ends += !strncmp(p, "\033[0m", 4);
+    }
+    assert_int_equal(blue, 1 + 22); /* the name's, and one for each of 22 columns */
+    assert_int_equal(yellow, 1 + 22);
+    assert_int_equal(ends, blue + yellow);
     bv_buffer_free(&text);
 }
 
@@ -277,9 +383,18 @@ static void test_letters(void **state) {
     const bv_terminal_plot_options options = {.columns = 80, .rows = 18};
     assert_ok(bv_terminal_plot(&plot, &options, &text));
     size_t times[256] = {0}, found = 0;
+    check_width(text.data, 80);
+    assert_true(strcspn(text.data, "\n") <= 80);
     for (const char *p = text.data; (p = strstr(p, " ?")); p++, found++)
         assert_int_equal(times[(unsigned char)p[-1]]++, 0);
     assert_int_equal(found, COUNT);
+    bv_buffer_clear(&text);
+    /* Names that take more lines than were asked for leave five for the drawing. */
+    assert_ok(
+        bv_terminal_plot(&plot, &(bv_terminal_plot_options){.columns = 30, .rows = 8}, &text));
+    size_t lines = 0;
+    for (const char *p = text.data; *p; p++) lines += *p == '\n';
+    assert_int_equal(lines, 17 + 5 + 2); /* three names a line, the drawing, its axis and labels */
     bv_buffer_free(&text);
 }
 
@@ -331,13 +446,22 @@ static void test_control_characters(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_axes),        cmocka_unit_test(test_log_axis),
-        cmocka_unit_test(test_ranges),      cmocka_unit_test(test_known_points),
-        cmocka_unit_test(test_braille),     cmocka_unit_test(test_odd_points),
-        cmocka_unit_test(test_gaps),        cmocka_unit_test(test_many_points),
-        cmocka_unit_test(test_title_bytes), cmocka_unit_test(test_control_characters),
-        cmocka_unit_test(test_many_series), cmocka_unit_test(test_colors),
-        cmocka_unit_test(test_letters)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_axes),
+                                       cmocka_unit_test(test_log_axis),
+                                       cmocka_unit_test(test_ticks),
+                                       cmocka_unit_test(test_ranges),
+                                       cmocka_unit_test(test_known_points),
+                                       cmocka_unit_test(test_braille),
+                                       cmocka_unit_test(test_odd_points),
+                                       cmocka_unit_test(test_gaps),
+                                       cmocka_unit_test(test_many_points),
+                                       cmocka_unit_test(test_title_bytes),
+                                       cmocka_unit_test(test_control_characters),
+                                       cmocka_unit_test(test_many_series),
+                                       cmocka_unit_test(test_colors),
+                                       cmocka_unit_test(test_letters),
+                                       cmocka_unit_test(test_ascending_line),
+                                       cmocka_unit_test(test_labels_in_a_terminal),
+                                       cmocka_unit_test(test_colors_in_a_terminal)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -46,6 +46,63 @@ static void test_judging(void **state) {
     json_decref(value);
 }
 
+/* Accepts `count` steps: losses now this much below `loss`, now above, and so the norm's logarithm
+ * beside 0. */
+static void accept(bv_guard *g, int count, double loss, double loss_off, double norm_off) {
+    for (int i = 0; i < count; i++) {
+        const double side = i % 2 ? 1 : -1;
+        bv_guard_accept(g, loss + side * loss_off, exp(side * norm_off));
+    }
+}
+
+/* The last loss and norm that are well at a limit of 8, to a hundredth of a deviation. */
+static void check_limits(const bv_guard *g, double loss, double log_norm, double within) {
+    assert_false(bv_guard_judge(g, 8, loss - within, 1).bad);
+    assert_true(bv_guard_judge(g, 8, loss + within, 1).bad);
+    assert_false(bv_guard_judge(g, 8, 1, exp(log_norm - within)).bad);
+    assert_true(bv_guard_judge(g, 8, 1, exp(log_norm + within)).bad);
+}
+
+static void test_limits_of_judging(void **state) {
+    (void)state;
+    bv_guard g = {0};
+    accept(&g, 31, 3, 0, 0); /* too few */
+    assert_false(bv_guard_judge(&g, 8, 1e9, 1e9).bad);
+    accept(&g, 1, 3, 0, 0);
+    /* Equal ones: of deviations a tenth of a nat is taken, and 0.2 of the norm's logarithm. */
+    check_limits(&g, 3 + 8 * 0.1, 8 * 0.2, 0.01);
+    g = (bv_guard){0};
+    accept(&g, 40, 3, 1, 0.5);
+    check_limits(&g, 3 + 8 * 1, 8 * 0.5, 0.01);
+    /* The window is whole: 32 of 1 and 32 of 5 have the mean 3 and the deviation 2. */
+    g = (bv_guard){0};
+    accept(&g, 32, 1, 0, 0);
+    accept(&g, 32, 5, 0, 0);
+    check_limits(&g, 3 + 8 * 2, 8 * 0.2, 0.01);
+    /* And no longer: what is 64 steps old is forgotten. */
+    accept(&g, 64, 7, 0, 0);
+    check_limits(&g, 7 + 8 * 0.1, 8 * 0.2, 0.01);
+}
+
+/* A foreign manifest's guard: counts below 0, windows of other lengths. */
+static void test_foreign_guard(void **state) {
+    (void)state;
+    static const char *const counts[] = {"accepted", "in_a_row", "skipped", "returns"};
+    static const char *const windows[] = {"loss", "log_norm"};
+    bv_guard g = {0}, copy;
+    accept(&g, 3, 3, 1, 1);
+    for (size_t i = 0; i < 6; i++) {
+        json_t *value = bv_guard_json(&g);
+        if (i < 4)
+            json_object_set_new(value, counts[i], json_integer(-1));
+        else
+            json_array_append_new(json_object_get(value, windows[i - 4]), json_real(1));
+        assert_fails(bv_guard_parse(&copy, value), BV_CODE_INPUT,
+                     i < 4 ? "is negative" : "its window has another length");
+        json_decref(value);
+    }
+}
+
 static void test_bad_data_is_skipped(void **state) {
     (void)state;
     tiny_run t;
@@ -301,6 +358,8 @@ static void test_bad_learning_rate_stops(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_judging),
+        cmocka_unit_test(test_limits_of_judging),
+        cmocka_unit_test(test_foreign_guard),
         cmocka_unit_test(test_bad_data_is_skipped),
         cmocka_unit_test(test_a_skipped_step_is_explained),
         cmocka_unit_test(test_flipped_bit_goes_back),
