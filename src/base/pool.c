@@ -244,22 +244,30 @@ void bv_pool_share(bv_pool *pool, size_t count) {
     }
 }
 
-/* One of `left`, the first or the last index. Relaxed: indices carry no data. */
-static bool take_from(_Atomic uint64_t *left, bool last, size_t *index) {
+/* Of `left`, the first indices or the last. Relaxed: indices carry no data. */
+static bool take_from(_Atomic uint64_t *left, bool last, size_t most, size_t *from, size_t *to) {
     uint64_t seen = atomic_load_explicit(left, memory_order_relaxed), next;
     do {
-        const uint64_t begin = seen & UINT32_MAX, end = seen >> 32;
+        const uint64_t begin = seen & UINT32_MAX, end = seen >> 32, half = (end - begin + 1) / 2;
         if (begin == end) return false;
-        *index = last ? end - 1 : begin;
-        next = last ? (end - 1) << 32 | begin : end << 32 | (begin + 1);
+        const uint64_t count = half < most ? half : most;
+        *from = last ? end - count : begin;
+        *to = *from + count;
+        next = last ? *from << 32 | begin : end << 32 | *to;
     } while (!atomic_compare_exchange_weak_explicit(left, &seen, next, memory_order_relaxed,
                                                     memory_order_relaxed));
     return true;
 }
 
-bool bv_pool_take(bv_pool *pool, int part, size_t *index) {
-    if (take_from(&pool->places[part].left, false, index)) return true;
+bool bv_pool_take_some(bv_pool *pool, int part, size_t most, size_t *begin, size_t *end) {
+    if (take_from(&pool->places[part].left, false, most, begin, end)) return true;
     for (int i = 1; i < pool->threads; i++)
-        if (take_from(&pool->places[(part + i) % pool->threads].left, true, index)) return true;
+        if (take_from(&pool->places[(part + i) % pool->threads].left, true, most, begin, end))
+            return true;
     return false;
+}
+
+bool bv_pool_take(bv_pool *pool, int part, size_t *index) {
+    size_t end;
+    return bv_pool_take_some(pool, part, 1, index, &end);
 }

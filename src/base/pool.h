@@ -46,5 +46,8 @@ void bv_pool_run_ranges(bv_pool *pool, size_t count, size_t unit, bv_range_task 
  * NULL pool. */
 void bv_pool_share(bv_pool *pool, size_t count);
 bool bv_pool_take(bv_pool *pool, int part, size_t *index);
+/* The same of several at once, `begin` .. `end` - 1: `most` at first and fewer towards the end,
+ * half of what a range has left, so that nobody waits long for the last. */
+bool bv_pool_take_some(bv_pool *pool, int part, size_t most, size_t *begin, size_t *end);
 
 #endif

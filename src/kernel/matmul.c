@@ -26,7 +26,9 @@
 #define ROWS_MAX 96                    /* of a block of sums */
 #define COLS_MAX 816                   /* of a block of sums, of B that is packed on the way */
 #define ALONE 32768                    /* multiply-adds that are not worth waking a thread */
-#define BLOCKS_A_THREAD 8              /* of rows, where threads share them */
+#define BLOCKS_A_THREAD 8              /* of rows, where threads share them, and smaller ones */
+#define SMALL_B ((size_t)1 << 20)      /* bytes of B that are soon read once more */
+#define UNIT_TILES 4                   /* the least of a block with a larger B */
 
 /* ---- the layout of packed operands ---- */
 
@@ -141,6 +143,7 @@ typedef struct blocking {
     bool packs;        /* packs_rows() */
     bool takes_source; /* takes_source() */
     bool shares_rows;  /* blocks of rows go to whoever is ready: cores are not equally fast */
+    size_t unit;       /* rows: blocks that are shared are a multiple of these */
     size_t kc, mc, nc;
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
 } blocking;
@@ -151,6 +154,13 @@ static division divide_product(const bv_matmul_kernels *kernels, const bv_matmul
     if (args->m * args->n * args->k < ALONE) threads = 1;
     return divide(args->m, args->n, kernels->rows, kernels->cols,
                   packs_rows(kernels, args) ? 32 : 4, args->b ? 4 : 32, threads);
+}
+
+/* Rows of which blocks that threads share are multiples: a tile's, so that all end together, but
+ * for an A that is transposed, of whose lines fewer would take small parts. */
+static size_t rows_unit(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
+    const bool small = args->n * steps_of(args->type, args->k) * word_size(args->type) <= SMALL_B;
+    return kernels->rows * (small && !args->a_transposed ? 1 : UNIT_TILES);
 }
 
 static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, size_t threads) {
@@ -169,8 +179,11 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
     const size_t n_most = COLS_MAX / kernels->cols * kernels->cols;
     b.nc = many || !args->b ? piece(n, n_most, kernels->cols) : up(n, kernels->cols);
     b.shares_rows = b.parts.m > 1 && b.parts.n == 1 && b.nc >= n;
-    if (b.shares_rows) m_most = least(m_most, up(m / BLOCKS_A_THREAD + 1, kernels->rows));
-    b.mc = piece(m, m_most, kernels->rows);
+    b.unit = rows_unit(kernels, args);
+    if (b.unit > least(m, m_most)) b.unit = kernels->rows;
+    if (b.shares_rows)
+        m_most = least(m_most / b.unit * b.unit, up(m / BLOCKS_A_THREAD + 1, b.unit));
+    b.mc = piece(m, m_most, b.shares_rows ? b.unit : kernels->rows);
     const size_t width = least(b.nc, up(n, 16));
     b.sums = many ? up(least(b.mc, m) * width * bv_dtype_size(k->real), 64) : 0;
     if (b.packs) b.rows = b.mc / kernels->rows * rows_tile_bytes(kernels, args->type, b.kc);
@@ -380,11 +393,12 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
 
 /* All columns, and blocks of rows as long as there are any. */
 static void run_shared_rows(place *p, int part) {
-    const size_t mc = p->task->blocking.mc, m = p->task->args->m;
+    const blocking *b = &p->task->blocking;
+    const size_t m = p->task->args->m;
     p->col_end = p->task->args->n;
     prepare_panels(p);
-    for (size_t i; bv_pool_take(p->task->pool, part, &i);)
-        run_rows(p, i * mc, least((i + 1) * mc, m));
+    for (size_t i, end; bv_pool_take_some(p->task->pool, part, b->mc / b->unit, &i, &end);)
+        run_rows(p, i * b->unit, least(end * b->unit, m));
 }
 
 static void run_part(void *context, int part, int parts) {
@@ -424,6 +438,6 @@ void bv_matmul_run(const bv_kernels *kernels, bv_pool *pool, const bv_matmul_arg
     task.blocking = plan_blocks(kernels, args, (size_t)bv_pool_threads(pool));
     const blocking *b = &task.blocking;
     const bool alone = b->parts.m * b->parts.n == 1;
-    if (b->shares_rows) bv_pool_share(pool, (args->m + b->mc - 1) / b->mc);
+    if (b->shares_rows) bv_pool_share(pool, (args->m + b->unit - 1) / b->unit);
     bv_pool_run(alone ? NULL : pool, run_part, &task);
 }

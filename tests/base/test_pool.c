@@ -9,8 +9,9 @@
 typedef struct visit {
     bv_pool *pool;
     int parts;
-    int seen[PARTS_MAX]; /* written without atomics: the join must publish it */
-    size_t drawn[1000];  /* how often each index was handed out               */
+    int seen[PARTS_MAX];      /* written without atomics: the join must publish it */
+    size_t drawn[1000];       /* how often each index was handed out               */
+    size_t smallest, largest; /* handed out at once                           */
 } visit;
 
 static void visit_once(void *context, int part, int parts) {
@@ -57,6 +58,35 @@ static void test_take_hands_out_each_index_once(void **state) {
             bv_pool_share(v.pool, count);
             bv_pool_run(v.pool, take, &v);
             for (size_t i = 0; i < 1000; i++) assert_int_equal(v.drawn[i], i < count);
+        }
+        bv_pool_destroy(&v.pool);
+    }
+}
+
+/* Up to 8 at once, never more than half of what is left, rounded up; the last come one by one. */
+static void take_some(void *context, int part, int parts) {
+    visit *v = context;
+    if (part == 0 && parts > 1) return;
+    for (size_t begin, end; bv_pool_take_some(v->pool, part, 8, &begin, &end);) {
+        v->largest = end - begin > v->largest ? end - begin : v->largest;
+        v->smallest = end - begin < v->smallest ? end - begin : v->smallest;
+        for (size_t i = begin; i < end; i++) v->drawn[i]++;
+    }
+}
+
+static void test_take_some_hands_out_each_index_once(void **state) {
+    (void)state;
+    for (int threads = 1; threads <= 2; threads++) {
+        visit v = {0};
+        assert_ok(bv_pool_create(threads, &v.pool));
+        for (size_t count = 0; count <= 1000; count += count < 40 ? 1 : 240) {
+            v.largest = 0, v.smallest = SIZE_MAX;
+            memset(v.drawn, 0, sizeof v.drawn);
+            bv_pool_share(v.pool, count);
+            bv_pool_run(v.pool, take_some, &v);
+            for (size_t i = 0; i < 1000; i++) assert_int_equal(v.drawn[i], i < count);
+            if (count >= 40) assert_int_equal(v.largest, 8);
+            if (count > 0) assert_int_equal(v.smallest, 1);
         }
         bv_pool_destroy(&v.pool);
     }
@@ -195,6 +225,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_part_once_a_run),
         cmocka_unit_test(test_take_hands_out_each_index_once),
+        cmocka_unit_test(test_take_some_hands_out_each_index_once),
         cmocka_unit_test(test_no_pool_is_one_thread),
         cmocka_unit_test(test_zero_means_the_cores),
         cmocka_unit_test(test_workers_that_slept_wake_up),
