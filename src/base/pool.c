@@ -35,6 +35,7 @@ typedef struct worker {
     bv_pool *pool;
     int part;
     pthread_t thread;
+    cpu_set_t cores; /* where it may run; empty: not known */
 } worker;
 
 struct bv_pool {
@@ -109,6 +110,7 @@ static void *work(void *argument) {
     bv_pool *pool = w->pool;
     uint32_t seen = 0;
     self = w->part;
+    if (CPU_COUNT(&w->cores)) sched_setaffinity(0, sizeof w->cores, &w->cores);
     for (;;) {
         wait_while(pool, &pool->epoch, seen);
         seen++;
@@ -125,10 +127,24 @@ int bv_usable_cores(void) {
     return cores > 0 ? (int)cores : 1;
 }
 
+/* A new thread begins on another core than its creator's, if there is one: there it would wait for
+ * its creator's time slice to end, and again for each of the next ones. Then it may go anywhere. */
+static void begin_elsewhere(pthread_attr_t *attributes, cpu_set_t *cores) {
+    const int here = sched_getcpu();
+    CPU_ZERO(cores);
+    if (here < 0 || sched_getaffinity(0, sizeof *cores, cores) != 0) return;
+    cpu_set_t others = *cores;
+    CPU_CLR((size_t)here, &others);
+    if (CPU_COUNT(&others)) pthread_attr_setaffinity_np(attributes, sizeof others, &others);
+}
+
 static bool start_worker(bv_pool *pool, int part) {
     worker *w = &pool->workers[part - 1];
+    pthread_attr_t attributes;
     w->pool = pool;
     w->part = part;
+    if (pthread_attr_init(&attributes)) return false;
+    begin_elsewhere(&attributes, &w->cores);
     /* Signals are the caller's business: workers inherit a mask without them, but for crashes. */
     sigset_t all, before;
     sigfillset(&all);
@@ -137,8 +153,9 @@ static bool start_worker(bv_pool *pool, int part) {
     sigdelset(&all, SIGFPE);
     sigdelset(&all, SIGILL);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int failed = pthread_create(&w->thread, NULL, work, w);
+    const int failed = pthread_create(&w->thread, &attributes, work, w);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
     if (failed) return false;
     pool->started++;
     return true;
