@@ -32,8 +32,8 @@
 
 /* One sequence of a run. Keys and values live in tiles of 64 positions: tile t starts at
  * k_tiles[t] / v_tiles[t]. While training they are rows, kv_stride elements apart, KV head h at
- * column h * d_head. In the KV cache (`paged`) a tile holds the KV heads one after another, in the
- * order in which they are multiplied; see bv_attention_store. */
+ * column h * d_head. In the KV cache (`paged`) a tile holds all KV heads in the order in
+ * which they are multiplied; see bv_attention_store. */
 typedef struct bv_attention_sequence {
     size_t row;      /* first row of the queries in q, out                       */
     size_t rows;     /* number of queries                                        */
@@ -55,7 +55,9 @@ typedef struct bv_attention_args {
     const void *q; /* [rows, q_stride]: head h at column h * d_head */
     size_t q_stride, kv_stride;
     bool paged; /* forward only: tiles are those of a KV cache */
-    void *out;  /* [rows, out_stride] */
+    /* KV heads that a work item of a sequence of one row takes together; 0: one. */
+    size_t kv_heads_together;
+    void *out; /* [rows, out_stride] */
     size_t out_stride;
     void *lse; /* [rows, heads] real: m + log l, for backward; NULL when not needed */
     /* Dropout of p after the softmax; 0: none. Key k of query position t of a head is kept where
@@ -72,28 +74,32 @@ typedef struct bv_attention_args {
     void *dk, *dv;    /* [rows, kv_stride] at the sequence's rows, overwritten */
 } bv_attention_args;
 
-/* Bytes of one KV head in a tile of the KV cache: its keys or its values of 64 positions. Reals
- * stand in blocks of 16 lanes that are walked side by side, since memory gives several streams more
- * than one: keys are [4, d_head, 16], a block for 16 positions, values [width / 16, 64, 16] with
- * d_head rounded up to width, a block for 16 channels. At bf16 words of two elements stand without
- * blocks: keys are columns, [d_head / 2, 64], channels 2i, 2i + 1; values rows, [32, width],
- * positions 2j, 2j + 1. A tile begins as zeros. */
-size_t bv_attention_key_bytes(bv_dtype type, size_t d_head);
-size_t bv_attention_value_bytes(bv_dtype type, size_t d_head);
+/* A tile of the KV cache, 64 positions, stands in blocks of 16 lanes that are walked side by side,
+ * since memory gives several streams more than one: keys in blocks of 16 positions, values in
+ * blocks of 16 channels (d_head rounded up). A block holds all KV heads one after another, so that
+ * its stream goes on from head to head: of keys [kv_heads, d_head, 16], of values [kv_heads, 64,
+ * 16]. At bf16 these are words of two elements: [kv_heads, d_head / 2, 16] with channels 2i, 2i +
+ * 1, and [kv_heads, 32, 16] with positions 2j, 2j + 1. A tile begins as zeros. Bytes of the keys
+ * and of the values of a tile, and from block to block: */
+size_t bv_attention_key_bytes(bv_dtype type, size_t kv_heads, size_t d_head);
+size_t bv_attention_value_bytes(bv_dtype type, size_t kv_heads, size_t d_head);
+size_t bv_attention_key_block(bv_dtype type, size_t kv_heads, size_t d_head);
+size_t bv_attention_value_block(bv_dtype type, size_t kv_heads);
 
 /* Writes positions begin .. end - 1 of a tile (0 <= begin < end <= 64) for one KV head from rows
  * `stride` elements apart, in ascending order of positions; whatever stood behind `end` is lost. */
 typedef struct bv_attention_store_args {
     bv_dtype type;
-    size_t d_head, begin, end, stride;
+    size_t kv_heads, d_head, kv; /* kv: the head */
+    size_t begin, end, stride;
     const void *k_rows, *v_rows; /* of position `begin` */
-    void *k_tile, *v_tile;       /* of this head, aligned to 64 */
+    void *k_tile, *v_tile;       /* aligned to 64 */
 } bv_attention_store_args;
 void bv_attention_store(const bv_attention_store_args *args);
 
 typedef struct bv_attention_kernels {
-    /* Work items of forward: (sequence, head, query tile), or (sequence, KV head) for a sequence of
-     * one row; of backward: (sequence, KV head). */
+    /* Work items of forward: (sequence, head, query tile), or (sequence, KV heads together) for a
+     * sequence of one row; of backward: (sequence, KV head). */
     size_t (*forward_items)(const bv_attention_args *args);
     size_t (*backward_items)(const bv_attention_args *args);
     /* A thread's scratch, aligned to 64; backward grows with the longest of args->sequences. */

@@ -218,7 +218,7 @@ static char *page_keys(const bv_tensor *t, const bv_run *run, void *page) {
 static char *page_values(const bv_tensor *t, const bv_run *run, void *page) {
     const bv_heads_shape *s = &((const attention_attributes *)t->attributes)->shape;
     const bv_dtype type = bv_numerics_type(run->numerics, BV_ROLE_OPERAND);
-    return page_keys(t, run, page) + s->kv_heads * bv_attention_key_bytes(type, s->d_head);
+    return page_keys(t, run, page) + bv_attention_key_bytes(type, s->kv_heads, s->d_head);
 }
 
 /* Lists the sequences for the kernel; tiles are rows of qkv, or pages of the cache. */
@@ -272,17 +272,17 @@ static size_t append_page(const append_task *task, const bv_sequence *q, size_t 
     void *page = q->pages[position / BV_PAGE_POSITIONS];
     const char *k = (const char *)bv_memory(task->run, t->inputs[0]) +
                     ((q->row + row) * qkv_cols(s) + (s->heads + kv) * s->d_head) * element;
-    bv_attention_store(&(bv_attention_store_args){
-        .type = type,
-        .d_head = s->d_head,
-        .begin = begin,
-        .end = begin + count,
-        .stride = qkv_cols(s),
-        .k_rows = k,
-        .v_rows = k + s->kv_heads * s->d_head * element,
-        .k_tile = page_keys(t, task->run, page) + kv * bv_attention_key_bytes(type, s->d_head),
-        .v_tile =
-            page_values(t, task->run, page) + kv * bv_attention_value_bytes(type, s->d_head)});
+    bv_attention_store(&(bv_attention_store_args){.type = type,
+                                                  .kv_heads = s->kv_heads,
+                                                  .d_head = s->d_head,
+                                                  .kv = kv,
+                                                  .begin = begin,
+                                                  .end = begin + count,
+                                                  .stride = qkv_cols(s),
+                                                  .k_rows = k,
+                                                  .v_rows = k + s->kv_heads * s->d_head * element,
+                                                  .k_tile = page_keys(t, task->run, page),
+                                                  .v_tile = page_values(t, task->run, page)});
     return count;
 }
 
@@ -308,6 +308,14 @@ static void append_to_pages(const bv_tensor *t, const bv_run *run) {
     bv_pool_run(few ? NULL : run->pool, append_part, &task);
 }
 
+/* KV heads of an item of one row. Its streams go on through all of them, so there are no more items
+ * than keep all threads busy, which are not equally fast. */
+static size_t heads_together(const bv_attention_args *args, size_t threads) {
+    const size_t wanted = threads == 1 ? 1 : 2 * threads;
+    const size_t items = (wanted + args->sequence_count - 1) / args->sequence_count;
+    return (args->kv_heads + items - 1) / items;
+}
+
 static void attention_run(const bv_tensor *t, const bv_run *run) {
     append_to_pages(t, run);
     attention_task task = {
@@ -316,6 +324,9 @@ static void attention_run(const bv_tensor *t, const bv_run *run) {
     task.args.out = bv_memory(run, t);
     task.args.lse = run->gradients ? bv_memory(run, t->extras[0]) : NULL;
     task.scratch_bytes = bv_align64(run->kernels->attention->scratch_bytes(&task.args, false));
+    if (run->layout->count > 0)
+        task.args.kv_heads_together =
+            heads_together(&task.args, (size_t)bv_pool_threads(run->pool));
     task.items = run->kernels->attention->forward_items(&task.args);
     bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
@@ -403,7 +414,6 @@ bv_tensor *bv_attention_at(bv_graph *g, bv_tensor *qkv, bv_heads_shape shape, si
 
 size_t bv_page_bytes(bv_numerics numerics, size_t layers, size_t kv_heads, size_t d_head) {
     const bv_dtype type = bv_numerics_type(numerics, BV_ROLE_OPERAND);
-    const size_t head =
-        bv_attention_key_bytes(type, d_head) + bv_attention_value_bytes(type, d_head);
-    return layers * kv_heads * head;
+    return layers * (bv_attention_key_bytes(type, kv_heads, d_head) +
+                     bv_attention_value_bytes(type, kv_heads, d_head));
 }

@@ -189,16 +189,17 @@ static inline void store_tile(const problem *p, const guarded *k, const guarded 
             const size_t from = half ? cut : begin, to = half ? end : cut;
             if (from == to) continue;
             const size_t at = ((from - begin) * cols + h * p->d) * size;
-            bv_attention_store(&(bv_attention_store_args){
-                .type = type,
-                .d_head = p->d,
-                .begin = from % 64,
-                .end = from % 64 + to - from,
-                .stride = cols,
-                .k_rows = (char *)k->data + at,
-                .v_rows = (char *)v->data + at,
-                .k_tile = (char *)k_page + h * bv_attention_key_bytes(type, p->d),
-                .v_tile = (char *)v_page + h * bv_attention_value_bytes(type, p->d)});
+            bv_attention_store(&(bv_attention_store_args){.type = type,
+                                                          .kv_heads = p->kv_heads,
+                                                          .d_head = p->d,
+                                                          .kv = h,
+                                                          .begin = from % 64,
+                                                          .end = from % 64 + to - from,
+                                                          .stride = cols,
+                                                          .k_rows = (char *)k->data + at,
+                                                          .v_rows = (char *)v->data + at,
+                                                          .k_tile = k_page,
+                                                          .v_tile = v_page});
         }
 }
 
@@ -215,8 +216,8 @@ static inline void make_pages(const problem *p, const chunk *c, bv_dtype type, t
     assert_true(t->count <= 16);
     for (size_t tile = 0; tile < t->count; tile++) {
         guarded *page = &t->memory[2 * tile];
-        page[0] = page_of_nan(p->kv_heads * bv_attention_key_bytes(type, p->d), type);
-        page[1] = page_of_nan(p->kv_heads * bv_attention_value_bytes(type, p->d), type);
+        page[0] = page_of_nan(bv_attention_key_bytes(type, p->kv_heads, p->d), type);
+        page[1] = page_of_nan(bv_attention_value_bytes(type, p->kv_heads, p->d), type);
         const size_t begin = tile * 64, stop = end < begin + 64 ? end : begin + 64;
         guarded k = tile_rows(p, c, false, begin, stop, type);
         guarded v = tile_rows(p, c, true, begin, stop, type);
@@ -291,6 +292,7 @@ static inline outcome run_chunks(const problem *p, const bv_kernels *kernels, co
                               .q_stride = stride,
                               .kv_stride = kv_stride,
                               .paged = pages,
+                              .kv_heads_together = random_size(0, p->kv_heads + 1),
                               .out = m.out.data,
                               .out_stride = out_stride,
                               .lse = m.lse.data,

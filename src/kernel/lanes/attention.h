@@ -58,9 +58,9 @@ typedef struct query_tile {
 size_t BV_NAME(bv_attention_forward_bytes)(const bv_attention_args *args);
 void BV_NAME(bv_attention_queries)(const bv_attention_args *args, query_tile tile, query_tile next,
                                    void *scratch);
-/* attention_row.c: all heads of one KV head of a sequence with one row. */
+/* attention_row.c: all heads of KV heads kv .. kv_end - 1 of a sequence with one row. */
 void BV_NAME(bv_attention_row)(const bv_attention_args *args, const bv_attention_sequence *s,
-                               size_t kv, void *scratch);
+                               size_t kv, size_t kv_end, void *scratch);
 /* attention_backward.c */
 size_t BV_NAME(bv_attention_backward_bytes)(const bv_attention_args *args);
 void BV_NAME(bv_attention_backward)(const bv_attention_args *args, size_t item, void *scratch);

@@ -53,32 +53,32 @@ BV_INLINE vreal reference(vreal m) {
 void write_output(const bv_attention_args *a, const forward_scratch *f, size_t row, size_t row_step,
                   size_t head, size_t head_step, size_t count, softmax_state *state);
 
-/* Where a KV head begins in a tile of keys or of values. */
-BV_INLINE const void *head_keys(const bv_attention_args *a, const void *tile, size_t kv) {
-    if (a->paged) return (const char *)tile + kv * bv_attention_key_bytes(a->type, a->d_head);
-    return element(tile, a->type, kv * a->d_head);
-}
-
-BV_INLINE const void *head_values(const bv_attention_args *a, const void *tile, size_t kv) {
-    if (a->paged) return (const char *)tile + kv * bv_attention_value_bytes(a->type, a->d_head);
-    return element(tile, a->type, kv * a->d_head);
-}
-
 /* Columns to multiply by, in words: what of a tile one head has. */
 typedef struct word_columns {
     const void *words;
     size_t row, block; /* words from row to row, and from 16 columns to the next */
 } word_columns;
 
-/* Keys and values of one head as the KV cache has them. */
-BV_INLINE word_columns cache_keys(const bv_attention_args *a, const void *keys) {
-    if (in_pairs(a)) return (word_columns){keys, TILE, BV_LANES};
-    return (word_columns){keys, BV_LANES, a->d_head * BV_LANES};
+BV_INLINE word_columns cache_columns(const void *tile, size_t kv, size_t rows, size_t block,
+                                     size_t word) {
+    return (word_columns){(const char *)tile + kv * rows * BV_LANES * word, BV_LANES, block / word};
 }
 
-BV_INLINE word_columns cache_values(const bv_attention_args *a, const void *values) {
-    if (in_pairs(a)) return (word_columns){values, up(a->d_head, BV_LANES), BV_LANES};
-    return (word_columns){values, BV_LANES, TILE * BV_LANES};
+/* Keys and values of one KV head as a tile of the KV cache has them. */
+BV_INLINE word_columns cache_keys(const bv_attention_args *a, const void *tile, size_t kv) {
+    return cache_columns(tile, kv, steps(a->d_head, in_pairs(a)),
+                         bv_attention_key_block(a->type, a->kv_heads, a->d_head),
+                         word_bytes(in_pairs(a)));
+}
+
+BV_INLINE word_columns cache_values(const bv_attention_args *a, const void *tile, size_t kv) {
+    return cache_columns(tile, kv, steps(TILE, in_pairs(a)),
+                         bv_attention_value_block(a->type, a->kv_heads), word_bytes(in_pairs(a)));
+}
+
+/* The same in rows of a tile that is not in the KV cache. */
+BV_INLINE const void *head_rows(const bv_attention_args *a, const void *tile, size_t kv) {
+    return element(tile, a->type, kv * a->d_head);
 }
 
 #endif

@@ -2,13 +2,6 @@
 #include "kernel/lanes/attention_product.h"
 #include "kernel/bf16_dot.h"
 
-/* All at once would fill the queue of misses, and nothing would be computed meanwhile. */
-BV_INLINE void fetch_row(const tile_product *t, size_t k, size_t j, int vecs) {
-    const char *row = (const char *)t->fetch + (k * t->b_row + j) * sizeof(uint32_t);
-    UNROLL for (int v = 0; v < vecs; v++)
-        __builtin_prefetch(row + (size_t)(v * BV_LANES) * sizeof(uint32_t), 0, 2);
-}
-
 #if defined(BV_LEVEL_AVX2)
 #include "kernel/lanes/attention_product_avx2.h"
 #else
@@ -73,7 +66,6 @@ BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
          k++, at += t->a_step, b += t->b_row) {
         vpair column[BLOCK_VECS];
         UNROLL for (int v = 0; v < vecs; v++) column[v] = v_pair_load(b + (size_t)v * b_col);
-        if (rows == 1 && t->fetch) fetch_row(t, k, j, vecs);
         UNROLL for (int r = 0; r < rows; r++) {
             uint32_t x;
             memcpy(&x, a[r] + at, sizeof x);

@@ -24,9 +24,8 @@ typedef struct tile_product {
     real scale;
     const real *factor; /* with add: row i of C is multiplied by factor[i] before */
     /* Elements of A that are 0 and left out, since many a tile lies on the diagonal: */
-    size_t lower;      /* unless 0: of row i all behind the first lower + i */
-    bool upper;        /* of row i the first i */
-    const void *fetch; /* bf16, m = 1: what follows B in time, fetched at the pace of B; or NULL */
+    size_t lower; /* unless 0: of row i all behind the first lower + i */
+    bool upper;   /* of row i the first i */
 } tile_product;
 
 /* Where the 16 columns from j on begin in B. */

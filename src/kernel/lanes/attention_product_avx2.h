@@ -167,7 +167,6 @@ BV_INLINE void split_chain(const tile_product *t, const split_rows *s, size_t i,
     for (; left >= PAIR_DEPTH; left -= PAIR_DEPTH) {
         hold_rows(a, rows);
         UNROLL for (size_t d = 0; d < PAIR_DEPTH; d++, b += b_row) {
-            if (rows == 1 && t->fetch) fetch_row(t, range.end - left + d, j, 1);
             split_step(a, d * step, b, acc, rows);
         }
         UNROLL for (int r = 0; r < rows; r++) a[r] += PAIR_DEPTH * step * sizeof(float);
@@ -199,7 +198,6 @@ BV_INLINE void split_row(const tile_product *t, const split_rows *s, real *c, si
     const size_t b_col = t->b_col;
     for (size_t k = 0; k < t->k; k++, a += s->step, b += t->b_row) {
         __m256 half[2];
-        if (t->fetch) fetch_row(t, k, j, WIDE);
         UNROLL for (size_t v = 0; v < WIDE; v++) {
             odd_halves(b + v * b_col, half);
             v_add_product(&acc[v], a, half);

@@ -112,15 +112,15 @@ static void add_values(const view *w, const forward_scratch *f, word_columns v,
 }
 
 /* Keys of a tile as rows of words. */
-static word_rows key_rows(const bv_attention_args *a, const forward_scratch *f, const void *keys,
-                          size_t count) {
+static word_rows key_rows(const bv_attention_args *a, const forward_scratch *f, const void *tile,
+                          size_t kv, size_t count) {
     const bool pairs = in_pairs(a);
     if (a->paged) {
-        const word_columns c = cache_keys(a, keys);
+        const word_columns c = cache_keys(a, tile, kv);
         const size_t size = word_bytes(pairs);
         return (word_rows){c.words, size, c.row * size, c.block * size};
     }
-    return read_words(f->rows, keys, a->kv_stride, count, a->d_head, pairs);
+    return read_words(f->rows, head_rows(a, tile, kv), a->kv_stride, count, a->d_head, pairs);
 }
 
 /* Are all words of `count` rows finite? */
@@ -144,14 +144,15 @@ static bool all_finite(word_columns v, size_t count, size_t width, bool pairs) {
 /* Values of a tile as packed rows; finite: are they, as far as it matters? Behind an odd last key
  * a page may hold a later one. */
 static word_columns value_rows(const bv_attention_args *a, const forward_scratch *f, const view *w,
-                               const void *values, bool *finite) {
+                               const void *tile, size_t kv, bool *finite) {
     const bool pairs = in_pairs(a);
     if (!a->paged) {
-        *finite = pack_rows(f->v, values, a->kv_stride, 0, w->keys, a->d_head, pairs);
+        *finite =
+            pack_rows(f->v, head_rows(a, tile, kv), a->kv_stride, 0, w->keys, a->d_head, pairs);
         return (word_columns){f->v, f->width, BV_LANES};
     }
     const bool all = w->whole && w->keys % 2 == 0;
-    const word_columns v = cache_values(a, values);
+    const word_columns v = cache_values(a, tile, kv);
     *finite = all || all_finite(v, steps(w->keys, pairs), f->width, pairs);
     return v;
 }
@@ -196,13 +197,13 @@ void BV_NAME(bv_attention_queries)(const bv_attention_args *a, query_tile at, qu
         forward_ahead ahead;
         make_view(&seen, tile, &w);
         look_ahead(a, at, next, tile, last, &ahead);
-        const word_rows k = key_rows(a, &f, head_keys(a, s->k_tiles[tile], kv), w.keys);
+        const word_rows k = key_rows(a, &f, s->k_tiles[tile], kv, w.keys);
         score_tile(&w, k, f.columns, a->d_head, (real)a->scale, f.s, pairs, &ahead.keys);
         softmax_tile(&w, f.s, &state, &ahead.values);
         if (a->dropout > 0) drop_tile(a, s, at.head, at.query, &w, f.s);
         if (pairs) round_tile(&w, f.s, f.p);
         bool finite;
-        const word_columns v = value_rows(a, &f, &w, head_values(a, s->v_tiles[tile], kv), &finite);
+        const word_columns v = value_rows(a, &f, &w, s->v_tiles[tile], kv, &finite);
         add_values(&w, &f, v, &state, tile == first, finite, &ahead, pairs);
     }
     write_output(a, &f, s->row + at.query, 1, at.head, 0, seen.queries, &state);
