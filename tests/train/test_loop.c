@@ -44,7 +44,6 @@ static void make_trainer(const tiny_run *t, bv_gpt_trainer **out) {
                                             .pool = t->options.pool,
                                             .batch_max = BATCH,
                                             .micro_batch = BATCH,
-                                            .context = CONTEXT,
                                             .grains = 1,
                                             .seed = 7,
                                             .optimizer = s->optimizer};
