@@ -1,7 +1,7 @@
 /*
  * What subcommands share: output and dispatch. Human text goes to standard error, results (JSON,
  * generated text, help) to standard output, where a failed write is an error like any other. A
- * subcommand never prints its error: it returns it, and the frame prints it and picks the exit
+ * subcommand never prints its error: it returns it, and main.c prints it and picks the exit
  * code.
  */
 #ifndef BV_CLI_CLI_H
