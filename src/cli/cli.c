@@ -78,6 +78,19 @@ json_t *bv_cli_path(const char *path) {
     return bv_json_string(path, strlen(path));
 }
 
+json_t *bv_cli_logprob(bool known, double logprob) {
+    char text[64];
+    snprintf(text, sizeof text, "%a", logprob);
+    return known ? json_string(text) : json_null();
+}
+
+bv_status bv_cli_print_logprob(uint32_t token, bool known, double logprob) {
+    char line[96];
+    const int n = known ? snprintf(line, sizeof line, "%u %a %.6f\n", token, logprob, logprob)
+                        : snprintf(line, sizeof line, "%u -\n", token);
+    return bv_cli_print(line, (size_t)n);
+}
+
 /* The last word of its name. */
 static const char *word_of(const bv_command *command) {
     const char *blank = strrchr(command->name, ' ');

@@ -1,7 +1,7 @@
 /*
  * What subcommands share: output and dispatch. Human text goes to standard error, results (JSON,
  * generated text, help) to standard output, where a failed write is an error like any other. A
- * subcommand never prints its error: it returns it, and the frame prints it and picks the exit
+ * subcommand never prints its error: it returns it, and main.c prints it and picks the exit
  * code.
  */
 #ifndef BV_CLI_CLI_H
@@ -12,6 +12,7 @@
 #include "cli/flags.h"
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Human text on standard error; adds nothing, so end with a newline. */
 void bv_cli_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -39,6 +40,11 @@ bv_status bv_cli_json(json_t *value);
 
 /* A path for JSON, whatever its bytes (bv_json_string). */
 json_t *bv_cli_path(const char *path);
+
+/* A log-probability with all its bits: for JSON (null where it is not known), and as the line of
+ * its token on standard output. */
+json_t *bv_cli_logprob(bool known, double logprob);
+bv_status bv_cli_print_logprob(uint32_t token, bool known, double logprob);
 
 /* Parses the flags and runs the command; of a group the subcommand that argv[1] names, or prints
  * their list. argv[0] is its own (last) name. */

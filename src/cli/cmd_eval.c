@@ -11,7 +11,6 @@
 #include "train/evaluate.h"
 #include "train/saved_model.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #define BATCH_TOKENS 4096 /* scored together, about */
@@ -158,32 +157,19 @@ static bv_status eval_file(const bv_flags *flags, const bv_saved_model *m,
 
 /* ---- log-probabilities ---- */
 
-static json_t *hex_float(double value) {
-    char text[64];
-    snprintf(text, sizeof text, "%a", value);
-    return json_string(text);
-}
-
 static bv_status print_logprobs(const token_list *list, const float *losses, bool as_json) {
     json_t *tokens = json_array(), *logprobs = json_array();
-    for (size_t i = list->start; i < list->count; i++) {
+    bv_error *error = BV_OK;
+    for (size_t i = list->start; !error && i < list->count; i++) {
+        const double p = i ? -(double)losses[i - 1] : 0;
         json_array_append_new(tokens, json_integer((json_int_t)list->tokens[i]));
-        json_array_append_new(logprobs, i ? hex_float(-(double)losses[i - 1]) : json_null());
-        if (as_json) continue;
-        char line[96];
-        const int n = i ? snprintf(line, sizeof line, "%u %a %.6f\n", list->tokens[i],
-                                   -(double)losses[i - 1], -(double)losses[i - 1])
-                        : snprintf(line, sizeof line, "%u -\n", list->tokens[i]);
-        bv_error *error = bv_cli_print(line, (size_t)n);
-        if (!error) continue;
-        json_decref(tokens);
-        json_decref(logprobs);
-        return error;
+        json_array_append_new(logprobs, bv_cli_logprob(i > 0, p));
+        if (!as_json) error = bv_cli_print_logprob(list->tokens[i], i > 0, p);
     }
     json_t *all = json_pack("{so so}", "tokens", tokens, "logprobs", logprobs);
     if (as_json) return bv_cli_json(all);
     json_decref(all);
-    return BV_OK;
+    return error;
 }
 
 static bv_status eval_logprobs(const bv_flags *flags, const bv_saved_model *m,

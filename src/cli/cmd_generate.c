@@ -258,11 +258,8 @@ static bool shows_text(const generation *g) {
 
 static json_t *logprob_list(const sample *s, size_t from, size_t to) {
     json_t *list = json_array();
-    for (size_t i = from; i < to; i++) {
-        char text[64];
-        snprintf(text, sizeof text, "%a", (double)s->logprobs[i]);
-        json_array_append_new(list, i ? json_string(text) : json_null());
-    }
+    for (size_t i = from; i < to; i++)
+        json_array_append_new(list, bv_cli_logprob(i > 0, (double)s->logprobs[i]));
     return list;
 }
 
@@ -291,13 +288,8 @@ static bv_status show_json(const generation *g, sample *s, const char *prompt) {
 /* A line a token; an empty one before each sample but the first. */
 static bv_status show_logprobs(const generation *g, const sample *s, size_t index) {
     if (index) BV_TRY(bv_cli_print("\n", 1));
-    for (size_t i = g->model.start_token != BV_NO_TOKEN; i < s->count; i++) {
-        char line[96];
-        const double p = (double)s->logprobs[i];
-        const int n = i ? snprintf(line, sizeof line, "%u %a %.6f\n", s->tokens[i], p, p)
-                        : snprintf(line, sizeof line, "%u -\n", s->tokens[i]);
-        BV_TRY(bv_cli_print(line, (size_t)n));
-    }
+    for (size_t i = g->model.start_token != BV_NO_TOKEN; i < s->count; i++)
+        BV_TRY(bv_cli_print_logprob(s->tokens[i], i > 0, (double)s->logprobs[i]));
     return BV_OK;
 }
 
