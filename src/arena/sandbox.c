@@ -6,10 +6,10 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/pool.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,12 +34,6 @@
  * run by slots that have none. */
 static bool wants_python(const bv_sandbox_pool *pool, const bv_sandbox_job *job) {
     return pool->warm_python && job->warm_python;
-}
-
-static uint32_t usual_boxes(void) {
-    cpu_set_t set;
-    const bool known = sched_getaffinity(0, sizeof set, &set) == 0;
-    return 2 * (uint32_t)(known ? CPU_COUNT(&set) : 1);
 }
 
 static const char *temporary_folder(void) {
@@ -127,7 +121,7 @@ bv_status bv_sandbox_pool_create(const bv_sandbox_options *options, bv_sandbox_p
     if (!pool) return bv_fail_memory("a sandbox");
     pool->policy = options->policy;
     pool->warm_python = options->warm_python;
-    pool->count = options->boxes ? options->boxes : usual_boxes();
+    pool->count = options->boxes ? options->boxes : 2 * (uint32_t)bv_default_threads();
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->freed, NULL);
     bv_error *error = BV_OK;

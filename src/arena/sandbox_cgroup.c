@@ -2,6 +2,7 @@
 #include "arena/sandbox_tree.h"
 
 #include "base/buffer.h"
+#include "base/cgroup.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include <errno.h>
@@ -26,44 +27,6 @@ static bool is_shortage(int number) {
 
 /* ---- where ---- */
 
-/* The group we are in, by controller ("" for version 2), from /proc/self/cgroup. */
-static bool own_group(const char *own, const char *controller, char *out, size_t size) {
-    for (const char *line = own; line && *line; line = strchr(line, '\n')) {
-        if (*line == '\n') line++;
-        const char *list = strchr(line, ':');
-        const char *path = list ? strchr(list + 1, ':') : NULL;
-        if (!path) continue;
-        const size_t length = strcspn(path + 1, "\n");
-        char names[256];
-        snprintf(names, sizeof names, ",%.*s,", (int)(path - list - 1), list + 1);
-        char wanted[64];
-        snprintf(wanted, sizeof wanted, ",%s,", controller);
-        if (strcmp(controller, "") ? !strstr(names, wanted) : strcmp(names, ",,")) continue;
-        snprintf(out, size, "%.*s", (int)length, path + 1);
-        return true;
-    }
-    return false;
-}
-
-/* The mount point of a hierarchy and which group it shows, from /proc/self/mountinfo. */
-static bool mount_point(const char *mounts, const char *type, const char *controller, char *root,
-                        char *point, size_t size) {
-    for (const char *line = mounts; line && *line; line = strchr(line, '\n')) {
-        if (*line == '\n') line++;
-        char text[1024], super[256], kind[64];
-        snprintf(text, sizeof text, "%.*s", (int)strcspn(line, "\n"), line);
-        const char *dash = strstr(text, " - ");
-        if (!dash || sscanf(dash, " - %63s %*s %255s", kind, super) != 2) continue;
-        if (sscanf(text, "%*s %*s %*s %511s %511s", root, point) != 2) continue;
-        if (strcmp(kind, type)) continue;
-        char options[300], wanted[64];
-        snprintf(options, sizeof options, ",%s,", super);
-        snprintf(wanted, sizeof wanted, ",%s,", controller);
-        if (!*controller || strstr(options, wanted)) return strlen(point) < size;
-    }
-    return false;
-}
-
 static bool has_word(const char *folder, const char *file, const char *word) {
     char path[700];
     bv_buffer text = {0};
@@ -79,22 +42,9 @@ static bool has_word(const char *folder, const char *file, const char *word) {
     return found;
 }
 
-static void find_base(const char *mounts, const char *own, const char *type, const char *controller,
-                      char *out, size_t size) {
-    char group[512], root[512], point[512];
-    out[0] = 0;
-    if (!own_group(own, controller, group, sizeof group)) return;
-    if (!mount_point(mounts, type, controller, root, point, sizeof point)) return;
-    /* In a container the mount may show only a part of the hierarchy. */
-    const size_t cut = strcmp(root, "/") ? strlen(root) : 0;
-    const char *below = strncmp(group, root, cut) ? "" : group + cut;
-    const int n = snprintf(out, size, "%s%s", point, strcmp(below, "/") ? below : "");
-    if (n < 0 || (size_t)n >= size) out[0] = 0;
-}
-
 static void find_version1(const char *mounts, const char *own, const char *controller, char *out,
                           size_t size) {
-    find_base(mounts, own, "cgroup", controller, out, size);
+    bv_cgroup_folder(mounts, own, "cgroup", controller, out, size);
     if (out[0] && access(out, W_OK | X_OK)) out[0] = 0;
 }
 
@@ -187,7 +137,7 @@ void bv_cgroup_find(const char *mounts, const char *own, bv_cgroup_bases *b) {
         find_version1(mounts, own, "pids", b->pids, sizeof b->pids);
         find_version1(mounts, own, "cpuacct", b->cpu, sizeof b->cpu);
         char unified[512];
-        find_base(mounts, own, "cgroup2", "", unified, sizeof unified);
+        bv_cgroup_folder(mounts, own, "cgroup2", "", unified, sizeof unified);
         if (!b->memory[0] && !b->pids[0] && unified[0]) b->obstacle = settle(unified);
         if (!b->obstacle) {
             snprintf(b->memory, sizeof b->memory, "%s", unified);

@@ -1,9 +1,11 @@
 #include "base/pool.h"
 
+#include "base/cgroup.h"
 #include "base/clock.h"
 #include "base/memory.h"
 #include <limits.h>
 #include <linux/futex.h>
+#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -138,6 +140,17 @@ static void begin_elsewhere(pthread_attr_t *attributes, cpu_set_t *cores) {
     if (CPU_COUNT(&others)) pthread_attr_setaffinity_np(attributes, sizeof others, &others);
 }
 
+/* A part of a core's time is worth a thread: what it takes from others it gives back at their
+ * waits. */
+int bv_default_threads(void) {
+    const int cores = bv_usable_cores();
+    bv_cgroup_limits limits;
+    bv_cgroup_limits_read(&limits);
+    const double quota = ceil(limits.cores - 0.01);
+    if (limits.cores <= 0 || quota >= cores) return cores;
+    return quota < 1 ? 1 : (int)quota;
+}
+
 static bool start_worker(bv_pool *pool, int part) {
     worker *w = &pool->workers[part - 1];
     pthread_attr_t attributes;
@@ -163,7 +176,7 @@ static bool start_worker(bv_pool *pool, int part) {
 
 bv_status bv_pool_create(int threads, bv_pool **out) {
     const int cores = bv_usable_cores();
-    if (threads == 0) threads = cores;
+    if (threads == 0) threads = bv_default_threads();
     BV_ASSERT(threads >= 1);
     bv_pool *pool = bv_malloc_aligned(sizeof *pool);
     if (!pool) return bv_fail_memory("threads");

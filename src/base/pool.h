@@ -14,8 +14,10 @@
 typedef struct bv_pool bv_pool;
 
 int bv_usable_cores(void); /* that this process may run on */
+/* One for each of them, or for each that its control groups give the time of, rounded up. */
+int bv_default_threads(void);
 
-/* threads >= 1, never clamped (4 on 2 cores is legal); 0 means one a usable core. */
+/* threads >= 1, never clamped (4 on 2 cores is legal); 0 means bv_default_threads. */
 bv_status bv_pool_create(int threads, bv_pool **out);
 void bv_pool_destroy(bv_pool **pool);
 int bv_pool_threads(const bv_pool *pool); /* NULL pool: 1 */

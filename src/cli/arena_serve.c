@@ -90,7 +90,7 @@ const bv_command bv_arena_judge = {
  * or for a process to begin. One more judge for all cores fills those; others would only let
  * programs wait, whose wall time is limited. */
 static int judges_of(const bv_flags *flags) {
-    const int cores = bv_usable_cores();
+    const int cores = bv_default_threads();
     if (bv_flags_given(flags, "judges")) return (int)bv_flags_int(flags, "judges");
     return cores < BV_JUDGES_MAX ? cores + 1 : BV_JUDGES_MAX;
 }

@@ -50,10 +50,10 @@ static void add(bv_advice_list *list, const char *remedy, const char *format, ..
 static void advise_cores(const bv_surroundings *s, bv_advice_list *out) {
     const bv_machine *m = &s->machine;
     char remedy[100];
-    if (m->cores_quota > 0 && m->cores_quota < s->threads - 0.01) {
-        const int fitting = m->cores_quota < 1 ? 1 : (int)floor(m->cores_quota);
-        snprintf(remedy, sizeof remedy, "--threads %d, or a larger CPU limit of the container",
-                 fitting);
+    const double fitting = ceil(m->cores_quota - 0.01); /* as bv_default_threads */
+    if (m->cores_quota > 0 && fitting < s->threads) {
+        snprintf(remedy, sizeof remedy, "--threads %.0f, or a larger CPU limit of the container",
+                 fitting < 1 ? 1 : fitting);
         add(out, remedy, "the cgroup gives %.1f cores of time to %d threads: they will be halted",
             m->cores_quota, s->threads);
     }

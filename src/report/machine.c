@@ -1,6 +1,7 @@
 #include "report/machine.h"
 
 #include "base/buffer.h"
+#include "base/cgroup.h"
 #include "base/file.h"
 #include "base/pool.h"
 #include <ctype.h>
@@ -118,56 +119,13 @@ static void read_memory(bv_machine *m, bv_buffer *text) {
     }
 }
 
-/* ---- control groups (version 2) ---- */
-
-static bool read_group(const char *group, const char *file, bv_buffer *text) {
-    char path[1200];
-    snprintf(path, sizeof path, "%s/%s", group, file);
-    return read_text(path, text);
-}
-
-static void limit_cores(bv_machine *m, const char *group, bv_buffer *text) {
-    if (!read_group(group, "cpu.max", text)) return;
-    char *end;
-    const double quota = strtod(text->data, &end), period = strtod(end, NULL);
-    if (quota <= 0 || period <= 0) return; /* "max" reads as 0 */
-    if (m->cores_quota == 0 || quota / period < m->cores_quota) m->cores_quota = quota / period;
-}
-
-/* Pages of files, which count as the group's, go when memory is wanted. */
-static uint64_t group_memory_used(const char *group, bv_buffer *text) {
-    static const char *const kinds[] = {"inactive_file", "active_file"};
-    char value[64];
-    uint64_t used = 0, files = 0;
-    if (read_group(group, "memory.current", text)) used = strtoull(text->data, NULL, 10);
-    if (!read_group(group, "memory.stat", text)) return used;
-    for (int i = 0; i < 2; i++)
-        if (find_value(text->data, kinds[i], value, sizeof value))
-            files += strtoull(value, NULL, 10);
-    return used > files ? used - files : 0;
-}
-
-static void limit_memory(bv_machine *m, const char *group, bv_buffer *text) {
-    if (!read_group(group, "memory.max", text)) return;
-    const uint64_t limit = strtoull(text->data, NULL, 10); /* "max" reads as 0 */
-    if (limit == 0) return;
-    const uint64_t used = group_memory_used(group, text), left = limit > used ? limit - used : 0;
-    if (limit < m->memory_total) m->memory_total = limit;
-    if (left < m->memory_available) m->memory_available = left;
-}
-
-/* The limits of the group that this process is in (a container's is its root), and of all that hold
- * it. */
-static void read_groups(bv_machine *m, bv_buffer *text) {
-    char own[1024] = "", group[1100];
-    const int root = snprintf(group, sizeof group, "/sys/fs/cgroup");
-    if (read_text("/proc/self/cgroup", text)) find_value(text->data, "0:", own, sizeof own);
-    snprintf(group + root, sizeof group - (size_t)root, "%s", own);
-    for (char *end = group + strlen(group); end; end = strrchr(group + root, '/')) {
-        *end = 0;
-        limit_cores(m, group, text);
-        limit_memory(m, group, text);
-    }
+static void read_groups(bv_machine *m) {
+    bv_cgroup_limits limits;
+    bv_cgroup_limits_read(&limits);
+    m->cores_quota = limits.cores;
+    if (!limits.memory_bytes) return;
+    if (limits.memory_bytes < m->memory_total) m->memory_total = limits.memory_bytes;
+    if (limits.memory_left < m->memory_available) m->memory_available = limits.memory_left;
 }
 
 void bv_machine_read(bv_machine *machine) {
@@ -177,7 +135,7 @@ void bv_machine_read(bv_machine *machine) {
     read_cores(machine);
     read_caches(machine, &text);
     read_memory(machine, &text);
-    read_groups(machine, &text);
+    read_groups(machine);
     bv_buffer_free(&text);
 }
 

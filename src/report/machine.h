@@ -1,5 +1,6 @@
 /*
- * What this machine is, as the Linux kernel tells it (/proc, /sys, sched_getaffinity, cgroup v2).
+ * What this machine is, as the Linux kernel tells it (/proc, /sys, sched_getaffinity, control
+ * groups).
  * What is not told is left empty or 0: reading never fails. Thread-safe.
  */
 #ifndef BV_REPORT_MACHINE_H

@@ -19,15 +19,17 @@ expect 2 "--threads" beaver doctor --threads many
 expect 0 "cannot be remembered" homeless beaver doctor --threads 1
 
 # Control groups, as a container and as systemd's services have them.
-# grouped GROUP COMMAND...: in that group, whose files lie in the folder `groups`
+# grouped OWN MOUNTS COMMAND...: where the kernel tells that of groups, whose files lie in `groups`
 grouped() {
-    unshare --mount sh -c 'echo "0::$1" >own && mount --bind own /proc/$$/cgroup &&
-        mount --bind groups /sys/fs/cgroup && shift && exec "$@"' sh "$@"
+    unshare --mount sh -c 'printf "$1\n" >own && printf "$2\n" >mounts &&
+        mount --bind own /proc/$$/cgroup && mount --bind mounts /proc/$$/mountinfo &&
+        mount --bind groups /sys/fs/cgroup && shift 2 && exec "$@"' sh "$@"
 }
 cd "$folder" || exit 1
 mkdir -p groups/a/b
-program() { grouped "$1" ${BEAVER_EMULATOR:-} "$BEAVER" doctor --json --threads 1; }
-if grouped / true 2>/dev/null; then
+version2="41 31 0:38 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+program() { grouped "0::$1" "$version2" ${BEAVER_EMULATOR:-} "$BEAVER" doctor --json; }
+if grouped 0::/ "$version2" true 2>/dev/null; then
     echo 3000000000 >groups/a/memory.max # of which another group has the most
     echo 2800000000 >groups/a/memory.current
     echo "150000 100000" >groups/a/cpu.max
@@ -37,6 +39,8 @@ if grouped / true 2>/dev/null; then
         >groups/a/b/memory.stat
     json 'j["memory_total"] == 1e9 and j["memory_available"] == 2e8 and j["cores_quota"] == 1.5' \
         program /a/b
+    echo "50000 100000" >groups/a/cpu.max
+    json 'j["threads"] == 1 and not any("halted" in w["what"] for w in j["warnings"])' program /a/b
     rm -r groups/a && mkdir groups/a
     echo 1000000000 >groups/memory.max
     echo 900000000 >groups/memory.current
@@ -56,6 +60,16 @@ if grouped / true 2>/dev/null; then
     fi
     echo max >groups/memory.max
     json 'j["memory_total"] > 1e9' program /
+    mkdir groups/cpu groups/memory # of version 1
+    echo 25000 >groups/cpu/cpu.cfs_quota_us && echo 50000 >groups/cpu/cpu.cfs_period_us
+    echo 1000000000 >groups/memory/memory.limit_in_bytes
+    echo 400000000 >groups/memory/memory.usage_in_bytes
+    first() {
+        grouped '2:memory:/\n1:cpu,cpuacct:/' '32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
+33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory' ${BEAVER_EMULATOR:-} "$BEAVER" doctor --json
+    }
+    json 'j["memory_total"] == 1e9 and j["memory_available"] == 6e8 and j["cores_quota"] == 0.5 and
+        j["threads"] == 1' first
 else
     echo "skipped: control groups (mounting is not allowed here)"
 fi

@@ -45,7 +45,11 @@ static void test_faults(void **state) {
     (void)state;
     bv_surroundings s = good();
     s.machine.cores_quota = 2.5;
-    assert_advice(&s, "2.5 cores of time to 8 threads", "--threads 2");
+    assert_advice(&s, "2.5 cores of time to 8 threads", "--threads 3");
+    bv_advice_list rounded;
+    s.threads = 3; /* the default there */
+    bv_advise(&s, &rounded);
+    assert_int_equal(rounded.count, 0);
     s = good();
     s.threads = 9;
     assert_advice(&s, "9 threads share 8", "--threads 8");
