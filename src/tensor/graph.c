@@ -135,7 +135,6 @@ bv_tensor *bv_tensor_extra(bv_graph *g, bv_tensor *owner, int slot, bv_role role
     t->rows = rows;
     t->cols = cols;
     t->owner = owner;
-    t->layer = owner->layer;
     owner->extras[slot] = t;
     return t;
 }

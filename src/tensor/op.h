@@ -1,7 +1,7 @@
 /*
  * Op: one table entry says all that anybody asks of an operation: shape, gradient, cost, how it
- * runs, and legal random inputs for its tests. There is no other switch over ops. An op lives in
- * one file (op_*.c); bv_ops() lists them all, and the tests go through that list.
+ * runs. There is no other switch over ops. An op lives in one file (op_*.c); bv_ops() lists them
+ * all, and the tests go through that list.
  */
 #ifndef BV_TENSOR_OP_H
 #define BV_TENSOR_OP_H

@@ -173,6 +173,80 @@ static void test_hidden_inputs_stay_hidden(void **state) {
     bv_level_judgement_free(&j);
 }
 
+#define WITH_CHECKER                                                                               \
+    "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "            \
+    "\"generator\": \"generator.py\", \"checker\": \"check.py\"}"
+
+/* All that a submitter may see: of a hidden test its number among the hidden ones and its verdict.
+ */
+static void test_what_is_shown(void **state) {
+    (void)state;
+    bv_level_test tests[] = {
+        {.visible = true}, {.visible = true}, {.visible = false}, {.visible = false}};
+    const bv_level shown = {.points = 10, .tests = tests, .test_count = 4, .visible_count = 2};
+    bv_level_test_result results[] = {
+        {.test = &tests[0], .cpu_ns = 12999999, .peak_memory_bytes = 3000000},
+        {.test = &tests[1], .verdict = BV_LEVEL_WRONG_ANSWER, .cpu_ns = 5000000, .message = "no"},
+        {.test = &tests[2], .cpu_ns = 7000000, .message = "secret"},
+        {.test = &tests[3], .verdict = BV_LEVEL_TIME, .message = "secret"}};
+    const bv_level_judgement j = {.verdict = BV_LEVEL_WRONG_ANSWER,
+                                  .score = 5,
+                                  .passed = 1,
+                                  .results = results,
+                                  .result_count = 4};
+    json_t *got = bv_level_judgement_json(&shown, &j), *wanted = NULL;
+    static const char text[] =
+        "{\"verdict\": \"wrong-answer\", \"score\": 5, \"points\": 10, \"passed\": 1, \"total\": 2,"
+        " \"message\": \"\", \"tests\": ["
+        "{\"visible\": true, \"number\": 1, \"verdict\": \"accepted\", \"cpu_ms\": 12.0,"
+        " \"memory_bytes\": 3000000, \"message\": \"\"},"
+        "{\"visible\": true, \"number\": 2, \"verdict\": \"wrong-answer\", \"cpu_ms\": 5.0,"
+        " \"memory_bytes\": 0, \"message\": \"no\"},"
+        "{\"visible\": false, \"number\": 1, \"verdict\": \"accepted\"},"
+        "{\"visible\": false, \"number\": 2, \"verdict\": \"time\"}]}";
+    assert_ok(bv_json_parse(text, strlen(text), "what is wanted", &wanted));
+    if (!json_equal(got, wanted)) {
+        bv_buffer told = {0};
+        assert_ok(bv_json_text(got, 0, &told));
+        fail_msg("%s", told.data);
+    }
+    json_decref(got);
+    json_decref(wanted);
+}
+
+/* CPU time is that of all tests and of their checks. */
+static void test_times(void **state) {
+    (void)state;
+    bv_level_judgement j = {0};
+    put("level.json", WITH_CHECKER);
+    put("check.py", "import time\nwhile time.process_time() < 0.3: pass\n");
+    open_level();
+    assert_ok(bv_judge_level(&tools, level, "python", RIGHT, strlen(RIGHT), &j));
+    assert_int_equal(j.verdict, BV_LEVEL_ACCEPTED);
+    assert_int_equal(j.result_count, 3);
+    assert_int_equal(j.run_count, 3);
+    assert_int_equal(j.passed, 2);
+    uint64_t own = 0;
+    for (size_t i = 0; i < j.result_count; i++) own += j.results[i].cpu_ns;
+    assert_true(own > 0 && j.cpu_ns >= own + 3 * 300000000ull);
+    bv_level_judgement_free(&j);
+}
+
+/* A long log of the compiler is cut, and says so. */
+static void test_long_log(void **state) {
+    (void)state;
+    bv_level_judgement j = {0};
+    bv_buffer source = {0};
+    for (int i = 0; i < 300; i++) bv_buffer_printf(&source, "int f%d = nothing%d;\n", i, i);
+    assert_ok(bv_judge_level(&tools, level, "c", source.data, source.size, &j));
+    assert_int_equal(j.verdict, BV_LEVEL_NOT_COMPILED);
+    assert_non_null(strstr(j.message.data, "nothing0"));
+    assert_string_equal(j.message.data + j.message.size - 4, "\n...");
+    assert_in_range(j.message.size, 4000, 4010); /* a letter that is cut becomes question marks */
+    bv_level_judgement_free(&j);
+    bv_buffer_free(&source);
+}
+
 /* Of much that a program wrote before it failed, the end tells why. */
 static void test_failure_shows_the_end(void **state) {
     (void)state;
@@ -220,10 +294,6 @@ static void check_level(bv_level_check *check) {
         assert_ok(bv_level_check_judge(pool, level, &check->rows[i]));
     bv_level_check_end(level, check);
 }
-
-#define WITH_CHECKER                                                                               \
-    "{\"title\": \"Sum\", \"points\": 10, \"tests\": {\"visible\": 1, \"hidden\": 2}, "            \
-    "\"generator\": \"generator.py\", \"checker\": \"check.py\"}"
 
 static void test_checker(void **state) {
     (void)state;
@@ -401,6 +471,9 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_refused, begin, end),
         cmocka_unit_test_setup_teardown(test_too_large, begin, end),
         cmocka_unit_test_setup_teardown(test_hidden_inputs_stay_hidden, begin, end),
+        cmocka_unit_test(test_what_is_shown),
+        cmocka_unit_test_setup_teardown(test_times, begin, end),
+        cmocka_unit_test_setup_teardown(test_long_log, begin, end),
         cmocka_unit_test_setup_teardown(test_failure_shows_the_end, begin, end),
         cmocka_unit_test_setup_teardown(test_box_is_empty, begin, end),
         cmocka_unit_test_setup_teardown(test_scores, begin, end),

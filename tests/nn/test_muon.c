@@ -4,6 +4,7 @@
 
 #include "base/random.h"
 #include "nn/muon.h"
+#include "nn/optimizer.h"
 #include <math.h>
 
 #define SIDE_MAX 130
@@ -92,7 +93,31 @@ static void test_formula(void **state) {
     check(1, 130);
 }
 
+/* Of a matrix of 6 x 10 and of 75 numbers beside it, which AdamW takes. */
+static void test_cost(void **state) {
+    (void)state;
+    const bv_kernels *kernels;
+    bv_graph *g;
+    bv_weights *weights;
+    bv_optimizer *o;
+    assert_ok(bv_kernels_pick(&kernels));
+    assert_ok(bv_graph_create(&g));
+    bv_parameter_make(g, "matrix", 6, 10, BV_PARAMETER_MATRIX, BV_INIT_NORMAL, 1);
+    bv_parameter_make(g, "table", 7, 10, BV_PARAMETER_EMBEDDING, BV_INIT_NORMAL, 1);
+    bv_parameter_make(g, "vector", 0, 5, BV_PARAMETER_VECTOR, BV_INIT_NORMAL, 1);
+    assert_ok(bv_weights_create(kernels, NULL, g, &weights));
+    assert_ok(bv_optimizer_create(kernels, NULL, weights, BV_OPTIMIZER_MUON, BV_NUMERICS_F32, &o));
+    const bv_cost cost = bv_optimizer_cost(o);
+    /* Five times X X^T and the polynomial times X, of 6 x 6 x 10, and a square, of 6 x 6 x 6. */
+    assert_true(cost.products == 5 * 2 * (2 * 6 * 6 * 10 + 6 * 6 * 6));
+    /* Read: parameter, gradient and one moment, or two; written: all but the gradient. */
+    assert_true(cost.bytes == 4 * (60 * 5 + 75 * 7));
+    bv_optimizer_destroy(&o);
+    bv_weights_destroy(&weights);
+    bv_graph_destroy(&g);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formula)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_formula), cmocka_unit_test(test_cost)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "model/gpt_train.h"
 #include "train/checkpoint.h"
 #include "train/evaluate.h"
+#include "train/session.h"
 #include <math.h>
 
 #define BATCH 4
@@ -194,7 +195,64 @@ static void test_steps_by_hand(void **state) {
     check("optimizer=muon dtype=bf16", 0.01);
 }
 
+/* The next sequences, without those that returns to a checkpoint have left out. */
+static void test_left_out(void **state) {
+    (void)state;
+    static const uint64_t wanted[] = {0, 1, 5, 7, 8, 9, 10, 11};
+    tiny_run t;
+    bv_session s;
+    tiny_begin(&t, "", 0, 1);
+    assert_ok(bv_session_create(&t.options, &s));
+    const bv_left_out left_out[] = {{2, 4}, {4, 5}, {6, 7}};
+    memcpy(s.progress.left_out, left_out, sizeof left_out);
+    s.progress.left_out_count = 3;
+    for (size_t step = 0; step < 2; step++) {
+        bv_session_read_batch(&s);
+        assert_int_equal(s.batch, BATCH);
+        assert_memory_equal(s.sequences, wanted + step * BATCH, BATCH * sizeof *wanted);
+        for (size_t i = 0; i < BATCH; i++) {
+            uint32_t inputs[CONTEXT], targets[CONTEXT];
+            bv_dataset_sequence(t.dataset, t.config.settings.order, t.config.settings.seed,
+                                wanted[step * BATCH + i], CONTEXT, inputs, targets);
+            assert_memory_equal(s.inputs + i * CONTEXT, inputs, sizeof inputs);
+            assert_memory_equal(s.targets + i * CONTEXT, targets, sizeof targets);
+        }
+    }
+    assert_int_equal(s.progress.sequence, 12);
+    bv_session_destroy(&s);
+    tiny_end(&t);
+}
+
+static const char *cut_file;
+
+static void cut_after_two(void *context, const bv_step_report *report) {
+    (void)context;
+    if (report->step == 2) assert_int_equal(truncate(cut_file, 0), 0);
+    told_count++;
+}
+
+/* Data that somebody cuts short end the run: no step and no evaluation are made of what is not
+ * there any more. */
+static void test_data_cut_short(void **state) {
+    (void)state;
+    static const char *const names[] = {"train", "val"};
+    for (int i = 0; i < 2; i++) {
+        tiny_run t;
+        char path[400];
+        tiny_begin(&t, "steps=6 eval_every=2", 0, 1);
+        snprintf(path, sizeof path, "%s/%s-00000.bin", t.data, names[i]);
+        cut_file = path;
+        told_count = 0;
+        t.options.events.step = cut_after_two;
+        assert_fails(bv_train(&t.options), BV_CODE_INPUT, "cut short");
+        assert_int_equal(told_count, i ? 2 : 3); /* steps, and an evaluation of val that stands */
+        tiny_end(&t);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps_by_hand)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps_by_hand),
+                                       cmocka_unit_test(test_left_out),
+                                       cmocka_unit_test(test_data_cut_short)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
