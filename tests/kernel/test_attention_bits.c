@@ -47,6 +47,25 @@ static void test_alone_in_chunks_and_whole(void **state) {
     }
 }
 
+/* More heads than one row takes together. */
+static void test_many_heads(void **state) {
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        problem p = {.heads = i < 4 ? 70 : 140,
+                     .kv_heads = 70,
+                     .d = 3,
+                     .count = 1,
+                     .rows = {66},
+                     .half = i % 2,
+                     .spread = 1};
+        fill(&p);
+        outcome whole = run(&p, best(), false);
+        compare_chunks(&p, best(), &whole, 1);
+        forget(&whole);
+        clear(&p);
+    }
+}
+
 /* Which queries see a bad key (or are bad themselves), and which keys those see. */
 static void mark(const problem *p, size_t query, size_t key, bool *queries, bool *keys) {
     for (size_t s = 0; s < p->count; s++)
@@ -114,6 +133,7 @@ int main(void) {
     random_begin(SEED, 2);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alone_in_chunks_and_whole),
+        cmocka_unit_test(test_many_heads),
         cmocka_unit_test(test_unseen_values_do_not_leak),
     };
     const unsigned saved = bv_float_enter();
