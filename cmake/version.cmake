@@ -1,7 +1,11 @@
 # Writes OUT (a header with BV_VERSION and BV_REVISION) if it would change.
-execute_process(
-    COMMAND git -C ${SOURCE} describe --always --dirty --tags
-    OUTPUT_VARIABLE revision ERROR_QUIET OUTPUT_STRIP_TRAILING_WHITESPACE RESULT_VARIABLE failed)
+set(failed TRUE)
+if(EXISTS "${SOURCE}/.git") # else it would be that of a repository around us
+    execute_process(
+        COMMAND git -C ${SOURCE} describe --always --dirty --tags
+        OUTPUT_VARIABLE revision OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET
+        RESULT_VARIABLE failed)
+endif()
 if(failed)
     set(revision "unknown")
 endif()

@@ -1,5 +1,5 @@
 /* Ctrl-C, SIGTERM and the end of the terminal: the first asks long work to stop at its next step,
- * the second ends at once. */
+ * the same one again ends at once. */
 #ifndef BV_CLI_INTERRUPT_H
 #define BV_CLI_INTERRUPT_H
 

@@ -23,6 +23,18 @@ fi
 # Standard output is only for results: an error leaves it empty.
 beaver xyzzy >"$folder/out" 2>/dev/null
 [ ! -s "$folder/out" ] || fail "an error wrote to standard output"
+# The revision is of these sources, not of somebody's repository in which they were unpacked.
+revision() {
+    cmake -DSOURCE="$1" -DVERSION=1 -DOUT="$folder/version.h" \
+        -P "$BEAVER_SOURCE/cmake/version.cmake"
+    grep -o 'BV_REVISION .*' "$folder/version.h"
+}
+mkdir -p "$folder/outer/unpacked"
+git -C "$folder/outer" init -q
+git -C "$folder/outer" -c user.name=a -c user.email=a@b commit -q --allow-empty -m first
+[ "$(revision "$folder/outer/unpacked")" = 'BV_REVISION "unknown"' ] ||
+    fail "unpacked sources have a revision: $(cat "$folder/version.h")"
+[ "$(revision "$folder/outer")" != 'BV_REVISION "unknown"' ] || fail "a repository has no revision"
 # Every command, however deep in the tables: it explains itself with an example, takes --threads by
 # one rule, and --json unless it runs until it is stopped.
 leaves() {
