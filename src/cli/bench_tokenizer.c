@@ -23,7 +23,7 @@ static const bv_flag flag_table[] = {
                    "tokenizer.json; without it, byte pairs are learned, and that is measured too"),
     BV_INT_FLAG("vocab", "N", 257, 1e7, "32768", "tokens to learn"),
     BV_STRING_FLAG("pattern", "NAME", "gpt2",
-                   "how text is cut into pieces for that: gpt2 or cl100k"),
+                   "how text is cut into pieces for that: gpt2, cl100k or llama3"),
     BV_DOUBLE_FLAG("seconds", "S", 0.001, 600, "1",
                    "how long to repeat encoding and decoding, each on one thread and on all"),
 };

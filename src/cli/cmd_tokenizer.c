@@ -6,6 +6,7 @@
 #include "cli/flags.h"
 #include "cli/input_parts.h"
 #include "cli/make_tokenizer.h"
+#include "text/hugging_face.h"
 #include "text/pieces.h"
 #include "text/tiktoken.h"
 
@@ -34,7 +35,8 @@ static const bv_flag train_flags[] = {
     BV_INT_FLAG("vocab", "N", 257, 1e7, "4096",
                 "tokens, the 256 bytes and the end of text among them"),
     BV_STRING_FLAG("kind", "KIND", "bpe", "bpe, or char: one token a character"),
-    BV_STRING_FLAG("pattern", "NAME", "gpt2", "how text is cut into pieces: gpt2 or cl100k"),
+    BV_STRING_FLAG("pattern", "NAME", "gpt2",
+                   "how text is cut into pieces: gpt2, cl100k or llama3"),
 };
 static const bv_argument train_arguments[] = {
     {.name = "TEXT", .help = "files, or folders of files, of UTF-8 text", .repeated = true}};
@@ -105,19 +107,26 @@ static bv_status run_train(const bv_flags *flags) {
 static const bv_flag import_flags[] = {
     BV_REQUIRED_FLAG("out", "FILE", "where to write tokenizer.json"),
     BV_STRING_FLAG("pattern", "NAME", NULL,
-                   "how text is cut into pieces: gpt2 or cl100k; known for r50k, p50k and cl100k"),
+                   "how text is cut into pieces, for ranks: gpt2, cl100k or llama3; known for "
+                   "r50k, p50k and cl100k"),
     BV_LIST_FLAG("special", "NAME=N",
                  "a token without bytes and its number, e.g. \"<|endoftext|>=50256\"; known for "
-                 "r50k, p50k and cl100k, else the end of text comes behind the last"),
+                 "r50k, p50k and cl100k, else the end of text comes behind the last; to those of a "
+                 "tokenizer.json it is added, or renames one"),
 };
 static const bv_argument import_arguments[] = {
-    {.name = "FILE", .help = "ranks of tiktoken: a token in base64, a blank and its rank a line"}};
+    {.name = "FILE",
+     .help = "ranks of tiktoken: a token in base64, a blank and its rank a line; or a "
+             "tokenizer.json of Hugging Face's: byte-level BPE, cut as GPT-2's or Llama 3's"}};
 static bv_status run_import(const bv_flags *flags);
 static const bv_command import_command = {
     .name = "tokenizer import",
-    .brief = "take one from tiktoken",
-    .summary = "Makes a tokenizer from the ranks that tiktoken uses; it gives the same tokens.",
-    .example = "beaver tokenizer import r50k_base.tiktoken --out tokenizer.json",
+    .brief = "take one of tiktoken or Hugging Face",
+    .summary =
+        "Makes a tokenizer from the ranks that tiktoken uses, or from a tokenizer.json of Hugging "
+        "Face's; it gives the same tokens.",
+    .example = "beaver tokenizer import r50k_base.tiktoken --out tokenizer.json\n"
+               "beaver tokenizer import gpt2/tokenizer.json --out tokenizer.json",
     BV_ARGUMENTS(import_arguments),
     BV_FLAGS(import_flags),
     .run = run_import,
@@ -135,11 +144,25 @@ static bv_status parse_special(char *text, uint32_t *token) {
     return BV_OK;
 }
 
+/* numbers: of --special; NULL without any. */
+static bv_status load_foreign(const char *path, const char *pattern, const bv_bpe_numbers *numbers,
+                              bv_tokenizer **out) {
+    bv_map map;
+    size_t at = 0;
+    BV_TRY(bv_map_open(path, &map));
+    while (at < map.size && map.data[at] && strchr(" \t\r\n\xef\xbb\xbf", map.data[at])) at++;
+    const bool json = at < map.size && map.data[at] == '{'; /* which base64 does not have */
+    bv_map_close(&map);
+    if (!json) return bv_tokenizer_load_tiktoken(path, pattern, numbers, out);
+    if (!pattern) return bv_tokenizer_load_hugging_face(path, numbers, out);
+    return bv_fail(BV_CODE_USAGE, "--pattern is for ranks: a tokenizer.json has its own");
+}
+
 static bv_status import(const bv_flags *flags, bv_tokenizer **out) {
     const char *path = bv_flags_argument(flags, 0), *pattern = bv_flags_string(flags, "pattern");
     size_t count, copied = 0;
     const char *const *list = bv_flags_list(flags, "special", &count);
-    if (count == 0) return bv_tokenizer_load_tiktoken(path, pattern, NULL, out);
+    if (count == 0) return load_foreign(path, pattern, NULL, out);
     char **names = bv_calloc(count, sizeof *names);
     uint32_t *tokens = bv_calloc(count, sizeof *tokens);
     bv_error *error = names && tokens ? BV_OK : bv_fail_memory("a tokenizer");
@@ -149,7 +172,7 @@ static bv_status import(const bv_flags *flags, bv_tokenizer **out) {
                               : bv_fail_memory("a tokenizer");
     }
     const bv_bpe_numbers numbers = {NULL, (const char *const *)names, tokens, count};
-    if (!error) error = bv_tokenizer_load_tiktoken(path, pattern, &numbers, out);
+    if (!error) error = load_foreign(path, pattern, &numbers, out);
     bv_names_free(names, copied);
     bv_free(tokens);
     return error;

@@ -125,7 +125,8 @@ static inline size_t end_gpt2(const unsigned char *t, size_t at, size_t size) {
     return run(t, behind, size, c);
 }
 
-static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) {
+/* final_line: white space that ends the text is cut behind its last line end, as elsewhere. */
+static inline size_t end_lines(const unsigned char *t, size_t at, size_t size, bool final_line) {
     size_t length, next_length;
     const bv_char_class c = class_of(t, at, size, &length);
     if (c == BV_CHAR_LETTER) return letters(t, at + length, size);
@@ -150,7 +151,15 @@ static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) 
         return behind;
     }
     const blanks b = scan_blanks(t, at, size);
-    return b.line && !b.final ? b.line : end_of_blanks(&b, at);
+    return b.line && (final_line || !b.final) ? b.line : end_of_blanks(&b, at);
+}
+
+static inline size_t end_cl100k(const unsigned char *t, size_t at, size_t size) {
+    return end_lines(t, at, size, false);
+}
+
+static inline size_t end_llama3(const unsigned char *t, size_t at, size_t size) {
+    return end_lines(t, at, size, true);
 }
 
 /* ---- blocks of ASCII: all pieces of 64 bytes at once ---- */
@@ -243,7 +252,7 @@ static inline uint64_t begins_of_numbers(uint64_t numbers) {
     return begins;
 }
 
-/* The same by the pattern of cl100k. A sum carries a bit behind the end of a run. */
+/* The same by the patterns of cl100k and Llama 3. A sum carries a bit behind the end of a run. */
 static inline uint64_t begins_cl100k(const unsigned char *t) {
     const marks m = mark(t);
     const uint64_t others = ~(m.letters | m.numbers | m.blanks);
@@ -294,16 +303,25 @@ static size_t ends_cl100k(bv_splitter *s, size_t *ends, size_t most) {
     return ends_of(s, ends, most, end_cl100k, begins_cl100k);
 }
 
+static size_t ends_llama3(bv_splitter *s, size_t *ends, size_t most) {
+    return ends_of(s, ends, most, end_llama3, begins_cl100k);
+}
+
 bv_status bv_splitter_create(const char *pattern, bv_splitter **out) {
+    static const struct {
+        const char *name;
+        size_t (*ends)(bv_splitter *splitter, size_t *ends, size_t most);
+    } all[] = {{"gpt2", ends_gpt2}, {"cl100k", ends_cl100k}, {"llama3", ends_llama3}};
     *out = NULL;
-    const bool gpt2 = !strcmp(pattern, "gpt2");
-    if (!gpt2 && strcmp(pattern, "cl100k"))
-        return bv_try(bv_fail(BV_CODE_USAGE, "no pattern is named \"%s\"", pattern),
-                      "gpt2 or cl100k");
-    bv_splitter *s = *out = bv_calloc(1, sizeof *s);
-    if (!s) return bv_fail_memory("a tokenizer");
-    s->ends = gpt2 ? ends_gpt2 : ends_cl100k;
-    return BV_OK;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (strcmp(pattern, all[i].name) != 0) continue;
+        bv_splitter *s = *out = bv_calloc(1, sizeof *s);
+        if (!s) return bv_fail_memory("a tokenizer");
+        s->ends = all[i].ends;
+        return BV_OK;
+    }
+    return bv_try(bv_fail(BV_CODE_USAGE, "no pattern is named \"%s\"", pattern),
+                  "gpt2, cl100k or llama3");
 }
 
 void bv_splitter_destroy(bv_splitter **splitter) {

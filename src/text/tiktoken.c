@@ -2,12 +2,9 @@
 
 #include "base/file.h"
 #include "base/memory.h"
-#include "text/bpe_merge.h"
-#include "text/tokenizer_struct.h"
+#include "text/bpe_growth.h"
 #include <stdlib.h>
 #include <string.h>
-
-#define TOKEN_BYTES_MAX 65536
 
 typedef struct entry {
     uint32_t rank, begin, size; /* its bytes */
@@ -17,13 +14,13 @@ typedef struct ranks {
     entry *entries; /* sorted by rank; bytes first and merges behind them, later on */
     size_t count, capacity;
     bv_buffer bytes;
-    bv_pair *merges;
+    bv_bpe_growth *growth;
     uint32_t *ids;
 } ranks;
 
 static void free_ranks(ranks *r) {
     bv_free(r->entries);
-    bv_free(r->merges);
+    bv_bpe_growth_destroy(&r->growth);
     bv_free(r->ids);
     bv_buffer_free(&r->bytes);
 }
@@ -77,7 +74,7 @@ static bv_status read_line(ranks *r, const char *line, const char *end) {
     BV_TRY(bv_buffer_error(&r->bytes));
     if (!ok) return bv_fail(BV_CODE_INPUT, "that is no base64, blank and rank");
     e.size = (uint32_t)(r->bytes.size - e.begin);
-    if (e.size > TOKEN_BYTES_MAX || r->bytes.size > UINT32_MAX / 2)
+    if (e.size > BV_GROWTH_BYTES_MAX || r->bytes.size > UINT32_MAX / 2)
         return bv_fail(BV_CODE_INPUT, "the token is too long");
     if (!bv_list_grow((void **)&r->entries, r->count, &r->capacity, sizeof e))
         return bv_fail_memory("ranks");
@@ -104,12 +101,13 @@ static int by_rank(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-/* The two tokens that a token is made of: what the merges learned before it leave of its bytes. */
-static bv_status derive(ranks *r, bv_tokenizer *t, bv_merger *merger, uint32_t *parts) {
+/* The two tokens that a token is made of are what the merges before it leave of its bytes. */
+static bv_status derive(ranks *r) {
     size_t merges = 0, bytes = 0;
     for (size_t i = 0; i < r->count; i++) {
         const entry *e = &r->entries[i];
         const unsigned char *spelling = (const unsigned char *)r->bytes.data + e->begin;
+        const uint32_t *parts;
         size_t count;
         if (i && e[-1].rank == e->rank)
             return bv_fail(BV_CODE_INPUT, "rank %u stands there twice", e->rank);
@@ -118,19 +116,12 @@ static bv_status derive(ranks *r, bv_tokenizer *t, bv_merger *merger, uint32_t *
             r->ids[*spelling] = e->rank;
             continue;
         }
-        if (!bv_merge_piece(merger, spelling, e->size, parts, &count))
-            return bv_fail_memory("ranks");
+        BV_TRY(bv_bpe_growth_parts(r->growth, spelling, e->size, &parts, &count));
         if (count != 2)
             return bv_fail(BV_CODE_INPUT, "token %u is made of %zu tokens before it, not of two",
                            e->rank, count);
-        const bv_pair pair = {parts[0], parts[1]};
-        /* A pair that has a merge would not have been left. */
-        const bool is_new = bv_merge_table_add(t->ranks, pair, (uint32_t)merges);
-        BV_ASSERT(is_new);
-        if ((pair.left | pair.right) < 256)
-            t->byte_pairs[pair.left << 8 | pair.right] = (uint32_t)merges;
-        r->ids[256 + merges] = e->rank;
-        r->merges[merges++] = pair;
+        bv_bpe_growth_add(r->growth, (bv_pair){parts[0], parts[1]});
+        r->ids[256 + merges++] = e->rank;
     }
     if (bytes != 256 || r->count != 256 + merges)
         return bv_fail(BV_CODE_INPUT, "%zu of the 256 bytes are there", bytes);
@@ -138,29 +129,12 @@ static bv_status derive(ranks *r, bv_tokenizer *t, bv_merger *merger, uint32_t *
 }
 
 static bv_status derive_merges(ranks *r) {
-    bv_tokenizer *scratch;
-    bv_merger *merger = NULL;
-    uint32_t *parts = bv_malloc(TOKEN_BYTES_MAX * sizeof *parts);
-    r->merges = bv_calloc(r->count + 1, sizeof *r->merges);
+    BV_TRY(bv_bpe_growth_create(r->count, &r->growth));
     r->ids = bv_malloc((256 + r->count) * sizeof *r->ids);
-    bv_error *error = bv_tokenizer_bpe("gpt2", NULL, 0, &scratch);
-    if (!error && r->count > BV_MERGES_MAX)
-        error = bv_fail(BV_CODE_INPUT, "%zu ranks are more than %zu", r->count, BV_MERGES_MAX);
-    if (!error) {
-        bv_merge_table_destroy(&scratch->ranks);
-        error = bv_merge_table_create(r->count, &scratch->ranks);
-    }
-    if (!error && (!parts || !r->merges || !r->ids)) error = bv_fail_memory("ranks");
-    if (!error) error = bv_merger_create(scratch, &merger);
-    if (!error) {
-        memset(r->ids, 0xff, (256 + r->count) * sizeof *r->ids);
-        if (r->count) qsort(r->entries, r->count, sizeof *r->entries, by_rank);
-        error = derive(r, scratch, merger, parts);
-    }
-    bv_merger_destroy(&merger);
-    bv_tokenizer_destroy(&scratch);
-    bv_free(parts);
-    return error;
+    if (!r->ids) return bv_fail_memory("ranks");
+    memset(r->ids, 0xff, (256 + r->count) * sizeof *r->ids);
+    if (r->count) qsort(r->entries, r->count, sizeof *r->entries, by_rank);
+    return derive(r);
 }
 
 /* ---- known files ---- */
@@ -190,11 +164,13 @@ static bv_status make(ranks *r, const char *pattern, const bv_bpe_numbers *speci
     }
     if (!pattern)
         return bv_try(bv_fail(BV_CODE_USAGE, "%zu ranks are none of r50k, p50k, cl100k", r->count),
-                      "--pattern gpt2, or cl100k");
+                      "--pattern gpt2, cl100k or llama3");
     if (specials) numbers = *specials;
     BV_TRY(derive_merges(r));
     numbers.ids = r->ids;
-    return bv_tokenizer_bpe_numbered(pattern, r->merges, r->count - 256, &numbers, out);
+    size_t count;
+    const bv_pair *merges = bv_bpe_growth_merges(r->growth, &count);
+    return bv_tokenizer_bpe_numbered(pattern, merges, count, &numbers, out);
 }
 
 bv_status bv_tokenizer_load_tiktoken(const char *path, const char *pattern,

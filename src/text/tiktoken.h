@@ -3,9 +3,8 @@
  * The rank is the token's number and says when it merges: the two neighbours whose bytes together
  * have the least rank merge first. All 256 bytes are among them.
  *
- * Inside a token's own bytes the merges below its rank leave two parts; no other two neighbours
- * that spell the token ever meet, since whatever happens inside its bytes does not depend on what
- * is around them. So one pair a token says the same as the ranks do.
+ * Inside a token's own bytes the merges below its rank leave two parts, and no other two neighbours
+ * that spell the token ever meet (bpe_growth.h). So one pair a token says the same as the ranks do.
  */
 #ifndef BV_TEXT_TIKTOKEN_H
 #define BV_TEXT_TIKTOKEN_H

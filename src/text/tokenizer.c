@@ -162,10 +162,11 @@ bv_status bv_tokenizer_load(const char *path, bv_tokenizer **out) {
     bv_error *error = bv_json_parse(text.data ? text.data : "", text.size, path, &value);
     if (!error) error = parse(value, cut ? &merges : NULL, path, out);
     if (bv_error_code(error) == BV_CODE_INPUT && !json_object_get(value, "format"))
-        error = bv_try(error,
-                       "beaver tokenizer train TEXT --out FILE, or for ranks of tiktoken beaver "
-                       "tokenizer import %s --out FILE",
-                       path);
+        error =
+            bv_try(error,
+                   "beaver tokenizer train TEXT --out FILE, or for what tiktoken and Hugging Face "
+                   "have beaver tokenizer import %s --out FILE",
+                   path);
     json_decref(value);
     bv_free(merges.pairs);
     bv_buffer_free(&text);

@@ -44,8 +44,8 @@ bv_status bv_characters_create(bv_characters **out);
 void bv_characters_destroy(bv_characters **characters);
 bv_status bv_characters_add(bv_characters *characters, const void *text, size_t size);
 bv_status bv_characters_tokenizer(const bv_characters *characters, bv_tokenizer **out);
-/* Tokens 0..255 are bytes, 256 + i is merge i, the last is the end of text. pattern: "gpt2" or
- * "cl100k". */
+/* Tokens 0..255 are bytes, 256 + i is merge i, the last is the end of text. pattern: of
+ * pieces.h. */
 bv_status bv_tokenizer_bpe(const char *pattern, const bv_pair *merges, size_t count,
                            bv_tokenizer **out);
 

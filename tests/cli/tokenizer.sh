@@ -22,9 +22,84 @@ json 'j["end_of_text"] is None and j["vocab_size"] == 401' \
 expect 2 "not NAME=N" import --pattern gpt2 --special 7
 expect 2 "--special" import --pattern gpt2 --special a=b
 expect 1 "token 300 stands there twice" import --pattern gpt2 --special a=300
-expect 2 "gpt2 or cl100k" import --pattern gpt3
+expect 2 "gpt2, cl100k or llama3" import --pattern gpt3
 expect 1 "reading line 1" beaver tokenizer import "$folder/text" --out "$folder/x" --pattern gpt2
 expect 1 "cannot open" beaver tokenizer import "$folder/none" --out "$folder/x"
+
+# ---- import: the same in Hugging Face's form; the tokens of `tokenizers`, if it is there ----
+cat >"$folder/hf.py" <<'PYTHON'
+import json, os, random, sys
+folder, cut = sys.argv[1:3]
+printed = [*range(33, 127), *range(161, 173), *range(174, 256)]
+others = [b for b in range(256) if b not in printed]
+letter = {b: chr(b) for b in printed} | {b: chr(256 + i) for i, b in enumerate(others)}
+own = json.load(open(f"{folder}/{cut}.json"))
+tokens = [letter[b] for b in range(256)]
+merges = []
+for left, right in own["merges"]:
+    merges.append(tokens[left] + " " + tokens[right])
+    tokens.append(tokens[left] + tokens[right])
+level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+regex = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
+         r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+split = {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False}
+pre = level if cut == "gpt2" else {"type": "Sequence", "pretokenizers": [
+    split, level | {"use_regex": False}]}
+file = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [
+    {"id": len(tokens), "content": "<|endoftext|>", "single_word": False, "lstrip": False,
+     "rstrip": False, "normalized": False, "special": True}],
+    "normalizer": None, "pre_tokenizer": pre, "post_processor": None, "decoder": level,
+    "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+              "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
+              "ignore_merges": False, "vocab": {t: i for i, t in enumerate(tokens)},
+              "merges": merges}}
+json.dump(file, open(f"{folder}/hf.json", "w"))
+r = random.Random(2)
+words = ["the dam", " beaver", "é", "→ ", "  ", "\n", "\n\n", "12345", "'s", "'LL", "日本", "😀",
+         ", ", "\r\n", "\t", " \u00a0", "don't", "\u017f", "'\u017f", "\u0085", "x = [1, 2]"]
+for n in range(60):
+    with open(f"{folder}/hf-{n}", "w", encoding="utf-8", newline="") as f:
+        f.write("".join(r.choice(words) for _ in range(r.randrange(90))))
+PYTHON
+cat >"$folder/hf-compare.py" <<'PYTHON'
+import json, sys, tokenizers
+folder = sys.argv[1]
+t = tokenizers.Tokenizer.from_file(folder + "/hf.json")
+for n in range(60):
+    text = open(f"{folder}/hf-{n}", encoding="utf-8", newline="").read()
+    expected = t.encode(text, add_special_tokens=False).ids
+    if json.load(open(f"{folder}/hf-{n}.json"))["tokens"] != expected:
+        sys.exit(f"{text!r}: {expected}")
+PYTHON
+peers=${XDG_CACHE_HOME:-$HOME/.cache}/beaver/peers/bin/python
+[ -x "$peers" ] || peers=python3
+for name in gpt2 llama3; do
+    beaver tokenizer train "$BEAVER_SOURCE/docs" --vocab 3000 --pattern $name \
+        --out "$folder/$name.json" 2>/dev/null
+    python3 "$folder/hf.py" "$folder" $name
+    json 'j["end_of_text"] == j["vocab_size"] - 1' \
+        beaver tokenizer import "$folder/hf.json" --out "$folder/back.json" --json
+    python3 - "$folder/$name.json" "$folder/back.json" <<'PYTHON' || fail "$name: other merges"
+import json, sys
+own, back = (json.load(open(path)) for path in sys.argv[1:])
+sys.exit(back["merges"] != own["merges"] or back["pattern"] != own["pattern"] or
+         back["ids"] != [[0, 256 + len(own["merges"])]])
+PYTHON
+    if ! "$peers" -c 'import tokenizers' 2>/dev/null; then
+        echo "skipped: the tokens of tokenizers ($name), which is not installed"
+        continue
+    fi
+    for ((n = 0; n < 60; n++)); do
+        beaver tokenizer encode "$folder/back.json" "$folder/hf-$n" --json >"$folder/hf-$n.json"
+    done
+    "$peers" "$folder/hf-compare.py" "$folder" || fail "$name: other tokens than tokenizers"
+done
+expect 2 "--pattern is for ranks" beaver tokenizer import "$folder/hf.json" --out "$folder/x" \
+    --pattern gpt2
+printf ' {"model": {"type": "WordPiece"}}' >"$folder/hf.json"
+expect 1 "try: a tokenizer.json of byte-level BPE" beaver tokenizer import "$folder/hf.json" \
+    --out "$folder/x"
+[ ! -e "$folder/x" ] || fail "what was refused is written"
 
 # ---- inputs part by part: the tokens of the whole, and the first before the last is read ----
 python3 - "$folder" <<'PYTHON'
