@@ -64,9 +64,11 @@ if grouped 0::/ "$version2" true 2>/dev/null; then
     echo 25000 >groups/cpu/cpu.cfs_quota_us && echo 50000 >groups/cpu/cpu.cfs_period_us
     echo 1000000000 >groups/memory/memory.limit_in_bytes
     echo 400000000 >groups/memory/memory.usage_in_bytes
+    version1='32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n'
+    version1="${version1}33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory"
     first() {
-        grouped '2:memory:/\n1:cpu,cpuacct:/' '32 31 0:29 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct
-33 31 0:30 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory' ${BEAVER_EMULATOR:-} "$BEAVER" doctor --json
+        grouped '2:memory:/\n1:cpu,cpuacct:/' "$version1" ${BEAVER_EMULATOR:-} "$BEAVER" \
+            doctor --json
     }
     json 'j["memory_total"] == 1e9 and j["memory_available"] == 6e8 and j["cores_quota"] == 0.5 and
         j["threads"] == 1' first

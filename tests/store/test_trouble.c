@@ -112,14 +112,30 @@ static postgres server;
 
 #define OTHERS "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND application_name = 'beaver'"
 
-/* The server ends all sessions but that of `s`; they are gone when this returns. */
+#define SESSIONS_MAX 16
+
+typedef struct sessions {
+    int64_t pids[SESSIONS_MAX];
+    size_t count;
+} sessions;
+
+static bv_status take_session(void *context, const bv_row *row) {
+    sessions *others = context;
+    assert_true(others->count < SESSIONS_MAX);
+    others->pids[others->count++] = bv_row_int(row, 0);
+    return BV_OK;
+}
+
+/* The server ends all sessions but that of `s`. Their processes are gone when this returns: the
+ * list of sessions forgets one before its connection is closed. */
 static void end_others(bv_store *s) {
-    int64_t count = 1;
-    bool found;
+    sessions others = {.count = 0};
+    assert_ok(bv_store_query(s, "SELECT pid " OTHERS, BV_NO_VALUES, take_session, &others));
     run(s, "SELECT pg_terminate_backend(pid) " OTHERS);
-    while (count) {
-        nanosleep(&(struct timespec){0, 10000000}, NULL);
-        assert_ok(bv_store_query_int(s, "SELECT COUNT(*) " OTHERS, BV_NO_VALUES, &count, &found));
+    for (size_t i = 0; i < others.count; i++) {
+        char process[40];
+        snprintf(process, sizeof process, "/proc/%lld", (long long)others.pids[i]);
+        while (access(process, F_OK) == 0) nanosleep(&(struct timespec){0, 10000000}, NULL);
     }
 }
 
