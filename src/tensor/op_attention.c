@@ -308,11 +308,12 @@ static void append_to_pages(const bv_tensor *t, const bv_run *run) {
     bv_pool_run(few ? NULL : run->pool, append_part, &task);
 }
 
-/* KV heads of an item of one row. Its streams go on through all of them, so there are no more items
- * than keep all threads busy, which are not equally fast. */
+/* KV heads of an item of one row. Its streams go on through all of them, so sequences are cut into
+ * no more items than give all threads equal shares, or enough to share. */
 static size_t heads_together(const bv_attention_args *args, size_t threads) {
-    const size_t wanted = threads == 1 ? 1 : 2 * threads;
-    const size_t items = (wanted + args->sequence_count - 1) / args->sequence_count;
+    const size_t count = args->sequence_count;
+    size_t items = 1;
+    while (count * items % threads && count * items < 4 * threads) items++;
     return (args->kv_heads + items - 1) / items;
 }
 
@@ -324,9 +325,7 @@ static void attention_run(const bv_tensor *t, const bv_run *run) {
     task.args.out = bv_memory(run, t);
     task.args.lse = run->gradients ? bv_memory(run, t->extras[0]) : NULL;
     task.scratch_bytes = bv_align64(run->kernels->attention->scratch_bytes(&task.args, false));
-    if (run->layout->count > 0)
-        task.args.kv_heads_together =
-            heads_together(&task.args, (size_t)bv_pool_threads(run->pool));
+    task.args.kv_heads_together = heads_together(&task.args, (size_t)bv_pool_threads(run->pool));
     task.items = run->kernels->attention->forward_items(&task.args);
     bv_pool_share(run->pool, task.items);
     bv_pool_run(run->pool, attention_part, &task);
