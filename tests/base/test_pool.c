@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/pool.h"
+#include <sched.h>
 
 #define PARTS_MAX 7
 
@@ -190,6 +191,25 @@ static void test_watched(void **state) {
     }
 }
 
+static void count_cores(void *context, int part, int parts) {
+    cpu_set_t set;
+    (void)parts;
+    ((int *)context)[part] = sched_getaffinity(0, sizeof set, &set) ? -1 : CPU_COUNT(&set);
+}
+
+/* Where they begin is not where they have to stay. */
+static void test_workers_are_not_pinned(void **state) {
+    (void)state;
+    for (int i = 0; i < 50; i++) {
+        bv_pool *pool;
+        int cores[3] = {0};
+        assert_ok(bv_pool_create(3, &pool));
+        bv_pool_run(pool, count_cores, cores);
+        for (int part = 0; part < 3; part++) assert_int_equal(cores[part], bv_usable_cores());
+        bv_pool_destroy(&pool);
+    }
+}
+
 static void test_without_memory(void **state) {
     (void)state;
     int strikes = 0;
@@ -232,6 +252,7 @@ int main(void) {
         cmocka_unit_test(test_ranges_cover_everything_once),
         cmocka_unit_test(test_run_over_ranges),
         cmocka_unit_test(test_watched),
+        cmocka_unit_test(test_workers_are_not_pinned),
         cmocka_unit_test(test_without_memory),
         cmocka_unit_test(test_speed),
     };
