@@ -27,8 +27,7 @@ static const char *const members[] = {"name",          "title",      "source",
                                       "compile",       "compile_if", "compile_again",
                                       "artifact",      "run",        "compile_environment",
                                       "compile_binds", "run_binds",  "compile_limits",
-                                      "warm_python",   "prepare",    "prepared",
-                                      "prepared_as"};
+                                      "warm_python",   "prepare",    "prepared"};
 static const char *const limit_keys[] = {"cpu_ms",      "wall_ms",      "memory_bytes",
                                          "files_bytes", "output_bytes", "pids"};
 
@@ -216,9 +215,6 @@ static bv_status get_prepared(bv_arena *arena, const json_t *object, bv_language
     if (!l->prepare) return BV_OK;
     if (!l->compile) return bv_fail(BV_CODE_INPUT, "\"prepare\" must be beside \"compile\"");
     BV_TRY(get_file_name(arena, object, "prepared", &l->prepared));
-    l->prepared_as = l->prepared;
-    if (json_object_get(object, "prepared_as"))
-        BV_TRY(get_name(arena, object, "prepared_as", &l->prepared_as));
     if (strcmp(l->prepared, l->source) && strcmp(l->prepared, l->artifact)) return BV_OK;
     return bv_fail(BV_CODE_INPUT, "\"prepared\" must be another file than source and artifact");
 }
@@ -409,12 +405,12 @@ static bv_status run_command(bv_sandbox_pool *pool, const command_use *use,
     return bv_sandbox_run(pool, &job, result);
 }
 
-/* The command with the word for what was prepared, for which `out` has room. */
+/* The command with the name of what was prepared, for which `out` has room. */
 static void name_prepared(const description *d, const char *const *words, const char **out) {
     const size_t own = d->own_words, count = count_words(words);
     const size_t more = d->made.name ? 1 : 0;
     memcpy(out, words, own * sizeof *out);
-    if (more) out[own] = d->language.prepared_as;
+    if (more) out[own] = d->made.name;
     memcpy(out + own + more, words + own, (count + 1 - own) * sizeof *out);
 }
 

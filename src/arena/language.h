@@ -9,11 +9,9 @@
  *                     ["-fuse-ld=gold"]} adds them where that file exists
  *     prepare         words of a command that runs once, in a box like the compiler's, before many
  *                     sources are compiled (bv_language_prepare): it puts together what each of
- *                     them would else have to be linked with part by part, or finds out what each
- *                     would have to find out anew
+ *                     them would else have to be linked with part by part
  *     prepared        the file that it makes. Each compilation finds it beside its source, and its
  *                     name behind the words of "compile"; where it could not be made, neither
- *     prepared_as     the word that stands there in place of its name: "-specs=specs"
  *     compile_again   words that are added when the compiler failed and said "undefined": a library
  *                     that few sources need, which each of the others and its runs would pay for
  *     compile_environment  the whole environment of the compiler, "NAME=VALUE"; absent: the usual
@@ -43,7 +41,7 @@ typedef struct bv_language {
     const char *const *compile_again;             /* all of its words; NULL: never      */
     const char *const *compile_environment;       /* ends with NULL; NULL: the usual    */
     const char *const *prepare;                   /* ends with NULL; NULL: nothing      */
-    const char *prepared, *prepared_as;           /* beside "prepare"                   */
+    const char *prepared;                         /* beside "prepare"                   */
     const char *const *run;
     bv_sandbox_root compile_root, run_root;
     bv_sandbox_limits compile_limits;
