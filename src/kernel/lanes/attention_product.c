@@ -6,7 +6,7 @@
 #include "kernel/lanes/attention_product_avx2.h"
 #else
 
-/* Vectors and rows of a block of C in registers; the rows divide 16. */
+/* Vectors and rows of a block of C in registers. */
 #if defined(BV_LEVEL_AVX512)
 #define BLOCK_VECS 4
 #define BLOCK_ROWS(vecs) ((vecs) == 4 ? 4 : 8)
@@ -76,13 +76,11 @@ BV_INLINE void pair_steps(const tile_product *t, const char *const *a, size_t j,
     }
 }
 
-/* Rows beyond m repeat the last one of A. */
 BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows, int vecs,
                              bool pairs) {
     vreal acc[BLOCK_ROWS_MAX][BLOCK_VECS];
     const char *a[BLOCK_ROWS_MAX];
-    UNROLL for (int r = 0; r < rows; r++) a[r] =
-        (const char *)t->a + least(i + (size_t)r, t->m - 1) * t->a_row;
+    UNROLL for (int r = 0; r < rows; r++) a[r] = (const char *)t->a + (i + (size_t)r) * t->a_row;
     product_start(t, i, j, acc, rows, vecs, pairs);
     const step_range range = steps_of_rows(t, i, (size_t)rows, pairs);
     if (pairs)
@@ -93,12 +91,11 @@ BV_INLINE void product_block(const tile_product *t, size_t i, size_t j, int rows
 }
 
 BV_INLINE void product_columns(const tile_product *t, size_t j, int vecs, bool pairs) {
-    if (t->m == 1) {
-        product_block(t, 0, j, 1, vecs, pairs);
-        return;
-    }
-    for (size_t i = 0; i < t->m; i += BLOCK_ROWS(vecs))
+    size_t i = 0;
+    for (; i + BLOCK_ROWS(vecs) <= t->m; i += BLOCK_ROWS(vecs))
         product_block(t, i, j, BLOCK_ROWS(vecs), vecs, pairs);
+    for (; BLOCK_ROWS(vecs) > 2 && i + 2 <= t->m; i += 2) product_block(t, i, j, 2, vecs, pairs);
+    if (i < t->m) product_block(t, i, j, 1, vecs, pairs);
 }
 
 BV_INLINE void product_typed(const tile_product *t, bool pairs) {

@@ -18,7 +18,7 @@ typedef struct tile_product {
     size_t a_row, a_step; /* in bytes */
     const void *b;        /* 16 columns of a step stand together */
     size_t b_row, b_col;  /* reals or words from step to step, and from 16 columns to the next */
-    real *c;              /* rows up to m rounded up to 16 are written */
+    real *c;
     size_t c_row;
     bool add; /* C += A B; otherwise C = scale (A B) */
     real scale;
