@@ -2,6 +2,8 @@
 
 #include "base/buffer.h"
 #include "base/file.h"
+#include <limits.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -172,4 +174,8 @@ void bv_cgroup_limits_read(bv_cgroup_limits *limits) {
     bv_error_free(&error);
     bv_buffer_free(&mounts);
     bv_buffer_free(&own);
+}
+
+int bv_cgroup_threads(double cores) {
+    return (int)fmin(fmax(ceil(cores - 0.01), 1), INT_MAX);
 }

@@ -24,4 +24,8 @@ typedef struct bv_cgroup_limits {
 void bv_cgroup_limits_read(bv_cgroup_limits *limits);
 void bv_cgroup_limits_of(const char *mounts, const char *own, bv_cgroup_limits *limits);
 
+/* Threads that so much time (`cores`, not 0) is worth, at least one: a part of a core's is worth
+ * one more, since what it takes from others it gives back at their waits. */
+int bv_cgroup_threads(double cores);
+
 #endif

@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include <limits.h>
 #include <linux/futex.h>
-#include <math.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -140,15 +139,12 @@ static void begin_elsewhere(pthread_attr_t *attributes, cpu_set_t *cores) {
     if (CPU_COUNT(&others)) pthread_attr_setaffinity_np(attributes, sizeof others, &others);
 }
 
-/* A part of a core's time is worth a thread: what it takes from others it gives back at their
- * waits. */
 int bv_default_threads(void) {
     const int cores = bv_usable_cores();
     bv_cgroup_limits limits;
     bv_cgroup_limits_read(&limits);
-    const double quota = ceil(limits.cores - 0.01);
-    if (limits.cores <= 0 || quota >= cores) return cores;
-    return quota < 1 ? 1 : (int)quota;
+    const int given = limits.cores > 0 ? bv_cgroup_threads(limits.cores) : cores;
+    return given < cores ? given : cores;
 }
 
 static bool start_worker(bv_pool *pool, int part) {

@@ -1,8 +1,8 @@
 #include "report/advice.h"
 
+#include "base/cgroup.h"
 #include "base/file.h"
 #include "report/units.h"
-#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,10 +50,9 @@ static void add(bv_advice_list *list, const char *remedy, const char *format, ..
 static void advise_cores(const bv_surroundings *s, bv_advice_list *out) {
     const bv_machine *m = &s->machine;
     char remedy[100];
-    const double fitting = ceil(m->cores_quota - 0.01); /* as bv_default_threads */
-    if (m->cores_quota > 0 && fitting < s->threads) {
-        snprintf(remedy, sizeof remedy, "--threads %.0f, or a larger CPU limit of the container",
-                 fitting < 1 ? 1 : fitting);
+    if (m->cores_quota > 0 && bv_cgroup_threads(m->cores_quota) < s->threads) {
+        snprintf(remedy, sizeof remedy, "--threads %d, or a larger CPU limit of the container",
+                 bv_cgroup_threads(m->cores_quota));
         add(out, remedy, "the cgroup gives %.1f cores of time to %d threads: they will be halted",
             m->cores_quota, s->threads);
     }

@@ -3,9 +3,8 @@
  * what is no description is refused with its reason, however it is mangled. Also the texts of /proc
  * that say where control groups are.
  */
-#include "support/boxes.h"
+#include "support/compiled.h"
 
-#include "arena/language.h"
 #include "arena/languages.h"
 #include "arena/sandbox_cgroup.h"
 #include "base/random.h"
@@ -17,25 +16,6 @@ static const char *source_of(const char *language) {
     if (!strcmp(language, "shell")) return "read a b\necho $((a + b))\nexit 3\n";
     return "#include <stdio.h>\nint main(void) {\n    int a, b;\n"
            "    if (scanf(\"%d%d\", &a, &b) == 2) printf(\"%d\\n\", a + b);\n    return 3;\n}\n";
-}
-
-static void compile(bv_sandbox_pool *pool, const bv_language *language, const char *text,
-                    bv_artifact *made, bv_sandbox_result *r) {
-    const bv_sandbox_file source = {.name = "anything", .bytes = text, .size = strlen(text)};
-    assert_ok(bv_language_compile(pool, language, &source, 1, made, r));
-}
-
-/* With time enough. env: NULL for the usual. */
-static void run_made(bv_sandbox_pool *pool, const bv_artifact *made, const char *input,
-                     const char *const *env, bv_sandbox_result *r) {
-    bv_sandbox_job job = {0};
-    bv_sandbox_result_free(r);
-    bv_language_job(made, &job);
-    bv_sandbox_limits_default(&job.limits);
-    job.limits.wall_ns = 20000000000;
-    job.input = input, job.input_size = strlen(input);
-    if (env) job.env = env;
-    assert_ok(bv_sandbox_run(pool, &job, r));
 }
 
 static void run_source(bv_sandbox_pool *pool, const bv_language *language,

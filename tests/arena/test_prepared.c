@@ -1,17 +1,14 @@
 /* What a language prepares once for all compilations, and that it changes nothing of what they
  * give. */
-#include "support/check.h"
+#include "support/compiled.h"
 
-#include "arena/language.h"
 #include "arena/languages.h"
-#include "support/boxes.h"
 
 /* What a compiler that only writes down its words and what was prepared makes of a source. */
 static void expect_made(bv_sandbox_pool *pool, const bv_language *language, const char *text) {
-    const bv_sandbox_file source = {.name = "x", .bytes = "", .size = 0};
     bv_artifact a;
     bv_sandbox_result r = {0};
-    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
+    compile(pool, language, "", &a, &r);
     assert_int_equal(a.file_count, 1);
     assert_int_equal(a.files[0].size, strlen(text));
     assert_memory_equal(a.files[0].bytes, text, strlen(text));
@@ -64,17 +61,10 @@ static bv_language *parse_built_in(const char *name) {
 /* What compiling said, or else what the program did. */
 static void compile_and_run(bv_sandbox_pool *pool, const bv_language *language, const char *text,
                             bv_buffer *out) {
-    const bv_sandbox_file source = {.name = "x", .bytes = text, .size = strlen(text)};
     bv_artifact a;
     bv_sandbox_result r = {0};
-    assert_ok(bv_language_compile(pool, language, &source, 1, &a, &r));
-    if (a.file_count) {
-        bv_sandbox_job job = {.input = "20 22 x\n", .input_size = 8};
-        bv_sandbox_result_free(&r);
-        bv_language_job(&a, &job);
-        bv_sandbox_limits_default(&job.limits);
-        assert_ok(bv_sandbox_run(pool, &job, &r));
-    }
+    compile(pool, language, text, &a, &r);
+    if (a.file_count) run_made(pool, &a, "20 22 x\n", NULL, &r);
     bv_buffer_printf(out, "%d %d %d %s %s", (int)a.file_count, r.verdict, r.exit_code,
                      r.output.data ? r.output.data : "", r.error.data ? r.error.data : "");
     assert_ok(bv_buffer_error(out));

@@ -4,6 +4,7 @@
 #include "base/cgroup.h"
 #include "base/file.h"
 #include "support/mangle.h"
+#include <limits.h>
 
 static char *folder;
 
@@ -89,14 +90,24 @@ static void test_nothing(void **state) {
     assert_true(l.cores >= 0);
 }
 
+static void test_threads(void **state) {
+    (void)state;
+    static const struct {
+        double cores;
+        int threads;
+    } rows[] = {{0.2, 1}, {1, 1}, {1.005, 1}, {1.5, 2}, {4, 4}, {1e300, INT_MAX}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_int_equal(bv_cgroup_threads(rows[i].cores), rows[i].threads);
+}
+
 static int begin(void **state) {
     *state = folder = make_folder();
     return 0;
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_version2),
-                                       cmocka_unit_test(test_version1),
-                                       cmocka_unit_test(test_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_version2), cmocka_unit_test(test_version1),
+        cmocka_unit_test(test_nothing), cmocka_unit_test(test_threads)};
     return cmocka_run_group_tests(tests, begin, folder_teardown);
 }

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/memory.h"
 #include "support/check.h"
+#include "support/imported.h"
 #include "support/mangle.h"
 #include "text/bpe_train.h"
 #include "text/hugging_face.h"
@@ -104,24 +105,6 @@ static json_t *write_out(const bv_tokenizer *t, const char *pre_tokenizer, bool 
     return make_file(pre_tokenizer, vocab, merges);
 }
 
-static void check_tokens(const bv_tokenizer *t, const bv_tokenizer *own, const bv_buffer *text) {
-    const uint32_t *tokens, *own_tokens;
-    size_t count, own_count;
-    bv_encoder *encoder, *own_encoder;
-    assert_ok(bv_encoder_create(t, &encoder));
-    assert_ok(bv_encoder_create(own, &own_encoder));
-    assert_ok(bv_encoder_encode(encoder, text->data, text->size, &tokens, &count));
-    assert_ok(bv_encoder_encode(own_encoder, text->data, text->size, &own_tokens, &own_count));
-    assert_int_equal(count, own_count);
-    for (size_t i = 0; i < count; i++) assert_int_equal(tokens[i], number_of(own, own_tokens[i]));
-    bv_buffer back = {0};
-    assert_ok(bv_tokenizer_decode(t, tokens, count, &back));
-    assert_true(bv_buffer_equal(&back, text));
-    bv_buffer_free(&back);
-    bv_encoder_destroy(&encoder);
-    bv_encoder_destroy(&own_encoder);
-}
-
 static void test_comes_back(void **state) {
     (void)state;
     char *folder = make_folder(), *path = bv_path_join(folder, "tokenizer.json");
@@ -138,7 +121,7 @@ static void test_comes_back(void **state) {
         assert_ok(bv_json_save(path, file));
         assert_ok(bv_tokenizer_load_hugging_face(path, NULL, &t));
         assert_int_equal(bv_tokenizer_end_of_text(t), 70000);
-        check_tokens(t, own, &text);
+        check_renumbered(t, own, &text, number_of, NULL);
         bv_tokenizer_destroy(&t);
         /* Given names are added, or stand in for the file's. */
         const char *const names[] = {BV_END_OF_TEXT, "<|x|>"};
