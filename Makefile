@@ -4,6 +4,9 @@
         format format-check tidy clang-tidy clean
 
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+# A third of their time tests wait: for processes, for the disk.
+TEST_JOBS ?= $(shell echo $$(($(JOBS) + 1)))
+CTEST = ctest -j $(TEST_JOBS)
 SOURCES = find src tests bench -name '*.[ch]'
 FORMAT ?= clang-format-14
 
@@ -20,7 +23,7 @@ test: ## build everything and run all tests
 	@scripts/install build test
 	@cmake --preset release
 	@cmake --build build -j $(JOBS)
-	@ctest --test-dir build --output-on-failure -j 2
+	@$(CTEST) --test-dir build --output-on-failure
 
 run: ## train a small GPT on real text in about two minutes, and talk to it
 	@scripts/install build run
@@ -34,29 +37,29 @@ debug: ## build without optimization: build/debug/beaver
 asan: ## run the tests under AddressSanitizer and UndefinedBehaviorSanitizer
 	@scripts/install build test
 	@cmake --preset asan && cmake --build --preset asan -j $(JOBS)
-	@ctest --preset asan -LE slow
+	@$(CTEST) --preset asan -LE slow
 
 # Addresses are not randomized: older thread sanitizers stumble over some kernels.
 tsan: ## run the threaded tests under ThreadSanitizer
 	@scripts/install build test
 	@cmake --preset tsan && cmake --build --preset tsan -j $(JOBS)
-	@$$(setarch -R true 2>/dev/null && echo setarch -R) ctest --preset tsan -L '^(base|kernel|text|nn|engine|train|http|store)$$' -LE slow
+	@$$(setarch -R true 2>/dev/null && echo setarch -R) $(CTEST) --preset tsan -L '^(base|kernel|text|nn|engine|train|http|store)$$' -LE slow
 
 coverage: ## run the tests and count executed lines (gcov files in build/coverage)
 	@scripts/install build test
 	@cmake --preset coverage && cmake --build --preset coverage -j $(JOBS)
-	@ctest --preset coverage -LE slow
+	@$(CTEST) --preset coverage -LE slow
 
 arm64: ## cross-compile for 64-bit Arm and run the fast tests under qemu (TESTS=REGEX: some)
 	@scripts/install build test arm64
 	@cmake --preset arm64 && cmake --build --preset arm64 -j $(JOBS)
-	@ctest --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
+	@$(CTEST) --preset arm64 -LE slow $(if $(TESTS),-R '$(TESTS)')
 
 avx512: ## run the tests of kernels and models with AVX-512 made of AVX2's instructions
 	@scripts/install build test avx512
 	@cmake --preset avx512-emulated
 	@cmake --build --preset avx512-emulated -j $(JOBS) --target tests_kernel tests_model tests_engine
-	@ctest --preset avx512-emulated -L '^(kernel|model|engine)$$'
+	@$(CTEST) --preset avx512-emulated -L '^(kernel|model|engine)$$'
 
 vm: ## run the sandbox's tests on other kernels, with control groups of version 2 (20 minutes)
 	@tests/vm/run
