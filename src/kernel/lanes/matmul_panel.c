@@ -103,13 +103,35 @@ static void pack_wide(const bv_matmul_source *source, size_t k_begin, size_t k_e
     }
 }
 
+/* A step of 16 columns, rounded. */
+BV_INLINE void put_rounded_step(uint32_t *panel, vreal even, vreal odd) {
+#if defined(BV_LEVEL_AVX512)
+    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+    const __m512i order = _mm512_or_si512(
+        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
+        _mm512_slli_epi32(
+            _mm512_setr_epi32(16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31), 16));
+    _mm512_storeu_si512(panel, _mm512_permutexvar_epi16(order, halves));
+#else
+    uint16_t halves[2][BV_LANES];
+    v_store_bf16(halves[0], even);
+    v_store_bf16(halves[1], odd);
+    put_step(panel, halves[0], halves[1]);
+#endif
+}
+
 /* Rows p and p + 1 (zeros from k_end on), n <= 16 columns. */
 BV_INLINE void wide_step_bf16(const bv_matmul_source *s, size_t p, size_t k_end, size_t col,
                               size_t n, uint32_t *to) {
     const size_t at = p * s->row_stride + col;
     fetch_source(s, p, k_end, col);
     fetch_source(s, p + 1, k_end, col);
-    if (s->type == BV_BF16 && n == BV_LANES && p + 1 < k_end) {
+    if (s->type != BV_BF16) {
+        const vreal even = get_reals(s, at, n);
+        put_rounded_step(to, even, p + 1 < k_end ? get_reals(s, at + s->row_stride, n) : v_zero());
+        return;
+    }
+    if (n == BV_LANES && p + 1 < k_end) {
         const uint16_t *even = (const uint16_t *)s->data + at;
         put_step(to, even, even + s->row_stride);
         return;
