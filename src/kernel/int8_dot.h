@@ -35,8 +35,8 @@ BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     _mm512_storeu_si512(p, x);
 }
 /* Sixteen sums as reals. */
-BV_INLINE vreal v_sums_real(const int32_t *p) {
-    return _mm512_cvtepi32_ps(v_sums_load(p));
+BV_INLINE vreal v_sums_real(vsums x) {
+    return _mm512_cvtepi32_ps(x);
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {
     return _mm512_loadu_si512(p);
@@ -46,8 +46,12 @@ BV_INLINE vword v_word(const void *p) {
     memcpy(&word, p, sizeof word);
     return _mm512_set1_epi32(word);
 }
+/* Written out: around the intrinsic gcc copies and spills sums. */
 BV_INLINE vsums v_dot(vsums sums, vword word, vcolumns columns) {
-    return _mm512_dpbusd_epi32(sums, word, columns);
+    __asm__("vpdpbusd %[columns], %[word], %[sums]"
+            : [sums] "+v"(sums)
+            : [word] "v"(word), [columns] "v"(columns));
+    return sums;
 }
 BV_INLINE void v_row_store(row_element *p, vreal x) {
     const __m128i q = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));
@@ -81,8 +85,8 @@ BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     _mm256_storeu_si256((__m256i *)(void *)p, x.v[0]);
     _mm256_storeu_si256((__m256i *)(void *)(p + 8), x.v[1]);
 }
-BV_INLINE vreal v_sums_real(const int32_t *p) {
-    return (vreal){{_mm256_cvtepi32_ps(v8_load(p)), _mm256_cvtepi32_ps(v8_load(p + 8))}};
+BV_INLINE vreal v_sums_real(vsums x) {
+    return (vreal){{_mm256_cvtepi32_ps(x.v[0]), _mm256_cvtepi32_ps(x.v[1])}};
 }
 BV_INLINE __m256i v8_widen(const int8_t *p) {
     return _mm256_cvtepi8_epi16(_mm_loadu_si128((const __m128i *)(const void *)p));
@@ -153,9 +157,9 @@ BV_INLINE vsums v_sums_load(const int32_t *p) {
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     for (int i = 0; i < 4; i++) vst1q_s32(p + 4 * i, x.v[i]);
 }
-BV_INLINE vreal v_sums_real(const int32_t *p) {
+BV_INLINE vreal v_sums_real(vsums x) {
     vreal r;
-    for (int i = 0; i < 4; i++) r.v[i] = vcvtq_f32_s32(vld1q_s32(p + 4 * i));
+    for (int i = 0; i < 4; i++) r.v[i] = vcvtq_f32_s32(x.v[i]);
     return r;
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {
@@ -209,9 +213,9 @@ BV_INLINE vsums v_sums_load(const int32_t *p) {
 BV_INLINE void v_sums_store(int32_t *p, vsums x) {
     memcpy(p, x.v, sizeof x.v);
 }
-BV_INLINE vreal v_sums_real(const int32_t *p) {
+BV_INLINE vreal v_sums_real(vsums x) {
     vreal r;
-    for (int i = 0; i < BV_LANES; i++) r.v[i] = (real)p[i];
+    for (int i = 0; i < BV_LANES; i++) r.v[i] = (real)x.v[i];
     return r;
 }
 BV_INLINE vcolumns v_columns(const int8_t *p) {

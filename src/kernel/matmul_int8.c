@@ -176,6 +176,7 @@ static void run_panels(const matmul_task *task, size_t row, size_t rows, const c
     for (size_t col = begin; col < end; col += cols) {
         panel.n = least(cols, end - col);
         panel.panel = task->packed.panels + col * k;
+        panel.next = col + cols < end ? panel.panel + cols * k : NULL;
         panel.starts = task->packed.starts + col;
         panel.col_scales = task->packed.scales + col * real;
         panel.bias = args->bias ? (const char *)args->bias + col * real : NULL;

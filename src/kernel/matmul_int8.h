@@ -60,6 +60,7 @@ typedef struct bv_matmul_int8_panel {
     size_t row_bytes;
     const void *row_scales; /* [m] real */
     const int8_t *panel;
+    const int8_t *next;     /* the panel that follows, as wide, or NULL */
     const void *col_scales; /* [width] real */
     const int32_t *starts;  /* [width]: what sums begin with, see pack_panel() */
     const void *bias;       /* [n] real, or NULL */

@@ -23,8 +23,20 @@
 #define COLS (VECS * BV_LANES)
 #include "kernel/lanes/tile_sizes.h"
 
-#define DEPTH 4    /* steps between two looks at the end of a chain; k is a multiple of it */
-#define AHEAD 2048 /* bytes that a panel of few rows is fetched before it is used */
+#define DEPTH 4 /* steps between two looks at the end of a chain; k is a multiple of it */
+
+/* AHEAD: bytes that a panel of few rows is fetched before it is used. NEAR: into the first-level
+ * cache (3), or the second (2). FETCHES_NEXT: the next panel is fetched as well; where a panel has
+ * 16 columns it stays in the first-level cache, from which another would drive it. */
+#if defined(BV_LEVEL_AVX512)
+#define AHEAD(m) ((m) > ROWS / 2 ? 8192 : 2048)
+#define NEAR 2
+#define FETCHES_NEXT true
+#else
+#define AHEAD(m) 2048
+#define NEAR 3
+#define FETCHES_NEXT false
+#endif
 
 /* ---- tiles ---- */
 
@@ -42,12 +54,17 @@ BV_INLINE void dot_step(const char *const at[2], size_t row_bytes, size_t offset
     }
 }
 
-/* A panel that is used once or twice is a stream from memory: the next ones lie right behind it. */
-BV_INLINE void fetch_ahead(const int8_t *step, size_t bytes) {
-    for (size_t i = 0; i < bytes; i += 64) __builtin_prefetch(step + AHEAD + i, 0, 3);
-}
+/* While a panel is used tile after tile, each tile fetches its share of the next one. A panel that
+ * is used once or twice is a stream from memory, and fetches itself. */
+typedef struct fetch {
+    const char *at;
+    size_t bytes; /* that DEPTH steps fetch */
+} fetch;
 
-typedef int32_t tile_sums[ROWS][COLS];
+BV_INLINE void fetch_more(fetch *f) {
+    const char *end = f->at + f->bytes;
+    for (; f->at < end; f->at += 64) __builtin_prefetch(f->at, 0, NEAR);
+}
 
 /* What the sums of a row begin with: what its elements add, where they do, stands behind them. */
 BV_INLINE vsums first_sums(const int32_t *starts, const char *row, size_t row_bytes) {
@@ -62,8 +79,30 @@ BV_INLINE vsums first_sums(const int32_t *starts, const char *row, size_t row_by
 #endif
 }
 
-BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, bool streams,
-                    int rows, int vecs) {
+/* C = (sum * scale of the column) * scale of the row (+ bias). Without a bias -0 is added, which
+ * changes nothing. */
+BV_INLINE void tile_store(const bv_matmul_int8_panel *p, size_t row, vsums acc[ROWS][VECS],
+                          int rows, int vecs, bv_dtype type) {
+    const size_t last = p->n - (size_t)(vecs - 1) * BV_LANES;
+    const real *row_scales = (const real *)p->row_scales + row;
+    UNROLL for (int j = 0; j < vecs; j++) {
+        const real *bias = p->bias ? (const real *)p->bias + j * BV_LANES : NULL;
+        const size_t n = j < vecs - 1 ? BV_LANES : last;
+        const vreal more = bias ? v_load_first(bias, n) : v_set((real)-0.0);
+        const vreal col_scales = v_load((const real *)p->col_scales + j * BV_LANES);
+        UNROLL for (int i = 0; i < rows; i++) {
+            const size_t at = (row + (size_t)i) * p->out_stride + (size_t)j * BV_LANES;
+            const vreal scaled = v_mul(v_sums_real(acc[i][j]), col_scales);
+            const vreal x = v_add(v_mul(scaled, v_set(row_scales[i])), more);
+            if (n == BV_LANES)
+                v_put(p->out, type, at, x);
+            else
+                v_put_first(p->out, type, at, x, n);
+        }
+    }
+}
+
+BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, fetch next, int rows, int vecs) {
     const size_t row_bytes = p->row_bytes, word = DOT_STEP * sizeof(row_element);
     const size_t step_bytes = (size_t)vecs * BV_LANES * DOT_STEP;
     const char *first = (const char *)p->rows + row * row_bytes;
@@ -76,64 +115,73 @@ BV_INLINE void tile(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, b
     for (size_t left = (p->k + 15) / 16 * 16 / DOT_STEP; left > 0; left -= DEPTH) {
         UNROLL for (size_t d = 0; d < DEPTH; d++)
             dot_step(at, row_bytes, d * word, step + d * step_bytes, acc, rows, vecs);
-        if (streams) fetch_ahead(step, DEPTH * step_bytes);
+        fetch_more(&next);
         at[0] += DEPTH * word;
         at[1] += DEPTH * word;
         step += DEPTH * step_bytes;
     }
-    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
-        v_sums_store(sums[i] + j * BV_LANES, acc[i][j]);
-    }
+    if (p->out_type == BV_BF16)
+        tile_store(p, row, acc, rows, vecs, BV_BF16);
+    else
+        tile_store(p, row, acc, rows, vecs, BV_REAL_TYPE);
 }
 
-typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, tile_sums sums, bool streams);
+typedef void tile_function(const bv_matmul_int8_panel *p, size_t row, fetch next);
 
 #define DOTS(rows, vecs)                                                                           \
-    static void dots_##rows##_##vecs(const bv_matmul_int8_panel *p, size_t row, tile_sums sums,    \
-                                     bool streams) {                                               \
-        tile(p, row, sums, streams, rows, vecs);                                                   \
+    static void dots_##rows##_##vecs(const bv_matmul_int8_panel *p, size_t row, fetch next) {      \
+        tile(p, row, next, rows, vecs);                                                            \
     }
 TILES(DOTS)
 static tile_function *const tiles[VECS][ROWS] = TILE_TABLE(dots);
 
-/* C = (sum * scale of the column) * scale of the row (+ bias). */
-BV_INLINE void scale_row(const bv_matmul_int8_panel *p, size_t row, const int32_t *sums,
-                         bv_dtype type) {
-    const vreal row_scale = v_set(((const real *)p->row_scales)[row]);
-    for (size_t j = 0; j < p->n; j += BV_LANES) {
-        const size_t n = BV_LANES_LEFT(j, p->n);
-        const vreal col_scales = v_load((const real *)p->col_scales + j);
-        vreal x = v_mul(v_mul(v_sums_real(sums + j), col_scales), row_scale);
-        if (p->bias) x = v_add(x, v_load_first((const real *)p->bias + j, n));
-        v_put_first(p->out, type, row * p->out_stride + j, x, n);
-    }
+/* Of the next panel each tile fetches a share, of a panel that streams each all. */
+BV_INLINE fetch first_fetch(const bv_matmul_int8_panel *p, size_t step_bytes) {
+    const size_t tiles = (p->m + ROWS - 1) / ROWS;
+    if (tiles <= 2) return (fetch){(const char *)p->panel + AHEAD(p->m), DEPTH * step_bytes};
+    if (!FETCHES_NEXT || !p->next) return (fetch){(const char *)p->panel, 0};
+    return (fetch){(const char *)p->next, (DEPTH * step_bytes / 64 + tiles - 1) / tiles * 64};
+}
+
+/* The next tile's; what lies behind the next panel is not fetched. */
+BV_INLINE fetch next_fetch(const bv_matmul_int8_panel *p, fetch f, size_t looks,
+                           size_t step_bytes) {
+    if (p->m <= 2 * ROWS || !f.bytes) return f;
+    f.at += looks * f.bytes;
+    if (f.at >= (const char *)p->next + looks * DEPTH * step_bytes) f.bytes = 0;
+    return f;
 }
 
 static void panel(const bv_matmul_int8_panel *p) {
-    tile_function *const *by_rows = tiles[(p->n - 1) / BV_LANES];
-    const bool streams = p->m <= 2 * ROWS;
-    _Alignas(64) tile_sums sums;
+    const size_t vecs = (p->n + BV_LANES - 1) / BV_LANES, step_bytes = vecs * BV_LANES * DOT_STEP;
+    const size_t looks = (p->k + 15) / 16 * 16 / DOT_STEP / DEPTH;
+    fetch next = first_fetch(p, step_bytes);
     for (tile_rows r = first_rows(p->m, ROWS); r.begin < p->m; r = next_rows(r)) {
-        by_rows[r.count - 1](p, r.begin, sums, streams);
-        for (size_t i = 0; i < r.count; i++)
-            if (p->out_type == BV_BF16)
-                scale_row(p, r.begin + i, sums[i], BV_BF16);
-            else
-                scale_row(p, r.begin + i, sums[i], BV_REAL_TYPE);
+        tiles[vecs - 1][r.count - 1](p, r.begin, next);
+        next = next_fetch(p, next, looks, step_bytes);
     }
 }
 
 /* ---- quantizing rows ---- */
 
-/* The largest size of a row, or a NaN if there is a NaN or an infinity in it. */
+/* The largest size of a row, or a NaN if there is a NaN or an infinity in it. Two vectors at a
+ * time: one chain of multiply-adds would wait for itself. */
 BV_INLINE real largest_size(const void *x, bv_dtype type, size_t at, size_t k) {
-    vreal most = v_zero(), bad = v_zero();
-    for (size_t p = 0; p < k; p += BV_LANES) {
-        const vreal v = v_get_first(x, type, at + p, BV_LANES_LEFT(p, k));
-        most = v_max(v_abs(v), most);
-        bad = v_fma(v, v_zero(), bad);
+    vreal most[2] = {v_zero(), v_zero()}, bad[2] = {v_zero(), v_zero()};
+    size_t p = 0;
+    for (; k - p >= 2 * BV_LANES; p += 2 * BV_LANES) {
+        UNROLL for (size_t i = 0; i < 2; i++) {
+            const vreal v = v_get(x, type, at + p + i * BV_LANES);
+            most[i] = v_max(v_abs(v), most[i]);
+            bad[i] = v_fma(v, v_zero(), bad[i]);
+        }
     }
-    return v_largest(most) + v_sum(bad);
+    for (; p < k; p += BV_LANES) {
+        const vreal v = v_get_first(x, type, at + p, BV_LANES_LEFT(p, k));
+        most[0] = v_max(v_abs(v), most[0]);
+        bad[0] = v_fma(v, v_zero(), bad[0]);
+    }
+    return v_largest(v_max(most[0], most[1])) + v_sum(v_add(bad[0], bad[1]));
 }
 
 /* Elements are x * factor, rounded; zeros behind them up to the next multiple of 16. */
@@ -144,8 +192,10 @@ BV_INLINE real quantize_row(const void *x, bv_dtype type, size_t at, size_t k, r
         return most * 0;
     }
     const vreal factor = v_set(127 / most);
-    for (size_t p = 0; p < k; p += BV_LANES)
-        v_row_store(row + p, v_mul(v_get_first(x, type, at + p, BV_LANES_LEFT(p, k)), factor));
+    size_t p = 0;
+    for (; k - p >= BV_LANES; p += BV_LANES)
+        v_row_store(row + p, v_mul(v_get(x, type, at + p), factor));
+    if (p < k) v_row_store(row + p, v_mul(v_get_first(x, type, at + p, k - p), factor));
     return most / 127;
 }
 
@@ -166,7 +216,7 @@ static void quantize(const void *a, bv_dtype type, size_t lda, size_t m, size_t 
 
 double BV_NAME(bv_dot_int8)(size_t rounds, float *sink) {
     static const int8_t bytes[BV_LANES * DOT_STEP];
-    tile_sums sums;
+    int32_t sums[ROWS][COLS];
     vsums acc[ROWS][VECS];
     vcolumns columns = v_columns(bytes);
     const vword word = v_word(bytes);
