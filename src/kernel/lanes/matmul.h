@@ -26,6 +26,15 @@
 #define ROW_PANELS 1
 #define TAKES_SOURCE false
 #endif
+/* Is what a tile begins with fetched before its chains run, and where it goes while they do? Only
+ * where it was measured. */
+#if defined(BV_LEVEL_AVX512)
+#define FETCHES_START true
+#define FETCHES_OUT true
+#else
+#define FETCHES_START TAKES_SOURCE
+#define FETCHES_OUT false
+#endif
 #include "kernel/lanes/tile_sizes.h"
 
 /* Steps that packing fetches ahead: rows that are read a piece at a time lie too far apart for the

@@ -162,13 +162,21 @@ BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
 }
 #endif
 
-/* What the tile of these rows begins with, in the cache before its chains wait for it. Elsewhere it
- * is not measured. */
+/* What the tile of these rows begins with, in the cache before its chains wait for it. */
 BV_INLINE void fetch_start(const bv_matmul_block *t, size_t row, size_t count, size_t col) {
-    if (!TAKES_SOURCE || !t->start) return;
+    if (!FETCHES_START || !t->start) return;
     const real *start = (const real *)t->start + row * t->start_stride + col;
     for (size_t i = 0; i < count; i++, start += t->start_stride)
         for (size_t j = 0; j < t->n; j += BV_LANES) __builtin_prefetch(start + j, 1, 2);
+}
+
+/* Where this tile's sums go, while its chains run. */
+BV_INLINE void fetch_out(const bv_matmul_block *t, size_t row, size_t count) {
+    if (!FETCHES_OUT || t->out == t->start) return;
+    const size_t size = t->out_type == BV_BF16 ? sizeof(uint16_t) : sizeof(real);
+    const char *out = (const char *)t->out + row * t->out_stride * size;
+    for (size_t i = 0; i < count; i++, out += t->out_stride * size)
+        for (size_t j = 0; j < t->n * size; j += 64) __builtin_prefetch(out + j, 1, 2);
 }
 
 /* steps: of k. */
@@ -183,6 +191,7 @@ BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
             fetch_start(t, after.begin, after.count, 0);
         else if (t->next)
             fetch_start(t, 0, r.count, t->n);
+        fetch_out(t, r.begin, r.count);
         by_rows[r.count - 1](t, r.begin, a, next);
         next = next_fetch(t, next, steps);
         a += tile_bytes(t, r.count);
