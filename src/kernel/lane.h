@@ -86,11 +86,15 @@ BV_INLINE void v_store(real *p, vreal x) {
 BV_INLINE __mmask16 v_mask_first(size_t n) {
     return (__mmask16)((1u << n) - 1u);
 }
+/* Masks cost more than the question whether they are needed. */
 BV_INLINE vreal v_load_first(const real *p, size_t n) {
-    return _mm512_maskz_loadu_ps(v_mask_first(n), p);
+    return n == BV_LANES ? v_load(p) : _mm512_maskz_loadu_ps(v_mask_first(n), p);
 }
 BV_INLINE void v_store_first(real *p, vreal x, size_t n) {
-    _mm512_mask_storeu_ps(p, v_mask_first(n), x);
+    if (n == BV_LANES)
+        v_store(p, x);
+    else
+        _mm512_mask_storeu_ps(p, v_mask_first(n), x);
 }
 BV_INLINE vreal v_add(vreal a, vreal b) {
     return _mm512_add_ps(a, b);
@@ -139,25 +143,27 @@ BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
 BV_INLINE vreal v_scale(vreal x, vreal n) {
     return _mm512_scalef_ps(x, n);
 }
+/* As reals: -0 + x 1 + 0 -0 is x, and the dot takes what is denormal as 0. */
+BV_INLINE vreal v_from_bf16(__m256i halves) {
+    const __m512i one = _mm512_set1_epi32((int)0x80003f80u);
+    return _mm512_dpbf16_ps(_mm512_set1_ps(-0.0f), (__m512bh)_mm512_cvtepu16_epi32(halves),
+                            (__m512bh)one);
+}
 BV_INLINE vreal v_load_bf16(const uint16_t *p) {
-    const __m512i u = _mm512_slli_epi32(
-        _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)p)), 16);
-    const __mmask16 normal = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
-    return _mm512_castsi512_ps(
-        _mm512_mask_and_epi32(u, (__mmask16)~normal, u, _mm512_set1_epi32((int)0x80000000)));
+    return v_from_bf16(_mm256_loadu_si256((const __m256i *)(const void *)p));
 }
 BV_INLINE void v_store_bf16(uint16_t *p, vreal x) {
     _mm256_storeu_si256((__m256i *)(void *)p, (__m256i)_mm512_cvtneps_pbh(x));
 }
 BV_INLINE vreal v_load_bf16_first(const uint16_t *p, size_t n) {
-    const __m512i u =
-        _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(v_mask_first(n), p)), 16);
-    const __mmask16 normal = _mm512_test_epi32_mask(u, _mm512_set1_epi32(0x7f800000));
-    return _mm512_castsi512_ps(
-        _mm512_mask_and_epi32(u, (__mmask16)~normal, u, _mm512_set1_epi32((int)0x80000000)));
+    if (n == BV_LANES) return v_load_bf16(p);
+    return v_from_bf16(_mm256_maskz_loadu_epi16(v_mask_first(n), p));
 }
 BV_INLINE void v_store_bf16_first(uint16_t *p, vreal x, size_t n) {
-    _mm256_mask_storeu_epi16(p, v_mask_first(n), (__m256i)_mm512_cvtneps_pbh(x));
+    if (n == BV_LANES)
+        v_store_bf16(p, x);
+    else
+        _mm256_mask_storeu_epi16(p, v_mask_first(n), (__m256i)_mm512_cvtneps_pbh(x));
 }
 /* Fixed tree: lane i + lane i+8, then +4, +2, +1. */
 BV_INLINE real v_sum(vreal x) {
@@ -534,6 +540,28 @@ BV_INLINE void v_store_bf16_first(uint16_t *p, vreal x, size_t n) {
     memcpy(p, t, n * 2);
 }
 #endif
+
+/* Words of two rows rounded to bf16; the even one is the lower half. */
+BV_INLINE void v_store_pairs(uint32_t *out, vreal even, vreal odd) {
+#if defined(BV_LEVEL_AVX512)
+    const __m512i order =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
+    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, both));
+#elif defined(BV_LEVEL_AVX2)
+    for (int q = 0; q < 2; q++) {
+        const __m128i e = v8_to_bf16(even.v[q]), o = v8_to_bf16(odd.v[q]);
+        _mm_storeu_si128((void *)(out + 8 * q), _mm_unpacklo_epi16(e, o));
+        _mm_storeu_si128((void *)(out + 8 * q + 4), _mm_unpackhi_epi16(e, o));
+    }
+#else
+    uint16_t e[BV_LANES], o[BV_LANES];
+    v_store_bf16(e, even);
+    v_store_bf16(o, odd);
+    for (int i = 0; i < BV_LANES; i++) out[i] = e[i] | (uint32_t)o[i] << 16;
+#endif
+}
 
 /* Sixteen elements at index `at` of an array whose type is known at compile time after inlining. */
 BV_INLINE vreal v_get(const void *base, bv_dtype type, size_t at) {

@@ -142,7 +142,7 @@ static void probabilities(const view *w, real scale, const real *drop, backward_
 
 static void round_pair(size_t at, size_t word, backward_scratch *b) {
     const vreal even = v_load(b->ds + at), odd = v_load(b->ds + at + TILE);
-    store_pair(b->ds_words + word, even, odd);
+    v_store_pairs(b->ds_words + word, even, odd);
     v_store_bf16(b->ds_half + at, even);
     v_store_bf16(b->ds_half + at + TILE, odd);
     v_store_bf16(b->p_half + at, v_load(b->p + at));

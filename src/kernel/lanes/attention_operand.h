@@ -38,26 +38,4 @@ word_rows read_words(void *copy, const void *x, size_t stride, size_t rows, size
 void write_rows(const bv_attention_args *a, void *out, size_t at, size_t stride, const real *rows,
                 size_t count, const real *factors);
 
-/* Words of two rows rounded to bf16; the first is the even element. */
-BV_INLINE void store_pair(uint32_t *out, vreal even, vreal odd) {
-#if defined(BV_LEVEL_AVX512)
-    const __m512i order =
-        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
-                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
-    const __m512i both = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-    _mm512_storeu_si512(out, _mm512_permutexvar_epi16(order, both));
-#elif defined(BV_LEVEL_AVX2)
-    for (int q = 0; q < 2; q++) {
-        const __m128i e = v8_to_bf16(even.v[q]), o = v8_to_bf16(odd.v[q]);
-        _mm_storeu_si128((void *)(out + 8 * q), _mm_unpacklo_epi16(e, o));
-        _mm_storeu_si128((void *)(out + 8 * q + 4), _mm_unpackhi_epi16(e, o));
-    }
-#else
-    uint16_t e[BV_LANES], o[BV_LANES];
-    v_store_bf16(e, even);
-    v_store_bf16(o, odd);
-    for (int i = 0; i < BV_LANES; i++) out[i] = e[i] | (uint32_t)o[i] << 16;
-#endif
-}
-
 #endif

@@ -70,7 +70,7 @@ static void round_tile(const view *w, const real *s, uint32_t *words) {
         for (size_t j = w->first_key[b]; j < w->end_key[b]; j += 2) {
             const real *at = s + j * TILE + b * BV_LANES;
             const vreal odd = j + 1 < w->keys ? v_load(at + TILE) : v_zero();
-            store_pair(words + j / 2 * TILE + b * BV_LANES, v_load(at), odd);
+            v_store_pairs(words + j / 2 * TILE + b * BV_LANES, v_load(at), odd);
         }
 }
 

@@ -105,18 +105,13 @@ static void pack_wide(const bv_matmul_source *source, size_t k_begin, size_t k_e
 
 /* A step of 16 columns, rounded. */
 BV_INLINE void put_rounded_step(uint32_t *panel, vreal even, vreal odd) {
-#if defined(BV_LEVEL_AVX512)
-    const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh(odd, even);
-    const __m512i order = _mm512_or_si512(
-        _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15),
-        _mm512_slli_epi32(
-            _mm512_setr_epi32(16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31), 16));
-    _mm512_storeu_si512(panel, _mm512_permutexvar_epi16(order, halves));
-#else
+#if defined(BV_LEVEL_AVX2)
     uint16_t halves[2][BV_LANES];
     v_store_bf16(halves[0], even);
     v_store_bf16(halves[1], odd);
     put_step(panel, halves[0], halves[1]);
+#else
+    v_store_pairs(panel, even, odd);
 #endif
 }
 
