@@ -46,12 +46,17 @@ BV_INLINE vword v_word(const void *p) {
     memcpy(&word, p, sizeof word);
     return _mm512_set1_epi32(word);
 }
-/* Written out: around the intrinsic gcc copies and spills sums. */
+/* Written out: around the intrinsic gcc copies and spills sums. Where AVX-512 is emulated there is
+ * only the intrinsic. */
 BV_INLINE vsums v_dot(vsums sums, vword word, vcolumns columns) {
+#if defined(__AVX512VNNI__)
     __asm__("vpdpbusd %[columns], %[word], %[sums]"
             : [sums] "+v"(sums)
             : [word] "v"(word), [columns] "v"(columns));
     return sums;
+#else
+    return _mm512_dpbusd_epi32(sums, word, columns);
+#endif
 }
 BV_INLINE void v_row_store(row_element *p, vreal x) {
     const __m128i q = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x));

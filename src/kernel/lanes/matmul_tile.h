@@ -58,14 +58,18 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
 #define FEW_ROWS (ROW_PANELS / 2)
 
 /* LEAST_FETCH: bytes a step; at AVX2 a line of the cache for eight steps of a chain of reals.
- * STREAM_AHEAD: bytes that a panel for one tile is fetched before it is used. It is a stream from
- * memory, and what the hardware fetches of it stops at the end of each page. */
+ * STREAM_AHEAD: bytes that a panel for one tile of m rows is fetched before it is used. It is a
+ * stream from memory, and what the hardware fetches of it stops at the end of each page; where few
+ * rows leave it time, it is faster alone. */
 #if defined(BV_LEVEL_AVX2)
 #define LEAST_FETCH 8
-#define STREAM_AHEAD 2048
+#define STREAM_AHEAD(m) ((m) > FEW_ROWS ? 2048 : 0)
+#elif defined(BV_LEVEL_AVX512)
+#define LEAST_FETCH 16
+#define STREAM_AHEAD(m) ((m) > 6 ? 6144 : 0)
 #else
 #define LEAST_FETCH 16
-#define STREAM_AHEAD 0 /* the hardware alone; what it gains here is not measured */
+#define STREAM_AHEAD(m) 0 /* what it gains here is not measured */
 #endif
 
 /* While a panel is used tile after tile, each tile fetches its share of the next one, `stride`
@@ -86,7 +90,7 @@ BV_INLINE size_t fetched_bytes(const bv_matmul_block *t, size_t steps) {
 }
 
 BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
-    const size_t ahead = t->m > FEW_ROWS ? STREAM_AHEAD : 0;
+    const size_t ahead = STREAM_AHEAD(t->m);
     if (!t->next) return (fetch){(const char *)t->panel + ahead, ahead ? COLS * 4 : 0, 64};
     const size_t bytes = fetched_bytes(t, steps), tiles = (t->m + ROWS - 1) / ROWS;
     const size_t line = fetch_line(t);
