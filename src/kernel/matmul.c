@@ -148,11 +148,16 @@ typedef struct blocking {
     size_t sums, rows, panels; /* bytes of a thread's scratch: sums of C, packed A, packed B */
 } blocking;
 
+/* Columns of which a thread's are multiples: of a panel's where B is packed already. */
+static size_t cols_unit(const bv_matmul_kernels *kernels, const bv_matmul_args *args) {
+    return args->b ? kernels->cols : 16;
+}
+
 /* What has to be packed costs more. */
 static division divide_product(const bv_matmul_kernels *kernels, const bv_matmul_args *args,
                                size_t threads) {
     if (args->m * args->n * args->k < ALONE) threads = 1;
-    return divide(args->m, args->n, kernels->rows, kernels->cols,
+    return divide(args->m, args->n, kernels->rows, cols_unit(kernels, args),
                   packs_rows(kernels, args) ? 32 : 4, args->b ? 4 : 32, threads);
 }
 
@@ -169,7 +174,7 @@ static blocking plan_blocks(const bv_kernels *k, const bv_matmul_args *args, siz
                   .packs = packs_rows(kernels, args),
                   .takes_source = takes_source(kernels, args)};
     const size_t m = share(args->m, kernels->rows, b.parts.m);
-    const size_t n = share(args->n, kernels->cols, b.parts.n);
+    const size_t n = share(args->n, cols_unit(kernels, args), b.parts.n);
     b.kc = k_block(args->type, args->k);
     const bool many = b.kc < args->k;
     const size_t bytes = b.packs ? steps_of(args->type, b.kc) * packed_word(kernels, args->type)
@@ -411,8 +416,8 @@ static void run_part(void *context, int part, int parts) {
     size_t row_begin, row_end, col_begin, col_end;
     bv_pool_range(args->m, kernels->rows, part / (int)b->parts.n, (int)b->parts.m, &row_begin,
                   &row_end);
-    bv_pool_range(args->n, kernels->cols, part % (int)b->parts.n, (int)b->parts.n, &col_begin,
-                  &col_end);
+    bv_pool_range(args->n, cols_unit(kernels, args), part % (int)b->parts.n, (int)b->parts.n,
+                  &col_begin, &col_end);
     if (row_begin == row_end && !b->shares_rows) return;
     char *scratch = task->scratch + (size_t)part * (b->sums + b->rows + b->panels);
     place p = {.task = task,
