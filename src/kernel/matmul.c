@@ -243,9 +243,10 @@ typedef struct place {
     const matmul_task *task;
     char *sums, *rows, *panels; /* its scratch */
     size_t k, k_end, row, row_end, col, col_end;
-    const char *b; /* packed B and its number of columns, and the first of them */
+    size_t rows_end; /* of its rows, as far as it knows now */
+    const char *b;   /* packed B and its number of columns, and the first of them */
     size_t b_cols, b_begin;
-    bool unpacked; /* whole panels of B */
+    bool unpacked; /* are panels of B packed when they are used? */
 } place;
 
 static void *c_at(const bv_matmul_args *args, size_t row, size_t col) {
@@ -294,21 +295,63 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
+/* The rows of B that the panel after this one is packed of. */
+static void fetch_source(const place *p, size_t col, bv_matmul_block *block) {
+    const bv_matmul_source *s = &p->task->args->b_source;
+    const size_t size = bv_dtype_size(s->type), next = col + p->task->kernels->matmul->cols;
+    if (s->col_stride != 1) return;
+    block->next = (const char *)s->data + (p->k * s->row_stride + next) * size;
+    block->next_row = s->row_stride * size;
+    block->next_rows = p->k_end - p->k;
+    block->next_bytes = least(p->col_end - next, next - col) * size;
+}
+
+/* The rows of A that are packed after these: further ones of k, or of the block below. */
+static void fetch_block(const place *p, bv_matmul_block *block) {
+    const bv_matmul_args *args = p->task->args;
+    const bool deeper = p->k_end < args->k;
+    const size_t row = deeper ? p->row : p->row_end, k = deeper ? p->k_end : 0;
+    const size_t size = bv_dtype_size(args->type);
+    if (!args->a_transposed || row >= p->rows_end) return;
+    block->next = (const char *)args->a + (k * args->lda + row) * size;
+    block->next_row = args->lda * size;
+    block->next_rows = least(args->k - k, p->task->blocking.kc);
+    block->next_bytes = least(p->rows_end - row, p->row_end - p->row) * size;
+}
+
+/* The panel, what it is made of where the block does that, and what comes next. */
 static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
     const bv_matmul_args *args = p->task->args;
-    const size_t cols = p->task->kernels->matmul->cols, left = p->col_end - col;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const size_t cols = kernels->cols, left = p->col_end - col;
     const size_t at = panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-    const bool follows = block->m > p->task->kernels->matmul->rows && left >= 2 * cols;
+    block->follows = block->m > kernels->rows && left >= 2 * cols;
     block->panel = (void *)(uintptr_t)(p->b + at);
-    if (p->unpacked && left >= cols) {
+    if (p->unpacked && p->task->blocking.takes_source && left >= cols) {
         const size_t size = bv_dtype_size(args->type), row = args->b_source.row_stride;
         block->source = (const char *)args->b_source.data + (p->k * row + col) * size;
         block->source_row = row * size;
-        if (follows) block->next = (const char *)block->source + cols * size;
-    } else if (follows) {
+        if (block->follows) block->next = (const char *)block->source + cols * size;
+    } else if (p->unpacked && left > cols) {
+        if (!kernels->takes_source) fetch_source(p, col, block);
+    } else if (block->follows) {
         const size_t steps = steps_of(args->type, block->k);
         block->next = (const char *)block->panel + cols * steps * word_size(args->type);
+    } else if (left <= cols && !kernels->takes_source) {
+        fetch_block(p, block);
     }
+}
+
+/* As far as this block of k goes. */
+static void pack_panel(const place *p, size_t col) {
+    const bv_matmul_args *args = p->task->args;
+    const bv_matmul_kernels *kernels = p->task->kernels->matmul;
+    const size_t end = least(col + kernels->cols, p->col_end);
+    char *out = p->panels + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
+    if (args->type == BV_BF16)
+        kernels->pack_panels_bf16(&args->b_source, p->k, p->k_end, col, end, out);
+    else
+        kernels->pack_panels(&args->b_source, p->k, p->k_end, col, end, out);
 }
 
 /* Panels that a block of so few rows takes at once; 0 of many rows. */
@@ -325,6 +368,7 @@ static void run_block(const place *p, size_t col, size_t n, size_t apart) {
     locate_rows(p, &block);
     locate_sums(p, col, &block);
     locate_panel(p, col, &block);
+    if (p->unpacked && !block.source) pack_panel(p, col);
     if (args->type == BV_BF16)
         kernels->block_bf16(&block);
     else
@@ -355,24 +399,21 @@ static void pack_rows(const place *p) {
         kernels->pack_rows(a, args->lda, args->a_transposed, m, k, p->rows, tile);
 }
 
-/* Packs panels of these columns, from that of `col` on. */
-static void pack_columns(const place *p, size_t col) {
-    const bv_matmul_args *args = p->task->args;
-    const size_t cols = p->task->kernels->matmul->cols;
-    const pack_task pack = {.kernels = p->task->kernels->matmul,
-                            .source = &args->b_source,
-                            .type = args->type,
-                            .col_begin = p->col,
-                            .col_end = p->col_end,
-                            .packed = p->panels};
-    pack_panels(&pack, (col - p->col) / cols, (p->col_end - p->col + cols - 1) / cols);
+/* All columns, for blocks that take several panels at once. */
+static void pack_columns(place *p) {
+    const size_t cols = p->task->kernels->matmul->cols, k = p->task->args->k;
+    const size_t kc = p->task->blocking.kc;
+    for (p->k = 0; p->k < k; p->k += kc) {
+        p->k_end = least(p->k + kc, k);
+        for (size_t col = p->col; col < p->col_end; col += cols) pack_panel(p, col);
+    }
+    p->unpacked = false;
 }
 
+/* B is packed where the first block of rows comes to it. */
 static void prepare_panels(place *p) {
     if (p->task->args->b) return;
-    const size_t cols = p->task->kernels->matmul->cols;
-    p->unpacked = p->task->blocking.takes_source;
-    pack_columns(p, p->unpacked ? p->col + (p->col_end - p->col) / cols * cols : p->col);
+    p->unpacked = true;
     p->b = p->panels;
     p->b_begin = p->col;
     p->b_cols = p->col_end - p->col;
@@ -383,10 +424,7 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
     const blocking *b = &p->task->blocking;
     for (p->row = row_begin; p->row < row_end; p->row += b->mc) {
         p->row_end = least(p->row + b->mc, row_end);
-        if (p->unpacked && panels_at_once(p) > 1) {
-            pack_columns(p, p->col);
-            p->unpacked = false;
-        }
+        if (p->unpacked && panels_at_once(p) > 1) pack_columns(p);
         for (p->k = 0; p->k < args->k; p->k += b->kc) {
             p->k_end = least(p->k + b->kc, args->k);
             if (b->packs) pack_rows(p);
@@ -400,6 +438,9 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
 static void run_shared_rows(place *p, int part) {
     const blocking *b = &p->task->blocking;
     const size_t m = p->task->args->m;
+    size_t first, end_unit;
+    bv_pool_range((m + b->unit - 1) / b->unit, 1, part, (int)b->parts.m, &first, &end_unit);
+    p->rows_end = least(end_unit * b->unit, m);
     p->col_end = p->task->args->n;
     prepare_panels(p);
     for (size_t i, end; bv_pool_take_some(p->task->pool, part, b->mc / b->unit, &i, &end);)
@@ -433,6 +474,7 @@ static void run_part(void *context, int part, int parts) {
     for (p.col = col_begin; p.col < col_end; p.col += b->nc) {
         p.col_end = least(p.col + b->nc, col_end);
         prepare_panels(&p);
+        p.rows_end = row_end;
         run_rows(&p, row_begin, row_end);
     }
 }

@@ -80,7 +80,7 @@ BV_INLINE void chain_pairs(const bv_matmul_block *t, const char *first, fetch ne
     const uint32_t *b = t->panel;
     for (size_t step = 0; step < whole; step++) {
         pair_step(a, a_row, b, acc, rows, vecs);
-        fetch_steps(&next, 1, 64);
+        fetch_steps(&next, 1, next.line);
         a[0] += a_step;
         a[1] += a_step;
         b += vecs * BV_LANES;

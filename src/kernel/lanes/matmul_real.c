@@ -73,7 +73,7 @@ BV_INLINE void chain_of(const bv_matmul_block *t, const char *first, fetch next,
             const vreal word = v_set(x);
             UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = v_fma(word, panel[j], acc[i][j]);
         }
-        fetch_steps(&next, 1, 64);
+        fetch_steps(&next, 1, next.line);
         a[0] += a_step;
         a[1] += a_step;
     }

@@ -99,6 +99,16 @@ BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
     return (fetch){t->next, (share > LEAST_FETCH ? share : LEAST_FETCH) * line / 64, line};
 }
 
+/* Of rows that are packed next the first tile fetches the first line of each, the second tile the
+ * second line, and so on; or of every second row, if a tile has half as many steps. */
+BV_INLINE fetch fetch_rows(const bv_matmul_block *t, size_t tile, size_t steps) {
+    const size_t pieces = (t->next_rows + steps - 1) / steps, stride = pieces * t->next_row;
+    const size_t inside = (uintptr_t)t->next % 64, at = tile / pieces * 64;
+    if (at >= inside + t->next_bytes) return (fetch){t->panel, 0, 64};
+    const char *line = (const char *)t->next - inside + at;
+    return (fetch){line + tile % pieces * t->next_row, stride, stride};
+}
+
 /* The next tile's; what lies behind the panel is not fetched. */
 BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
     f.at += steps / REAL_DEPTH * REAL_DEPTH * f.stride;
@@ -188,16 +198,17 @@ BV_INLINE void run_tiles(const bv_matmul_block *t, size_t steps,
                          tile_function *const tiles[VECS][ROWS]) {
     tile_function *const *by_rows = tiles[(t->n - 1) / BV_LANES];
     const char *a = t->a;
-    fetch next = first_fetch(t, steps);
+    fetch next = t->next_row ? fetch_rows(t, 0, steps) : first_fetch(t, steps);
+    size_t tile = 0;
     for (tile_rows r = first_rows(t->m, ROWS); r.begin < t->m; r = next_rows(r)) {
         const tile_rows after = next_rows(r);
         if (after.begin < t->m)
             fetch_start(t, after.begin, after.count, 0);
-        else if (t->next)
+        else if (t->follows)
             fetch_start(t, 0, r.count, t->n);
         fetch_out(t, r.begin, r.count);
         by_rows[r.count - 1](t, r.begin, a, next);
-        next = next_fetch(t, next, steps);
+        next = t->next_row ? fetch_rows(t, ++tile, steps) : next_fetch(t, next, steps);
         a += tile_bytes(t, r.count);
     }
 }
