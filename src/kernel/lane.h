@@ -143,6 +143,11 @@ BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
 BV_INLINE vreal v_scale(vreal x, vreal n) {
     return _mm512_scalef_ps(x, n);
 }
+/* p 2^n for the integral n of z = n + 1.5 2^23, if it is a normal number. */
+BV_INLINE vreal v_add_exponent(vreal p, vreal z) {
+    const __m512i exponent = _mm512_slli_epi32(_mm512_castps_si512(z), 23);
+    return _mm512_castsi512_ps(_mm512_add_epi32(_mm512_castps_si512(p), exponent));
+}
 /* As reals: -0 + x 1 + 0 -0 is x, and the dot takes what is denormal as 0. */
 BV_INLINE vreal v_from_bf16(__m256i halves) {
     const __m512i one = _mm512_set1_epi32((int)0x80003f80u);
@@ -261,6 +266,10 @@ BV_INLINE vreal v_scale(vreal x, vreal n) {
         x.v[i] = _mm256_mul_ps(x.v[i], _mm256_castsi256_ps(b));
     }
     return x;
+}
+BV_INLINE vreal v_add_exponent(vreal p, vreal z) {
+    V2(_mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p.v[i]),
+                                            _mm256_slli_epi32(_mm256_castps_si256(z.v[i]), 23))));
 }
 BV_INLINE __m256 v8_from_bf16(__m128i h) {
     const __m256i u = _mm256_slli_epi32(_mm256_cvtepu16_epi32(h), 16);
@@ -394,6 +403,10 @@ BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
 BV_INLINE vreal v_pow2(vreal n) {
     V4(vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtnq_s32_f32(n.v[i]), vdupq_n_s32(127)), 23)));
 }
+BV_INLINE vreal v_add_exponent(vreal p, vreal z) {
+    V4(vreinterpretq_f32_s32(
+        vaddq_s32(vreinterpretq_s32_f32(p.v[i]), vshlq_n_s32(vreinterpretq_s32_f32(z.v[i]), 23))));
+}
 BV_INLINE real v_sum(vreal x) {
     const float32x4_t b = vaddq_f32(vaddq_f32(x.v[0], x.v[2]), vaddq_f32(x.v[1], x.v[3]));
     const float32x2_t c = vadd_f32(vget_low_f32(b), vget_high_f32(b));
@@ -478,6 +491,18 @@ BV_INLINE void v_bits_store(uint32_t *p, vreal x) {
 BV_INLINE vreal v_pow2(vreal n) {
     V16((real)ldexp(1.0, (int)n.v[i]));
 }
+#ifndef BV_LEVEL_F64
+BV_INLINE vreal v_add_exponent(vreal p, vreal z) {
+    for (int i = 0; i < 16; i++) {
+        uint32_t bits, exponent;
+        memcpy(&bits, &p.v[i], 4);
+        memcpy(&exponent, &z.v[i], 4);
+        bits += exponent << 23;
+        memcpy(&p.v[i], &bits, 4);
+    }
+    return p;
+}
+#endif
 BV_INLINE real v_sum(vreal x) {
     for (int half = 8; half > 0; half /= 2)
         for (int i = 0; i < half; i++) x.v[i] = x.v[i] + x.v[i + half];

@@ -18,7 +18,8 @@ typedef struct bv_adamw_args {
     double correction1, correction2; /* 1 - beta^t */
 } bv_adamw_args;
 /* p -= lr * (m/correction1 / (sqrt(v/correction2) + eps) + weight_decay * p), each step in real in
- * the order: p = p - lr*wd*p (fma), then p = p - step. */
+ * the order: p = p - lr*wd*p (fma), then p = p - lr/correction1 * (m / (sqrt(v) *
+ * 1/sqrt(correction2) + eps)), the factors of scalars in double. */
 
 typedef struct bv_optimizer_kernels {
     void (*adamw)(const bv_adamw_args *args, size_t begin, size_t end);

@@ -14,6 +14,10 @@ BV_INLINE vreal v_exp(vreal x) {
     for (int i = 0; i < BV_LANES; i++) x.v[i] = exp(x.v[i]);
     return x;
 }
+BV_INLINE vreal v_exp2_near(vreal x) {
+    for (int i = 0; i < BV_LANES; i++) x.v[i] = exp2(x.v[i]);
+    return x;
+}
 BV_INLINE vreal v_tanh(vreal x) {
     for (int i = 0; i < BV_LANES; i++) x.v[i] = tanh(x.v[i]);
     return x;
@@ -85,6 +89,20 @@ BV_INLINE vreal v_exp(vreal x) {
 #endif
 }
 
+/* 2^x for x of -125 .. 125, beyond them that of the nearer end. No NaN for a NaN. */
+BV_INLINE vreal v_exp2_near(vreal x) {
+    const vreal whole = v_set(0x1.8p23f); /* added, it leaves no place for a fraction */
+    x = v_min(v_set(125.0f), v_max(v_set(-125.0f), x));
+    const vreal z = v_add(x, whole), r = v_sub(x, v_sub(z, whole));
+    vreal p = v_set(1.535336188319500e-4f);
+    p = v_fma(p, r, v_set(1.339887440266574e-3f));
+    p = v_fma(p, r, v_set(9.618437357674640e-3f));
+    p = v_fma(p, r, v_set(5.550332471162809e-2f));
+    p = v_fma(p, r, v_set(2.402264791363012e-1f));
+    p = v_fma(p, r, v_set(6.931472028550421e-1f));
+    return v_add_exponent(v_fma(p, r, v_set(1.0f)), z);
+}
+
 BV_INLINE vreal v_tanh(vreal x) {
     const vreal z = v_mul(x, x);
     vreal p = v_set(-5.70498872745e-3f);
@@ -101,10 +119,6 @@ BV_INLINE vreal v_tanh(vreal x) {
 }
 
 #endif
-
-BV_INLINE vreal v_sigmoid(vreal x) {
-    return v_div(v_set(1), v_add(v_set(1), v_exp(v_sub(v_zero(), x))));
-}
 
 /* A body is written once with its types as constants and chosen here by the types of the run. */
 #ifdef BV_LEVEL_F64

@@ -5,32 +5,37 @@
 #include "kernel/real.h"
 
 /* 0.5 (1 + tanh(u)) = sigmoid(2u), so gelu(x) = x sigmoid(A x (1 + B x^2)), A = 2 sqrt(2 / pi): one
- * exponential and one division. */
+ * power of two and one division. Both activations are x / (1 + 2^t). */
 #define GELU_A ((real)1.5957691216057308)
 #define GELU_B ((real)0.044715)
+#define LOG2_E ((real)1.4426950408889634)
 
-BV_INLINE vreal gelu(vreal x) {
-    const vreal inner = v_fma(v_mul(x, x), v_set(GELU_A * GELU_B), v_set(GELU_A));
-    return v_mul(x, v_sigmoid(v_mul(x, inner)));
+/* 1 + 2^t */
+BV_INLINE vreal gelu_divisor(vreal x, vreal x2) {
+    const vreal inner = v_fma(x2, v_set(-LOG2_E * GELU_A * GELU_B), v_set(-LOG2_E * GELU_A));
+    return v_add(v_set(1), v_exp2_near(v_mul(x, inner)));
+}
+
+BV_INLINE vreal silu_divisor(vreal x) {
+    return v_add(v_set(1), v_exp2_near(v_mul(x, v_set(-LOG2_E))));
 }
 
 BV_INLINE vreal gelu_slope(vreal x) {
-    const vreal x2 = v_mul(x, x);
-    const vreal s = v_sigmoid(v_mul(x, v_fma(x2, v_set(GELU_A * GELU_B), v_set(GELU_A))));
+    const vreal x2 = v_mul(x, x), s = v_div(v_set(1), gelu_divisor(x, x2));
     const vreal du = v_fma(x2, v_set(3 * GELU_A * GELU_B), v_set(GELU_A));
     return v_fma(v_mul(v_mul(x, du), s), v_sub(v_set(1), s), s);
 }
 
 BV_INLINE vreal silu_slope(vreal x) {
-    const vreal s = v_sigmoid(x);
+    const vreal s = v_div(v_set(1), silu_divisor(x));
     return v_mul(s, v_fma(x, v_sub(v_set(1), s), v_set(1)));
 }
 
 BV_INLINE vreal activate(bv_activation kind, vreal x) {
     const vreal positive = v_if_less(v_zero(), x, x, v_mul(x, v_zero()));
-    if (kind == BV_GELU_TANH) return gelu(x);
+    if (kind == BV_GELU_TANH) return v_div(x, gelu_divisor(x, v_mul(x, x)));
     if (kind == BV_RELU2) return v_mul(positive, positive);
-    return v_mul(x, v_sigmoid(x));
+    return v_div(x, silu_divisor(x));
 }
 
 BV_INLINE vreal slope(bv_activation kind, vreal x) {

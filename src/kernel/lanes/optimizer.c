@@ -7,8 +7,8 @@ static void adamw(const bv_adamw_args *a, size_t begin, size_t end) {
     const vreal scale = v_set((real)a->gradient_scale);
     const vreal b1 = v_set((real)a->beta1), b2 = v_set((real)a->beta2);
     const vreal o1 = v_set((real)(1 - a->beta1)), o2 = v_set((real)(1 - a->beta2));
-    const vreal c1 = v_set((real)a->correction1), c2 = v_set((real)a->correction2);
-    const vreal eps = v_set((real)a->eps), step = v_set((real)-a->lr);
+    const vreal c2 = v_set((real)(1 / sqrt(a->correction2)));
+    const vreal eps = v_set((real)a->eps), step = v_set((real)(-a->lr / a->correction1));
     const vreal decay = v_set((real)(-a->lr * a->weight_decay));
     for (size_t i = begin; i < end; i += BV_LANES) {
         const size_t n = end - i < BV_LANES ? end - i : BV_LANES;
@@ -17,7 +17,7 @@ static void adamw(const bv_adamw_args *a, size_t begin, size_t end) {
         vreal m = v_get_first(a->m, BV_REAL_TYPE, i, n), v = v_get_first(a->v, BV_REAL_TYPE, i, n);
         m = v_fma(b1, m, v_mul(o1, g));
         v = v_fma(b2, v, v_mul(v_mul(o2, g), g));
-        const vreal update = v_div(v_div(m, c1), v_add(v_sqrt(v_div(v, c2)), eps));
+        const vreal update = v_div(m, v_fma(v_sqrt(v), c2, eps));
         p = v_fma(decay, p, p);
         p = v_fma(step, update, p);
         v_put_first(a->parameter, BV_REAL_TYPE, i, p, n);
