@@ -204,23 +204,46 @@ BV_INLINE void interleave(const uint16_t *even, const uint16_t *odd, size_t n, v
     memcpy(to, words, 4 * n);
 }
 
+/* The same of several tiles of ROWS rows each. */
+BV_INLINE void interleave_tiles(const uint16_t *even, const uint16_t *odd, size_t tiles, char *to,
+                                size_t tile_bytes) {
+#if defined(BV_LEVEL_AVX512)
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    for (; tiles >= 4; tiles -= 4, even += 32, odd += 32) {
+        const __m512i e = _mm512_loadu_si512(even), o = _mm512_loadu_si512(odd);
+        const __m512i low = _mm512_unpacklo_epi16(e, o), high = _mm512_unpackhi_epi16(e, o);
+        const __m512i pairs[2] = {_mm512_permutex2var_epi64(low, first, high),
+                                  _mm512_permutex2var_epi64(low, second, high)};
+        for (int i = 0; i < 2; i++, to += 2 * tile_bytes) {
+            _mm256_storeu_si256((void *)to, _mm512_castsi512_si256(pairs[i]));
+            _mm256_storeu_si256((void *)(to + tile_bytes), _mm512_extracti64x4_epi64(pairs[i], 1));
+        }
+    }
+#endif
+    for (; tiles > 0; tiles--, even += ROWS, odd += ROWS, to += tile_bytes)
+        interleave(even, odd, ROWS, to);
+}
+
 void BV_NAME(bv_matmul_rows_bf16)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
                                   void *packed, size_t tile_bytes) {
     BV_ASSERT(transposed);
     static const uint16_t zeros[ROWS];
+    const tile_rows first = first_rows(m, ROWS); /* the higher tiles come first */
+    const size_t high = first.least == ROWS ? m / ROWS : first.least + 1 == ROWS ? first.higher : 0;
     for (size_t p = 0; p < k; p += 2) {
         const uint16_t *even = (const uint16_t *)a + p * lda, *odd = even + lda;
+        const size_t full = p + 1 < k ? high : 0;
         char *to = (char *)packed + p / 2 * ROWS * 4;
-        for (tile_rows r = first_rows(m, ROWS); r.begin < m; r = next_rows(r), to += tile_bytes) {
-            if (p + AHEAD + 1 < k) {
-                __builtin_prefetch(even + AHEAD * lda + r.begin, 0, 3);
-                __builtin_prefetch(odd + AHEAD * lda + r.begin, 0, 3);
-            }
-            const uint16_t *second = p + 1 < k ? odd + r.begin : zeros;
-            if (r.count == ROWS)
-                interleave(even + r.begin, second, ROWS, to);
-            else
-                interleave(even + r.begin, second, r.count, to);
+        for (size_t i = 0; p + AHEAD + 1 < k && i < m; i += 32) {
+            __builtin_prefetch(even + AHEAD * lda + i, 0, 3);
+            __builtin_prefetch(odd + AHEAD * lda + i, 0, 3);
+        }
+        interleave_tiles(even, odd, full, to, tile_bytes);
+        to += full * tile_bytes;
+        for (size_t row = full * ROWS, t = full, n; row < m; row += n, t++, to += tile_bytes) {
+            n = first.least + (t < first.higher);
+            interleave(even + row, p + 1 < k ? odd + row : zeros, n, to);
         }
     }
 }
