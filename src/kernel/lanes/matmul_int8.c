@@ -32,10 +32,12 @@
 #define AHEAD(m) ((m) > ROWS / 2 ? 8192 : 2048)
 #define NEAR 2
 #define FETCHES_NEXT true
+#define FETCHES_OUT true
 #else
 #define AHEAD(m) 2048
 #define NEAR 3
 #define FETCHES_NEXT false
+#define FETCHES_OUT false
 #endif
 
 /* ---- tiles ---- */
@@ -152,11 +154,20 @@ BV_INLINE fetch next_fetch(const bv_matmul_int8_panel *p, fetch f, size_t looks,
     return f;
 }
 
+/* Where a tile's sums go, while its chains run. Only where it was measured. */
+BV_INLINE void fetch_out(const bv_matmul_int8_panel *p, size_t row, size_t count) {
+    const size_t size = bv_dtype_size(p->out_type);
+    const char *out = (const char *)p->out + row * p->out_stride * size;
+    for (size_t i = 0; FETCHES_OUT && i < count; i++, out += p->out_stride * size)
+        for (size_t j = 0; j < p->n * size; j += 64) __builtin_prefetch(out + j, 1, 2);
+}
+
 static void panel(const bv_matmul_int8_panel *p) {
     const size_t vecs = (p->n + BV_LANES - 1) / BV_LANES, step_bytes = vecs * BV_LANES * DOT_STEP;
     const size_t looks = (p->k + 15) / 16 * 16 / DOT_STEP / DEPTH;
     fetch next = first_fetch(p, step_bytes);
     for (tile_rows r = first_rows(p->m, ROWS); r.begin < p->m; r = next_rows(r)) {
+        fetch_out(p, r.begin, r.count);
         tiles[vecs - 1][r.count - 1](p, r.begin, next);
         next = next_fetch(p, next, looks, step_bytes);
     }
