@@ -203,10 +203,8 @@ BV_INLINE real quantize_row(const void *x, bv_dtype type, size_t at, size_t k, r
         return most * 0;
     }
     const vreal factor = v_set(127 / most);
-    size_t p = 0;
-    for (; k - p >= BV_LANES; p += BV_LANES)
-        v_row_store(row + p, v_mul(v_get(x, type, at + p), factor));
-    if (p < k) v_row_store(row + p, v_mul(v_get_first(x, type, at + p, k - p), factor));
+    for (size_t p = 0; p < k; p += BV_LANES)
+        v_row_store(row + p, v_mul(v_get_first(x, type, at + p, BV_LANES_LEFT(p, k)), factor));
     return most / 127;
 }
 
