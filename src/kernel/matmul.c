@@ -82,58 +82,53 @@ size_t bv_matmul_packed_bytes(const bv_kernels *kernels, bv_dtype type, size_t k
 
 /* ---- packing B ---- */
 
-/* Columns col_begin .. col_end, as if they were all of B; col_begin is a multiple of the tile's. */
-typedef struct pack_task {
-    const bv_matmul_kernels *kernels;
-    const bv_matmul_source *source;
-    bv_dtype type;
-    size_t col_begin, col_end;
-    char *packed;
-} pack_task;
+/* Elements k .. k_end - 1 of the columns of one panel. */
+static void pack_panel(const bv_matmul_kernels *kernels, bv_dtype type,
+                       const bv_matmul_source *source, size_t k, size_t k_end, size_t col,
+                       size_t col_end, void *out) {
+    if (type == BV_BF16)
+        kernels->pack_panels_bf16(source, k, k_end, col, col_end, out);
+    else
+        kernels->pack_panels(source, k, k_end, col, col_end, out);
+}
 
-static void pack_panels(const pack_task *task, size_t panel_begin, size_t panel_end) {
-    const bv_matmul_source *s = task->source;
-    const size_t cols = task->kernels->cols, kc = k_block(task->type, s->k);
-    const size_t n = task->col_end - task->col_begin;
-    const size_t begin = task->col_begin + panel_begin * cols;
-    const size_t end = least(task->col_begin + panel_end * cols, task->col_end);
-    for (size_t k = 0; k < s->k; k += kc) {
-        const size_t k_end = least(k + kc, s->k);
-        char *out = task->packed + panel_offset(task->type, k, k_end, n, panel_begin * cols);
-        if (task->type == BV_BF16)
-            task->kernels->pack_panels_bf16(s, k, k_end, begin, end, out);
-        else
-            task->kernels->pack_panels(s, k, k_end, begin, end, out);
+size_t bv_matmul_pack_unit(const bv_kernels *kernels) {
+    return kernels->matmul->cols;
+}
+
+void bv_matmul_pack_range(const bv_kernels *kernels, bv_dtype type, const bv_matmul_source *source,
+                          void *packed, size_t k_begin, size_t k_end, size_t col_begin,
+                          size_t col_end) {
+    const size_t cols = kernels->matmul->cols, kc = k_block(type, source->k);
+    for (size_t block = k_begin / kc * kc; block < k_end; block += kc) {
+        const size_t block_end = least(block + kc, source->k);
+        const size_t k = bv_larger(block, k_begin), end = least(block_end, k_end);
+        for (size_t col = col_begin; col < col_end; col += cols) {
+            const size_t n = least(cols, source->n - col);
+            char *panel = (char *)packed + panel_offset(type, block, block_end, source->n, col);
+            char *out = panel + steps_of(type, k - block) * up(n, 16) * word_size(type);
+            pack_panel(kernels->matmul, type, source, k, end, col, col + n, out);
+        }
     }
 }
 
-static void pack_part(void *context, int part, int parts) {
-    const pack_task *task = context;
-    const size_t cols = task->kernels->cols;
-    size_t begin, end;
-    bv_pool_range(task->col_end, cols, part, parts, &begin, &end);
-    if (begin < end) pack_panels(task, begin / cols, (end + cols - 1) / cols);
-}
+typedef struct pack_task {
+    const bv_kernels *kernels;
+    const bv_matmul_source *source;
+    bv_dtype type;
+    void *packed;
+} pack_task;
 
-static pack_task pack_all(const bv_kernels *kernels, bv_dtype type, const bv_matmul_source *source,
-                          void *packed) {
-    return (pack_task){.kernels = kernels->matmul,
-                       .source = source,
-                       .type = type,
-                       .col_end = source->n,
-                       .packed = packed};
+static void pack_columns(void *context, size_t begin, size_t end) {
+    const pack_task *t = context;
+    bv_matmul_pack_range(t->kernels, t->type, t->source, t->packed, 0, t->source->k, begin, end);
 }
 
 void bv_matmul_pack(const bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                     const bv_matmul_source *source, void *packed) {
-    pack_task task = pack_all(kernels, type, source, packed);
-    bv_pool_run(source->k * source->n < ALONE ? NULL : pool, pack_part, &task);
-}
-
-void bv_matmul_pack_part(const bv_kernels *kernels, bv_dtype type, const bv_matmul_source *source,
-                         void *packed, int part, int parts) {
-    pack_task task = pack_all(kernels, type, source, packed);
-    pack_part(&task, part, parts);
+    pack_task task = {kernels, source, type, packed};
+    bv_pool_run_ranges(source->k * source->n < ALONE ? NULL : pool, source->n,
+                       kernels->matmul->cols, pack_columns, &task);
 }
 
 /* ---- who computes what, in which blocks ---- */
@@ -343,15 +338,12 @@ static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
 }
 
 /* As far as this block of k goes. */
-static void pack_panel(const place *p, size_t col) {
+static void pack_here(const place *p, size_t col) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
     const size_t end = least(col + kernels->cols, p->col_end);
     char *out = p->panels + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-    if (args->type == BV_BF16)
-        kernels->pack_panels_bf16(&args->b_source, p->k, p->k_end, col, end, out);
-    else
-        kernels->pack_panels(&args->b_source, p->k, p->k_end, col, end, out);
+    pack_panel(kernels, args->type, &args->b_source, p->k, p->k_end, col, end, out);
 }
 
 /* Panels that a block of so few rows takes at once; 0 of many rows. */
@@ -368,7 +360,7 @@ static void run_block(const place *p, size_t col, size_t n, size_t apart) {
     locate_rows(p, &block);
     locate_sums(p, col, &block);
     locate_panel(p, col, &block);
-    if (p->unpacked && !block.source) pack_panel(p, col);
+    if (p->unpacked && !block.source) pack_here(p, col);
     if (args->type == BV_BF16)
         kernels->block_bf16(&block);
     else
@@ -400,12 +392,12 @@ static void pack_rows(const place *p) {
 }
 
 /* All columns, for blocks that take several panels at once. */
-static void pack_columns(place *p) {
+static void pack_all_here(place *p) {
     const size_t cols = p->task->kernels->matmul->cols, k = p->task->args->k;
     const size_t kc = p->task->blocking.kc;
     for (p->k = 0; p->k < k; p->k += kc) {
         p->k_end = least(p->k + kc, k);
-        for (size_t col = p->col; col < p->col_end; col += cols) pack_panel(p, col);
+        for (size_t col = p->col; col < p->col_end; col += cols) pack_here(p, col);
     }
     p->unpacked = false;
 }
@@ -424,7 +416,7 @@ static void run_rows(place *p, size_t row_begin, size_t row_end) {
     const blocking *b = &p->task->blocking;
     for (p->row = row_begin; p->row < row_end; p->row += b->mc) {
         p->row_end = least(p->row + b->mc, row_end);
-        if (p->unpacked && panels_at_once(p) > 1) pack_columns(p);
+        if (p->unpacked && panels_at_once(p) > 1) pack_all_here(p);
         for (p->k = 0; p->k < args->k; p->k += b->kc) {
             p->k_end = least(p->k + b->kc, args->k);
             if (b->packs) pack_rows(p);

@@ -46,9 +46,12 @@ size_t bv_matmul_packed_bytes(const struct bv_kernels *kernels, bv_dtype type, s
 /* Packs, divided over the pool. packed: 64-byte aligned. */
 void bv_matmul_pack(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                     const bv_matmul_source *source, void *packed);
-/* One of `parts` shares of that, for who packs many matrices in one run of a pool. */
-void bv_matmul_pack_part(const struct bv_kernels *kernels, bv_dtype type,
-                         const bv_matmul_source *source, void *packed, int part, int parts);
+/* Of that, elements k_begin .. k_end - 1 of columns col_begin .. col_end - 1, for who packs many
+ * matrices, or parts of one, in one run of a pool. Ranges begin at multiples of the unit. */
+void bv_matmul_pack_range(const struct bv_kernels *kernels, bv_dtype type,
+                          const bv_matmul_source *source, void *packed, size_t k_begin,
+                          size_t k_end, size_t col_begin, size_t col_end);
+size_t bv_matmul_pack_unit(const struct bv_kernels *kernels);
 
 /* Scratch that bv_matmul_run needs for such arguments, 64-byte aligned; enough also for fewer rows
  * of the matrix that A is in memory (m, transposed: k), and for a packed B. Of pointers only counts

@@ -8,6 +8,7 @@
 /* State of one parameter: AdamW keeps m and v, Muon its momentum in m. */
 typedef struct state {
     bool muon;
+    size_t unit, units; /* of rows that AdamW takes at once: the first of all, and how many */
     void *m, *v;
     char *m_name, *v_name;
 } state;
@@ -18,6 +19,7 @@ struct bv_optimizer {
     bv_weights *weights;
     size_t count;
     state *states;
+    size_t units; /* of all parameters that AdamW takes */
     size_t bytes;
     bv_muon *muons; /* one a thread, or one that all threads share */
     size_t muon_count;
@@ -35,6 +37,9 @@ static bv_status create_state(bv_optimizer *o, size_t i, bool muon) {
     state *s = &o->states[i];
     const size_t bytes = bv_parameter_elements(p) * bv_dtype_size(o->kernels->real);
     s->muon = muon;
+    s->unit = o->units;
+    s->units = muon ? 0 : (p->rows - 1) / bv_matmul_pack_unit(o->kernels) + 1;
+    o->units += s->units;
     s->m = bv_malloc_aligned(bytes);
     s->m_name = state_name(muon ? "momentum" : "m", p->name);
     if (!muon) {
@@ -161,8 +166,7 @@ static double power(double base, uint64_t exponent) {
     return result;
 }
 
-/* ---- AdamW: a share of every parameter, as small ones are not worth a run of the pool each ----
- */
+/* ---- AdamW: units of rows of all parameters, which are packed while they are in cache ---- */
 
 typedef struct adamw_task {
     const bv_optimizer *optimizer;
@@ -171,21 +175,32 @@ typedef struct adamw_task {
     double weight_decay;
 } adamw_task;
 
-static void adamw_part(void *context, int part, int parts) {
+static void adamw_rows(const adamw_task *task, size_t i, size_t begin, size_t end) {
+    const bv_optimizer *o = task->optimizer;
+    const bv_parameter *p = bv_weights_parameter(o->weights, i);
+    bv_adamw_args args = task->args;
+    args.parameter = bv_weights_data(o->weights, p);
+    args.m = o->states[i].m;
+    args.v = o->states[i].v;
+    args.gradient = bv_gradients_values(task->gradients, i);
+    args.weight_decay = p->kind == BV_PARAMETER_VECTOR ? 0 : task->weight_decay;
+    o->kernels->optimizer->adamw(&args, begin * p->cols, end * p->cols);
+    bv_weights_pack_rows(o->weights, i, begin, end);
+}
+
+/* Units begin .. end - 1 of all parameters, one after another. */
+static void adamw_units(void *context, size_t begin, size_t end) {
     const adamw_task *task = context;
     const bv_optimizer *o = task->optimizer;
-    for (size_t i = 0; i < o->count; i++) {
-        if (o->states[i].muon) continue;
-        const bv_parameter *p = bv_weights_parameter(o->weights, i);
-        bv_adamw_args args = task->args;
-        args.parameter = bv_weights_data(o->weights, p);
-        args.m = o->states[i].m;
-        args.v = o->states[i].v;
-        args.gradient = bv_gradients_values(task->gradients, i);
-        args.weight_decay = p->kind == BV_PARAMETER_VECTOR ? 0 : task->weight_decay;
-        size_t begin, end;
-        bv_pool_range(bv_parameter_elements(p), 64, part, parts, &begin, &end);
-        o->kernels->optimizer->adamw(&args, begin, end);
+    const size_t unit = bv_matmul_pack_unit(o->kernels);
+    for (size_t i = 0; i < o->count && begin < end; i++) {
+        const state *s = &o->states[i];
+        if (begin >= s->unit + s->units) continue;
+        const size_t rows = bv_weights_parameter(o->weights, i)->rows;
+        const size_t last = end < s->unit + s->units ? end : s->unit + s->units;
+        const size_t row = (begin - s->unit) * unit, row_end = (last - s->unit) * unit;
+        adamw_rows(task, i, row, row_end < rows ? row_end : rows);
+        begin = last;
     }
 }
 
@@ -200,7 +215,7 @@ static void apply_adamw(bv_optimizer *o, bv_gradients *gradients, const bv_optim
                                 .eps = step->eps,
                                 .correction1 = 1 - power(step->beta1, step->step),
                                 .correction2 = 1 - power(step->beta2, step->step)}};
-    bv_pool_run(o->pool, adamw_part, &task);
+    bv_pool_run_ranges(o->pool, o->units, 1, adamw_units, &task);
 }
 
 /* ---- Muon ---- */
@@ -248,10 +263,13 @@ void bv_optimizer_apply(bv_optimizer *o, bv_gradients *gradients, const bv_optim
     apply_adamw(o, gradients, step);
     apply_muon(o, gradients, step);
     bv_weights_changed(o->weights);
+    for (size_t i = 0; i < o->count; i++)
+        if (!o->states[i].muon) bv_weights_packed(o->weights, i);
 }
 
-/* AdamW reads parameter, gradient and moments once and writes all but the gradient; Muon has one
- * moment, and on the caches' side of it 5 times X X^T, its square, and their product with X. */
+/* AdamW reads parameter, gradient and moments once and writes all but the gradient, and packed
+ * forms; Muon has one moment, and on the caches' side of it 5 times X X^T, its square, and their
+ * product with X. */
 bv_cost bv_optimizer_cost(const bv_optimizer *o) {
     const double real = (double)bv_dtype_size(o->kernels->real);
     bv_cost cost = {0};
@@ -262,6 +280,7 @@ bv_cost bv_optimizer_cost(const bv_optimizer *o) {
         const bool muon = o->states[i].muon;
         cost.bytes += (muon ? 5 : 7) * real * n;
         cost.flops += (muon ? 10 : 15) * n;
+        if (!muon) cost.bytes += (double)bv_weights_packed_bytes(o->weights, i);
         if (muon) cost.products += 5 * 2 * (2 * r * n + r * r * r);
     }
     return cost;

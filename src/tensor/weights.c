@@ -254,7 +254,10 @@ static void refresh_part(void *context, int part, int parts) {
     for (size_t k = 0; k < w->count * FORMS; k++) {
         if (!is_stale(w, nth_packed(w, k))) continue;
         const form_place f = nth_form(w, k);
-        bv_matmul_pack_part(w->kernels, f.type, &f.source, f.packed->data, part, parts);
+        size_t begin, end;
+        bv_pool_range(f.source.n, bv_matmul_pack_unit(w->kernels), part, parts, &begin, &end);
+        bv_matmul_pack_range(w->kernels, f.type, &f.source, f.packed->data, 0, f.source.k, begin,
+                             end);
     }
 }
 
@@ -267,6 +270,32 @@ size_t bv_weights_refresh(bv_weights *weights) {
     bv_pool_run(weights->pool, refresh_part, weights);
     for (size_t k = 0; k < weights->count * FORMS; k++)
         nth_packed(weights, k)->version = weights->version;
+    return bytes;
+}
+
+void bv_weights_pack_rows(const bv_weights *w, size_t index, size_t begin, size_t end) {
+    for (size_t k = index * FORMS; k < (index + 1) * FORMS; k++) {
+        if (!nth_packed(w, k)->data) continue;
+        const form_place f = nth_form(w, k);
+        const bool forward = k % BV_FORM_COUNT == BV_FORM_FORWARD; /* rows are columns of B */
+        bv_matmul_pack_range(w->kernels, f.type, &f.source, f.packed->data, forward ? 0 : begin,
+                             forward ? f.source.k : end, forward ? begin : 0,
+                             forward ? end : f.source.n);
+    }
+}
+
+void bv_weights_packed(bv_weights *w, size_t index) {
+    for (size_t k = index * FORMS; k < (index + 1) * FORMS; k++)
+        nth_packed(w, k)->version = w->version;
+}
+
+size_t bv_weights_packed_bytes(const bv_weights *w, size_t index) {
+    size_t bytes = 0;
+    for (size_t k = index * FORMS; k < (index + 1) * FORMS; k++) {
+        if (!nth_packed(w, k)->data) continue;
+        const form_place f = nth_form(w, k);
+        bytes += bv_matmul_packed_bytes(w->kernels, f.type, f.source.k, f.source.n);
+    }
     return bytes;
 }
 

@@ -59,6 +59,12 @@ bv_status bv_weights_require(bv_weights *weights, const bv_parameter *parameter,
 /* Remakes what is older than the version, or packs more of what is borrowed; called at the start of
  * each run. Returns how many bytes that read and wrote. */
 size_t bv_weights_refresh(bv_weights *weights);
+/* For who changes a parameter piece by piece: packs its kept forms of rows begin .. end - 1, while
+ * they are in cache; begin is a multiple of bv_matmul_pack_unit(). Any thread. When all rows are
+ * packed and bv_weights_changed has been called, bv_weights_packed says so of a parameter. */
+void bv_weights_pack_rows(const bv_weights *weights, size_t index, size_t begin, size_t end);
+void bv_weights_packed(bv_weights *weights, size_t index);
+size_t bv_weights_packed_bytes(const bv_weights *weights, size_t index); /* of its kept forms */
 /* Sets B of a product with a parameter: its packed form where that is kept and up to date, else the
  * parameter itself, whose panels the product packs on its way. */
 void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
