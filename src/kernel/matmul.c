@@ -290,28 +290,31 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
     }
 }
 
-/* The rows of B that the panel after this one is packed of. */
+/* What the panel after this one is packed of: rows of B, or columns that are one piece. */
 static void fetch_source(const place *p, size_t col, bv_matmul_block *block) {
     const bv_matmul_source *s = &p->task->args->b_source;
     const size_t size = bv_dtype_size(s->type), next = col + p->task->kernels->matmul->cols;
-    if (s->col_stride != 1) return;
-    block->next = (const char *)s->data + (p->k * s->row_stride + next) * size;
-    block->next_row = s->row_stride * size;
-    block->next_rows = p->k_end - p->k;
-    block->next_bytes = least(p->col_end - next, next - col) * size;
+    const size_t count = least(p->col_end - next, next - col);
+    const bool rows = s->col_stride == 1, whole = s->row_stride == 1 && s->col_stride == block->k;
+    if (!rows && !whole) return;
+    block->next = (const char *)s->data + (p->k * s->row_stride + next * s->col_stride) * size;
+    block->next_row = rows ? s->row_stride * size : 0;
+    block->next_rows = rows ? block->k : 1;
+    block->next_bytes = (rows ? 1 : block->k) * count * size;
 }
 
-/* The rows of A that are packed after these: further ones of k, or of the block below. */
+/* The rows of A that come after these: further ones of k that are packed, or the block below. */
 static void fetch_block(const place *p, bv_matmul_block *block) {
     const bv_matmul_args *args = p->task->args;
-    const bool deeper = p->k_end < args->k;
+    const bool packed = args->a_transposed, deeper = p->k_end < args->k;
     const size_t row = deeper ? p->row : p->row_end, k = deeper ? p->k_end : 0;
-    const size_t size = bv_dtype_size(args->type);
-    if (!args->a_transposed || row >= p->rows_end) return;
-    block->next = (const char *)args->a + (k * args->lda + row) * size;
-    block->next_row = args->lda * size;
-    block->next_rows = least(args->k - k, p->task->blocking.kc);
-    block->next_bytes = least(p->rows_end - row, p->row_end - p->row) * size;
+    const size_t size = bv_dtype_size(args->type), count = least(p->rows_end - row, block->m);
+    const bool whole = !packed && args->lda == block->k;
+    if (row >= p->rows_end || (!packed && !whole)) return;
+    block->next = (const char *)args->a + (packed ? k * args->lda + row : row * args->lda) * size;
+    block->next_row = packed ? args->lda * size : 0;
+    block->next_rows = packed ? least(args->k - k, p->task->blocking.kc) : 1;
+    block->next_bytes = (packed ? 1 : args->lda) * count * size;
 }
 
 /* The panel, what it is made of where the block does that, and what comes next. */
@@ -331,7 +334,8 @@ static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
         if (!kernels->takes_source) fetch_source(p, col, block);
     } else if (block->follows) {
         const size_t steps = steps_of(args->type, block->k);
-        block->next = (const char *)block->panel + cols * steps * word_size(args->type);
+        block->next_bytes = cols * steps * word_size(args->type);
+        block->next = (const char *)block->panel + block->next_bytes;
     } else if (left <= cols && !kernels->takes_source) {
         fetch_block(p, block);
     }

@@ -84,9 +84,9 @@ typedef struct bv_matmul_block {
     bv_dtype out_type;
     const void *bias; /* [n] real, or NULL */
     bool follows;     /* a whole panel of the same rows comes next */
-    /* To be fetched into the cache meanwhile, or NULL: the next panel, as large as this one, or its
-     * source; or what is packed next, next_rows rows of next_bytes each, next_row bytes apart (0 of
-     * the others, and at a level that takes sources). */
+    /* To be fetched into the cache meanwhile, or NULL: next_bytes, or of a source so many lines as
+     * this one has; or what is packed next, next_rows rows of next_bytes each, next_row bytes apart
+     * (0 of the others, and at a level that takes sources). */
     const void *next;
     size_t next_row, next_rows, next_bytes;
 } bv_matmul_block;

@@ -84,9 +84,10 @@ BV_INLINE size_t fetch_line(const bv_matmul_block *t) {
     return TAKES_SOURCE && t->source ? t->source_row : 64;
 }
 
-/* Bytes that a step takes of the next panel, or lines of its source. */
+/* Bytes that a step takes of what comes next, or lines of its source. */
 BV_INLINE size_t fetched_bytes(const bv_matmul_block *t, size_t steps) {
-    return TAKES_SOURCE && t->source ? (t->k + steps - 1) / steps * 64 : COLS * 4;
+    return TAKES_SOURCE && t->source ? (t->k + steps - 1) / steps * 64
+                                     : (t->next_bytes + steps - 1) / steps;
 }
 
 BV_INLINE fetch first_fetch(const bv_matmul_block *t, size_t steps) {
