@@ -308,9 +308,10 @@ static void fetch_block(const place *p, bv_matmul_block *block) {
     const bv_matmul_args *args = p->task->args;
     const bool packed = args->a_transposed, deeper = p->k_end < args->k;
     const size_t row = deeper ? p->row : p->row_end, k = deeper ? p->k_end : 0;
-    const size_t size = bv_dtype_size(args->type), count = least(p->rows_end - row, block->m);
+    const size_t size = bv_dtype_size(args->type);
     const bool whole = !packed && args->lda == block->k;
     if (row >= p->rows_end || (!packed && !whole)) return;
+    const size_t count = least(p->rows_end - row, block->m);
     block->next = (const char *)args->a + (packed ? k * args->lda + row : row * args->lda) * size;
     block->next_row = packed ? args->lda * size : 0;
     block->next_rows = packed ? least(args->k - k, p->task->blocking.kc) : 1;

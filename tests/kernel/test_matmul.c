@@ -482,6 +482,42 @@ static int end_pools(void **state) {
     return 0;
 }
 
+/* Packs B of k x n as a whole, and in ranges of both sides: the same bytes. */
+static void check_ranges(const bv_kernels *kernels, bv_dtype type, size_t k, size_t n, bool tall) {
+    float *b = random_values(k * n, PLAIN, false);
+    const bv_matmul_source source = {b, BV_F32, tall ? 1 : n, tall ? k : 1, k, n};
+    const size_t bytes = bv_matmul_packed_bytes(kernels, type, k, n);
+    const size_t unit = bv_matmul_pack_unit(kernels);
+    guarded whole = guarded_make(bytes, 0), by_rows = guarded_make(bytes, 0),
+            by_columns = guarded_make(bytes, 0);
+    bv_matmul_pack(kernels, NULL, type, &source, whole.data);
+    for (size_t at = 0; at < k; at += 3 * unit)
+        bv_matmul_pack_range(kernels, type, &source, by_rows.data, at,
+                             at + 3 * unit < k ? at + 3 * unit : k, 0, n);
+    for (size_t at = 0; at < n; at += unit)
+        bv_matmul_pack_range(kernels, type, &source, by_columns.data, 0, k, at,
+                             at + unit < n ? at + unit : n);
+    guarded_check(&by_rows);
+    guarded_check(&by_columns);
+    assert_memory_equal(whole.data, by_rows.data, bytes);
+    assert_memory_equal(whole.data, by_columns.data, bytes);
+    guarded_free(&whole), guarded_free(&by_rows), guarded_free(&by_columns);
+    test_free(b);
+}
+
+static void test_packing_by_ranges(void **state) {
+    (void)state;
+    static const size_t shapes[][2] = {{1, 1}, {17, 50}, {96, 48}, {1030, 97}, {2100, 130}};
+    size_t count;
+    const bv_kernels *const *list = bv_kernels_all(&count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < 5 && bv_kernels_usable(list[i]); j++)
+            for (int tall = 0; tall < 2; tall++) {
+                check_ranges(list[i], BV_F32, shapes[j][0], shapes[j][1], tall);
+                check_ranges(list[i], BV_BF16, shapes[j][0], shapes[j][1], tall);
+            }
+}
+
 int main(void) {
     random_begin(SEED, 1);
     const struct CMUnitTest tests[] = {
@@ -494,6 +530,7 @@ int main(void) {
         cmocka_unit_test(test_bf16_smallest_sums),
         cmocka_unit_test(test_real_keeps_denormals),
         cmocka_unit_test(test_scratch_is_enough_for_fewer_rows),
+        cmocka_unit_test(test_packing_by_ranges),
     };
     print_message("seed %u\n", SEED);
     return cmocka_run_group_tests(tests, begin_pools, end_pools);
