@@ -189,8 +189,7 @@ static void adamw_rows(const adamw_task *task, size_t i, size_t begin, size_t en
 }
 
 /* Units begin .. end - 1 of all parameters, one after another. */
-static void adamw_units(void *context, size_t begin, size_t end) {
-    const adamw_task *task = context;
+static void adamw_units(const adamw_task *task, size_t begin, size_t end) {
     const bv_optimizer *o = task->optimizer;
     const size_t unit = bv_matmul_pack_unit(o->kernels);
     for (size_t i = 0; i < o->count && begin < end; i++) {
@@ -204,6 +203,14 @@ static void adamw_units(void *context, size_t begin, size_t end) {
     }
 }
 
+/* Units are not equally large. */
+static void adamw_part(void *context, int part, int parts) {
+    const adamw_task *task = context;
+    (void)parts;
+    for (size_t begin, end; bv_pool_take_some(task->optimizer->pool, part, 8, &begin, &end);)
+        adamw_units(task, begin, end);
+}
+
 static void apply_adamw(bv_optimizer *o, bv_gradients *gradients, const bv_optimizer_step *step) {
     adamw_task task = {.optimizer = o,
                        .gradients = gradients,
@@ -215,7 +222,12 @@ static void apply_adamw(bv_optimizer *o, bv_gradients *gradients, const bv_optim
                                 .eps = step->eps,
                                 .correction1 = 1 - power(step->beta1, step->step),
                                 .correction2 = 1 - power(step->beta2, step->step)}};
-    bv_pool_run_ranges(o->pool, o->units, 1, adamw_units, &task);
+    if (!o->pool) {
+        adamw_units(&task, 0, o->units);
+        return;
+    }
+    bv_pool_share(o->pool, o->units);
+    bv_pool_run(o->pool, adamw_part, &task);
 }
 
 /* ---- Muon ---- */

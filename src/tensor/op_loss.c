@@ -5,7 +5,8 @@
 #include "tensor/op.h"
 #include "tensor/weights.h"
 
-#define BLOCK_ROWS 256
+#define BLOCK_ROWS 256                 /* at least */
+#define BLOCK_LOGITS ((size_t)1 << 18) /* of more rows, where there are few classes */
 
 typedef struct head_attributes {
     double soft_cap;
@@ -35,7 +36,8 @@ static head_block block_of(const bv_tensor *t, const bv_run *run, bool gradient)
                     .real = run->kernels->real};
     const size_t rows = bv_rows(run, t->inputs[0]);
     b.stride = (b.classes + 15) / 16 * 16;
-    b.block_rows = rows < BLOCK_ROWS ? rows : BLOCK_ROWS;
+    b.block_rows = bv_larger(BLOCK_ROWS, BLOCK_LOGITS / b.stride);
+    if (b.block_rows > rows) b.block_rows = rows;
     b.logits_bytes = bv_align64(b.block_rows * b.stride * bv_dtype_size(b.real));
     if (gradient && b.type != b.real)
         b.dlogits_bytes = bv_align64(b.block_rows * b.stride * bv_dtype_size(b.type));
