@@ -84,12 +84,12 @@ size_t bv_matmul_packed_bytes(const bv_kernels *kernels, bv_dtype type, size_t k
 
 /* Elements k .. k_end - 1 of the columns of one panel. */
 static void pack_panel(const bv_matmul_kernels *kernels, bv_dtype type,
-                       const bv_matmul_source *source, size_t k, size_t k_end, size_t col,
-                       size_t col_end, void *out) {
+                       const bv_matmul_source *source, size_t k, size_t k_end, size_t col, size_t n,
+                       void *out) {
     if (type == BV_BF16)
-        kernels->pack_panels_bf16(source, k, k_end, col, col_end, out);
+        kernels->pack_panel_bf16(source, k, k_end, col, n, out);
     else
-        kernels->pack_panels(source, k, k_end, col, col_end, out);
+        kernels->pack_panel(source, k, k_end, col, n, out);
 }
 
 size_t bv_matmul_pack_unit(const bv_kernels *kernels) {
@@ -107,7 +107,7 @@ void bv_matmul_pack_range(const bv_kernels *kernels, bv_dtype type, const bv_mat
             const size_t n = least(cols, source->n - col);
             char *panel = (char *)packed + panel_offset(type, block, block_end, source->n, col);
             char *out = panel + steps_of(type, k - block) * up(n, 16) * word_size(type);
-            pack_panel(kernels->matmul, type, source, k, end, col, col + n, out);
+            pack_panel(kernels->matmul, type, source, k, end, col, n, out);
         }
     }
 }
@@ -346,9 +346,9 @@ static void locate_panel(const place *p, size_t col, bv_matmul_block *block) {
 static void pack_here(const place *p, size_t col) {
     const bv_matmul_args *args = p->task->args;
     const bv_matmul_kernels *kernels = p->task->kernels->matmul;
-    const size_t end = least(col + kernels->cols, p->col_end);
+    const size_t n = least(kernels->cols, p->col_end - col);
     char *out = p->panels + panel_offset(args->type, p->k, p->k_end, p->b_cols, col - p->b_begin);
-    pack_panel(kernels, args->type, &args->b_source, p->k, p->k_end, col, end, out);
+    pack_panel(kernels, args->type, &args->b_source, p->k, p->k_end, col, n, out);
 }
 
 /* Panels that a block of so few rows takes at once; 0 of many rows. */

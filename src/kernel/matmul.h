@@ -110,12 +110,12 @@ typedef struct bv_matmul_kernels {
     bool takes_source;
     void (*block)(const bv_matmul_block *block);
     void (*block_bf16)(const bv_matmul_block *block);
-    /* Panels of B, `cols` columns each, one after another: [steps, width] words; columns beyond
-     * col_end and an odd last k are zeros. */
-    void (*pack_panels)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                        size_t col_begin, size_t col_end, void *panels);
-    void (*pack_panels_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                             size_t col_begin, size_t col_end, void *panels);
+    /* A panel of B, n <= cols columns from col on: [steps, width] words; columns beyond n and what
+     * an odd last k lacks are zeros. */
+    void (*pack_panel)(const bv_matmul_source *source, size_t k_begin, size_t k_end, size_t col,
+                       size_t n, void *panel);
+    void (*pack_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                            size_t col, size_t n, void *panel);
     /* m rows of A, k long, a at the first element: tiles of [steps, rows] words that begin
      * tile_bytes apart. A that is not transposed only where packs_reals says so. */
     void (*pack_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k, void *packed,

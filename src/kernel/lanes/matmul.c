@@ -14,8 +14,8 @@ const bv_matmul_kernels BV_NAME(bv_matmul_table) = {
 #endif
     .block = BV_NAME(bv_matmul_real),
     .block_bf16 = BV_NAME(bv_matmul_bf16),
-    .pack_panels = BV_NAME(bv_matmul_panels),
-    .pack_panels_bf16 = BV_NAME(bv_matmul_panels_bf16),
+    .pack_panel = BV_NAME(bv_matmul_panel),
+    .pack_panel_bf16 = BV_NAME(bv_matmul_panel_bf16),
     .pack_rows = BV_NAME(bv_matmul_rows),
     .pack_rows_bf16 = BV_NAME(bv_matmul_rows_bf16),
 };

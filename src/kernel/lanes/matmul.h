@@ -57,10 +57,10 @@ void BV_NAME(bv_matmul_real)(const bv_matmul_block *block);
 /* matmul_bf16.c */
 void BV_NAME(bv_matmul_bf16)(const bv_matmul_block *block);
 /* matmul_panel.c */
-void BV_NAME(bv_matmul_panels)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                               size_t col_begin, size_t col_end, void *panels);
-void BV_NAME(bv_matmul_panels_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                                    size_t col_begin, size_t col_end, void *panels);
+void BV_NAME(bv_matmul_panel)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                              size_t col, size_t n, void *panel);
+void BV_NAME(bv_matmul_panel_bf16)(const bv_matmul_source *source, size_t k_begin, size_t k_end,
+                                   size_t col, size_t n, void *panel);
 /* matmul_rows.c */
 void BV_NAME(bv_matmul_rows)(const void *a, size_t lda, bool transposed, size_t m, size_t k,
                              void *packed, size_t tile_bytes);

@@ -1,5 +1,5 @@
 /*
- * Packing panels of B, at one level: rows that lie contiguous are copied, columns that do are
+ * Packing a panel of B, at one level: rows that lie contiguous are copied, columns that do are
  * transposed in squares of sixteen words, anything else goes element by element. At bf16 a word is
  * a pair of rows.
  */
@@ -62,45 +62,17 @@ BV_INLINE void fetch_source(const bv_matmul_source *s, size_t p, size_t k_end, s
         __builtin_prefetch((const real *)s->data + at, 0, 3);
 }
 
-/* Rows of B that lie contiguous are copied, at bf16 two by two, and several vectors of a row at a
- * time: the CPU foresees what is read next, which it doesn't where panel after panel takes a line
- * of each row. */
-#define SIDE_BY_SIDE 4
-
-/* Where 16 columns of the next step go, and bytes from step to step. */
-typedef struct column_place {
-    char *to;
-    size_t stride;
-} column_place;
-
-/* Of columns `col` .. of n, SIDE_BY_SIDE vectors at most. Returns how many there are. */
-static size_t locate_columns(char *panels, size_t col, size_t n, size_t steps, size_t word,
-                             column_place places[SIDE_BY_SIDE]) {
-    size_t count = 0;
-    for (; count < SIDE_BY_SIDE && col < n; count++, col += BV_LANES) {
-        const size_t panel = col / COLS * COLS, left = n - panel;
-        const size_t width = panel_width(left < COLS ? left : COLS);
-        places[count].to = panels + (steps * panel + col - panel) * word;
-        places[count].stride = width * word;
-    }
-    return count;
-}
-
+/* Rows of B that lie contiguous are copied, at bf16 two by two. */
 static void pack_wide(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                      size_t col_begin, size_t n, char *panels) {
+                      size_t col_begin, size_t n, real *panel) {
     const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
-    for (size_t j = 0; j < n; j += SIDE_BY_SIDE * BV_LANES) {
-        column_place places[SIDE_BY_SIDE];
-        const size_t count = locate_columns(panels, j, n, k_end - k_begin, sizeof(real), places);
-        for (size_t p = k_begin; p < k_end; p++)
-            for (size_t v = 0; v < count; v++) {
-                const size_t col = j + v * BV_LANES, left = BV_LANES_LEFT(col, n);
-                const size_t at = p * s->row_stride + col_begin + col;
-                fetch_source(s, p, k_end, col_begin + col);
-                v_store((real *)(void *)places[v].to, get_reals(s, at, left));
-                places[v].to += places[v].stride;
-            }
-    }
+    const size_t width = panel_width(n);
+    for (size_t p = k_begin; p < k_end; p++, panel += width)
+        for (size_t j = 0; j < n; j += BV_LANES) {
+            fetch_source(s, p, k_end, col_begin + j);
+            v_store(panel + j,
+                    get_reals(s, p * s->row_stride + col_begin + j, BV_LANES_LEFT(j, n)));
+        }
 }
 
 /* A step of 16 columns, rounded. */
@@ -138,20 +110,12 @@ BV_INLINE void wide_step_bf16(const bv_matmul_source *s, size_t p, size_t k_end,
 }
 
 static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_t k_end,
-                           size_t col_begin, size_t n, char *panels) {
+                           size_t col_begin, size_t n, uint32_t *panel) {
     const bv_matmul_source local = *source, *s = &local; /* stores cannot alias it */
-    for (size_t j = 0; j < n; j += SIDE_BY_SIDE * BV_LANES) {
-        column_place places[SIDE_BY_SIDE];
-        const size_t steps = (k_end - k_begin + 1) / 2;
-        const size_t count = locate_columns(panels, j, n, steps, sizeof(uint32_t), places);
-        for (size_t p = k_begin; p < k_end; p += 2)
-            for (size_t v = 0; v < count; v++) {
-                const size_t col = j + v * BV_LANES;
-                wide_step_bf16(s, p, k_end, col_begin + col, BV_LANES_LEFT(col, n),
-                               (uint32_t *)(void *)places[v].to);
-                places[v].to += places[v].stride;
-            }
-    }
+    const size_t width = panel_width(n);
+    for (size_t p = k_begin; p < k_end; p += 2, panel += width)
+        for (size_t j = 0; j < n; j += BV_LANES)
+            wide_step_bf16(s, p, k_end, col_begin + j, BV_LANES_LEFT(j, n), panel + j);
 }
 
 /* Columns of B that lie contiguous: squares of sixteen words are transposed. in[j] is a column. */
@@ -285,35 +249,22 @@ static void pack_any_bf16(const bv_matmul_source *s, size_t k_begin, size_t k_en
         }
 }
 
-void BV_NAME(bv_matmul_panels)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
-                               size_t col_begin, size_t col_end, void *panels) {
-    if (s->col_stride == 1) {
-        pack_wide(s, k_begin, k_end, col_begin, col_end - col_begin, panels);
-        return;
-    }
-    real *panel = panels;
-    for (size_t col = col_begin; col < col_end; col += COLS, panel += (k_end - k_begin) * COLS) {
-        const size_t n = col_end - col < COLS ? col_end - col : COLS;
-        if (s->row_stride == 1)
-            pack_tall(s, k_begin, k_end, col, n, panel);
-        else
-            pack_any(s, k_begin, k_end, col, n, panel);
-    }
+void BV_NAME(bv_matmul_panel)(const bv_matmul_source *s, size_t k_begin, size_t k_end, size_t col,
+                              size_t n, void *panel) {
+    if (s->col_stride == 1)
+        pack_wide(s, k_begin, k_end, col, n, panel);
+    else if (s->row_stride == 1)
+        pack_tall(s, k_begin, k_end, col, n, panel);
+    else
+        pack_any(s, k_begin, k_end, col, n, panel);
 }
 
-void BV_NAME(bv_matmul_panels_bf16)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
-                                    size_t col_begin, size_t col_end, void *panels) {
-    if (s->col_stride == 1) {
-        pack_wide_bf16(s, k_begin, k_end, col_begin, col_end - col_begin, panels);
-        return;
-    }
-    uint32_t *panel = panels;
-    const size_t steps = (k_end - k_begin + 1) / 2;
-    for (size_t col = col_begin; col < col_end; col += COLS, panel += steps * COLS) {
-        const size_t n = col_end - col < COLS ? col_end - col : COLS;
-        if (s->row_stride == 1)
-            pack_tall_bf16(s, k_begin, k_end, col, n, panel);
-        else
-            pack_any_bf16(s, k_begin, k_end, col, n, panel);
-    }
+void BV_NAME(bv_matmul_panel_bf16)(const bv_matmul_source *s, size_t k_begin, size_t k_end,
+                                   size_t col, size_t n, void *panel) {
+    if (s->col_stride == 1)
+        pack_wide_bf16(s, k_begin, k_end, col, n, panel);
+    else if (s->row_stride == 1)
+        pack_tall_bf16(s, k_begin, k_end, col, n, panel);
+    else
+        pack_any_bf16(s, k_begin, k_end, col, n, panel);
 }
