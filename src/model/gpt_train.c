@@ -28,7 +28,7 @@ struct bv_gpt_trainer {
     uint32_t step;
     uint64_t targets;
     struct {
-        size_t clear, sum, norm, apply; /* spans of the trace */
+        size_t sum, norm, apply; /* spans of the trace */
     } spans;
 };
 
@@ -96,7 +96,6 @@ static bv_status create_rows(bv_gpt_trainer *t) {
 static bv_status define_spans(bv_gpt_trainer *t) {
     bv_trace *trace = t->options.trace;
     if (!trace) return BV_OK;
-    BV_TRY(bv_trace_define_phase(trace, "clear gradients", &t->spans.clear));
     BV_TRY(bv_trace_define_phase(trace, "sum gradients", &t->spans.sum));
     BV_TRY(bv_trace_define_phase(trace, "gradient norm", &t->spans.norm));
     return bv_trace_define_phase(trace, "optimizer", &t->spans.apply);
@@ -181,9 +180,7 @@ static void leave_gradients(bv_gpt_trainer *t) {
 }
 
 void bv_gpt_trainer_grain_begin(bv_gpt_trainer *t) {
-    bv_trace_enter(t->options.trace, t->spans.clear);
     bv_gradients_begin_grain(t->gradients);
-    leave_gradients(t);
 }
 
 void bv_gpt_trainer_grain_end(bv_gpt_trainer *t) {

@@ -14,8 +14,9 @@ struct bv_gradients {
     bv_pool *pool;
     size_t count;
     size_t *elements, *uses, *offsets; /* by parameter; offsets in bytes */
-    void **accumulators;               /* what the running grain writes */
-    char *running;                     /* their memory: all uses of all parameters */
+    bv_accumulator **accumulators;     /* what the running grain writes: by parameter, by use */
+    bv_accumulator *all;               /* of all parameters */
+    char *running;                     /* their memory */
     size_t level_bytes, accumulator_bytes;
     level *levels; /* sums of finished grains; none when there is one grain */
     size_t level_count;
@@ -54,6 +55,20 @@ static size_t chunks_of(const bv_gradients *g, size_t i) {
     return (g->elements[i] + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
 }
 
+static size_t bytes_of(const bv_gradients *g, size_t i) {
+    return g->elements[i] * bv_dtype_size(g->kernels->real);
+}
+
+static void locate_accumulators(bv_gradients *g) {
+    bv_accumulator *a = g->all;
+    char *data = g->running;
+    for (size_t i = 0; i < g->count; i++) {
+        g->accumulators[i] = a;
+        for (size_t use = 0; use < g->uses[i]; use++) (a++)->data = data + use * bytes_of(g, i);
+        data += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
+    }
+}
+
 static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
     g->elements = bv_calloc(g->count, sizeof *g->elements);
     g->uses = bv_calloc(g->count, sizeof *g->uses);
@@ -62,7 +77,7 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     g->square_sums = bv_calloc(g->count, sizeof *g->square_sums);
     if (!g->elements || !g->uses || !g->offsets || !g->accumulators || !g->square_sums)
         return bv_fail_memory("gradients");
-    size_t chunks = 0;
+    size_t chunks = 0, uses = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->elements[i] = bv_parameter_elements(p);
@@ -71,20 +86,18 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
         g->level_bytes += real_bytes(g->kernels, g->elements[i]);
         g->accumulator_bytes += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
         chunks += chunks_of(g, i);
+        uses += g->uses[i];
     }
     g->level_count = levels_of(grains_max);
     g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
     g->sums = bv_calloc(chunks, sizeof *g->sums);
+    g->all = bv_calloc(uses, sizeof *g->all);
     g->running = bv_malloc_aligned(g->accumulator_bytes);
-    if (!g->levels || !g->sums || !g->running) return bv_fail_memory("gradients");
+    if (!g->levels || !g->sums || !g->all || !g->running) return bv_fail_memory("gradients");
     for (size_t k = 0; k < g->level_count; k++)
         if (!(g->levels[k].data = bv_malloc_aligned(g->level_bytes)))
             return bv_try(bv_fail_memory("gradients of grains"), "fewer --set grains=N");
-    size_t offset = 0;
-    for (size_t i = 0; i < g->count; i++) {
-        g->accumulators[i] = g->running + offset;
-        offset += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
-    }
+    locate_accumulators(g);
     return BV_OK;
 }
 
@@ -111,6 +124,7 @@ void bv_gradients_destroy(bv_gradients **gradients) {
     bv_free(g->uses);
     bv_free(g->offsets);
     bv_free(g->accumulators);
+    bv_free(g->all);
     bv_free(g->sums);
     bv_free(g->square_sums);
     bv_free_aligned(g->running);
@@ -121,16 +135,12 @@ void bv_gradients_destroy(bv_gradients **gradients) {
 typedef struct span_task {
     const bv_gradients *gradients;
     char *to;
-    const char *from; /* NULL: clear */
+    const char *from;
 } span_task;
 
 static void span_part(void *context, size_t begin, size_t end) {
     const span_task *task = context;
     const bv_gradients *g = task->gradients;
-    if (!task->from) {
-        memset(task->to + begin, 0, end - begin);
-        return;
-    }
     const bv_dtype real = g->kernels->real;
     const bv_add_args args = {.a = task->to,
                               .b = task->from,
@@ -142,10 +152,9 @@ static void span_part(void *context, size_t begin, size_t end) {
     g->kernels->elementwise->add(&args, begin / bv_dtype_size(real), end / bv_dtype_size(real));
 }
 
-static void clear(bv_gradients *g, char *data, size_t bytes) {
-    span_task task = {g, data, NULL};
-    g->moved += bytes;
-    bv_pool_run_ranges(g->pool, bytes, 64, span_part, &task);
+static void clear(bv_gradients *g, size_t i, size_t use) {
+    g->moved += bytes_of(g, i);
+    bv_accumulator_clear(&g->accumulators[i][use], g->pool, bytes_of(g, i));
 }
 
 /* to += from */
@@ -161,36 +170,38 @@ void bv_gradients_begin(bv_gradients *g) {
 }
 
 void bv_gradients_begin_grain(bv_gradients *g) {
-    clear(g, g->running, g->accumulator_bytes);
+    for (size_t i = 0; i < g->count; i++)
+        for (size_t use = 0; use < g->uses[i]; use++) g->accumulators[i][use].begun = false;
 }
 
-void **bv_gradients_accumulators(bv_gradients *g) {
+bv_accumulator *const *bv_gradients_accumulators(bv_gradients *g) {
     return g->accumulators;
 }
 
-static size_t bytes_of(const bv_gradients *g, size_t i) {
-    return g->elements[i] * bv_dtype_size(g->kernels->real);
+/* Zeros where nobody had anything to add. */
+static void complete(bv_gradients *g) {
+    for (size_t i = 0; i < g->count; i++)
+        for (size_t use = 0; use < g->uses[i]; use++)
+            if (!g->accumulators[i][use].begun) clear(g, i, use);
 }
 
-/* Adds the uses of shared parameters: accumulator [uses][elements] -> use 0. */
+/* Adds the uses of shared parameters to the first one. */
 static void add_uses(bv_gradients *g) {
-    for (size_t i = 0; i < g->count; i++) {
-        const size_t bytes = bytes_of(g, i);
+    for (size_t i = 0; i < g->count; i++)
         for (size_t use = 1; use < g->uses[i]; use++)
-            add(g, g->accumulators[i], (char *)g->accumulators[i] + use * bytes, bytes);
-    }
+            add(g, bv_gradients_values(g, i), g->accumulators[i][use].data, bytes_of(g, i));
 }
 
 /* The accumulators (use 0) += a level. Its grains are the earlier ones and come first in every
  * addition: level + accumulator, and IEEE sums commute. */
 static void add_level(bv_gradients *g, const level *from) {
     for (size_t i = 0; i < g->count; i++)
-        add(g, g->accumulators[i], from->data + g->offsets[i], bytes_of(g, i));
+        add(g, bv_gradients_values(g, i), from->data + g->offsets[i], bytes_of(g, i));
 }
 
 static void keep_in_level(bv_gradients *g, level *to) {
     for (size_t i = 0; i < g->count; i++) {
-        memcpy(to->data + g->offsets[i], g->accumulators[i], bytes_of(g, i));
+        memcpy(to->data + g->offsets[i], bv_gradients_values(g, i), bytes_of(g, i));
         g->moved += 2 * bytes_of(g, i);
     }
     to->full = true;
@@ -198,6 +209,7 @@ static void keep_in_level(bv_gradients *g, level *to) {
 
 /* A binary counter: two sums of 2^k grains make one of 2^(k+1). */
 void bv_gradients_end_grain(bv_gradients *g) {
+    complete(g);
     add_uses(g);
     g->finished++;
     if (g->level_count == 0) return;
@@ -217,13 +229,13 @@ void bv_gradients_end(bv_gradients *g) {
         /* The smallest sum starts; larger, earlier ones are added to it in rising order. */
         bool first = true;
         for (size_t below = 0; below < k; below++) first = first && !g->levels[below].full;
-        if (first) clear(g, g->running, g->accumulator_bytes);
+        for (size_t i = 0; first && i < g->count; i++) clear(g, i, 0);
         add_level(g, &g->levels[k]);
     }
 }
 
 void *bv_gradients_values(bv_gradients *g, size_t index) {
-    return g->accumulators[index];
+    return g->accumulators[index][0].data;
 }
 
 static void sum_part(void *context, int part, int parts) {
@@ -232,7 +244,8 @@ static void sum_part(void *context, int part, int parts) {
     for (size_t i = 0; i < g->count; sums += chunks_of(g, i++)) {
         size_t begin, end;
         bv_pool_range(chunks_of(g, i), 1, part, parts, &begin, &end);
-        g->kernels->optimizer->square_sums(g->accumulators[i], g->elements[i], sums, begin, end);
+        g->kernels->optimizer->square_sums(g->accumulators[i][0].data, g->elements[i], sums, begin,
+                                           end);
     }
 }
 

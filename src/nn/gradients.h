@@ -19,7 +19,7 @@ void bv_gradients_destroy(bv_gradients **gradients);
 void bv_gradients_begin(bv_gradients *gradients); /* of a step */
 void bv_gradients_begin_grain(bv_gradients *gradients);
 /* For bv_run_options.gradients while a grain runs. */
-void **bv_gradients_accumulators(bv_gradients *gradients);
+bv_accumulator *const *bv_gradients_accumulators(bv_gradients *gradients);
 void bv_gradients_end_grain(bv_gradients *gradients);
 /* After the last grain: adds what is left; then values are the sum over all grains. */
 void bv_gradients_end(bv_gradients *gradients);
@@ -31,7 +31,8 @@ void *bv_gradients_values(bv_gradients *gradients, size_t index);
 double bv_gradients_norm(bv_gradients *gradients);
 /* Sum of squares of parameter i, as the last norm found it. */
 double bv_gradients_square_sum(const bv_gradients *gradients, size_t index);
-/* Bytes read and written by clearing and adding since the last call: for traces. */
+/* Bytes read and written by adding, and by clearing what nobody added to, since the last call: for
+ * traces. */
 size_t bv_gradients_moved(bv_gradients *gradients);
 size_t bv_gradients_bytes(const bv_gradients *gradients); /* that it has taken */
 /* Bytes that they would take, before anything is made. */

@@ -113,7 +113,6 @@ static bv_matmul_args weight_args(const bv_tensor *t, const bv_run *run) {
     a.b_source = (bv_matmul_source){NULL, a.type, x->cols, 1, a.k, a.n};
     a.ldc = a.n;
     a.c_type = run->kernels->real;
-    a.accumulate = true;
     return a;
 }
 
@@ -126,7 +125,7 @@ static void weight_run(const bv_tensor *t, const bv_run *run) {
     bv_matmul_args a = weight_args(t, run);
     a.a = bv_memory(run, t->inputs[0]);
     a.b_source.data = bv_memory(run, t->inputs[2]);
-    a.c = bv_gradient_memory(run, t->inputs[1], t->use);
+    a.c = bv_gradient_begin(run, t->inputs[1], t->use, &a.accumulate);
     bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
 }
 

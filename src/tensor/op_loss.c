@@ -79,8 +79,7 @@ static bv_matmul_args weight_args(const bv_tensor *t, const head_block *b, size_
                             .a_transposed = true,
                             .b_source = {NULL, b->type, width, 1, rows, width},
                             .ldc = width,
-                            .c_type = b->real,
-                            .accumulate = true};
+                            .c_type = b->real};
 }
 
 static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient) {
@@ -250,7 +249,7 @@ static void gradient_run(const bv_tensor *t, const bv_run *run) {
         bv_matmul_args dw = weight_args(t, &b, n);
         dw.a = b.dlogits;
         dw.b_source.data = bv_row_at(run, t->inputs[0], row);
-        dw.c = bv_gradient_memory(run, t->inputs[1], t->use);
+        dw.c = bv_gradient_begin(run, t->inputs[1], t->use, &dw.accumulate);
         bv_matmul_run(run->kernels, run->pool, &dw, b.matmul);
     }
 }

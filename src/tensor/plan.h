@@ -37,9 +37,9 @@ void bv_plan_bind(bv_plan *plan, const bv_tensor *input, const void *data);
 typedef struct bv_run_options {
     size_t rows, outputs;
     const bv_layout *layout;
-    void **gradients;  /* by parameter index; see bv_run */
-    double loss_scale; /* 1 / targets of the global batch */
-    uint64_t seed;     /* of dropout */
+    bv_accumulator *const *gradients; /* by parameter index; see bv_run */
+    double loss_scale;                /* 1 / targets of the global batch */
+    uint64_t seed;                    /* of dropout */
     uint32_t step;
 } bv_run_options;
 void bv_plan_run(bv_plan *plan, const bv_run_options *options);

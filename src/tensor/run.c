@@ -1,5 +1,7 @@
 #include "tensor/run.h"
 
+#include <string.h>
+
 const char *bv_numerics_name(bv_numerics numerics) {
     static const char *const names[] = {"f32/1", "bf16/1", "f64"};
     return names[numerics];
@@ -11,9 +13,31 @@ bv_dtype bv_numerics_type(bv_numerics numerics, bv_role role) {
     return numerics == BV_NUMERICS_BF16 && role == BV_ROLE_OPERAND ? BV_BF16 : BV_F32;
 }
 
+void *bv_gradient_begin(const bv_run *run, const bv_tensor *parameter, size_t use, bool *begun) {
+    const bv_parameter *p = parameter->parameter;
+    BV_ASSERT(run->gradients && use < p->uses);
+    bv_accumulator *a = &run->gradients[p->index][use];
+    *begun = a->begun;
+    a->begun = true;
+    return a->data;
+}
+
+#define ALONE ((size_t)1 << 14) /* bytes that are not worth waking a thread */
+
+static void clear_range(void *data, size_t begin, size_t end) {
+    memset((char *)data + begin, 0, end - begin);
+}
+
+void bv_accumulator_clear(bv_accumulator *a, bv_pool *pool, size_t bytes) {
+    bv_pool_run_ranges(bytes < ALONE ? NULL : pool, bytes, 64, clear_range, a->data);
+    a->begun = true;
+}
+
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use) {
     const bv_parameter *p = parameter->parameter;
     BV_ASSERT(run->gradients && use < p->uses);
+    bv_accumulator *a = &run->gradients[p->index][use];
     const size_t bytes = bv_parameter_elements(p) * bv_dtype_size(run->kernels->real);
-    return (char *)run->gradients[p->index] + use * bytes;
+    if (!a->begun) bv_accumulator_clear(a, run->pool, bytes);
+    return a->data;
 }

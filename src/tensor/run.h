@@ -34,6 +34,15 @@ typedef struct bv_layout {
 typedef struct bv_weights bv_weights;
 typedef struct bv_plan bv_plan;
 
+/* The gradient of one use of a parameter: [elements] real. */
+typedef struct bv_accumulator {
+    void *data;
+    bool begun; /* it holds a sum, which goes on; before, it holds anything */
+} bv_accumulator;
+
+/* Zeros are what it holds then. */
+void bv_accumulator_clear(bv_accumulator *accumulator, bv_pool *pool, size_t bytes);
+
 typedef struct bv_run {
     const bv_kernels *kernels;
     bv_pool *pool;
@@ -45,7 +54,7 @@ typedef struct bv_run {
     void *scratch;                     /* of the step that runs */
     const bv_layout *layout;
     /* training */
-    void **gradients; /* by parameter index: [uses][elements] real, or NULL */
+    bv_accumulator *const *gradients; /* by parameter index: an array by use, or NULL */
     double loss_scale;
     uint64_t seed;
     uint32_t step;
@@ -61,8 +70,10 @@ static inline size_t bv_rows(const bv_run *run, const bv_tensor *t) {
     return t->rows.free == BV_FREE_NONE ? t->rows.factor
                                         : t->rows.factor * run->sizes[t->rows.free];
 }
-/* Where one use of a parameter adds its gradient. */
+/* Where one use of a parameter adds its gradient: zeros, if it is the first to add. */
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use);
+/* The same for who can write instead: `begun` says whether there is a sum already. */
+void *bv_gradient_begin(const bv_run *run, const bv_tensor *parameter, size_t use, bool *begun);
 
 /* Bytes of one page: K and V of 64 positions of all attention layers. */
 size_t bv_page_bytes(bv_numerics numerics, size_t layers, size_t kv_heads, size_t d_head);

@@ -134,8 +134,11 @@ static void check_head(bool with_prior, bool learn) {
     p.table = bv_weights_data(w.weights, table->parameter);
     p.head = bv_weights_data(w.weights, head->parameter);
     for (size_t row = 0; row < ROWS; row++) define_row(&p, with_prior, row);
-    double dtable[VOCAB * WIDTH] = {0}, dhead[(VOCAB + 1) * WIDTH] = {0};
-    void *gradients[] = {dtable, dhead};
+    double dtable[VOCAB * WIDTH], dhead[(VOCAB + 1) * WIDTH];
+    memset(dtable, 0xff, sizeof dtable); /* no numbers: what is not begun may hold anything */
+    memset(dhead, 0xff, sizeof dhead);
+    bv_accumulator of_table = {dtable, false}, of_head = {dhead, false};
+    bv_accumulator *gradients[] = {&of_table, &of_head};
     bv_plan_bind(w.plan, tokens, p.tokens);
     bv_plan_bind(w.plan, targets, p.targets);
     if (prior) bv_plan_bind(w.plan, prior, p.log_p);
@@ -210,7 +213,7 @@ static void drop(draw d, double values[4][DROPPED * WIDTH]) {
     make(&w, BV_NUMERICS_F64, DROPPED, false, outputs, 4);
     const bv_sequence sequence = {.rows = DROPPED};
     const bv_layout layout = {&sequence, 1, NULL};
-    void *nothing[2] = {NULL, NULL}; /* what is run without gradients does not drop */
+    bv_accumulator *nothing[2] = {NULL, NULL}; /* what is run without gradients does not drop */
     bv_plan_bind(w.plan, tokens, zeros);
     bv_plan_bind(w.plan, row_ids, ids);
     bv_plan_run(w.plan, &(bv_run_options){.rows = DROPPED,
