@@ -566,6 +566,20 @@ BV_INLINE void v_store_bf16_first(uint16_t *p, vreal x, size_t n) {
 }
 #endif
 
+/* What bf16 makes of x. */
+BV_INLINE vreal v_rounded_to_bf16(vreal x) {
+#if defined(BV_LEVEL_AVX512)
+    return v_from_bf16((__m256i)_mm512_cvtneps_pbh(x));
+#elif defined(BV_LEVEL_AVX2)
+    for (int q = 0; q < 2; q++) x.v[q] = v8_from_bf16(v8_to_bf16(x.v[q]));
+    return x;
+#else
+    uint16_t halves[BV_LANES];
+    v_store_bf16(halves, x);
+    return v_load_bf16(halves);
+#endif
+}
+
 /* Words of two rows rounded to bf16; the even one is the lower half. */
 BV_INLINE void v_store_pairs(uint32_t *out, vreal even, vreal odd) {
 #if defined(BV_LEVEL_AVX512)

@@ -285,8 +285,10 @@ static void locate_sums(const place *p, size_t col, bv_matmul_block *block) {
         block->out = c_at(args, p->row, col);
         block->out_stride = args->ldc;
         block->out_type = args->c_type;
-        if (args->bias)
-            block->bias = (const char *)args->bias + col * bv_dtype_size(p->task->kernels->real);
+        const size_t real = bv_dtype_size(p->task->kernels->real);
+        if (args->bias) block->bias = (const char *)args->bias + col * real;
+        if (args->addend)
+            block->addend = (const char *)args->addend + (p->row * args->ldc + col) * real;
     }
 }
 

@@ -39,6 +39,8 @@ typedef struct bv_matmul_args {
     bv_dtype c_type;
     bool accumulate;
     const void *bias; /* [n] real added after the chain, or NULL */
+    /* [m, ldc] real, to which what the product is in `type` is added, or NULL; for a real c. */
+    const void *addend;
 } bv_matmul_args;
 
 /* Bytes of the packed form of a [k, n] matrix. */
@@ -82,8 +84,9 @@ typedef struct bv_matmul_block {
     void *out; /* [m, out_stride] of out_type */
     size_t out_stride;
     bv_dtype out_type;
-    const void *bias; /* [n] real, or NULL */
-    bool follows;     /* a whole panel of the same rows comes next */
+    const void *bias;   /* [n] real, or NULL */
+    const void *addend; /* [m, out_stride] real, or NULL */
+    bool follows;       /* a whole panel of the same rows comes next */
     /* To be fetched into the cache meanwhile, or NULL: next_bytes, or of a source so many lines as
      * this one has; or what is packed next, next_rows rows of next_bytes each, next_row bytes apart
      * (0 of the others, and at a level that takes sources). */

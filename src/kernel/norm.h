@@ -25,6 +25,7 @@ typedef struct bv_norm_args {
     void *mean, *rstd; /* [rows] real: written by forward, read by backward; mean NULL for rms */
     /* backward */
     const void *dy;      /* [rows, cols] of y_type */
+    const void *addend;  /* [rows, cols] of x_type, to which dx is added, or NULL */
     void *dx;            /* [rows, cols] of x_type, overwritten */
     void *dgain, *dbias; /* [cols] real, one chain over ascending rows continued from memory */
 } bv_norm_args;

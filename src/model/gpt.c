@@ -30,13 +30,19 @@ static bv_tensor *vector(const context *x, const char *name, size_t size, bv_ini
     return bv_parameter_make(x->g, name, 0, size, BV_PARAMETER_VECTOR, init, 0);
 }
 
-static bv_tensor *linear(const context *x, bv_tensor *h, const char *name, size_t out, double std) {
+/* onto: the residual stream that it is added to, or NULL. */
+static bv_tensor *linear_onto(const context *x, bv_tensor *onto, bv_tensor *h, const char *name,
+                              size_t out, double std) {
     char text[64];
     bv_tensor *weight = bv_parameter_make(x->g, name_of(text, "%s.weight", name), out, h->cols,
                                           BV_PARAMETER_MATRIX, BV_INIT_NORMAL, std);
     bv_tensor *bias =
         x->c->bias ? vector(x, name_of(text, "%s.bias", name), out, BV_INIT_ZERO) : NULL;
-    return bv_linear(x->g, h, weight, bias);
+    return bv_linear_onto(x->g, onto, h, weight, bias);
+}
+
+static bv_tensor *linear(const context *x, bv_tensor *h, const char *name, size_t out, double std) {
+    return linear_onto(x, NULL, h, name, out, std);
 }
 
 static bv_tensor *norm(const context *x, bv_tensor *h, const char *name) {
@@ -64,6 +70,14 @@ static bv_tensor *dropout(const context *x, bv_tensor *h) {
     return x->training ? bv_dropout(x->g, h, x->gpt->row_ids, x->c->dropout) : h;
 }
 
+/* h + dropout(linear(branch)) */
+static bv_tensor *residual(const context *x, bv_tensor *h, bv_tensor *branch, const char *name,
+                           double std) {
+    if (x->training && x->c->dropout > 0)
+        return bv_add(x->g, h, dropout(x, linear(x, branch, name, h->cols, std)));
+    return linear_onto(x, h, branch, name, h->cols, std);
+}
+
 /* ---- one block. x: [rows, width] ---- */
 
 static bv_tensor *block(const context *x, int layer, bv_tensor *h) {
@@ -82,14 +96,12 @@ static bv_tensor *block(const context *x, int layer, bv_tensor *h) {
                (c->heads + 2 * c->kv_heads) * c->d_head, INIT_STD);
     a = bv_heads(x->g, a, x->gpt->positions, heads, c->qk_norm, c->norm_eps, rope_base, c->context);
     a = bv_attention(x->g, a, heads, band, attention_dropout, layer);
-    a = linear(x, a, name_of(n, "h.%d.attn.c_proj", layer), c->width, residual_std);
-    h = bv_add(x->g, h, dropout(x, a));
+    h = residual(x, h, a, name_of(n, "h.%d.attn.c_proj", layer), residual_std);
 
     bv_tensor *m = norm(x, h, name_of(n, "h.%d.ln_2", layer));
     m = linear(x, m, name_of(n, "h.%d.mlp.c_fc", layer), up, INIT_STD);
     m = bv_activate(x->g, m, c->activation);
-    m = linear(x, m, name_of(n, "h.%d.mlp.c_proj", layer), c->width, residual_std);
-    h = bv_add(x->g, h, dropout(x, m));
+    h = residual(x, h, m, name_of(n, "h.%d.mlp.c_proj", layer), residual_std);
     h->keep = true; /* recomputation starts from what enters a layer */
     bv_graph_layer(x->g, -1);
     return h;

@@ -8,6 +8,12 @@ static void contribute(bv_graph *g, bv_tensor **slot, bv_tensor *dx, const bv_te
         *slot = dx;
         return;
     }
+    const int addend = dx->op ? dx->op->addend : 0;
+    if (addend && !dx->inputs[addend] && x->role == BV_ROLE_STREAM) {
+        dx->inputs[addend] = *slot;
+        *slot = dx;
+        return;
+    }
     bv_tensor *sum = bv_add_at(g, *slot, dx, x->file, x->line);
     *slot = x->role == BV_ROLE_STREAM ? sum : bv_cast_at(g, sum, x->role, x->file, x->line);
 }

@@ -64,7 +64,7 @@ static inline size_t bv_parameter_elements(const bv_parameter *p) {
 typedef struct bv_op bv_op;
 typedef struct bv_tensor bv_tensor;
 
-#define BV_INPUTS_MAX 6
+#define BV_INPUTS_MAX 7
 #define BV_EXTRAS_MAX 2
 
 struct bv_tensor {
@@ -150,6 +150,9 @@ bv_tensor *bv_norm_at(bv_graph *g, bv_tensor *x, bv_tensor *gain, bv_tensor *bia
 /* x W^T + b. weight: [out, in]; bias may be NULL. -> operand */
 bv_tensor *bv_linear_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *bias,
                         const char *file, int line);
+/* residual + x W^T + b -> stream: as bv_add of bv_linear, without the memory between. */
+bv_tensor *bv_linear_onto_at(bv_graph *g, bv_tensor *residual, bv_tensor *x, bv_tensor *weight,
+                             bv_tensor *bias, const char *file, int line);
 bv_tensor *bv_activate_at(bv_graph *g, bv_tensor *x, bv_activation kind, const char *file,
                           int line);
 /* Inverted dropout; p = 0 gives x itself. row_ids: [rows, 1] index. Role of x. */
@@ -182,6 +185,7 @@ bv_tensor *bv_head_loss_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tens
 #define bv_select(...) bv_select_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_norm(...) bv_norm_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_linear(...) bv_linear_at(__VA_ARGS__, __FILE__, __LINE__)
+#define bv_linear_onto(...) bv_linear_onto_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_activate(...) bv_activate_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_dropout(...) bv_dropout_at(__VA_ARGS__, __FILE__, __LINE__)
 #define bv_heads(...) bv_heads_at(__VA_ARGS__, __FILE__, __LINE__)

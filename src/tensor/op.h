@@ -34,7 +34,11 @@ struct bv_op {
     void (*run)(const bv_tensor *t, const bv_run *run);
     unsigned forms;  /* bits of bv_weight_form that it reads of the parameter that is input 1 */
     bool packs_many; /* of many rows (BV_MANY_ROWS) it packs those forms on its way */
-    bool effect;     /* writes gradients of parameters: never dropped as unused */
+    /* Bits of inputs whose memory the output may take, if nobody reads them later: what an element
+     * of the output needs of them is the same element. */
+    unsigned in_place;
+    int addend;  /* the input that it adds what it computes to, if there is one; 0: none */
+    bool effect; /* writes gradients of parameters: never dropped as unused */
 };
 
 extern const bv_op bv_op_parameter;

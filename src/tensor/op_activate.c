@@ -54,7 +54,8 @@ static void gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, si
 const bv_op bv_op_activate_gradient = {.name = "activate_gradient",
                                        .shape = bv_shape_of_input,
                                        .cost = activate_cost,
-                                       .run_rows = gradient_run};
+                                       .run_rows = gradient_run,
+                                       .in_place = 1u << 1};
 
 bv_tensor *bv_activate_at(bv_graph *g, bv_tensor *x, bv_activation kind, const char *file,
                           int line) {

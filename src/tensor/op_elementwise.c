@@ -45,7 +45,8 @@ const bv_op bv_op_add = {.name = "add",
                          .shape = add_shape,
                          .gradient = add_gradient,
                          .cost = add_cost,
-                         .run_rows = add_run};
+                         .run_rows = add_run,
+                         .in_place = 1u << 0 | 1u << 1};
 
 bv_tensor *bv_add_at(bv_graph *g, bv_tensor *a, bv_tensor *b, const char *file, int line) {
     bv_tensor *inputs[] = {a, b};

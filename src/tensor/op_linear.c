@@ -1,8 +1,20 @@
-/* Linear layers: y = x W^T + b with W [out, in]. */
+/* Linear layers: y = x W^T + b with W [out, in], or that added to a residual stream. */
 #include "tensor/op.h"
 #include "tensor/weights.h"
 
-/* ---- forward ---- */
+/* ---- forward: inputs x, W, b, residual ---- */
+
+#define RESIDUAL 3
+
+static bv_status check_residual(bv_tensor *t) {
+    const bv_tensor *r = t->inputs[RESIDUAL];
+    if (r->role != BV_ROLE_STREAM || r->cols != t->cols || r->rows.free != t->rows.free ||
+        r->rows.factor != t->rows.factor)
+        return bv_shape_error(t, "\"%s\" is not a stream of %zu columns and the same rows", r->name,
+                              t->cols);
+    t->role = BV_ROLE_STREAM;
+    return BV_OK;
+}
 
 static bv_status linear_shape(bv_graph *g, bv_tensor *t) {
     (void)g;
@@ -14,7 +26,7 @@ static bv_status linear_shape(bv_graph *g, bv_tensor *t) {
     t->rows = x->rows;
     t->cols = w->rows.factor;
     t->role = BV_ROLE_OPERAND;
-    return BV_OK;
+    return t->inputs[RESIDUAL] ? check_residual(t) : BV_OK;
 }
 
 static bv_matmul_args product(const bv_run *run, size_t m, size_t n, size_t k) {
@@ -41,11 +53,16 @@ static void linear_run(const bv_tensor *t, const bv_run *run) {
     bv_weights_factor(run->weights, t->inputs[1]->parameter, run->numerics, BV_FORM_FORWARD, &a);
     a.c = bv_memory(run, t);
     if (t->inputs[2]) a.bias = bv_weights_data(run->weights, t->inputs[2]->parameter);
+    a.addend = bv_memory(run, t->inputs[RESIDUAL]);
     bv_matmul_run(run->kernels, run->pool, &a, run->scratch);
 }
 
 static bv_status linear_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
     bv_tensor *x = y->inputs[0], *w = y->inputs[1], *b = y->inputs[2];
+    if (y->inputs[RESIDUAL]) {
+        dx[RESIDUAL] = dy;
+        dy = bv_cast_at(g, dy, BV_ROLE_OPERAND, y->file, y->line);
+    }
     bv_tensor *input[] = {dy, w, x}, *weight[] = {dy, w, x}, *bias[] = {dy, b};
     bv_tensor *t = bv_tensor_make(g, &bv_op_linear_weight, weight, 3, NULL, 0, y->file, y->line);
     t->use = y->use;
@@ -69,12 +86,18 @@ const bv_op bv_op_linear = {.name = "linear",
                             .scratch = linear_scratch,
                             .run = linear_run,
                             .forms = 1u << BV_FORM_FORWARD,
-                            .packs_many = true};
+                            .packs_many = true,
+                            .in_place = 1u << RESIDUAL};
+
+bv_tensor *bv_linear_onto_at(bv_graph *g, bv_tensor *residual, bv_tensor *x, bv_tensor *weight,
+                             bv_tensor *bias, const char *file, int line) {
+    bv_tensor *inputs[] = {x, weight, bias, residual};
+    return bv_tensor_make(g, &bv_op_linear, inputs, 4, NULL, 0, file, line);
+}
 
 bv_tensor *bv_linear_at(bv_graph *g, bv_tensor *x, bv_tensor *weight, bv_tensor *bias,
                         const char *file, int line) {
-    bv_tensor *inputs[] = {x, weight, bias};
-    return bv_tensor_make(g, &bv_op_linear, inputs, 3, NULL, 0, file, line);
+    return bv_linear_onto_at(g, NULL, x, weight, bias, file, line);
 }
 
 /* ---- dx = dy W: inputs dy, W ---- */

@@ -45,11 +45,14 @@ static void norm_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t
     run->kernels->norm->forward(&args, begin, end);
 }
 
-/* Emitted tensors: inputs x, gain, dy, rstd, mean, bias. */
+#define ADDEND 6
+
+/* Emitted tensors: inputs x, gain, dy, rstd, mean, bias, and, of dx, what else the gradient of x
+ * is a sum of. */
 static bv_status norm_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
-    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], dy,
-                           y->extras[0], y->extras[1], y->inputs[2]};
-    dx[0] = bv_tensor_make(g, &bv_op_norm_gradient, inputs, 6, y->attributes,
+    bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], dy,  y->extras[0],
+                           y->extras[1], y->inputs[2], NULL};
+    dx[0] = bv_tensor_make(g, &bv_op_norm_gradient, inputs, 7, y->attributes,
                            sizeof(norm_attributes), y->file, y->line);
     if (y->inputs[1])
         bv_tensor_make(g, &bv_op_norm_parameters, inputs, 6, y->attributes, sizeof(norm_attributes),
@@ -83,6 +86,7 @@ static bv_norm_args gradient_args(const bv_tensor *t, const bv_run *run) {
 
 static void norm_gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
     bv_norm_args args = gradient_args(t, run);
+    args.addend = bv_memory(run, t->inputs[ADDEND]);
     args.dx = bv_memory(run, t);
     run->kernels->norm->backward_input(&args, begin, end);
 }
@@ -90,7 +94,9 @@ static void norm_gradient_run(const bv_tensor *t, const bv_run *run, size_t begi
 const bv_op bv_op_norm_gradient = {.name = "norm_gradient",
                                    .shape = bv_shape_of_input,
                                    .cost = norm_cost,
-                                   .run_rows = norm_gradient_run};
+                                   .run_rows = norm_gradient_run,
+                                   .in_place = 1u << ADDEND,
+                                   .addend = ADDEND};
 
 typedef struct norm_task {
     const bv_kernels *kernels;

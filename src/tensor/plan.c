@@ -16,6 +16,8 @@ typedef struct group {
 /* When a tensor's memory is in use, in groups, and where it is. */
 typedef struct placement {
     size_t first, last, offset, bytes; /* bytes 0: it has none */
+    size_t last_step;                  /* that reads it */
+    size_t holder;                     /* the tensor whose memory it is: often itself */
 } placement;
 
 struct bv_plan {
@@ -115,9 +117,10 @@ static bv_status check_sizes(const bv_plan *plan) {
     return BV_OK;
 }
 
-static void live(bv_plan *plan, const bv_tensor *t, size_t at) {
+static void live(bv_plan *plan, const bv_tensor *t, size_t group, size_t step) {
     placement *p = &plan->places[t->index];
-    if (p->last < at) p->last = at;
+    if (p->last < group) p->last = group;
+    p->last_step = step;
 }
 
 static void find_lifetimes(bv_plan *plan) {
@@ -128,13 +131,33 @@ static void find_lifetimes(bv_plan *plan) {
             for (int e = 0; e < 1 + BV_EXTRAS_MAX; e++) {
                 if (!made[e]) continue;
                 placement *p = &plan->places[made[e]->index];
-                *p = (placement){.first = k, .last = k, .bytes = tensor_bytes(plan, made[e])};
+                *p = (placement){.first = k,
+                                 .last = k,
+                                 .bytes = tensor_bytes(plan, made[e]),
+                                 .last_step = i,
+                                 .holder = made[e]->index};
             }
             for (int n = 0; n < t->input_count; n++)
-                if (t->inputs[n]) live(plan, t->inputs[n], k);
+                if (t->inputs[n]) live(plan, t->inputs[n], k, i);
         }
     for (size_t i = 0; i < plan->options.output_count; i++)
-        live(plan, plan->options.outputs[i], plan->group_count);
+        live(plan, plan->options.outputs[i], plan->group_count, plan->step_count);
+}
+
+/* Outputs that take the memory of an input nobody reads later: it is in the caches. */
+static void share_memory(bv_plan *plan) {
+    for (size_t i = 0; i < plan->step_count; i++) {
+        const bv_tensor *t = plan->steps[i];
+        placement *p = &plan->places[t->index];
+        for (int n = 0; n < t->input_count && p->holder == t->index; n++) {
+            if (!(t->op->in_place & 1u << n) || !t->inputs[n]) continue;
+            const placement *input = &plan->places[t->inputs[n]->index];
+            if (input->last_step != i || input->bytes != p->bytes) continue;
+            p->holder = input->holder;
+            placement *holder = &plan->places[p->holder];
+            if (holder->last < p->last) holder->last = p->last;
+        }
+    }
 }
 
 /* Larger tensors first: they leave fewer holes. Of equal ones the first. */
@@ -175,7 +198,7 @@ static bv_status place_tensors(bv_plan *plan) {
     placement *placed = bv_calloc(all, sizeof *placed);
     size_t count = 0;
     for (size_t i = 0; order && i < all; i++)
-        if (plan->places[i].bytes) order[count++] = &plan->places[i];
+        if (plan->places[i].bytes && plan->places[i].holder == i) order[count++] = &plan->places[i];
     if (count) qsort(order, count, sizeof(placement *), by_size);
     for (size_t i = 0; placed && i < count; i++) {
         placement *p = order[i];
@@ -195,6 +218,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
     plan->run.memory = bv_calloc(count, sizeof(void *));
     if (!plan->places || !plan->run.memory) return bv_fail_memory("a plan");
     find_lifetimes(plan);
+    share_memory(plan);
     BV_TRY(check_sizes(plan));
     BV_TRY(place_tensors(plan));
     for (size_t i = 0; i < plan->step_count; i++) {
@@ -210,7 +234,8 @@ static bv_status lay_out_memory(bv_plan *plan) {
                               (plan->arena_bytes + plan->scratch_bytes) >> 20),
                       "a smaller --set micro_batch=N, or --set recompute=true");
     for (size_t i = 0; i < count; i++)
-        if (plan->places[i].bytes) plan->run.memory[i] = plan->arena + plan->places[i].offset;
+        if (plan->places[i].bytes)
+            plan->run.memory[i] = plan->arena + plan->places[plan->places[i].holder].offset;
     plan->run.scratch = plan->scratch;
     return BV_OK;
 }

@@ -38,9 +38,11 @@ static float random_value(shaping shape) {
 
 typedef struct product {
     size_t m, n, k, lda, ldc, b_row, b_col;
-    bool a_transposed, accumulate, with_bias, pack_on_the_way, b_is_half, c_is_half, half;
+    bool a_transposed, accumulate, with_bias, with_addend, pack_on_the_way, b_is_half, c_is_half;
+    bool half;
     shaping shape;
-    float *a, *b, *c, *bias; /* as f32; when `half` the values of a and b are cut to bf16 */
+    float *a, *b, *c, *bias,
+        *addend; /* as f32; when `half` the values of a and b are cut to bf16 */
 } product;
 
 static size_t a_count(const product *p) {
@@ -85,6 +87,7 @@ static void fill(product *p) {
     p->b = random_values(b_count(p), p->shape, p->half || p->b_is_half);
     p->c = random_values(c_count(p), p->shape == DENORMAL ? DENORMAL : PLAIN, p->c_is_half);
     p->bias = random_values(p->n, PLAIN, false);
+    p->addend = random_values(c_count(p), PLAIN, false);
 }
 
 static void clear(product *p) {
@@ -92,6 +95,7 @@ static void clear(product *p) {
     test_free(p->b);
     test_free(p->c);
     test_free(p->bias);
+    test_free(p->addend);
 }
 
 /* ---- running it ---- */
@@ -152,6 +156,7 @@ static double *run(const product *p, const setup *s) {
     guarded b = guarded_values(p->b, b_count(p), args.b_source.type, random_word() % 16);
     guarded c = guarded_values(p->c, c_count(p), args.c_type, random_word() % 16);
     guarded bias = guarded_values(p->bias, p->n, real, 1);
+    guarded addend = guarded_values(p->addend, c_count(p), real, random_word() % 16);
     args.b = p->pack_on_the_way ? NULL : p;
     args.c = c.data;
     args.a = a.data;
@@ -166,6 +171,7 @@ static double *run(const product *p, const setup *s) {
         args.accumulate = true;
     }
     args.bias = p->with_bias ? bias.data : NULL;
+    args.addend = p->with_addend ? addend.data : NULL;
     run_once(s, pool, &args);
     double *result = test_malloc(p->m * p->n * sizeof *result);
     for (size_t at = 0; at < c_count(p); at++) {
@@ -179,6 +185,7 @@ static double *run(const product *p, const setup *s) {
     guarded_free(&b);
     guarded_free(&c);
     guarded_free(&bias);
+    guarded_free(&addend);
     return result;
 }
 
@@ -186,13 +193,13 @@ static double *run(const product *p, const setup *s) {
 
 static void describe(const product *p, const setup *s) {
     print_error(
-        "%s, %d threads, split %zu: m %zu n %zu k %zu lda %zu ldc %zu b %zu/%zu%s%s%s%s%s%s%s"
+        "%s, %d threads, split %zu: m %zu n %zu k %zu lda %zu ldc %zu b %zu/%zu%s%s%s%s%s%s%s%s"
         " shape %d, seed %u\n",
         s->kernels->level, s->threads, s->split, p->m, p->n, p->k, p->lda, p->ldc, p->b_row,
         p->b_col, p->half ? " bf16" : "", p->a_transposed ? " a^T" : "",
         p->accumulate ? " accumulate" : "", p->with_bias ? " bias" : "",
-        p->pack_on_the_way ? " unpacked" : "", p->b_is_half ? " b-half" : "",
-        p->c_is_half ? " c-half" : "", (int)p->shape, SEED);
+        p->with_addend ? " addend" : "", p->pack_on_the_way ? " unpacked" : "",
+        p->b_is_half ? " b-half" : "", p->c_is_half ? " c-half" : "", (int)p->shape, SEED);
 }
 
 static void compare_bits(const product *p, const setup *s, const double *x, const double *y) {
@@ -209,14 +216,16 @@ static float kept(const product *p, float x) { /* bf16/1 flushes denormal inputs
     return fabsf(x) < 0x1p-126f ? 0 : x;
 }
 
-/* In double, of each element of C: the exact sum, and the sum of sizes. */
+/* In double, of each element of C: the exact sum, the sum of sizes, and what a rounding to bf16
+ * may change. */
 typedef struct reference {
-    double *sums, *sizes;
+    double *sums, *sizes, *halves;
 } reference;
 
 static reference reference_of(const product *p) {
     const size_t count = p->m * p->n;
-    reference r = {test_malloc(count * sizeof(double)), test_malloc(count * sizeof(double))};
+    reference r = {test_malloc(count * sizeof(double)), test_malloc(count * sizeof(double)),
+                   test_malloc(count * sizeof(double))};
     for (size_t i = 0; i < p->m; i++)
         for (size_t j = 0; j < p->n; j++) {
             double sum = p->accumulate ? p->c[i * p->ldc + j] : 0, size = fabs(sum);
@@ -227,19 +236,23 @@ static reference reference_of(const product *p) {
                 size += fabs((double)a * b);
             }
             if (p->with_bias) sum += p->bias[j], size += fabs((double)p->bias[j]);
+            r.halves[i * p->n + j] = p->half && p->with_addend ? fabs(sum) * 0x1p-8 : 0;
+            const float addend = p->with_addend ? p->addend[i * p->ldc + j] : 0;
+            sum += (double)addend, size += fabs((double)addend);
             r.sums[i * p->n + j] = sum;
             r.sizes[i * p->n + j] = size;
         }
     return r;
 }
 
-/* A chain of k rounded steps (bf16: over an even k), a bias and a rounding: (k + 2) eps times the
- * sum of sizes, and 2^-8 of the result when it is bf16. For sizes without under- or overflow. */
+/* A chain of k rounded steps (bf16: over an even k), a bias, an addend and a rounding: (k + 4) eps
+ * times the sum of sizes, and 2^-8 of what is rounded to bf16: the product before an addend comes,
+ * or the result. For sizes without under- or overflow. */
 static void compare_reference(const product *p, const setup *s, const double *x,
                               const reference *r) {
     const double eps = s->kernels->real == BV_F64 ? 0x1p-53 : 0x1p-24;
     for (size_t i = 0; i < p->m * p->n; i++) {
-        double bound = (double)(p->k + 3) * (eps + 0x1p-53) * r->sizes[i];
+        double bound = (double)(p->k + 4) * (eps + 0x1p-53) * r->sizes[i] + r->halves[i];
         if (p->c_is_half) bound += (fabs(r->sums[i]) + bound) * 0x1p-8;
         if (fabs(x[i] - r->sums[i]) <= bound) continue;
         describe(p, s);
@@ -298,6 +311,7 @@ static void check(product *p) {
     test_free(expected);
     test_free(r.sums);
     test_free(r.sizes);
+    test_free(r.halves);
     clear(p);
 }
 
@@ -310,6 +324,7 @@ static product random_product(bool half, shaping shape, size_t m, size_t n, size
     p.pack_on_the_way = r & 8;
     p.b_is_half = r & 16;
     p.c_is_half = !p.accumulate && (r & 32);
+    p.with_addend = !p.c_is_half && (r & 64);
     return p;
 }
 
@@ -431,8 +446,8 @@ static void test_bf16_smallest_sums(void **state) {
 static void test_real_keeps_denormals(void **state) {
     (void)state;
     product p = {.m = 1, .n = 1, .k = 2, .lda = 2, .ldc = 1, .b_row = 1, .b_col = 2};
-    float a[2] = {0x1p-140f, 0x1p-140f}, b[2] = {1, 1}, c = 0, bias = 0;
-    p.a = a, p.b = b, p.c = &c, p.bias = &bias;
+    float a[2] = {0x1p-140f, 0x1p-140f}, b[2] = {1, 1}, c = 0, bias = 0, addend = 0;
+    p.a = a, p.b = b, p.c = &c, p.bias = &bias, p.addend = &addend;
     size_t count;
     const bv_kernels *const *levels = bv_kernels_all(&count);
     for (size_t level = 0; level < count; level++) {

@@ -55,6 +55,8 @@ static void layer_norm(const bv_kernels *k, const arrays *a, bool rms, bool back
     n.dy = a->at[6];
     n.dx = a->at[7];
     k->norm->backward_input(&n, 0, a->s.rows);
+    n.addend = n.dx; /* in place, which doubles it */
+    k->norm->backward_input(&n, 0, a->s.rows);
     /* Gains and biases take their gradients on top of what stands there. */
     n.dgain = a->at[1];
     n.dbias = rms ? NULL : a->at[2];

@@ -67,6 +67,15 @@ static bv_tensor *linears(bv_graph *g, const inputs *in, bv_tensor *h) {
     return bv_linear(g, h, matrix(g, "down", WIDTH, 17), NULL);
 }
 
+/* A branch is added to what it begins with, twice: the norm's gradient is added to the stream's. */
+static bv_tensor *residuals(bv_graph *g, const inputs *in, bv_tensor *h) {
+    (void)in;
+    bv_tensor *x = bv_norm(g, h, vector(g, "gain", WIDTH), NULL, false, 1e-5);
+    h = bv_linear_onto(g, h, x, matrix(g, "in", WIDTH, WIDTH), vector(g, "in.bias", WIDTH));
+    x = bv_norm(g, h, NULL, NULL, true, 1e-3);
+    return bv_linear_onto(g, h, x, matrix(g, "out", WIDTH, WIDTH), NULL);
+}
+
 static bv_tensor *activations(bv_graph *g, const inputs *in, bv_tensor *h) {
     (void)in;
     h = bv_activate(g, h, BV_GELU_TANH);
@@ -112,6 +121,7 @@ static const struct {
     {"layer norm", layer_norm, 0, false},
     {"RMS norm", rms_norm, 0, false},
     {"linears", linears, 0, false},
+    {"residuals", residuals, 0, false},
     {"activations", activations, 0, false},
     {"attention", dense, 0, false},
     {"heads and bands", turned_and_banded, 0, false},

@@ -33,6 +33,10 @@ static void test_shapes(void **state) {
     bv_add(g, input(g, "a", BV_FREE_ROWS, 5), input(g, "b", BV_FREE_OUTPUTS, 5));
     refused(&g, "add", __LINE__ - 1, "\"a\" and \"b\" do not have the same rows");
     assert_ok(bv_graph_create(&g));
+    bv_linear_onto(g, input(g, "h", BV_FREE_ROWS, 5), input(g, "x", BV_FREE_ROWS, 4),
+                   matrix(g, 3, 4), NULL);
+    refused(&g, "linear", __LINE__ - 2, "\"h\" is not a stream of 3 columns and the same rows");
+    assert_ok(bv_graph_create(&g));
     bv_embed(g, input(g, "ids", BV_FREE_ROWS, 1), matrix(g, 3, 4));
     refused(&g, "embed", __LINE__ - 1, "ids \"ids\" must be [rows, 1] indices");
 }

@@ -130,7 +130,7 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, f
     chain(t, a, next, tile);
     flushing_end(saved);
     UNROLL for (int i = 0; i < rows; i++) acc[i][0] = v_load(tile[i]);
-    tile_finish(t, row, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs, BV_BF16);
 }
 
 #define PAIRS(rows, vecs)                                                                          \
@@ -153,7 +153,7 @@ BV_INLINE void tile_pairs(const bv_matmul_block *t, size_t row, const char *a, f
         acc[i][j] = v_flush(acc[i][j]);
     }
     chain_pairs(t, a, next, acc, rows, vecs);
-    tile_finish(t, row, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs, BV_BF16);
 }
 
 #define PAIRS(rows, vecs)                                                                          \
@@ -199,7 +199,7 @@ BV_INLINE void few_pairs(const bv_matmul_block *t, int rows) {
     flushing_end(saved);
     UNROLL for (int p = 0; p < panels; p++) UNROLL for (int i = 0; i < rows; i++) acc[p][i][0] =
         v_load(tiles[p][i]);
-    few_finish(t, acc, rows);
+    few_finish(t, acc, rows, BV_BF16);
 }
 
 static void run_few(const bv_matmul_block *t) {

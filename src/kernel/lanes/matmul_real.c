@@ -96,7 +96,7 @@ BV_INLINE void tile_real(const bv_matmul_block *t, size_t row, const char *a, fe
     vreal acc[ROWS][VECS];
     tile_start(t, row, acc, rows, vecs);
     chain_real(t, a, next, acc, rows, vecs);
-    tile_finish(t, row, acc, rows, vecs);
+    tile_finish(t, row, acc, rows, vecs, BV_REAL_TYPE);
 }
 
 #define REAL(rows, vecs)                                                                           \
@@ -122,7 +122,7 @@ BV_INLINE void few_real(const bv_matmul_block *t, int rows) {
             v_add_rows(acc[p][0], a, 0, v_load(b + (size_t)p * panel).v, rows);
         UNROLL for (int i = 0; i < rows; i++) a[i] += t->a_step;
     }
-    few_finish(t, acc, rows);
+    few_finish(t, acc, rows, BV_REAL_TYPE);
 }
 
 static void run_few(const bv_matmul_block *t) {

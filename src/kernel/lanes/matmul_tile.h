@@ -38,8 +38,19 @@ BV_INLINE void tile_store(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
     }
 }
 
+BV_INLINE void tile_add(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
+                        int vecs, bv_dtype type) {
+    const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
+    UNROLL for (int i = 0; i < rows; i++) UNROLL for (int j = 0; j < vecs; j++) {
+        const real *p = (const real *)t->addend + (row + (size_t)i) * t->out_stride + j * BV_LANES;
+        const vreal x = j < vecs - 1 || last == BV_LANES ? v_load(p) : v_load_first(p, last);
+        acc[i][j] = v_add(x, type == BV_BF16 ? v_rounded_to_bf16(acc[i][j]) : acc[i][j]);
+    }
+}
+
+/* type: of the products. */
 BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
-                           int vecs) {
+                           int vecs, bv_dtype type) {
     if (t->bias) {
         const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
         UNROLL for (int j = 0; j < vecs; j++) {
@@ -48,6 +59,7 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
             UNROLL for (int i = 0; i < rows; i++) acc[i][j] = v_add(acc[i][j], bias);
         }
     }
+    if (t->addend) tile_add(t, row, acc, rows, vecs, type);
     if (t->out_type == BV_BF16)
         tile_store(t, row, acc, rows, vecs, BV_BF16);
     else
@@ -156,6 +168,7 @@ BV_INLINE bv_matmul_block one_panel(const bv_matmul_block *t, int panel) {
     one.n = COLS;
     if (t->start) one.start = (const real *)t->start + col;
     if (t->bias) one.bias = (const real *)t->bias + col;
+    if (t->addend) one.addend = (const real *)t->addend + col;
     one.out = (char *)t->out + col * (t->out_type == BV_BF16 ? sizeof(uint16_t) : sizeof(real));
     return one;
 }
@@ -168,11 +181,11 @@ BV_INLINE void few_start(const bv_matmul_block *t, few_sums acc, int rows) {
     }
 }
 
-BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows) {
+BV_INLINE void few_finish(const bv_matmul_block *t, few_sums acc, int rows, bv_dtype type) {
     const int panels = ROW_PANELS / rows;
     UNROLL for (int p = 0; p < panels; p++) {
         const bv_matmul_block one = one_panel(t, p);
-        tile_finish(&one, 0, acc[p], rows, 1);
+        tile_finish(&one, 0, acc[p], rows, 1, type);
     }
 }
 #endif
@@ -185,13 +198,17 @@ BV_INLINE void fetch_start(const bv_matmul_block *t, size_t row, size_t count, s
         for (size_t j = 0; j < t->n; j += BV_LANES) __builtin_prefetch(start + j, 1, 2);
 }
 
-/* Where this tile's sums go, while its chains run. */
+/* Where this tile's sums go, and what they are added to, while its chains run. */
 BV_INLINE void fetch_out(const bv_matmul_block *t, size_t row, size_t count) {
     if (!FETCHES_OUT || t->out == t->start) return;
     const size_t size = t->out_type == BV_BF16 ? sizeof(uint16_t) : sizeof(real);
-    const char *out = (const char *)t->out + row * t->out_stride * size;
-    for (size_t i = 0; i < count; i++, out += t->out_stride * size)
-        for (size_t j = 0; j < t->n * size; j += 64) __builtin_prefetch(out + j, 1, 2);
+    const size_t stride = t->out_stride * size, first = row * stride;
+    const char *out = (const char *)t->out + first, *addend = (const char *)t->addend + first;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < t->n * size; j += 64) {
+            __builtin_prefetch(out + i * stride + j, 1, 2);
+            if (t->addend) __builtin_prefetch(addend + i * stride + j, 0, 2);
+        }
 }
 
 /* steps: of k. */

@@ -90,8 +90,10 @@ BV_INLINE void input_body(const bv_norm_args *a, size_t row_begin, size_t row_en
             const vreal d = v_mul(v_get_first(a->dy, yt, at + i, n), gain_at(a, i, n));
             const vreal h =
                 v_mul(centred(v_get_first(a->x, xt, at + i, n), mean, a->rms), v_set(rstd));
-            const vreal dx = v_fma(h, v_set(-c2), v_sub(d, v_set(c1)));
-            v_put_first(a->dx, xt, at + i, v_mul(dx, v_set(rstd)), n);
+            const vreal rest = v_fma(h, v_set(-c2), v_sub(d, v_set(c1)));
+            vreal dx = v_mul(rest, v_set(rstd));
+            if (a->addend) dx = v_add(v_get_first(a->addend, xt, at + i, n), dx);
+            v_put_first(a->dx, xt, at + i, dx, n);
         }
     }
 }
