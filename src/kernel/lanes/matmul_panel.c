@@ -127,8 +127,10 @@ static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_
             whole_step_bf16(even, s->row_stride, panel);
     }
     for (; p < k_end; p += 2, panel += width)
-        for (size_t j = 0; j < n; j += BV_LANES)
+        for (size_t j = 0; j < n; j += BV_LANES) {
+            __builtin_prefetch(panel + j + 8 * width, 1, 2);
             wide_step_bf16(s, p, k_end, col_begin + j, BV_LANES_LEFT(j, n), panel + j);
+        }
 }
 
 /* Columns of B that lie contiguous: squares of sixteen words are transposed. in[j] is a column. */
@@ -226,7 +228,7 @@ static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_
     const size_t width = panel_width(n), depth = 2 * BV_LANES;
     for (size_t p = k_begin; p < k_end; p += depth, panel += BV_LANES * width)
         for (size_t j = 0; j < n; j += BV_LANES) {
-            const size_t left = k_end - p < depth ? k_end - p : depth;
+            const size_t all = k_end - p, left = all < depth ? all : depth;
             const size_t first = left < BV_LANES ? left : BV_LANES, second = left - first;
             uint16_t halves[BV_LANES][2 * BV_LANES] = {{0}};
             for (size_t c = 0; c < BV_LANES && j + c < n; c++) {
@@ -236,6 +238,9 @@ static void pack_tall_bf16(const bv_matmul_source *source, size_t k_begin, size_
             }
             uint32_t words[BV_LANES][BV_LANES];
             memcpy(words, halves, sizeof words);
+            if (all > depth)
+                for (size_t i = 0; i < BV_LANES; i++)
+                    __builtin_prefetch(panel + j + (BV_LANES + i) * width, 1, 2);
             transpose_words(words, panel + j, width, (left + 1) / 2);
             order_steps(panel + j, width, (left + 1) / 2);
         }
