@@ -27,6 +27,7 @@ typedef struct bv_norm_args {
     const void *dy;      /* [rows, cols] of y_type */
     const void *addend;  /* [rows, cols] of x_type, to which dx is added, or NULL */
     void *dx;            /* [rows, cols] of x_type, overwritten */
+    void *dx_rounded;    /* the same of y_type, or NULL */
     void *dgain, *dbias; /* [cols] real, one chain over ascending rows continued from memory */
 } bv_norm_args;
 

@@ -38,6 +38,7 @@ struct bv_op {
      * of the output needs of them is the same element. */
     unsigned in_place;
     int addend;  /* the input that it adds what it computes to, if there is one; 0: none */
+    bool rounds; /* its first extra, made when it is cast to an operand, is that */
     bool effect; /* writes gradients of parameters: never dropped as unused */
 };
 

@@ -73,6 +73,8 @@ const bv_op bv_op_cast = {.name = "cast",
                           .run_rows = add_run};
 
 bv_tensor *bv_cast_at(bv_graph *g, bv_tensor *x, bv_role role, const char *file, int line) {
+    if (x->op && x->op->rounds && role == BV_ROLE_OPERAND)
+        return x->extras[0] ? x->extras[0] : bv_tensor_extra(g, x, 0, role, x->rows, x->cols);
     return bv_tensor_make(g, &bv_op_cast, &x, 1, &role, sizeof role, file, line);
 }
 

@@ -48,7 +48,7 @@ static void norm_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t
 #define ADDEND 6
 
 /* Emitted tensors: inputs x, gain, dy, rstd, mean, bias, and, of dx, what else the gradient of x
- * is a sum of. */
+ * is a sum of; an extra of dx: the same as an operand, where somebody asks for it. */
 static bv_status norm_gradient(bv_graph *g, bv_tensor *y, bv_tensor *dy, bv_tensor **dx) {
     bv_tensor *inputs[] = {y->inputs[0], y->inputs[1], dy,  y->extras[0],
                            y->extras[1], y->inputs[2], NULL};
@@ -88,6 +88,7 @@ static void norm_gradient_run(const bv_tensor *t, const bv_run *run, size_t begi
     bv_norm_args args = gradient_args(t, run);
     args.addend = bv_memory(run, t->inputs[ADDEND]);
     args.dx = bv_memory(run, t);
+    args.dx_rounded = bv_memory(run, t->extras[0]);
     run->kernels->norm->backward_input(&args, begin, end);
 }
 
@@ -96,7 +97,8 @@ const bv_op bv_op_norm_gradient = {.name = "norm_gradient",
                                    .cost = norm_cost,
                                    .run_rows = norm_gradient_run,
                                    .in_place = 1u << ADDEND,
-                                   .addend = ADDEND};
+                                   .addend = ADDEND,
+                                   .rounds = true};
 
 typedef struct norm_task {
     const bv_kernels *kernels;

@@ -56,6 +56,7 @@ static void layer_norm(const bv_kernels *k, const arrays *a, bool rms, bool back
     n.dx = a->at[7];
     k->norm->backward_input(&n, 0, a->s.rows);
     n.addend = n.dx; /* in place, which doubles it */
+    n.dx_rounded = a->at[3];
     k->norm->backward_input(&n, 0, a->s.rows);
     /* Gains and biases take their gradients on top of what stands there. */
     n.dgain = a->at[1];

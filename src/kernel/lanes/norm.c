@@ -94,6 +94,7 @@ BV_INLINE void input_body(const bv_norm_args *a, size_t row_begin, size_t row_en
             vreal dx = v_mul(rest, v_set(rstd));
             if (a->addend) dx = v_add(v_get_first(a->addend, xt, at + i, n), dx);
             v_put_first(a->dx, xt, at + i, dx, n);
+            if (a->dx_rounded) v_put_first(a->dx_rounded, yt, at + i, dx, n);
         }
     }
 }
