@@ -8,58 +8,74 @@ BV_INLINE vreal centred(vreal x, real mean, bool rms) {
     return rms ? x : v_sub(x, v_set(mean));
 }
 
-/* Sum over a row of x, of (x - mean)^2, or of dy' and dy' * xhat. */
-BV_INLINE real row_sum(const void *x, size_t at, size_t cols, bv_dtype type) {
-    vreal sum = v_zero();
-    size_t i = 0;
-    for (; i + BV_LANES <= cols; i += BV_LANES) sum = v_add(sum, v_get(x, type, at + i));
-    if (i < cols) sum = v_add(sum, v_get_first(x, type, at + i, cols - i));
-    return v_sum(sum);
+/* Rows that go together, of a constant number: a chain of sums waits for each addition, several
+ * chains wait less. */
+#define ROWS_AT_ONCE 4
+
+/* Sums over rows of x, of which the first begins at `at`. */
+BV_INLINE void row_sums(const void *x, size_t at, size_t cols, bv_dtype type, int rows,
+                        real sums[ROWS_AT_ONCE]) {
+    vreal sum[ROWS_AT_ONCE];
+    for (int r = 0; r < rows; r++) sum[r] = v_zero();
+    for (size_t i = 0; i < cols; i += BV_LANES)
+        for (int r = 0; r < rows; r++)
+            sum[r] = v_add(sum[r],
+                           v_get_first(x, type, at + (size_t)r * cols + i, BV_LANES_LEFT(i, cols)));
+    for (int r = 0; r < rows; r++) sums[r] = v_sum(sum[r]);
 }
 
-BV_INLINE real row_square_sum(const void *x, size_t at, size_t cols, real mean, bool rms,
-                              bv_dtype type) {
-    vreal sum = v_zero();
-    size_t i = 0;
-    for (; i + BV_LANES <= cols; i += BV_LANES) {
-        const vreal d = centred(v_get(x, type, at + i), mean, rms);
-        sum = v_fma(d, d, sum);
+/* The same of (x - mean)^2. */
+BV_INLINE void row_square_sums(const void *x, size_t at, size_t cols, const real *means, bool rms,
+                               bv_dtype type, int rows, real sums[ROWS_AT_ONCE]) {
+    vreal sum[ROWS_AT_ONCE];
+    for (int r = 0; r < rows; r++) sum[r] = v_zero();
+    for (size_t i = 0; i < cols; i += BV_LANES) {
+        const size_t n = BV_LANES_LEFT(i, cols);
+        for (int r = 0; r < rows; r++) {
+            vreal d = centred(v_get_first(x, type, at + (size_t)r * cols + i, n), means[r], rms);
+            if (n < BV_LANES) d = v_first(n, d, v_zero());
+            sum[r] = v_fma(d, d, sum[r]);
+        }
     }
-    if (i < cols) {
-        vreal d = centred(v_get_first(x, type, at + i, cols - i), mean, rms);
-        d = v_first(cols - i, d, v_zero());
-        sum = v_fma(d, d, sum);
-    }
-    return v_sum(sum);
+    for (int r = 0; r < rows; r++) sums[r] = v_sum(sum[r]);
 }
 
 BV_INLINE vreal gain_at(const bv_norm_args *a, size_t i, size_t n) {
     return a->gain ? v_get_first(a->gain, BV_REAL_TYPE, i, n) : v_set(1);
 }
 
+BV_INLINE void forward_row(const bv_norm_args *a, size_t row, real mean, real rstd, bv_dtype xt,
+                           bv_dtype yt) {
+    for (size_t i = 0; i < a->cols; i += BV_LANES) {
+        const size_t n = BV_LANES_LEFT(i, a->cols), at = row * a->cols + i;
+        vreal y = v_mul(centred(v_get_first(a->x, xt, at, n), mean, a->rms), v_set(rstd));
+        if (a->gain) y = v_mul(y, gain_at(a, i, n));
+        if (a->bias) y = v_add(y, v_get_first(a->bias, BV_REAL_TYPE, i, n));
+        v_put_first(a->y, yt, at, y, n);
+    }
+    if (a->mean) ((real *)a->mean)[row] = mean;
+    if (a->rstd) ((real *)a->rstd)[row] = rstd;
+}
+
+BV_INLINE void forward_rows(const bv_norm_args *a, size_t row, int rows, bv_dtype xt, bv_dtype yt) {
+    const size_t cols = a->cols, at = row * cols;
+    real mean[ROWS_AT_ONCE] = {0}, square[ROWS_AT_ONCE];
+    if (!a->rms) {
+        row_sums(a->x, at, cols, xt, rows, mean);
+        for (int r = 0; r < rows; r++) mean[r] /= (real)cols;
+    }
+    row_square_sums(a->x, at, cols, mean, a->rms, xt, rows, square);
+    for (int r = 0; r < rows; r++) {
+        const real rstd = 1 / real_sqrt(square[r] / (real)cols + (real)a->eps);
+        forward_row(a, row + (size_t)r, mean[r], rstd, xt, yt);
+    }
+}
+
 BV_INLINE void forward_body(const bv_norm_args *a, size_t row_begin, size_t row_end, bv_dtype xt,
                             bv_dtype yt) {
-    const size_t cols = a->cols;
-    for (size_t r = row_begin; r < row_end; r++) {
-        const size_t at = r * cols;
-        const real mean = a->rms ? 0 : row_sum(a->x, at, cols, xt) / (real)cols;
-        const real variance = row_square_sum(a->x, at, cols, mean, a->rms, xt) / (real)cols;
-        const real rstd = 1 / real_sqrt(variance + (real)a->eps);
-        for (size_t i = 0; i < cols; i += BV_LANES) {
-            const size_t n = cols - i < BV_LANES ? cols - i : BV_LANES;
-            const vreal x =
-                n == BV_LANES ? v_get(a->x, xt, at + i) : v_get_first(a->x, xt, at + i, n);
-            vreal y = v_mul(centred(x, mean, a->rms), v_set(rstd));
-            if (a->gain) y = v_mul(y, gain_at(a, i, n));
-            if (a->bias) y = v_add(y, v_get_first(a->bias, BV_REAL_TYPE, i, n));
-            if (n == BV_LANES)
-                v_put(a->y, yt, at + i, y);
-            else
-                v_put_first(a->y, yt, at + i, y, n);
-        }
-        if (a->mean) ((real *)a->mean)[r] = mean;
-        if (a->rstd) ((real *)a->rstd)[r] = rstd;
-    }
+    size_t r = row_begin;
+    for (; r + ROWS_AT_ONCE <= row_end; r += ROWS_AT_ONCE) forward_rows(a, r, ROWS_AT_ONCE, xt, yt);
+    for (; r < row_end; r++) forward_rows(a, r, 1, xt, yt);
 }
 
 static void forward(const bv_norm_args *a, size_t row_begin, size_t row_end) {
