@@ -144,6 +144,12 @@ static void find_lifetimes(bv_plan *plan) {
         live(plan, plan->options.outputs[i], plan->group_count, plan->step_count);
 }
 
+/* Is the same element of both at the same place? */
+static bool same_layout(const bv_plan *plan, const bv_tensor *a, const bv_tensor *b) {
+    return same_rows(a, b) && a->cols == b->cols &&
+           bv_type(&plan->run, a) == bv_type(&plan->run, b);
+}
+
 /* Outputs that take the memory of an input nobody reads later: it is in the caches. */
 static void share_memory(bv_plan *plan) {
     for (size_t i = 0; i < plan->step_count; i++) {
@@ -152,7 +158,8 @@ static void share_memory(bv_plan *plan) {
         for (int n = 0; n < t->input_count && p->holder == t->index; n++) {
             if (!(t->op->in_place & 1u << n) || !t->inputs[n]) continue;
             const placement *input = &plan->places[t->inputs[n]->index];
-            if (input->last_step != i || input->bytes != p->bytes) continue;
+            if (!input->bytes || input->last_step != i) continue;
+            if (!same_layout(plan, t, t->inputs[n])) continue;
             p->holder = input->holder;
             placement *holder = &plan->places[p->holder];
             if (holder->last < p->last) holder->last = p->last;

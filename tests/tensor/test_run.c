@@ -1,5 +1,6 @@
 /* Runs of single ops beside plain sums in double: more rows than the head takes at once, rows wider
- * than the embedding rounds at once, and what a draw of dropout depends on. */
+ * than the embedding rounds at once, what a draw of dropout depends on, and outputs that take the
+ * memory of inputs. */
 #include "support/check.h"
 
 #include "base/random.h"
@@ -241,9 +242,44 @@ static void test_draws_of_dropout(void **state) {
     }
 }
 
+/* ---- outputs in the memory of inputs ---- */
+
+/* A sum takes the memory of what is as wide and of its type and not read later: not that of halves,
+ * though so few of them are given as many bytes, and not that of the first table's rows, which the
+ * second sum reads. */
+static void test_outputs_in_place(void **state) {
+    (void)state;
+    enum { WIDE = 4, FEW = 4 };
+    world w = {0};
+    const uint32_t tokens[FEW] = {2, 0, 1, 0};
+    assert_ok(bv_graph_create(&w.graph));
+    bv_graph *g = w.graph;
+    bv_tensor *ids = ids_of(g, "tokens");
+    bv_tensor *first = table_of(g, "first", 3, WIDE), *second = table_of(g, "second", 3, WIDE);
+    bv_tensor *a = bv_embed(g, ids, first);
+    bv_tensor *b = bv_cast(g, bv_embed(g, ids, second), BV_ROLE_OPERAND);
+    bv_tensor *sum = bv_add(g, a, b), *both = bv_add(g, sum, a);
+    make(&w, BV_NUMERICS_BF16, FEW, false, &both, 1);
+    bv_plan_bind(w.plan, ids, tokens);
+    bv_plan_run(w.plan, &(bv_run_options){.rows = FEW});
+    assert_ptr_not_equal(bv_plan_values(w.plan, sum), bv_plan_values(w.plan, a));
+    assert_ptr_not_equal(bv_plan_values(w.plan, sum), bv_plan_values(w.plan, b));
+    assert_ptr_equal(bv_plan_values(w.plan, both), bv_plan_values(w.plan, sum));
+    const float *x = bv_weights_data(w.weights, first->parameter);
+    const float *y = bv_weights_data(w.weights, second->parameter);
+    const float *got = bv_plan_values(w.plan, both);
+    for (size_t r = 0; r < FEW; r++)
+        for (size_t i = 0; i < WIDE; i++) {
+            const size_t at = tokens[r] * WIDE + i;
+            const float wanted = to_bf16(x[at]) + to_bf16(y[at]) + to_bf16(x[at]);
+            assert_true(got[r * WIDE + i] == wanted);
+        }
+    destroy(&w);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_blocks_of_the_head),
-                                       cmocka_unit_test(test_wide_rows_in_bf16),
-                                       cmocka_unit_test(test_draws_of_dropout)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_blocks_of_the_head), cmocka_unit_test(test_wide_rows_in_bf16),
+        cmocka_unit_test(test_draws_of_dropout), cmocka_unit_test(test_outputs_in_place)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
