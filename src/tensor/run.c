@@ -13,10 +13,13 @@ bv_dtype bv_numerics_type(bv_numerics numerics, bv_role role) {
     return numerics == BV_NUMERICS_BF16 && role == BV_ROLE_OPERAND ? BV_BF16 : BV_F32;
 }
 
-void *bv_gradient_begin(const bv_run *run, const bv_tensor *parameter, size_t use, bool *begun) {
-    const bv_parameter *p = parameter->parameter;
+static bv_accumulator *accumulator_of(const bv_run *run, const bv_parameter *p, size_t use) {
     BV_ASSERT(run->gradients && use < p->uses);
-    bv_accumulator *a = &run->gradients[p->index][use];
+    return &run->gradients[p->index][use];
+}
+
+void *bv_gradient_begin(const bv_run *run, const bv_tensor *parameter, size_t use, bool *begun) {
+    bv_accumulator *a = accumulator_of(run, parameter->parameter, use);
     *begun = a->begun;
     a->begun = true;
     return a->data;
@@ -35,8 +38,7 @@ void bv_accumulator_clear(bv_accumulator *a, bv_pool *pool, size_t bytes) {
 
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use) {
     const bv_parameter *p = parameter->parameter;
-    BV_ASSERT(run->gradients && use < p->uses);
-    bv_accumulator *a = &run->gradients[p->index][use];
+    bv_accumulator *a = accumulator_of(run, p, use);
     const size_t bytes = bv_parameter_elements(p) * bv_dtype_size(run->kernels->real);
     if (!a->begun) bv_accumulator_clear(a, run->pool, bytes);
     return a->data;

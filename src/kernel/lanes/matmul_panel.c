@@ -109,6 +109,10 @@ BV_INLINE void wide_step_bf16(const bv_matmul_source *s, size_t p, size_t k_end,
     put_step(to, even, odd);
 }
 
+/* Steps from a line of a panel that is written to one that is fetched: weights are packed again
+ * when their panels have left the caches. */
+#define WRITE_AHEAD 8
+
 /* Rows p and p + 1 of a whole panel, of which nothing has to be rounded. */
 BV_INLINE void whole_step_bf16(const uint16_t *even, size_t row_stride, uint32_t *to) {
     const uint16_t *odd = even + row_stride;
@@ -128,7 +132,7 @@ static void pack_wide_bf16(const bv_matmul_source *source, size_t k_begin, size_
     }
     for (; p < k_end; p += 2, panel += width)
         for (size_t j = 0; j < n; j += BV_LANES) {
-            __builtin_prefetch(panel + j + 8 * width, 1, 2);
+            __builtin_prefetch(panel + j + WRITE_AHEAD * width, 1, 2);
             wide_step_bf16(s, p, k_end, col_begin + j, BV_LANES_LEFT(j, n), panel + j);
         }
 }

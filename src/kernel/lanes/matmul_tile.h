@@ -38,6 +38,7 @@ BV_INLINE void tile_store(const bv_matmul_block *t, size_t row, vreal acc[ROWS][
     }
 }
 
+/* The sums, as `type` has them, are added to what stands in t->addend. */
 BV_INLINE void tile_add(const bv_matmul_block *t, size_t row, vreal acc[ROWS][VECS], int rows,
                         int vecs, bv_dtype type) {
     const size_t last = t->n - (size_t)(vecs - 1) * BV_LANES;
@@ -203,11 +204,10 @@ BV_INLINE void fetch_out(const bv_matmul_block *t, size_t row, size_t count) {
     if (!FETCHES_OUT || t->out == t->start) return;
     const size_t size = t->out_type == BV_BF16 ? sizeof(uint16_t) : sizeof(real);
     const size_t stride = t->out_stride * size, first = row * stride;
-    const char *out = (const char *)t->out + first, *addend = (const char *)t->addend + first;
     for (size_t i = 0; i < count; i++)
-        for (size_t j = 0; j < t->n * size; j += 64) {
-            __builtin_prefetch(out + i * stride + j, 1, 2);
-            if (t->addend) __builtin_prefetch(addend + i * stride + j, 0, 2);
+        for (size_t at = first + i * stride, end = at + t->n * size; at < end; at += 64) {
+            __builtin_prefetch((const char *)t->out + at, 1, 2);
+            if (t->addend) __builtin_prefetch((const char *)t->addend + at, 0, 2);
         }
 }
 
