@@ -83,6 +83,11 @@ static inline size_t bv_align64(size_t bytes) {
     return (bytes + 63) / 64 * 64;
 }
 
+/* Do both have the same rows in every run? */
+static inline bool bv_same_rows(const bv_tensor *a, const bv_tensor *b) {
+    return a->rows.free == b->rows.free && a->rows.factor == b->rows.factor;
+}
+
 /* Rows and columns of x, in that role. */
 static inline void bv_shape_like(bv_tensor *t, const bv_tensor *x, bv_role role) {
     t->rows = x->rows;

@@ -9,7 +9,7 @@ static bv_status add_shape(bv_graph *g, bv_tensor *t) {
     if (a->cols != b->cols)
         return bv_shape_error(t, "\"%s\" has %zu columns, \"%s\" has %zu", a->name, a->cols,
                               b->name, b->cols);
-    if (a->rows.free != b->rows.free || a->rows.factor != b->rows.factor)
+    if (!bv_same_rows(a, b))
         return bv_shape_error(t, "\"%s\" and \"%s\" do not have the same rows", a->name, b->name);
     bv_shape_like(t, a, BV_ROLE_STREAM);
     return BV_OK;

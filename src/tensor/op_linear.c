@@ -8,8 +8,7 @@
 
 static bv_status check_residual(bv_tensor *t) {
     const bv_tensor *r = t->inputs[RESIDUAL];
-    if (r->role != BV_ROLE_STREAM || r->cols != t->cols || r->rows.free != t->rows.free ||
-        r->rows.factor != t->rows.factor)
+    if (r->role != BV_ROLE_STREAM || r->cols != t->cols || !bv_same_rows(r, t))
         return bv_shape_error(t, "\"%s\" is not a stream of %zu columns and the same rows", r->name,
                               t->cols);
     t->role = BV_ROLE_STREAM;

@@ -57,16 +57,12 @@ static bool has_step(const bv_tensor *t) {
     return t->op && !t->parameter;
 }
 
-static bool same_rows(const bv_tensor *a, const bv_tensor *b) {
-    return a->rows.free == b->rows.free && a->rows.factor == b->rows.factor;
-}
-
 /* Steps whose rows stand alone and that have the same rows form a group. */
 static void group_steps(bv_plan *plan) {
     for (size_t i = 0; i < plan->step_count; i++) {
         const bv_tensor *t = plan->steps[i], *before = i ? plan->steps[i - 1] : NULL;
         const bool joins = before && !plan->options.unfused && before->op->run_rows &&
-                           t->op->run_rows && same_rows(before, t);
+                           t->op->run_rows && bv_same_rows(before, t);
         if (!joins) plan->groups[plan->group_count++] = (group){i, i};
         plan->groups[plan->group_count - 1].end = i + 1;
     }
@@ -146,7 +142,7 @@ static void find_lifetimes(bv_plan *plan) {
 
 /* Is the same element of both at the same place? */
 static bool same_layout(const bv_plan *plan, const bv_tensor *a, const bv_tensor *b) {
-    return same_rows(a, b) && a->cols == b->cols &&
+    return bv_same_rows(a, b) && a->cols == b->cols &&
            bv_type(&plan->run, a) == bv_type(&plan->run, b);
 }
 
