@@ -11,6 +11,7 @@
 #include "model/gpt_score.h"
 #include "model/named_tensor.h"
 #include "nn/optimizer.h"
+#include "tensor/autograd.h"
 #include "tensor/plan.h"
 
 typedef struct bv_gpt_trainer_options {
@@ -21,7 +22,8 @@ typedef struct bv_gpt_trainer_options {
     size_t batch_max;   /* sequences of a global batch  */
     size_t micro_batch; /* sequences of a micro-batch   */
     size_t grains;
-    bool recompute, unfused;
+    bv_recompute recompute;
+    bool unfused;
     bool scratch; /* begins with weights of any values: for measuring */
     uint64_t seed;
     bv_optimizer_kind optimizer;

@@ -98,5 +98,5 @@ bv_status bv_memory_fits(double bytes, const char *what) {
 
 bv_status bv_estimate_fits(const bv_estimate *estimate, const char *what) {
     return bv_try(bv_memory_fits((double)estimate->total, what),
-                  "a smaller --set micro_batch=N, --set recompute=true, or a smaller model");
+                  "a smaller --set micro_batch=N, --set recompute=all, or a smaller model");
 }

@@ -40,7 +40,9 @@ static bv_status emit(bv_graph *g, bv_tensor *loss, bv_tensor **gradients, bv_te
 
 typedef struct rewrite {
     bv_graph *g;
+    bv_recompute recompute;
     size_t forward_count;
+    bool *remembered;   /* by index of the forward tensor: does its gradient read it as it was? */
     bv_tensor **copies; /* by index of the forward tensor */
     bv_tensor **order;  /* the new list */
     size_t count, capacity;
@@ -52,10 +54,28 @@ static bool place(rewrite *w, bv_tensor *t) {
     return true;
 }
 
+/* Is all there from which `step` can be computed again, whether or not it is? */
+static bool inputs_remembered(const rewrite *w, const bv_tensor *step) {
+    for (int i = 0; i < step->input_count; i++)
+        if (step->inputs[i] && !step->inputs[i]->keep && !w->remembered[step->inputs[i]->index])
+            return false;
+    return true;
+}
+
 static bool forgotten(const rewrite *w, const bv_tensor *t) {
     const bv_tensor *step = t->owner ? t->owner : t;
-    return t->index < w->forward_count && step->op && !step->parameter && !step->keep &&
-           step->layer >= 0;
+    if (t->index >= w->forward_count || !step->op || step->keep || step->layer < 0) return false;
+    return w->recompute == BV_RECOMPUTE_ALL || (step->op->cheap && inputs_remembered(w, step));
+}
+
+/* Marks what is read after the forward part and does not come from a cheap op. */
+static void mark_remembered(rewrite *w) {
+    for (size_t i = w->forward_count; i < w->g->tensor_count; i++)
+        for (int k = 0; k < w->g->tensors[i]->input_count; k++) {
+            const bv_tensor *x = w->g->tensors[i]->inputs[k];
+            if (x && x->index < w->forward_count && x->op && !x->op->cheap)
+                w->remembered[x->index] = true;
+        }
 }
 
 /* The copy of a forgotten tensor (its step with all extras); NULL without memory. The recursion is
@@ -84,10 +104,12 @@ static bv_tensor *copy_of(rewrite *w, bv_tensor *t) {
     return w->copies[t->index];
 }
 
-static bv_status recompute_layers(bv_graph *g, size_t forward_count) {
-    rewrite w = {.g = g, .forward_count = forward_count};
+static bv_status recompute_layers(bv_graph *g, size_t forward_count, bv_recompute recompute) {
+    rewrite w = {.g = g, .recompute = recompute, .forward_count = forward_count};
     w.copies = bv_calloc(forward_count, sizeof *w.copies);
-    bool ok = w.copies != NULL;
+    w.remembered = bv_calloc(forward_count, sizeof *w.remembered);
+    bool ok = w.copies && w.remembered;
+    if (ok) mark_remembered(&w);
     for (size_t i = 0; ok && i < g->tensor_count; i++) {
         bv_tensor *t = g->tensors[i];
         if (i >= forward_count)
@@ -96,6 +118,7 @@ static bv_status recompute_layers(bv_graph *g, size_t forward_count) {
         ok = ok && place(&w, t);
     }
     bv_free(w.copies);
+    bv_free(w.remembered);
     if (!ok) {
         bv_free(w.order);
         return bv_fail_memory("a graph");
@@ -108,7 +131,8 @@ static bv_status recompute_layers(bv_graph *g, size_t forward_count) {
     return BV_OK;
 }
 
-bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bool recompute, bv_tensor **losses) {
+bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bv_recompute recompute,
+                                 bv_tensor **losses) {
     BV_ASSERT(loss->op == &bv_op_head_loss);
     const size_t forward_count = g->tensor_count;
     bv_tensor **gradients = bv_calloc(forward_count, sizeof(bv_tensor *));
@@ -119,6 +143,7 @@ bv_status bv_graph_differentiate(bv_graph *g, bv_tensor *loss, bool recompute, b
     g->backward = false;
     g->layer = -1;
     if (!error && g->error) error = bv_graph_error(g);
-    if (!error && recompute) error = recompute_layers(g, forward_count);
+    if (!error && recompute != BV_RECOMPUTE_NONE)
+        error = recompute_layers(g, forward_count, recompute);
     return error;
 }

@@ -39,6 +39,7 @@ struct bv_op {
     unsigned in_place;
     int addend;  /* the input that it adds what it computes to, if there is one; 0: none */
     bool rounds; /* its first extra, made when it is cast to an operand, is that */
+    bool cheap;  /* computed again in less time than it takes to remember a large one */
     bool effect; /* writes gradients of parameters: never dropped as unused */
 };
 

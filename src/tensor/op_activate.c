@@ -41,7 +41,8 @@ const bv_op bv_op_activate = {.name = "activate",
                               .shape = activate_shape,
                               .gradient = activate_gradient,
                               .cost = activate_cost,
-                              .run_rows = activate_run};
+                              .run_rows = activate_run,
+                              .cheap = true};
 
 static void gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
     bv_activation_args args = activation_args(t, run, t->inputs[1]->cols);

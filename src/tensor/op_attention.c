@@ -73,7 +73,8 @@ const bv_op bv_op_heads = {.name = "heads",
                            .shape = heads_shape,
                            .gradient = heads_gradient,
                            .cost = heads_cost,
-                           .run_rows = heads_run};
+                           .run_rows = heads_run,
+                           .cheap = true};
 
 static void heads_gradient_run(const bv_tensor *t, const bv_run *run, size_t begin, size_t end) {
     bv_heads_args args = heads_args(t, run);

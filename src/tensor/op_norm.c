@@ -68,7 +68,8 @@ const bv_op bv_op_norm = {.name = "norm",
                           .shape = norm_shape,
                           .gradient = norm_gradient,
                           .cost = norm_cost,
-                          .run_rows = norm_run};
+                          .run_rows = norm_run,
+                          .cheap = true};
 
 static bv_norm_args gradient_args(const bv_tensor *t, const bv_run *run) {
     const norm_attributes *a = t->attributes;

@@ -235,7 +235,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
     if (!plan->arena || !plan->scratch)
         return bv_try(bv_fail(BV_CODE_MEMORY, "out of memory: the activations need %zu MiB",
                               (plan->arena_bytes + plan->scratch_bytes) >> 20),
-                      "a smaller --set micro_batch=N, or --set recompute=true");
+                      "a smaller --set micro_batch=N, or --set recompute=all");
     for (size_t i = 0; i < count; i++)
         if (plan->places[i].bytes)
             plan->run.memory[i] = plan->arena + plan->places[plan->places[i].holder].offset;

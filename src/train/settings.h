@@ -9,6 +9,7 @@
 #include "data/dataset.h"
 #include "model/config.h"
 #include "nn/optimizer.h"
+#include "tensor/autograd.h"
 #include "tensor/run.h"
 
 typedef enum bv_schedule { BV_SCHEDULE_COSINE, BV_SCHEDULE_WSD, BV_SCHEDULE_CONSTANT } bv_schedule;
@@ -30,7 +31,8 @@ typedef struct bv_settings {
     size_t eval_windows; /* 0: the whole validation text */
     size_t checkpoint_every, keep;
     double guard_limit; /* standard deviations; 0: only what is not finite is bad (guard.h) */
-    bool recompute, fuse;
+    bv_recompute recompute;
+    bool fuse;
 } bv_settings;
 
 /* All settings: name (that of files and flags), member, what is legal, help. */
@@ -100,8 +102,9 @@ typedef struct bv_settings {
     SIZE(keep, keep, 1, 1e6, "checkpoints to keep, the best one beside them")                      \
     REAL(guard_limit, guard_limit, 0, 1e6,                                                         \
          "standard deviations at which a step is bad; 0: when it is not finite")                   \
-    BOOL(recompute, recompute,                                                                     \
-         "compute activations again in place of remembering them; changes no bit")                 \
+    CHOICE(recompute, recompute, ("none", "cheap", "all"),                                         \
+           "activations computed again in place of remembering them: none; cheap: norms and the "  \
+           "MLP's activation; or all; changes no bit")                                             \
     BOOL(fuse, fuse, "run rows through several steps while they are in cache; changes no bit")
 /* clang-format on */
 

@@ -10,7 +10,8 @@ typedef struct variant {
     const bv_kernels *kernels;
     int threads;
     size_t micro, grains;
-    bool recompute, unfused;
+    bv_recompute recompute;
+    bool unfused;
     size_t room; /* sequences that plans are made for; 0: as many as run */
 } variant;
 
@@ -76,21 +77,23 @@ static void train(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind 
 static void compare(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kind kind,
                     const bv_kernels *kernels, const char *what) {
     char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
-    const variant base = {kernels, 1, TINY_BATCH, 1, false, false, 0};
+    const variant base = {kernels, 1, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0};
     train(config, numerics, kind, base, expected);
     const variant list[] = {
-        {kernels, 2, TINY_BATCH, 1, false, false, 0},
-        {kernels, 3, TINY_BATCH, 1, false, false, 0},
-        {kernels, 4, TINY_BATCH, 1, false, false, 0},
-        {kernels, 9, TINY_BATCH, 1, false, false, 0}, /* more than matrices: Muon divides them */
-        {kernels, 2, 1, 1, false, false, 0},
-        {kernels, 1, 2, 1, false, false, 0},
-        {kernels, 1, 3, 1, false, false, 0},
-        {kernels, 2, TINY_BATCH, 1, true, false, 0},
-        {kernels, 2, TINY_BATCH, 1, false, true, 0},
-        {kernels, 2, 1, 1, true, true, 0},
-        {kernels, 1, TINY_BATCH, 1, false, false, MANY},
-        {kernels, 3, 3, 1, true, false, MANY},
+        {kernels, 2, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 3, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 4, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 9, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0}, /* more than matrices: Muon divides them */
+        {kernels, 2, 1, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 1, 2, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 1, 3, 1, BV_RECOMPUTE_NONE, false, 0},
+        {kernels, 2, TINY_BATCH, 1, BV_RECOMPUTE_CHEAP, false, 0},
+        {kernels, 2, TINY_BATCH, 1, BV_RECOMPUTE_ALL, false, 0},
+        {kernels, 2, TINY_BATCH, 1, BV_RECOMPUTE_NONE, true, 0},
+        {kernels, 2, 1, 1, BV_RECOMPUTE_ALL, true, 0},
+        {kernels, 1, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, MANY},
+        {kernels, 3, 3, 1, BV_RECOMPUTE_ALL, false, MANY},
+        {kernels, 2, 2, 1, BV_RECOMPUTE_CHEAP, true, MANY},
     };
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         train(config, numerics, kind, list[i], got);
@@ -135,9 +138,9 @@ static void test_grains(void **state) {
     char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
     for (size_t grains = 2; grains <= 4; grains += 2) {
         train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
-              (variant){best(), 1, TINY_BATCH / grains, grains, false, false, 0}, expected);
+              (variant){best(), 1, TINY_BATCH / grains, grains, BV_RECOMPUTE_NONE, false, 0}, expected);
         train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
-              (variant){best(), 3, 1, grains, false, true, 0}, got);
+              (variant){best(), 3, 1, grains, BV_RECOMPUTE_NONE, true, 0}, got);
         assert_string_equal(expected, got);
     }
 }
@@ -160,7 +163,7 @@ static void test_levels(void **state) {
         for (int modern = 0; modern < 2; modern++) {
             const bv_gpt_config config = modern ? tiny_modern() : tiny_gpt2();
             const bv_numerics numerics = n ? BV_NUMERICS_BF16 : BV_NUMERICS_F32;
-            const variant plain = {list[0], 1, TINY_BATCH, 1, false, false, 0};
+            const variant plain = {list[0], 1, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0};
             train(config, numerics, BV_OPTIMIZER_MUON, plain, expected);
             assert_string_equal(expected, known[n][modern]);
             for (size_t i = 1; i < count; i++) {

@@ -15,7 +15,7 @@ static double loss_of(bv_gpt_trainer *t, const uint32_t *inputs, const uint32_t 
 }
 
 /* Central differences with step h have an error of h^2 f'''/6 and rounding of eps f / h. */
-static void check_gradient(bv_gpt_config config, bool recompute) {
+static void check_gradient(bv_gpt_config config, bv_recompute recompute) {
     assert_null(bv_gpt_config_check(&config));
     bv_pool *pool;
     assert_null(bv_pool_create(1, &pool));
@@ -69,17 +69,18 @@ static void check_gradient(bv_gpt_config config, bool recompute) {
 
 static void test_gpt2(void **state) {
     (void)state;
-    check_gradient(tiny_gpt2(), false);
+    check_gradient(tiny_gpt2(), BV_RECOMPUTE_NONE);
 }
 
 static void test_modern(void **state) {
     (void)state;
-    check_gradient(tiny_modern(), false);
+    check_gradient(tiny_modern(), BV_RECOMPUTE_NONE);
 }
 
 static void test_recomputed(void **state) {
     (void)state;
-    check_gradient(tiny_modern(), true);
+    check_gradient(tiny_modern(), BV_RECOMPUTE_CHEAP);
+    check_gradient(tiny_modern(), BV_RECOMPUTE_ALL);
 }
 
 static void test_squared_relu(void **state) {
@@ -87,7 +88,7 @@ static void test_squared_relu(void **state) {
     bv_gpt_config config = tiny_modern();
     config.activation = BV_RELU2;
     config.logit_soft_cap = 0;
-    check_gradient(config, false);
+    check_gradient(config, BV_RECOMPUTE_NONE);
 }
 
 static void test_ngrams(void **state) {
@@ -96,7 +97,7 @@ static void test_ngrams(void **state) {
     config.layers = 1;
     config.ngram = 3;
     config.ngram_rows = 30;
-    check_gradient(config, false);
+    check_gradient(config, BV_RECOMPUTE_NONE);
 }
 
 int main(void) {

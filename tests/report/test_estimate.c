@@ -64,7 +64,8 @@ static void test_against_trainer(void **state) {
     (void)state;
     check("", 1);
     check("dtype=bf16", 2);
-    check("recompute=true layers=6", 2);
+    check("recompute=all layers=6", 2);
+    check("recompute=cheap activation=swiglu qk_norm=true", 2);
     check("fuse=false dropout=0.1", 3);
     check("optimizer=muon grains=8 dtype=bf16", 2);
     check("grains=2 micro_batch=3 tied=false", 1);
@@ -105,7 +106,9 @@ static void test_settings_matter(void **state) {
     (void)state;
     const bv_estimate all = estimate_with("micro_batch=33");
     assert_true(estimate_with("micro_batch=8").activations < all.activations);
-    assert_true(estimate_with("recompute=true").activations < all.activations);
+    const bv_estimate cheap = estimate_with("recompute=cheap");
+    assert_true(cheap.activations < all.activations);
+    assert_true(estimate_with("recompute=all").activations < cheap.activations);
     /* Plans of fewer rows keep both packed forms of each layer's matrices, 12 x 32 x 32. */
     const bv_estimate few = estimate_with("micro_batch=31");
     assert_int_equal(few.weights - all.weights, 8 * 12 * 32 * 32 * 2 * sizeof(float));

@@ -172,7 +172,7 @@ static inline any_settings any_begin(uint64_t seed, uint32_t number) {
     any_batch(&a);
     any_learning(&a);
     any_length(&a);
-    any_bool(&a, "recompute");
+    ANY_WORD(&a, "recompute", "none", "cheap", "all");
     any_bool(&a, "fuse");
     assert_ok(bv_buffer_error(&a.text));
     return a;

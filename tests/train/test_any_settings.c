@@ -25,7 +25,8 @@ typedef struct way {
     const bv_kernels *kernels;
     int threads;
     size_t micro_batch;
-    bool recompute, fuse;
+    bv_recompute recompute;
+    bool fuse;
 } way;
 
 typedef struct outcome {
@@ -92,7 +93,7 @@ static way any_way(void) {
     return (way){.kernels = any_level(),
                  .threads = 1 + (int)any_draw(&a, 4),
                  .micro_batch = any_draw(&a, (uint32_t)(drawn.batch / drawn.grains) + 1),
-                 .recompute = any_flip(&a),
+                 .recompute = (bv_recompute)any_draw(&a, 3),
                  .fuse = any_flip(&a)};
 }
 

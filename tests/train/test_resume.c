@@ -104,7 +104,7 @@ static void test_settings(void **state) {
     static const char *const all[] = {
         "dtype=bf16 optimizer=muon rms_norm=true position=rope bias=false",
         "dropout=0.1 grains=2 micro_batch=1 document_mask=true",
-        "batch=8 batch_ramp=6 order=random schedule=wsd recompute=true ngram=3 ngram_rows=50",
+        "batch=8 batch_ramp=6 order=random schedule=wsd recompute=all ngram=3 ngram_rows=50",
         "kneser_ney=4 tied=false document_mask=true",
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
