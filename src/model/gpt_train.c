@@ -37,7 +37,8 @@ static bv_status create_plans(bv_gpt_trainer *t) {
     BV_TRY(bv_gpt_create(&o->config, BV_GPT_LOSS, true, &t->learn));
     BV_TRY(bv_graph_differentiate(t->learn.graph, t->learn.losses, o->recompute, &t->learn_losses));
     BV_TRY(bv_weights_create(o->kernels, o->pool, t->learn.graph, &t->weights));
-    BV_TRY(bv_gradients_create(o->kernels, o->pool, t->learn.graph, o->grains, &t->gradients));
+    BV_TRY(bv_gradients_create(o->kernels, o->pool, t->learn.graph, o->grains,
+                               o->batch_max / o->grains * o->config.context, &t->gradients));
     BV_TRY(bv_optimizer_create(o->kernels, o->pool, t->weights, o->optimizer, o->numerics,
                                &t->optimizer));
     const bv_plan_options plan = {.kernels = o->kernels,

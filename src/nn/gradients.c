@@ -13,10 +13,11 @@ struct bv_gradients {
     const bv_kernels *kernels;
     bv_pool *pool;
     size_t count;
-    size_t *elements, *uses, *offsets; /* by parameter; offsets in bytes */
-    bv_accumulator **accumulators;     /* what the running grain writes: by parameter, by use */
-    bv_accumulator *all;               /* of all parameters */
-    char *running;                     /* their memory */
+    /* By parameter; offsets in bytes; holder: the use that gets what the others have. */
+    size_t *elements, *cols, *uses, *offsets, *holders;
+    bv_accumulator **accumulators; /* what the running grain writes: by parameter, by use */
+    bv_accumulator *all;           /* of all parameters */
+    char *running;                 /* their memory */
     size_t level_bytes, accumulator_bytes;
     level *levels; /* sums of finished grains; none when there is one grain */
     size_t level_count;
@@ -34,6 +35,26 @@ static size_t uses_of(const bv_parameter *p) {
     return p->uses ? p->uses : 1;
 }
 
+/* The first use that reads all rows; where none does, the first one. */
+static size_t holder_of(const bv_parameter *p) {
+    for (size_t use = 0; use < p->uses; use++)
+        if (!(p->rows_uses >> use & 1)) return use;
+    return 0;
+}
+
+/* Rows of one use's accumulator. */
+static size_t rows_of(const bv_parameter *p, size_t use, size_t grain_rows) {
+    const bool named = p->rows_uses >> use & 1 && use != holder_of(p);
+    return named && grain_rows < p->rows ? grain_rows : p->rows;
+}
+
+static size_t use_bytes(const bv_kernels *kernels, const bv_parameter *p, size_t use,
+                        size_t grain_rows) {
+    const size_t rows = rows_of(p, use, grain_rows);
+    return real_bytes(kernels, rows * p->cols) +
+           (rows < p->rows ? (p->rows * sizeof(uint32_t) + 63) / 64 * 64 : 0);
+}
+
 /* Levels of the tree over grains. */
 static size_t levels_of(size_t grains_max) {
     size_t levels = 0;
@@ -41,12 +62,14 @@ static size_t levels_of(size_t grains_max) {
     return levels;
 }
 
-size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_t grains_max) {
+size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_t grains_max,
+                         size_t grain_rows) {
     size_t bytes = 0;
     for (size_t i = 0; i < graph->parameter_count; i++) {
         const bv_parameter *p = graph->parameters[i];
-        bytes += real_bytes(kernels, bv_parameter_elements(p) * uses_of(p)) +
-                 levels_of(grains_max) * real_bytes(kernels, bv_parameter_elements(p));
+        bytes += levels_of(grains_max) * real_bytes(kernels, bv_parameter_elements(p));
+        for (size_t use = 0; use < uses_of(p); use++)
+            bytes += use_bytes(kernels, p, use, grain_rows);
     }
     return bytes;
 }
@@ -59,32 +82,45 @@ static size_t bytes_of(const bv_gradients *g, size_t i) {
     return g->elements[i] * bv_dtype_size(g->kernels->real);
 }
 
-static void locate_accumulators(bv_gradients *g) {
+static void locate_accumulators(bv_gradients *g, const bv_graph *graph, size_t grain_rows) {
     bv_accumulator *a = g->all;
     char *data = g->running;
     for (size_t i = 0; i < g->count; i++) {
+        const bv_parameter *p = graph->parameters[i];
         g->accumulators[i] = a;
-        for (size_t use = 0; use < g->uses[i]; use++) (a++)->data = data + use * bytes_of(g, i);
-        data += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
+        for (size_t use = 0; use < g->uses[i]; use++, a++) {
+            const size_t rows = rows_of(p, use, grain_rows);
+            *a = (bv_accumulator){.data = data, .rows_most = rows};
+            if (rows < p->rows)
+                a->places = (uint32_t *)(data + real_bytes(g->kernels, rows * p->cols));
+            data += use_bytes(g->kernels, p, use, grain_rows);
+        }
     }
 }
 
-static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max) {
+static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max,
+                          size_t grain_rows) {
     g->elements = bv_calloc(g->count, sizeof *g->elements);
     g->uses = bv_calloc(g->count, sizeof *g->uses);
     g->offsets = bv_calloc(g->count, sizeof *g->offsets);
+    g->cols = bv_calloc(g->count, sizeof *g->cols);
+    g->holders = bv_calloc(g->count, sizeof *g->holders);
     g->accumulators = bv_calloc(g->count, sizeof *g->accumulators);
     g->square_sums = bv_calloc(g->count, sizeof *g->square_sums);
-    if (!g->elements || !g->uses || !g->offsets || !g->accumulators || !g->square_sums)
+    if (!g->elements || !g->uses || !g->offsets || !g->cols || !g->holders || !g->accumulators ||
+        !g->square_sums)
         return bv_fail_memory("gradients");
     size_t chunks = 0, uses = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->elements[i] = bv_parameter_elements(p);
         g->uses[i] = uses_of(p);
+        g->cols[i] = p->cols;
+        g->holders[i] = holder_of(p);
         g->offsets[i] = g->level_bytes;
         g->level_bytes += real_bytes(g->kernels, g->elements[i]);
-        g->accumulator_bytes += real_bytes(g->kernels, g->elements[i] * g->uses[i]);
+        for (size_t use = 0; use < g->uses[i]; use++)
+            g->accumulator_bytes += use_bytes(g->kernels, p, use, grain_rows);
         chunks += chunks_of(g, i);
         uses += g->uses[i];
     }
@@ -97,19 +133,19 @@ static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_
     for (size_t k = 0; k < g->level_count; k++)
         if (!(g->levels[k].data = bv_malloc_aligned(g->level_bytes)))
             return bv_try(bv_fail_memory("gradients of grains"), "fewer --set grains=N");
-    locate_accumulators(g);
+    locate_accumulators(g, graph, grain_rows);
     return BV_OK;
 }
 
 bv_status bv_gradients_create(const bv_kernels *kernels, bv_pool *pool, const bv_graph *graph,
-                              size_t grains_max, bv_gradients **out) {
+                              size_t grains_max, size_t grain_rows, bv_gradients **out) {
     *out = NULL;
     bv_gradients *g = bv_calloc(1, sizeof *g);
     if (!g) return bv_fail_memory("gradients");
     g->kernels = kernels;
     g->pool = pool;
     g->count = graph->parameter_count;
-    bv_error *error = allocate(g, graph, grains_max);
+    bv_error *error = allocate(g, graph, grains_max, grain_rows);
     if (error) bv_gradients_destroy(&g);
     *out = g;
     return error;
@@ -123,6 +159,8 @@ void bv_gradients_destroy(bv_gradients **gradients) {
     bv_free(g->elements);
     bv_free(g->uses);
     bv_free(g->offsets);
+    bv_free(g->cols);
+    bv_free(g->holders);
     bv_free(g->accumulators);
     bv_free(g->all);
     bv_free(g->sums);
@@ -169,9 +207,16 @@ void bv_gradients_begin(bv_gradients *g) {
     for (size_t k = 0; k < g->level_count; k++) g->levels[k].full = false;
 }
 
+static void begin_accumulator(bv_gradients *g, size_t i, size_t use) {
+    bv_accumulator *a = &g->accumulators[i][use];
+    a->begun = false;
+    a->rows = 0;
+    if (a->places) memset(a->places, 0, g->elements[i] / g->cols[i] * sizeof *a->places);
+}
+
 void bv_gradients_begin_grain(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
-        for (size_t use = 0; use < g->uses[i]; use++) g->accumulators[i][use].begun = false;
+        for (size_t use = 0; use < g->uses[i]; use++) begin_accumulator(g, i, use);
 }
 
 bv_accumulator *const *bv_gradients_accumulators(bv_gradients *g) {
@@ -182,18 +227,51 @@ bv_accumulator *const *bv_gradients_accumulators(bv_gradients *g) {
 static void complete(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
         for (size_t use = 0; use < g->uses[i]; use++)
-            if (!g->accumulators[i][use].begun) clear(g, i, use);
+            if (!g->accumulators[i][use].begun && !g->accumulators[i][use].places) clear(g, i, use);
 }
 
-/* Adds the uses of shared parameters to the first one. */
+typedef struct rows_task {
+    const bv_gradients *gradients;
+    const bv_accumulator *from;
+    char *to;
+    size_t row_bytes;
+} rows_task;
+
+/* Rows of the table that have a place += what is there. */
+static void rows_part(void *context, size_t begin, size_t end) {
+    const rows_task *task = context;
+    const bv_accumulator *from = task->from;
+    for (size_t row = begin; row < end; row++) {
+        if (!from->places[row]) continue;
+        const size_t place = from->places[row] - 1;
+        span_task span = {task->gradients, task->to + row * task->row_bytes,
+                          (const char *)from->data + place * task->row_bytes};
+        span_part(&span, 0, task->row_bytes);
+    }
+}
+
+static void add_rows(bv_gradients *g, size_t i, const bv_accumulator *from) {
+    const size_t row_bytes = g->cols[i] * bv_dtype_size(g->kernels->real);
+    rows_task task = {g, from, bv_gradients_values(g, i), row_bytes};
+    g->moved += 3 * from->rows * row_bytes;
+    bv_pool_run_ranges(g->pool, g->elements[i] / g->cols[i], 64, rows_part, &task);
+}
+
+/* Adds the uses of shared parameters to the one that holds the sum. */
 static void add_uses(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
-        for (size_t use = 1; use < g->uses[i]; use++)
-            add(g, bv_gradients_values(g, i), g->accumulators[i][use].data, bytes_of(g, i));
+        for (size_t use = 0; use < g->uses[i]; use++) {
+            const bv_accumulator *a = &g->accumulators[i][use];
+            if (use == g->holders[i]) continue;
+            if (a->places)
+                add_rows(g, i, a);
+            else
+                add(g, bv_gradients_values(g, i), a->data, bytes_of(g, i));
+        }
 }
 
-/* The accumulators (use 0) += a level. Its grains are the earlier ones and come first in every
- * addition: level + accumulator, and IEEE sums commute. */
+/* The accumulators of the holders += a level. Its grains are the earlier ones and come first in
+ * every addition: level + accumulator, and IEEE sums commute. */
 static void add_level(bv_gradients *g, const level *from) {
     for (size_t i = 0; i < g->count; i++)
         add(g, bv_gradients_values(g, i), from->data + g->offsets[i], bytes_of(g, i));
@@ -229,13 +307,13 @@ void bv_gradients_end(bv_gradients *g) {
         /* The smallest sum starts; larger, earlier ones are added to it in rising order. */
         bool first = true;
         for (size_t below = 0; below < k; below++) first = first && !g->levels[below].full;
-        for (size_t i = 0; first && i < g->count; i++) clear(g, i, 0);
+        for (size_t i = 0; first && i < g->count; i++) clear(g, i, g->holders[i]);
         add_level(g, &g->levels[k]);
     }
 }
 
 void *bv_gradients_values(bv_gradients *g, size_t index) {
-    return g->accumulators[index][0].data;
+    return g->accumulators[index][g->holders[index]].data;
 }
 
 static void sum_part(void *context, int part, int parts) {
@@ -244,8 +322,8 @@ static void sum_part(void *context, int part, int parts) {
     for (size_t i = 0; i < g->count; sums += chunks_of(g, i++)) {
         size_t begin, end;
         bv_pool_range(chunks_of(g, i), 1, part, parts, &begin, &end);
-        g->kernels->optimizer->square_sums(g->accumulators[i][0].data, g->elements[i], sums, begin,
-                                           end);
+        g->kernels->optimizer->square_sums(g->accumulators[i][g->holders[i]].data, g->elements[i],
+                                           sums, begin, end);
     }
 }
 

@@ -55,7 +55,8 @@ static void count_parameters(const estimator *e, const bv_graph *g, bv_estimate 
     const bv_settings *s = e->settings;
     for (size_t i = 0; i < g->parameter_count; i++)
         out->weights += weight_bytes(e, g->parameters[i]);
-    out->gradients = bv_gradients_need(e->kernels, g, s->grains);
+    out->gradients =
+        bv_gradients_need(e->kernels, g, s->grains, s->batch / s->grains * s->model.context);
     out->optimizer = bv_optimizer_need(e->kernels, e->pool, g, s->optimizer, s->numerics);
     out->total = out->weights + out->gradients + out->optimizer + out->activations + out->counts;
 }

@@ -8,8 +8,8 @@
 
 #include "tensor/graph.h"
 
-/* What a layer made that is computed again before its gradient, instead of being remembered (Chen et
- * al. 2016); the bits are the same. */
+/* What a layer made that is computed again before its gradient, instead of being remembered (Chen
+ * et al. 2016); the bits are the same. */
 typedef enum bv_recompute {
     BV_RECOMPUTE_NONE,
     BV_RECOMPUTE_CHEAP, /* outputs of cheap ops whose inputs are remembered anyway */

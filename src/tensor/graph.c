@@ -115,6 +115,8 @@ bv_tensor *bv_tensor_make(bv_graph *g, const bv_op *op, bv_tensor *const *inputs
         t->inputs[i] = inputs[i];
         if (inputs[i] && inputs[i]->parameter && op->gradient) {
             const size_t use = inputs[i]->parameter->uses++;
+            BV_ASSERT(use < 8 * sizeof inputs[i]->parameter->rows_uses);
+            if (op->names_rows) inputs[i]->parameter->rows_uses |= 1u << use;
             if (i == 1)
                 t->use = use;
             else

@@ -53,8 +53,9 @@ typedef struct bv_parameter {
     bv_parameter_kind kind;
     bv_initialization init;
     double init_std;
-    size_t index; /* position in the graph's list */
-    size_t uses;  /* places in the graph that read it: each has a gradient of its own */
+    size_t index;       /* position in the graph's list */
+    size_t uses;        /* places in the graph that read it: each has a gradient of its own */
+    unsigned rows_uses; /* bits of those uses that read only rows that they name */
 } bv_parameter;
 
 static inline size_t bv_parameter_elements(const bv_parameter *p) {

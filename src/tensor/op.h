@@ -37,10 +37,11 @@ struct bv_op {
     /* Bits of inputs whose memory the output may take, if nobody reads them later: what an element
      * of the output needs of them is the same element. */
     unsigned in_place;
-    int addend;  /* the input that it adds what it computes to, if there is one; 0: none */
-    bool rounds; /* its first extra, made when it is cast to an operand, is that */
-    bool cheap;  /* computed again in less time than it takes to remember a large one */
-    bool effect; /* writes gradients of parameters: never dropped as unused */
+    int addend;      /* the input that it adds what it computes to, if there is one; 0: none */
+    bool rounds;     /* its first extra, made when it is cast to an operand, is that */
+    bool names_rows; /* of the table that is input 1 it reads those that ids name */
+    bool cheap;      /* computed again in less time than it takes to remember a large one */
+    bool effect;     /* writes gradients of parameters: never dropped as unused */
 };
 
 extern const bv_op bv_op_parameter;

@@ -70,7 +70,8 @@ const bv_op bv_op_embed = {.name = "embed",
                            .shape = embed_shape,
                            .gradient = embed_gradient,
                            .cost = embed_cost,
-                           .run_rows = embed_run};
+                           .run_rows = embed_run,
+                           .names_rows = true};
 
 typedef struct embed_task {
     const bv_kernels *kernels;
@@ -83,15 +84,19 @@ static void embed_columns(void *context, size_t begin, size_t end) {
     task->kernels->embedding->backward(&task->args, task->rows, begin, end);
 }
 
+static size_t embed_gradient_scratch(const bv_tensor *t, const bv_run *run) {
+    return bv_rows(run, t->inputs[0]) * sizeof(uint32_t);
+}
+
 /* inputs: ids, dy, table */
 static void embed_gradient_run(const bv_tensor *t, const bv_run *run) {
     embed_task task = {.kernels = run->kernels,
                        .rows = bv_rows(run, t->inputs[1]),
                        .args = {.cols = t->cols,
-                                .ids = bv_memory(run, t->inputs[0]),
                                 .dy = bv_memory(run, t->inputs[1]),
-                                .y_type = bv_type(run, t->inputs[1]),
-                                .dtable = bv_gradient_memory(run, t->inputs[2], t->use)}};
+                                .y_type = bv_type(run, t->inputs[1])}};
+    task.args.dtable = bv_gradient_rows(run, t->inputs[2], t->use, bv_memory(run, t->inputs[0]),
+                                        task.rows, run->scratch, &task.args.ids);
     bv_pool_run_ranges(run->pool, t->cols, 16, embed_columns, &task);
 }
 
@@ -105,6 +110,7 @@ static bv_cost embed_gradient_cost(const bv_tensor *t, const bv_run *run) {
 const bv_op bv_op_embed_gradient = {.name = "embed_gradient",
                                     .shape = bv_shape_of_effect,
                                     .cost = embed_gradient_cost,
+                                    .scratch = embed_gradient_scratch,
                                     .run = embed_gradient_run,
                                     .effect = true};
 

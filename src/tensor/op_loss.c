@@ -85,11 +85,12 @@ static bv_matmul_args weight_args(const bv_tensor *t, const head_block *b, size_
 static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient) {
     const head_block b = block_of(t, run, gradient);
     const int threads = bv_pool_threads(run->pool);
-    const bv_matmul_args y = logits_args(t, &b, b.block_rows);
+    bv_matmul_args y = logits_args(t, &b, b.block_rows);
+    y.b = t->inputs[1]; /* packed before: no room for its panels, as wide as the vocabulary */
     size_t bytes = bv_matmul_scratch_bytes(run->kernels, threads, &y);
     if (gradient) {
         bv_matmul_args dx = input_args(t, &b, b.block_rows);
-        dx.b = t->inputs[1]; /* packed before: no room for its panels, as wide as the vocabulary */
+        dx.b = y.b;
         const bv_matmul_args dw = weight_args(t, &b, b.block_rows);
         bytes = bv_larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dx));
         bytes = bv_larger(bytes, bv_matmul_scratch_bytes(run->kernels, threads, &dw));

@@ -34,10 +34,13 @@ typedef struct bv_layout {
 typedef struct bv_weights bv_weights;
 typedef struct bv_plan bv_plan;
 
-/* The gradient of one use of a parameter: [elements] real. */
+/* The gradient of one use of a parameter: [elements] real. Of a table it may have rows only, in the
+ * order in which they were first named; the others are zeros. */
 typedef struct bv_accumulator {
     void *data;
-    bool begun; /* it holds a sum, which goes on; before, it holds anything */
+    bool begun;             /* it holds a sum, which goes on; before, it holds anything */
+    uint32_t *places;       /* NULL: all rows; or of each row its place in data + 1, 0: none */
+    size_t rows, rows_most; /* that have a place, and can have one */
 } bv_accumulator;
 
 /* Zeros are what it holds then. */
@@ -74,6 +77,10 @@ static inline size_t bv_rows(const bv_run *run, const bv_tensor *t) {
 void *bv_gradient_memory(const bv_run *run, const bv_tensor *parameter, size_t use);
 /* The same for who can write instead: `begun` says whether there is a sum already. */
 void *bv_gradient_begin(const bv_run *run, const bv_tensor *parameter, size_t use, bool *begun);
+/* The same for who adds to rows of a table only: ids[r] is found in row (*places)[r] of what is
+ * returned. room: for `count` indices. */
+void *bv_gradient_rows(const bv_run *run, const bv_tensor *table, size_t use, const uint32_t *ids,
+                       size_t count, uint32_t *room, const uint32_t **places);
 
 /* Bytes of one page: K and V of 64 positions of all attention layers. */
 size_t bv_page_bytes(bv_numerics numerics, size_t layers, size_t kv_heads, size_t d_head);

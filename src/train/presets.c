@@ -31,29 +31,36 @@ static const struct {
      "muon_lr=0.02 beta1=0.8 beta2=0.98 min_lr=0 schedule=wsd decay=0.6 warmup=30 "
      "weight_decay=0.1 dropout=0.1 grad_clip=0 order=random eval_every=200 eval_windows=100"},
     {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=2 lr=6e-4 "
-             "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
-    {"gpt2-medium", "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=2 lr=3e-4 "
-                    "min_lr=3e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
-    {"gpt2-large", "layers=36 heads=20 width=1280 context=1024 batch=512 micro_batch=2 lr=2.5e-4 "
-                   "min_lr=2.5e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
+             "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt2-medium",
+     "layers=24 heads=16 width=1024 context=1024 batch=512 micro_batch=2 lr=3e-4 "
+     "min_lr=3e-5 warmup=700 steps=20000 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt2-large",
+     "layers=36 heads=20 width=1280 context=1024 batch=512 micro_batch=2 lr=2.5e-4 "
+     "min_lr=2.5e-5 warmup=700 steps=20000 dtype=bf16 recompute=cheap eval_windows=128"},
     {"gpt2-xl", "layers=48 heads=25 width=1600 context=1024 batch=512 micro_batch=1 lr=2e-4 "
-                "min_lr=2e-5 warmup=700 steps=20000 dtype=bf16 eval_windows=128"},
-    {"gpt3-small", "layers=12 heads=12 width=768 context=2048 batch=256 micro_batch=2 lr=6e-4 "
-                   "min_lr=6e-5 steps=600000 warmup=750 dtype=bf16 eval_windows=128"},
-    {"gpt3-medium", "layers=24 heads=16 width=1024 context=2048 batch=256 micro_batch=2 lr=3e-4 "
-                    "min_lr=3e-5 steps=600000 warmup=750 dtype=bf16 eval_windows=128"},
-    {"gpt3-large", "layers=24 heads=16 width=1536 context=2048 batch=256 micro_batch=1 lr=2.5e-4 "
-                   "min_lr=2.5e-5 steps=600000 warmup=750 dtype=bf16 eval_windows=128"},
+                "min_lr=2e-5 warmup=700 steps=20000 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt3-small",
+     "layers=12 heads=12 width=768 context=2048 batch=256 micro_batch=2 lr=6e-4 "
+     "min_lr=6e-5 steps=600000 warmup=750 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt3-medium",
+     "layers=24 heads=16 width=1024 context=2048 batch=256 micro_batch=2 lr=3e-4 "
+     "min_lr=3e-5 steps=600000 warmup=750 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt3-large",
+     "layers=24 heads=16 width=1536 context=2048 batch=256 micro_batch=1 lr=2.5e-4 "
+     "min_lr=2.5e-5 steps=600000 warmup=750 dtype=bf16 recompute=cheap eval_windows=128"},
     {"gpt3-xl", "layers=24 heads=16 width=2048 context=2048 batch=512 micro_batch=1 lr=2e-4 "
-                "min_lr=2e-5 steps=300000 warmup=375 dtype=bf16 eval_windows=128"},
-    {"gpt3-2.7b", "layers=32 heads=32 width=2560 context=2048 batch=512 micro_batch=1 lr=1.6e-4 "
-                  "min_lr=1.6e-5 steps=300000 warmup=375 dtype=bf16 eval_windows=128"},
-    {"gpt3-6.7b", "layers=32 heads=32 width=4096 context=2048 batch=1024 micro_batch=1 lr=1.2e-4 "
-                  "min_lr=1.2e-5 steps=150000 warmup=188 dtype=bf16 eval_windows=128"},
+                "min_lr=2e-5 steps=300000 warmup=375 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt3-2.7b",
+     "layers=32 heads=32 width=2560 context=2048 batch=512 micro_batch=1 lr=1.6e-4 "
+     "min_lr=1.6e-5 steps=300000 warmup=375 dtype=bf16 recompute=cheap eval_windows=128"},
+    {"gpt3-6.7b",
+     "layers=32 heads=32 width=4096 context=2048 batch=1024 micro_batch=1 lr=1.2e-4 "
+     "min_lr=1.2e-5 steps=150000 warmup=188 dtype=bf16 recompute=cheap eval_windows=128"},
     {"gpt3-13b", "layers=40 heads=40 width=5120 context=2048 batch=1024 micro_batch=1 lr=1e-4 "
-                 "min_lr=1e-5 steps=150000 warmup=188 dtype=bf16 eval_windows=128"},
+                 "min_lr=1e-5 steps=150000 warmup=188 dtype=bf16 recompute=cheap eval_windows=128"},
     {"gpt3-175b", "layers=96 heads=96 width=12288 context=2048 batch=1600 micro_batch=1 lr=6e-5 "
-                  "min_lr=6e-6 steps=93750 warmup=117 dtype=bf16 eval_windows=128"},
+                  "min_lr=6e-6 steps=93750 warmup=117 dtype=bf16 recompute=cheap eval_windows=128"},
 };
 #define COUNT (sizeof presets / sizeof *presets)
 

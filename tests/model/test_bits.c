@@ -83,7 +83,8 @@ static void compare(bv_gpt_config config, bv_numerics numerics, bv_optimizer_kin
         {kernels, 2, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
         {kernels, 3, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
         {kernels, 4, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0},
-        {kernels, 9, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false, 0}, /* more than matrices: Muon divides them */
+        {kernels, 9, TINY_BATCH, 1, BV_RECOMPUTE_NONE, false,
+         0}, /* more than matrices: Muon divides them */
         {kernels, 2, 1, 1, BV_RECOMPUTE_NONE, false, 0},
         {kernels, 1, 2, 1, BV_RECOMPUTE_NONE, false, 0},
         {kernels, 1, 3, 1, BV_RECOMPUTE_NONE, false, 0},
@@ -138,7 +139,8 @@ static void test_grains(void **state) {
     char expected[BV_SHA256_TEXT_SIZE], got[BV_SHA256_TEXT_SIZE];
     for (size_t grains = 2; grains <= 4; grains += 2) {
         train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
-              (variant){best(), 1, TINY_BATCH / grains, grains, BV_RECOMPUTE_NONE, false, 0}, expected);
+              (variant){best(), 1, TINY_BATCH / grains, grains, BV_RECOMPUTE_NONE, false, 0},
+              expected);
         train(tiny_gpt2(), BV_NUMERICS_F32, BV_OPTIMIZER_ADAMW,
               (variant){best(), 3, 1, grains, BV_RECOMPUTE_NONE, true, 0}, got);
         assert_string_equal(expected, got);

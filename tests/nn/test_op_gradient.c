@@ -162,12 +162,12 @@ static void create(world *w, size_t index, bool learn) {
     bv_tensor *head = matrix(g, "head", VOCAB + prior, WIDTH);
     w->losses = bv_head_loss(g, h, head, w->in.targets, w->prior, cases[index].soft_cap);
     if (learn)
-        assert_ok(bv_graph_differentiate(g, w->losses, false, &w->losses));
+        assert_ok(bv_graph_differentiate(g, w->losses, BV_RECOMPUTE_NONE, &w->losses));
     else
         w->logits = bv_logits(g, bv_select(g, h, w->in.rows), head);
     assert_ok(bv_graph_error(g));
     assert_ok(bv_weights_create(bv_kernels_reference(), w->pool, g, &w->weights));
-    assert_ok(bv_gradients_create(bv_kernels_reference(), w->pool, g, 1, &w->gradients));
+    assert_ok(bv_gradients_create(bv_kernels_reference(), w->pool, g, 1, ROWS, &w->gradients));
     bv_weights_initialize(w->weights, 5);
     bv_tensor *const outputs[] = {w->losses, w->logits};
     const bv_plan_options options = {.kernels = bv_kernels_reference(),

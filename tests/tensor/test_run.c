@@ -130,7 +130,7 @@ static void check_head(bool with_prior, bool learn) {
     bv_tensor *head = table_of(g, "head", VOCAB + with_prior, WIDTH);
     if (with_prior) prior = bv_input(g, "prior", BV_ROLE_STREAM, (bv_dim){1, BV_FREE_ROWS}, VOCAB);
     bv_tensor *losses = bv_head_loss(g, bv_embed(g, tokens, table), head, targets, prior, 0);
-    if (learn) assert_ok(bv_graph_differentiate(g, losses, false, &losses));
+    if (learn) assert_ok(bv_graph_differentiate(g, losses, BV_RECOMPUTE_NONE, &losses));
     make(&w, BV_NUMERICS_F64, ROWS, learn, &losses, 1);
     p.table = bv_weights_data(w.weights, table->parameter);
     p.head = bv_weights_data(w.weights, head->parameter);
@@ -138,7 +138,7 @@ static void check_head(bool with_prior, bool learn) {
     double dtable[VOCAB * WIDTH], dhead[(VOCAB + 1) * WIDTH];
     memset(dtable, 0xff, sizeof dtable); /* no numbers: what is not begun may hold anything */
     memset(dhead, 0xff, sizeof dhead);
-    bv_accumulator of_table = {dtable, false}, of_head = {dhead, false};
+    bv_accumulator of_table = {.data = dtable}, of_head = {.data = dhead};
     bv_accumulator *gradients[] = {&of_table, &of_head};
     bv_plan_bind(w.plan, tokens, p.tokens);
     bv_plan_bind(w.plan, targets, p.targets);
