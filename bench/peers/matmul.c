@@ -3,11 +3,12 @@
  *
  * Each line of standard input is a wish, "LIBRARY M N K DTYPE FORM THREADS SECONDS"; each is
  * answered by one line of JSON with the median of the runs that filled the seconds. LIBRARY is
- * openblas or onednn, DTYPE f32, bf16 or int8 (unsigned times signed bytes, sums of 32 bits). FORM
- * says what the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout,
- * made before the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer);
- * "cold", the same, but copies of B take turns, so many that no cache holds them; "gradient",
- * C += A^T B with A [k, m] and B [k, n] as they lie in memory.
+ * openblas or onednn, DTYPE f32, bf16 or int8 (rows of unsigned bytes times signed bytes; the sums
+ * become reals, each times the scale of its column, as who uses them wants them). FORM says what
+ * the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout, made before
+ * the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer); "cold", the
+ * same, but copies of B take turns, so many that no cache holds them; "gradient", C += A^T B with A
+ * [k, m] and B [k, n] as they lie in memory.
  *
  * "ms" is null where the library has no kernel of its own for that type on this CPU.
  */
@@ -135,6 +136,13 @@ static dnnl_memory_t reordered(const dnnl_memory_desc_t *to, dnnl_memory_t from,
     return memory;
 }
 
+static void scale_columns(dnnl_primitive_attr_t more, long n) {
+    float *scales = take((size_t)n * sizeof *scales);
+    for (long j = 0; j < n; j++) scales[j] = 0.001f + 1e-6f * (float)j;
+    check(!dnnl_primitive_attr_set_output_scales(more, n, 1 << 1, scales), "oneDNN's scales");
+    free(scales);
+}
+
 /* False where only the reference would run. */
 static bool begin_onednn(product *p, dnnl_engine_t engine) {
     const wish *w = p->wish;
@@ -142,14 +150,14 @@ static bool begin_onednn(product *p, dnnl_engine_t engine) {
     const dnnl_data_type_t types[] = {dnnl_f32, dnnl_bf16, dnnl_u8}, *type = types;
     while (size_of(w->dtype) != (size_t[]){4, 2, 1}[type - types]) type++;
     const dnnl_data_type_t weights_type = *type == dnnl_u8 ? dnnl_s8 : *type;
-    const dnnl_data_type_t sums = *type == dnnl_u8 ? dnnl_s32 : gradient ? dnnl_f32 : *type;
+    const dnnl_data_type_t results = *type == dnnl_u8 || gradient ? dnnl_f32 : *type;
     dnnl_memory_desc_t a, b, plain, c;
     const dnnl_dims_t a_shape = {w->m, w->k}, b_shape = {w->k, w->n}, c_shape = {w->m, w->n};
     dnnl_memory_desc_init_by_tag(&a, 2, a_shape, *type, gradient ? dnnl_ba : dnnl_ab);
     dnnl_memory_desc_init_by_tag(&plain, 2, b_shape, weights_type, gradient ? dnnl_ab : dnnl_ba);
     dnnl_memory_desc_init_by_tag(&b, 2, b_shape, weights_type,
                                  gradient ? dnnl_ab : dnnl_format_tag_any);
-    dnnl_memory_desc_init_by_tag(&c, 2, c_shape, sums, dnnl_ab);
+    dnnl_memory_desc_init_by_tag(&c, 2, c_shape, results, dnnl_ab);
     dnnl_matmul_desc_t what;
     dnnl_primitive_desc_t way;
     dnnl_primitive_attr_t more = NULL;
@@ -158,6 +166,7 @@ static bool begin_onednn(product *p, dnnl_engine_t engine) {
     if (gradient) dnnl_post_ops_append_sum(after, 1);
     dnnl_primitive_attr_set_post_ops(more, after);
     dnnl_post_ops_destroy(after);
+    if (*type == dnnl_u8) scale_columns(more, w->n);
     const bool known = !dnnl_matmul_desc_init(&what, &a, &b, NULL, &c) &&
                        !dnnl_primitive_desc_create(&way, &what, more, engine, NULL);
     dnnl_primitive_attr_destroy(more);

@@ -51,8 +51,8 @@ bv_status bv_engine_create(const bv_engine_options *options, bv_engine **out) {
     bv_error *error = allocate(e);
     if (!error) error = bv_gpt_create(&options->config, BV_GPT_LOGITS, false, &e->gpt);
     if (!error)
-        error = bv_gpt_inputs_create(&e->gpt, options->kneser_ney, options->pool, options->rows_max,
-                                     options->kernels->real, &e->inputs);
+        error = bv_gpt_inputs_create(&e->gpt, options->kneser_ney, options->kernels, options->pool,
+                                     options->rows_max, &e->inputs);
     const bv_plan_options plan = {.kernels = options->kernels,
                                   .pool = options->pool,
                                   .weights = options->weights,

@@ -28,6 +28,8 @@ typedef struct bv_loss_args {
 
 typedef struct bv_loss_kernels {
     void (*cross_entropy)(const bv_loss_args *args, size_t row_begin, size_t row_end);
+    /* log_p[i] = log p[i], [n] real: in double (real_log.h), then rounded. For priors. */
+    void (*logs)(const double *p, void *log_p, size_t n);
 } bv_loss_kernels;
 
 #endif

@@ -1,16 +1,14 @@
 #include "kernel/real_host.h"
 
+#include "kernel/real_log.h"
 #include <math.h>
-
-#define LN2_HIGH 0x1.62e42fefa39efp-1
-#define LN2_LOW 0x1.abc9e3b39803fp-56
 
 double bv_exp(double x) {
     if (!(x < 709.79)) return x != x ? x : HUGE_VAL;
     if (x < -745.2) return 0;
     const double n = rint(x * 1.4426950408889634);
-    double r = fma(-n, LN2_HIGH, x);
-    r = fma(-n, LN2_LOW, r);
+    double r = fma(-n, BV_LN2_HIGH, x);
+    r = fma(-n, BV_LN2_LOW, r);
     /* Taylor: |r| <= 0.347, r^14 / 14! < 5e-18 */
     double p = 1.0 / 6227020800.0;
     static const double factorial[] = {479001600, 39916800, 3628800, 362880, 40320, 5040,
@@ -20,20 +18,7 @@ double bv_exp(double x) {
 }
 
 double bv_log(double x) {
-    if (!(x > 0)) return x == 0 ? -HUGE_VAL : x != x ? x : (x - x) / 0.0;
-    if (x == HUGE_VAL) return x;
-    int e;
-    double m = frexp(x, &e); /* [0.5, 1) */
-    if (m < 0.70710678118654752) {
-        m *= 2;
-        e--;
-    }
-    /* log m = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.1716 */
-    const double s = (m - 1) / (m + 1), z = s * s;
-    double p = 1.0 / 25;
-    for (int k = 23; k >= 3; k -= 2) p = fma(p, z, 1.0 / k);
-    const double tail = 2 * s * z * p;
-    return fma(e, LN2_HIGH, fma(e, LN2_LOW, 2 * s + tail));
+    return bv_log_inline(x);
 }
 
 double bv_pow(double x, double y) {

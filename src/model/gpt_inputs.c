@@ -1,19 +1,22 @@
 #include "model/gpt_inputs.h"
 
 #include "base/memory.h"
-#include "kernel/real_host.h"
 #include "model/ngram.h"
 
-bv_status bv_gpt_inputs_create(const bv_gpt *gpt, const bv_kneser_ney *kneser_ney, bv_pool *pool,
-                               size_t rows_max, bv_dtype real, bv_gpt_inputs *out) {
+bv_status bv_gpt_inputs_create(const bv_gpt *gpt, const bv_kneser_ney *kneser_ney,
+                               const bv_kernels *kernels, bv_pool *pool, size_t rows_max,
+                               bv_gpt_inputs *out) {
     const bv_gpt_config *c = &gpt->config;
     const size_t tables = c->ngram > 1 ? c->ngram - 1 : 0, priors = c->kneser_ney ? rows_max : 0;
-    *out = (bv_gpt_inputs){
-        .gpt = gpt, .kneser_ney = kneser_ney, .pool = pool, .rows_max = rows_max, .real = real};
+    *out = (bv_gpt_inputs){.gpt = gpt,
+                           .kneser_ney = kneser_ney,
+                           .kernels = kernels,
+                           .pool = pool,
+                           .rows_max = rows_max};
     out->positions = bv_calloc(rows_max, sizeof *out->positions);
     out->ngrams = bv_calloc(tables * rows_max + 1, sizeof *out->ngrams);
     out->expected = bv_calloc(priors + 1, sizeof *out->expected);
-    out->prior = bv_calloc(priors * c->vocab_size + 1, bv_dtype_size(real));
+    out->prior = bv_calloc(priors * c->vocab_size + 1, bv_dtype_size(kernels->real));
     if (out->positions && out->ngrams && out->expected && out->prior) return BV_OK;
     bv_gpt_inputs_destroy(out);
     return bv_fail_memory("what a model reads");
@@ -35,15 +38,11 @@ static void place_prior(bv_gpt_inputs *in, size_t row, const uint32_t *last, siz
         bv_kneser_ney_predict(in->kneser_ney, last, known, target, p);
     else
         for (size_t v = 0; v < vocab; v++) p[v] = 1 / (double)vocab;
+    const size_t at = row * vocab * bv_dtype_size(in->kernels->real);
+    in->kernels->loss->logs(p, (char *)in->prior + at, vocab);
     uint32_t likeliest = 0;
-    for (uint32_t v = 0; v < vocab; v++) {
-        const double log_p = bv_log(p[v]);
-        if (in->real == BV_F64)
-            ((double *)in->prior)[row * vocab + v] = log_p;
-        else
-            ((float *)in->prior)[row * vocab + v] = (float)log_p;
+    for (uint32_t v = 1; v < vocab; v++)
         if (p[v] > p[likeliest]) likeliest = v;
-    }
     in->expected[row] = bv_gpt_expected_row(likeliest, p[likeliest]);
 }
 

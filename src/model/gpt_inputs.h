@@ -6,23 +6,25 @@
 #define BV_MODEL_GPT_INPUTS_H
 
 #include "base/pool.h"
+#include "kernel/kernel.h"
 #include "model/gpt.h"
 #include "model/kneser_ney.h"
 
 typedef struct bv_gpt_inputs {
     const bv_gpt *gpt;               /* borrowed */
     const bv_kneser_ney *kneser_ney; /* borrowed; NULL: it expects all tokens alike */
+    const bv_kernels *kernels;
     bv_pool *pool;
     size_t rows_max;
-    bv_dtype real;
     uint32_t *positions;
     uint32_t *ngrams;   /* [config.ngram - 1, rows_max] */
     uint32_t *expected; /* rows of the table kneser_ney.weight */
     void *prior;        /* [rows_max, vocab_size] real: log-probabilities of what comes next */
 } bv_gpt_inputs;
 
-bv_status bv_gpt_inputs_create(const bv_gpt *gpt, const bv_kneser_ney *kneser_ney, bv_pool *pool,
-                               size_t rows_max, bv_dtype real, bv_gpt_inputs *out);
+bv_status bv_gpt_inputs_create(const bv_gpt *gpt, const bv_kneser_ney *kneser_ney,
+                               const bv_kernels *kernels, bv_pool *pool, size_t rows_max,
+                               bv_gpt_inputs *out);
 void bv_gpt_inputs_destroy(bv_gpt_inputs *inputs);
 
 /* The row of the token *last at a position of its sequence; `known` tokens before it may be read.

@@ -19,8 +19,8 @@ static bv_status prepare(probe *p) {
     BV_TRY(bv_gpt_create(&o->config, BV_GPT_LOSS, false, &p->gpt));
     p->outputs = bv_calloc(o->config.layers + 1, sizeof *p->outputs);
     if (!p->outputs) return bv_fail_memory("looking at a bad step");
-    BV_TRY(bv_gpt_inputs_create(&p->gpt, o->kneser_ney, o->pool, o->context, o->kernels->real,
-                                &p->inputs));
+    BV_TRY(
+        bv_gpt_inputs_create(&p->gpt, o->kneser_ney, o->kernels, o->pool, o->context, &p->inputs));
     for (size_t i = 0; i < p->gpt.graph->tensor_count; i++) {
         bv_tensor *t = p->gpt.graph->tensors[i];
         if (t->op && !t->parameter && t->keep && t->layer >= 0) p->outputs[p->output_count++] = t;

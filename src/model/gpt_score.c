@@ -22,8 +22,8 @@ bv_status bv_gpt_scorer_create(const bv_gpt_scorer_options *options, bv_gpt_scor
     bv_error *error = s->sequences ? BV_OK : bv_fail_memory("scoring");
     if (!error) error = bv_gpt_create(&options->config, BV_GPT_LOSS, false, &s->gpt);
     if (!error)
-        error = bv_gpt_inputs_create(&s->gpt, options->kneser_ney, options->pool, rows,
-                                     options->kernels->real, &s->inputs);
+        error = bv_gpt_inputs_create(&s->gpt, options->kneser_ney, options->kernels, options->pool,
+                                     rows, &s->inputs);
     const bv_plan_options plan = {.kernels = options->kernels,
                                   .pool = options->pool,
                                   .weights = options->weights,

@@ -90,8 +90,7 @@ static bv_status create_rows(bv_gpt_trainer *t) {
     t->losses = bv_calloc(batch_rows, bv_dtype_size(o->kernels->real));
     t->sums = bv_calloc(batch_rows / BV_SUM_CHUNK + 1, sizeof *t->sums);
     if (!t->row_ids || !t->sequences || !t->losses || !t->sums) return bv_fail_memory("a trainer");
-    return bv_gpt_inputs_create(&t->learn, o->kneser_ney, o->pool, rows, o->kernels->real,
-                                &t->inputs);
+    return bv_gpt_inputs_create(&t->learn, o->kneser_ney, o->kernels, o->pool, rows, &t->inputs);
 }
 
 static bv_status define_spans(bv_gpt_trainer *t) {

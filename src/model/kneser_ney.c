@@ -139,17 +139,29 @@ typedef struct followers {
     bool leave_out; /* does the occurrence that is left out count here? */
 } followers;
 
-static followers find(const level *l, uint64_t context) {
-    size_t low = 0, high = l->size, end;
-    while (low < high) {
-        const size_t middle = low + (high - low) / 2;
-        if (l->keys[middle] >> 8 < context)
-            low = middle + 1;
-        else
-            high = middle;
+/* Of each level the first n-gram whose context is not before the wanted one. All levels are halved
+ * in turns, so that one does not wait for the memory of another. */
+static void find_first(const level *levels, const uint64_t *contexts, size_t count, size_t *first) {
+    size_t left[BV_KNESER_NEY_ORDER_MAX], most = 0;
+    for (size_t k = 0; k < count; k++) {
+        first[k] = 0;
+        left[k] = levels[k].size;
+        if (left[k] > most) most = left[k];
     }
-    for (end = low; end < l->size && l->keys[end] >> 8 == context;) end++;
-    return (followers){l->keys + low, l->counts + low, end - low, false};
+    for (; most > 0; most /= 2)
+        for (size_t k = 0; k < count; k++) {
+            if (left[k] == 0) continue;
+            const size_t half = left[k] / 2;
+            const bool before = levels[k].keys[first[k] + half] >> 8 < contexts[k];
+            first[k] = before ? first[k] + half + 1 : first[k];
+            left[k] = before ? left[k] - half - 1 : half;
+        }
+}
+
+static followers followers_of(const level *l, uint64_t context, size_t first) {
+    size_t end = first;
+    while (end < l->size && l->keys[end] >> 8 == context) end++;
+    return (followers){l->keys + first, l->counts + first, end - first, false};
 }
 
 static uint32_t count_of(const followers *f, uint32_t token) {
@@ -190,14 +202,15 @@ static void interpolate(const followers *f, const double *discounts, uint32_t le
 void bv_kneser_ney_predict(const bv_kneser_ney *m, const uint32_t *last, size_t known,
                            uint32_t left_out, double *p) {
     followers seen[BV_KNESER_NEY_ORDER_MAX];
-    const size_t longest = known + 1 < m->order ? known + 1 : m->order - 1;
-    uint64_t context = 0;
-    size_t size = 0;
-    for (size_t k = 0; k <= longest; k++) {
-        if (k > 0) context |= (uint64_t)(last[-(ptrdiff_t)(k - 1)] & 255) << 8 * (k - 1);
-        seen[k] = find(&m->levels[k], context);
-        if (seen[k].size == 0) break;
-        size = k + 1;
+    uint64_t contexts[BV_KNESER_NEY_ORDER_MAX] = {0};
+    size_t first[BV_KNESER_NEY_ORDER_MAX], size = 0;
+    const size_t levels = known + 1 < m->order ? known + 2 : m->order;
+    for (size_t k = 1; k < levels; k++)
+        contexts[k] = contexts[k - 1] | (uint64_t)(last[-(ptrdiff_t)(k - 1)] & 255) << 8 * (k - 1);
+    find_first(m->levels, contexts, levels, first);
+    for (; size < levels; size++) {
+        seen[size] = followers_of(&m->levels[size], contexts[size], first[size]);
+        if (seen[size].size == 0) break;
     }
     if (left_out < m->vocab_size) leave_out(seen, size, left_out);
     for (size_t v = 0; v < m->vocab_size; v++) p[v] = 1 / (double)m->vocab_size;

@@ -197,6 +197,13 @@ static void cross_entropy_with_prior(const bv_kernels *k, const arrays *a) {
     if (a->s.cols > 1) loss(k, a, a->s.cols - 1, 0, a->at[4]);
 }
 
+static void logs(const bv_kernels *k, const arrays *a) {
+    const size_t n = a->s.rows * a->s.cols;
+    double *p = a->at[0];
+    for (size_t i = 0; i < n; i++) p[i] = fabs(p[i]);
+    k->loss->logs(p, a->at[1], n);
+}
+
 static void adamw(const bv_kernels *k, const arrays *a) {
     const bv_adamw_args args = {.parameter = a->at[0],
                                 .m = a->at[1],
@@ -262,6 +269,7 @@ static const struct {
      cross_entropy_with_prior,
      {R2, {TARGETS, ROWS}, {REAL, ROWS}, O2, R2}},
     {"cross-entropy, soft cap", cross_entropy_capped, {R2, {TARGETS, ROWS}, {REAL, ROWS}, O2}},
+    {"logarithms", logs, {{DOUBLES, ROWS_COLS}, R2}},
     {"adamw", adamw, {R2, R2, R2, R2}},
     {"Muon's momentum and descent", muon_steps, {R2, R2, R2, R2}},
     {"sums", sums, {R2, {DOUBLES, CHUNKS}, {DOUBLES, CHUNKS}}},

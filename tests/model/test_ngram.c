@@ -53,7 +53,7 @@ static void test_sequences(void **state) {
     const bv_gpt gpt = {.config = config_of(3, 500)};
     const uint32_t tokens[] = {4, 5, 6, 7, 4, 5, 6, 7}, visible[] = {0, 0, 0, 0, 0, 0, 2, 2};
     bv_gpt_inputs in;
-    assert_ok(bv_gpt_inputs_create(&gpt, NULL, NULL, 10, BV_F32, &in));
+    assert_ok(bv_gpt_inputs_create(&gpt, NULL, bv_kernels_reference(), NULL, 10, &in));
     bv_gpt_inputs_lay_out(&in, tokens, NULL, 2, 4, visible);
     const uint32_t *pairs = in.ngrams, *triples = in.ngrams + 10;
     for (size_t r = 0; r < 8; r++) {

@@ -3,7 +3,7 @@
 
 #include "kernel/lanes/tables.h"
 #include "kernel/real.h"
-#include "kernel/real_host.h"
+#include "kernel/real_log.h"
 
 BV_INLINE void soften(real *row, size_t classes, real cap) {
     for (size_t i = 0; i < classes; i += BV_LANES) {
@@ -94,7 +94,7 @@ static void cross_entropy(const bv_loss_args *a, size_t row_begin, size_t row_en
         if (a->prior) add_prior(row, (const real *)a->prior + r * a->classes, a->classes);
         const real largest = row_largest(row, a->classes);
         const real sum = row_exp_sum(row, a->classes, largest);
-        const real lse = largest + (real)bv_log((double)sum);
+        const real lse = largest + (real)bv_log_inline((double)sum);
         const bool counted = a->targets[r] < a->classes;
         ((real *)a->losses)[r] = counted ? lse - row[a->targets[r]] : 0;
         if (!a->dlogits) continue;
@@ -105,4 +105,8 @@ static void cross_entropy(const bv_loss_args *a, size_t row_begin, size_t row_en
     }
 }
 
-const bv_loss_kernels BV_NAME(bv_loss_table) = {.cross_entropy = cross_entropy};
+static void logs(const double *p, void *log_p, size_t n) {
+    for (size_t i = 0; i < n; i++) ((real *)log_p)[i] = (real)bv_log_inline(p[i]);
+}
+
+const bv_loss_kernels BV_NAME(bv_loss_table) = {.cross_entropy = cross_entropy, .logs = logs};
