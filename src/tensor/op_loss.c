@@ -86,7 +86,8 @@ static size_t head_scratch(const bv_tensor *t, const bv_run *run, bool gradient)
     const head_block b = block_of(t, run, gradient);
     const int threads = bv_pool_threads(run->pool);
     bv_matmul_args y = logits_args(t, &b, b.block_rows);
-    y.b = t->inputs[1]; /* packed before: no room for its panels, as wide as the vocabulary */
+    /* Who learns packs before: no room for panels as wide as the vocabulary. */
+    y.b = gradient ? t->inputs[1] : NULL;
     size_t bytes = bv_matmul_scratch_bytes(run->kernels, threads, &y);
     if (gradient) {
         bv_matmul_args dx = input_args(t, &b, b.block_rows);
