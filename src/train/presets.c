@@ -26,10 +26,11 @@ static const struct {
      "optimizer=muon lr=0.04 muon_lr=0.02 beta1=0.5 min_lr=0 schedule=wsd decay=0.8 warmup=2 "
      "weight_decay=0 grad_clip=0 order=random eval_every=0 checkpoint_every=0"},
     {"char-best",
-     "layers=2 heads=2 width=128 context=256 batch=8 steps=800 ngram=2 kneser_ney=7 rms_norm=true "
-     "position=rope qk_norm=true activation=relu2 bias=false tied=false optimizer=muon lr=5e-3 "
-     "muon_lr=0.02 beta1=0.8 beta2=0.98 min_lr=0 schedule=wsd decay=0.6 warmup=30 "
-     "weight_decay=0.1 dropout=0.1 grad_clip=0 order=random eval_every=200 eval_windows=100"},
+     "layers=1 heads=1 width=64 ff_width=128 context=512 batch=4 steps=340 ngram=2 kneser_ney=8 "
+     "rms_norm=true position=rope qk_norm=true activation=relu2 bias=false tied=false "
+     "optimizer=muon lr=1e-2 muon_lr=0.015 beta1=0.8 beta2=0.98 min_lr=0 schedule=wsd decay=0.8 "
+     "warmup=10 weight_decay=0 grad_clip=1 order=random dtype=bf16 eval_every=0 "
+     "checkpoint_every=0"},
     {"gpt2", "layers=12 heads=12 width=768 context=1024 batch=512 micro_batch=2 lr=6e-4 "
              "min_lr=6e-5 warmup=700 steps=20000 dtype=bf16 recompute=cheap eval_windows=128"},
     {"gpt2-medium",
