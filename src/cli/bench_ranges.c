@@ -19,6 +19,8 @@ BY_RANGES(run_gelu_backward, kernels->activation->backward(&j->args.activation, 
 BY_RANGES(run_add, kernels->elementwise->add(&j->args.add, begin, end))
 BY_RANGES(run_embed, kernels->embedding->forward(&j->args.embed, begin, end))
 BY_RANGES(run_loss, kernels->loss->cross_entropy(&j->args.loss, begin, end))
+BY_RANGES(run_logs, kernels->loss->logs(j->args.elements.sums + begin,
+                                        (float *)j->args.elements.update + begin, end - begin))
 BY_RANGES(run_adamw, kernels->optimizer->adamw(&j->args.adamw, begin, end))
 BY_RANGES(run_dropout, kernels->elementwise->dropout(&j->args.dropout, begin, end))
 BY_RANGES(run_heads, kernels->heads->forward(&j->args.heads, begin, end))
@@ -114,6 +116,21 @@ static bv_status bench_loss(bv_bench_suite *s, const bv_bench_shapes *model, bv_
         .dlogits = type == BV_BF16 ? bv_bench_take(&j, rows * cols * sizeof(uint16_t)) : logits,
         .dlogits_type = type};
     return bv_bench_finish(s, &j, run_loss);
+}
+
+/* Of as many probabilities as a model of characters expects in as many rows. */
+static bv_status bench_logs(bv_bench_suite *s, const bv_bench_shapes *model) {
+    bv_bench_job j = bv_bench_start(s, model, "logarithms", BV_F32);
+    const size_t rows = model->sequences * model->context, cols = 65;
+    cost_rows(&j, rows, cols, sizeof(double) + sizeof(float));
+    if (!bv_bench_wanted(s, &j)) return BV_OK;
+    j.rows = rows * cols;
+    j.unit = 64;
+    j.args.elements.sums = bv_bench_take(&j, rows * cols * sizeof(double));
+    for (size_t i = 0; !j.failed && i < rows * cols; i++)
+        j.args.elements.sums[i] = 1 / (double)(2 + i);
+    j.args.elements.update = bv_bench_take(&j, rows * cols * sizeof(float));
+    return bv_bench_finish(s, &j, run_logs);
 }
 
 static bv_status bench_add(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type) {
@@ -280,6 +297,7 @@ bv_status bv_bench_ranges(bv_bench_suite *s, const bv_bench_shapes *model, bv_dt
     BV_TRY(bench_norm_params(s, model, type));
     BV_TRY(bench_bias(s, model, type));
     if (type == BV_BF16) return BV_OK;
+    BV_TRY(bench_logs(s, model));
     BV_TRY(bench_embed_backward(s, model));
     return bench_optimizers(s, model);
 }

@@ -76,7 +76,7 @@ static void advise_memory(const bv_surroundings *s, bv_advice_list *out) {
     const bv_machine *m = &s->machine;
     if (m->memory_available > 0 && m->memory_available < 2e9)
         add(out, "close other programs; --set micro_batch=1 and recompute=all need less",
-            "only %s of memory are available (GPT-2 124M trains in about 4 GB)",
+            "only %s of memory are available (GPT-2 124M trains in about 3 GB)",
             bv_human_bytes((double)m->memory_available).text);
     if (!strcmp(s->huge_pages, "never"))
         add(out, "echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled",
