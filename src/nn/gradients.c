@@ -9,12 +9,18 @@ typedef struct level {
     bool full; /* holds the sum of 2^index grains */
 } level;
 
+/* What is to be known of a parameter. */
+typedef struct member {
+    size_t rows, cols, uses;
+    size_t holder; /* the use that gets what the others have */
+    size_t offset; /* bytes, in a level */
+} member;
+
 struct bv_gradients {
     const bv_kernels *kernels;
     bv_pool *pool;
     size_t count;
-    /* By parameter; offsets in bytes; holder: the use that gets what the others have. */
-    size_t *elements, *cols, *uses, *offsets, *holders;
+    member *members;               /* by parameter */
     bv_accumulator **accumulators; /* what the running grain writes: by parameter, by use */
     bv_accumulator *all;           /* of all parameters */
     char *running;                 /* their memory */
@@ -74,12 +80,16 @@ size_t bv_gradients_need(const bv_kernels *kernels, const bv_graph *graph, size_
     return bytes;
 }
 
+static size_t elements_of(const bv_gradients *g, size_t i) {
+    return g->members[i].rows * g->members[i].cols;
+}
+
 static size_t chunks_of(const bv_gradients *g, size_t i) {
-    return (g->elements[i] + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
+    return (elements_of(g, i) + BV_SUM_CHUNK - 1) / BV_SUM_CHUNK;
 }
 
 static size_t bytes_of(const bv_gradients *g, size_t i) {
-    return g->elements[i] * bv_dtype_size(g->kernels->real);
+    return elements_of(g, i) * bv_dtype_size(g->kernels->real);
 }
 
 static void locate_accumulators(bv_gradients *g, const bv_graph *graph, size_t grain_rows) {
@@ -88,7 +98,7 @@ static void locate_accumulators(bv_gradients *g, const bv_graph *graph, size_t g
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
         g->accumulators[i] = a;
-        for (size_t use = 0; use < g->uses[i]; use++, a++) {
+        for (size_t use = 0; use < g->members[i].uses; use++, a++) {
             const size_t rows = rows_of(p, use, grain_rows);
             *a = (bv_accumulator){.data = data, .rows_most = rows};
             if (rows < p->rows)
@@ -100,29 +110,23 @@ static void locate_accumulators(bv_gradients *g, const bv_graph *graph, size_t g
 
 static bv_status allocate(bv_gradients *g, const bv_graph *graph, size_t grains_max,
                           size_t grain_rows) {
-    g->elements = bv_calloc(g->count, sizeof *g->elements);
-    g->uses = bv_calloc(g->count, sizeof *g->uses);
-    g->offsets = bv_calloc(g->count, sizeof *g->offsets);
-    g->cols = bv_calloc(g->count, sizeof *g->cols);
-    g->holders = bv_calloc(g->count, sizeof *g->holders);
+    g->members = bv_calloc(g->count, sizeof *g->members);
     g->accumulators = bv_calloc(g->count, sizeof *g->accumulators);
     g->square_sums = bv_calloc(g->count, sizeof *g->square_sums);
-    if (!g->elements || !g->uses || !g->offsets || !g->cols || !g->holders || !g->accumulators ||
-        !g->square_sums)
-        return bv_fail_memory("gradients");
+    if (!g->members || !g->accumulators || !g->square_sums) return bv_fail_memory("gradients");
     size_t chunks = 0, uses = 0;
     for (size_t i = 0; i < g->count; i++) {
         const bv_parameter *p = graph->parameters[i];
-        g->elements[i] = bv_parameter_elements(p);
-        g->uses[i] = uses_of(p);
-        g->cols[i] = p->cols;
-        g->holders[i] = holder_of(p);
-        g->offsets[i] = g->level_bytes;
-        g->level_bytes += real_bytes(g->kernels, g->elements[i]);
-        for (size_t use = 0; use < g->uses[i]; use++)
+        g->members[i] = (member){.rows = p->rows,
+                                 .cols = p->cols,
+                                 .uses = uses_of(p),
+                                 .holder = holder_of(p),
+                                 .offset = g->level_bytes};
+        g->level_bytes += real_bytes(g->kernels, elements_of(g, i));
+        for (size_t use = 0; use < g->members[i].uses; use++)
             g->accumulator_bytes += use_bytes(g->kernels, p, use, grain_rows);
         chunks += chunks_of(g, i);
-        uses += g->uses[i];
+        uses += g->members[i].uses;
     }
     g->level_count = levels_of(grains_max);
     g->levels = bv_calloc(g->level_count + 1, sizeof *g->levels);
@@ -156,11 +160,7 @@ void bv_gradients_destroy(bv_gradients **gradients) {
     if (!g) return;
     for (size_t k = 0; g->levels && k < g->level_count; k++) bv_free_aligned(g->levels[k].data);
     bv_free(g->levels);
-    bv_free(g->elements);
-    bv_free(g->uses);
-    bv_free(g->offsets);
-    bv_free(g->cols);
-    bv_free(g->holders);
+    bv_free(g->members);
     bv_free(g->accumulators);
     bv_free(g->all);
     bv_free(g->sums);
@@ -211,12 +211,12 @@ static void begin_accumulator(bv_gradients *g, size_t i, size_t use) {
     bv_accumulator *a = &g->accumulators[i][use];
     a->begun = false;
     a->rows = 0;
-    if (a->places) memset(a->places, 0, g->elements[i] / g->cols[i] * sizeof *a->places);
+    if (a->places) memset(a->places, 0, g->members[i].rows * sizeof *a->places);
 }
 
 void bv_gradients_begin_grain(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
-        for (size_t use = 0; use < g->uses[i]; use++) begin_accumulator(g, i, use);
+        for (size_t use = 0; use < g->members[i].uses; use++) begin_accumulator(g, i, use);
 }
 
 bv_accumulator *const *bv_gradients_accumulators(bv_gradients *g) {
@@ -226,7 +226,7 @@ bv_accumulator *const *bv_gradients_accumulators(bv_gradients *g) {
 /* Zeros where nobody had anything to add. */
 static void complete(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
-        for (size_t use = 0; use < g->uses[i]; use++)
+        for (size_t use = 0; use < g->members[i].uses; use++)
             if (!g->accumulators[i][use].begun && !g->accumulators[i][use].places) clear(g, i, use);
 }
 
@@ -251,18 +251,18 @@ static void rows_part(void *context, size_t begin, size_t end) {
 }
 
 static void add_rows(bv_gradients *g, size_t i, const bv_accumulator *from) {
-    const size_t row_bytes = g->cols[i] * bv_dtype_size(g->kernels->real);
+    const size_t row_bytes = g->members[i].cols * bv_dtype_size(g->kernels->real);
     rows_task task = {g, from, bv_gradients_values(g, i), row_bytes};
     g->moved += 3 * from->rows * row_bytes;
-    bv_pool_run_ranges(g->pool, g->elements[i] / g->cols[i], 64, rows_part, &task);
+    bv_pool_run_ranges(g->pool, g->members[i].rows, 64, rows_part, &task);
 }
 
 /* Adds the uses of shared parameters to the one that holds the sum. */
 static void add_uses(bv_gradients *g) {
     for (size_t i = 0; i < g->count; i++)
-        for (size_t use = 0; use < g->uses[i]; use++) {
+        for (size_t use = 0; use < g->members[i].uses; use++) {
             const bv_accumulator *a = &g->accumulators[i][use];
-            if (use == g->holders[i]) continue;
+            if (use == g->members[i].holder) continue;
             if (a->places)
                 add_rows(g, i, a);
             else
@@ -274,12 +274,12 @@ static void add_uses(bv_gradients *g) {
  * every addition: level + accumulator, and IEEE sums commute. */
 static void add_level(bv_gradients *g, const level *from) {
     for (size_t i = 0; i < g->count; i++)
-        add(g, bv_gradients_values(g, i), from->data + g->offsets[i], bytes_of(g, i));
+        add(g, bv_gradients_values(g, i), from->data + g->members[i].offset, bytes_of(g, i));
 }
 
 static void keep_in_level(bv_gradients *g, level *to) {
     for (size_t i = 0; i < g->count; i++) {
-        memcpy(to->data + g->offsets[i], bv_gradients_values(g, i), bytes_of(g, i));
+        memcpy(to->data + g->members[i].offset, bv_gradients_values(g, i), bytes_of(g, i));
         g->moved += 2 * bytes_of(g, i);
     }
     to->full = true;
@@ -307,13 +307,13 @@ void bv_gradients_end(bv_gradients *g) {
         /* The smallest sum starts; larger, earlier ones are added to it in rising order. */
         bool first = true;
         for (size_t below = 0; below < k; below++) first = first && !g->levels[below].full;
-        for (size_t i = 0; first && i < g->count; i++) clear(g, i, g->holders[i]);
+        for (size_t i = 0; first && i < g->count; i++) clear(g, i, g->members[i].holder);
         add_level(g, &g->levels[k]);
     }
 }
 
 void *bv_gradients_values(bv_gradients *g, size_t index) {
-    return g->accumulators[index][g->holders[index]].data;
+    return g->accumulators[index][g->members[index].holder].data;
 }
 
 static void sum_part(void *context, int part, int parts) {
@@ -322,8 +322,8 @@ static void sum_part(void *context, int part, int parts) {
     for (size_t i = 0; i < g->count; sums += chunks_of(g, i++)) {
         size_t begin, end;
         bv_pool_range(chunks_of(g, i), 1, part, parts, &begin, &end);
-        g->kernels->optimizer->square_sums(g->accumulators[i][g->holders[i]].data, g->elements[i],
-                                           sums, begin, end);
+        g->kernels->optimizer->square_sums(g->accumulators[i][g->members[i].holder].data,
+                                           elements_of(g, i), sums, begin, end);
     }
 }
 
