@@ -242,10 +242,21 @@ def generate(options):
 
 # ---- start ----
 
+def opens(run):
+    """Is it whole, and are its settings today's?"""
+    if not os.path.exists(os.path.join(run, "checkpoints", "latest", "manifest.json")):
+        return False
+    try:
+        beaver("explain", run)
+    except RuntimeError:
+        return False
+    return True
+
+
 def run_of_124m():
     """A run of GPT-2's shape after one step, made once in the cache."""
     folder = os.path.join(CACHE, "start-124m")
-    if os.path.exists(os.path.join(folder, "run", "checkpoints", "latest", "manifest.json")):
+    if opens(os.path.join(folder, "run")):
         return os.path.join(folder, "run")
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder)
