@@ -1,5 +1,6 @@
 #include "nn/gradients.h"
 
+#include "tensor/op.h"
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ struct bv_gradients {
 };
 
 static size_t real_bytes(const bv_kernels *kernels, size_t elements) {
-    return (elements * bv_dtype_size(kernels->real) + 63) / 64 * 64;
+    return bv_align64(elements * bv_dtype_size(kernels->real));
 }
 
 static size_t uses_of(const bv_parameter *p) {
@@ -58,7 +59,7 @@ static size_t use_bytes(const bv_kernels *kernels, const bv_parameter *p, size_t
                         size_t grain_rows) {
     const size_t rows = rows_of(p, use, grain_rows);
     return real_bytes(kernels, rows * p->cols) +
-           (rows < p->rows ? (p->rows * sizeof(uint32_t) + 63) / 64 * 64 : 0);
+           (rows < p->rows ? bv_align64(p->rows * sizeof(uint32_t)) : 0);
 }
 
 /* Levels of the tree over grains. */
