@@ -1,4 +1,4 @@
-/* Attention, forward and backward, over whole sequences. */
+/* Attention, forward and backward over whole sequences, and of tokens that are written. */
 #include "cli/bench_job.h"
 
 static void attention_part(void *context, int part, int parts) {
@@ -90,7 +90,56 @@ static bv_status bench_attention(bv_bench_suite *s, const bv_bench_shapes *model
     return bv_bench_finish(s, &j, run_attention);
 }
 
+#define ROWS 16
+#define ROW_POSITIONS 4096
+
+/* One token each of ROWS sequences, whose keys and values no cache holds. */
+static void make_rows(bv_bench_job *j) {
+    const bv_bench_shapes *m = j->model;
+    const size_t d_head = m->width / m->heads, tiles = ROW_POSITIONS / BV_ATTENTION_TILE;
+    const size_t keys = bv_attention_key_bytes(j->type, m->heads, d_head);
+    const size_t tile = keys + bv_attention_value_bytes(j->type, m->heads, d_head);
+    char *cache = bv_bench_filled(j, j->type, ROWS * tiles * tile / bv_dtype_size(j->type));
+    for (size_t i = 0; i < ROWS; i++) {
+        for (size_t t = 0; t < tiles; t++) {
+            j->tiles[i][0][t] = cache + (i * tiles + t) * tile;
+            j->tiles[i][1][t] = cache + (i * tiles + t) * tile + keys;
+        }
+        j->sequences[i] = (bv_attention_sequence){.row = i,
+                                                  .rows = 1,
+                                                  .position = ROW_POSITIONS - 1,
+                                                  .k_tiles = j->tiles[i][0],
+                                                  .v_tiles = j->tiles[i][1]};
+    }
+    j->args.attention = (bv_attention_args){.heads = m->heads,
+                                            .kv_heads = m->heads,
+                                            .kv_heads_together = m->heads,
+                                            .d_head = d_head,
+                                            .scale = 0.125,
+                                            .type = j->type,
+                                            .sequences = j->sequences,
+                                            .sequence_count = ROWS,
+                                            .paged = true,
+                                            .q = bv_bench_filled(j, j->type, ROWS * m->width),
+                                            .q_stride = m->width,
+                                            .out = bv_bench_filled(j, j->type, ROWS * m->width),
+                                            .out_stride = m->width};
+}
+
+static bv_status bench_rows(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type) {
+    bv_bench_job j = bv_bench_start(s, model, "attention decode", type);
+    const size_t d_head = model->width / model->heads;
+    bv_bench_set_shape(&j, 4, (size_t[4]){ROWS, ROW_POSITIONS, model->heads, d_head});
+    j.flops = 4.0 * (double)(ROWS * ROW_POSITIONS * model->width);
+    j.bytes = (double)(2 * ROWS * ROW_POSITIONS * model->width * bv_dtype_size(type));
+    if (!bv_bench_wanted(s, &j)) return BV_OK;
+    make_rows(&j);
+    take_attention_scratch(&j, false);
+    return bv_bench_finish(s, &j, run_attention);
+}
+
 bv_status bv_bench_attention(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type) {
     BV_TRY(bench_attention(s, model, type, false));
-    return bench_attention(s, model, type, true);
+    BV_TRY(bench_attention(s, model, type, true));
+    return model->context > 512 ? bench_rows(s, model, type) : BV_OK;
 }

@@ -1,5 +1,6 @@
 #include "engine/engine.h"
 
+#include "base/slab.h"
 #include "model/gpt_inputs.h"
 #include <string.h>
 
@@ -16,6 +17,7 @@ struct bv_engine {
     bv_plan *plan;
     live *sequences;
     size_t pages_max, page_bytes;
+    bv_slab pages; /* of all sequences: none gives one back */
     /* of one step */
     bv_gpt_inputs inputs;
     uint32_t *tokens, *output_rows;
@@ -72,11 +74,9 @@ bv_status bv_engine_create(const bv_engine_options *options, bv_engine **out) {
 void bv_engine_destroy(bv_engine **engine) {
     bv_engine *e = *engine;
     if (!e) return;
-    for (size_t i = 0; e->sequences && i < e->options.sequences_max; i++) {
-        for (size_t p = 0; p < e->sequences[i].page_count; p++)
-            bv_free_aligned(e->sequences[i].pages[p]);
+    for (size_t i = 0; e->sequences && i < e->options.sequences_max; i++)
         bv_free(e->sequences[i].pages);
-    }
+    bv_slab_free(&e->pages);
     bv_plan_destroy(&e->plan);
     bv_gpt_destroy(&e->gpt);
     bv_free(e->sequences);
@@ -105,7 +105,7 @@ static bv_status reserve(bv_engine *e, size_t sequence, size_t end) {
                               end, e->options.config.context),
                       "a shorter prompt");
     for (; s->page_count * BV_PAGE_POSITIONS < end; s->page_count++) {
-        void *page = bv_malloc_aligned(e->page_bytes); /* zeros, as absent values must be */
+        void *page = bv_slab_take(&e->pages, e->page_bytes); /* zeros, as absent values must be */
         if (!page) return bv_fail_memory("the KV cache");
         s->pages[s->page_count] = page;
     }

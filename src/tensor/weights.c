@@ -1,5 +1,6 @@
 #include "tensor/weights.h"
 
+#include "base/slab.h"
 #include "tensor/normal.h"
 
 typedef struct packed_form {
@@ -26,7 +27,7 @@ struct bv_weights {
     size_t count;
     weight *list;
     uint64_t version;
-    size_t bytes;
+    bv_slab memory; /* canonical values, unless they are borrowed, and packed forms */
     bool borrowed; /* canonical values belong to somebody else */
     size_t runs;
 };
@@ -50,9 +51,8 @@ static bv_status create(const bv_kernels *kernels, bv_pool *pool, const bv_graph
         if (borrowed) continue;
         const size_t bytes =
             bv_parameter_elements(&entry->parameter) * bv_dtype_size(kernels->real);
-        entry->data = bv_malloc_aligned(bytes);
+        entry->data = bv_slab_take(&w->memory, bytes);
         if (!entry->data) goto no_memory;
-        w->bytes += bytes;
     }
     *out = w;
     return BV_OK;
@@ -79,12 +79,8 @@ void bv_weights_borrow(bv_weights *weights, size_t index, const void *data) {
 void bv_weights_destroy(bv_weights **weights) {
     bv_weights *w = *weights;
     if (!w) return;
-    for (size_t i = 0; w->list && i < w->count; i++) {
-        bv_free((void *)w->list[i].parameter.name);
-        if (!w->borrowed) bv_free_aligned(w->list[i].data);
-        for (int n = 0; n < NUMERICS_COUNT; n++)
-            for (int f = 0; f < BV_FORM_COUNT; f++) bv_free_aligned(w->list[i].forms[n][f].data);
-    }
+    for (size_t i = 0; w->list && i < w->count; i++) bv_free((void *)w->list[i].parameter.name);
+    bv_slab_free(&w->memory);
     bv_free(w->list);
     bv_free(w);
     *weights = NULL;
@@ -213,8 +209,7 @@ static form_place nth_form(const bv_weights *w, size_t k) {
 
 static bool allocate_form(bv_weights *w, const form_place *f) {
     const size_t bytes = bv_matmul_packed_bytes(w->kernels, f->type, f->source.k, f->source.n);
-    f->packed->data = bv_malloc_aligned(bytes);
-    if (f->packed->data) w->bytes += bytes;
+    f->packed->data = bv_slab_take(&w->memory, bytes);
     return f->packed->data != NULL;
 }
 
@@ -307,5 +302,5 @@ void bv_weights_factor(const bv_weights *weights, const bv_parameter *parameter,
 }
 
 size_t bv_weights_bytes(const bv_weights *weights) {
-    return weights->bytes;
+    return weights->memory.taken;
 }
