@@ -3,9 +3,10 @@
  *
  * Each line of standard input is a wish, "LIBRARY M N K DTYPE FORM THREADS SECONDS"; each is
  * answered by one line of JSON with the median of the runs that filled the seconds. LIBRARY is
- * openblas or onednn, DTYPE f32, bf16 or int8 (rows of unsigned bytes times signed bytes; the sums
- * become reals, each times the scale of its column, as who uses them wants them). FORM says what
- * the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout, made before
+ * openblas or onednn, DTYPE f32, bf16 or int8 (rows of reals become unsigned bytes, each times the
+ * scale of its row, which is known before; signed bytes; the sums become reals, each times the
+ * scale of its column: what `beaver bench kernels` times, but for finding the scales of rows). FORM
+ * says what the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout, made before
  * the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer); "cold", the
  * same, but copies of B take turns, so many that no cache holds them; "gradient", C += A^T B with A
  * [k, m] and B [k, n] as they lie in memory.
@@ -35,11 +36,12 @@ typedef struct wish {
 typedef struct product {
     const wish *wish;
     void *a, *b, *c;
+    void *reals;  /* what A is quantized from */
     char *copies; /* of B as the library takes it */
     size_t copy_bytes, copy_count, turn;
-    dnnl_primitive_t primitive;
+    dnnl_primitive_t primitive, quantize; /* quantize: of rows; NULL where they are taken as is */
     dnnl_stream_t stream;
-    dnnl_exec_arg_t args[3];
+    dnnl_exec_arg_t args[3], rows[2]; /* rows: as reals, as bytes */
 } product;
 
 static double now(void) {
@@ -107,6 +109,8 @@ static void run_openblas(product *p) {
 
 static void run_onednn(product *p) {
     if (p->copies) dnnl_memory_set_data_handle(p->args[1].memory, next_copy(p));
+    if (p->quantize)
+        check(!dnnl_primitive_execute(p->quantize, p->stream, 2, p->rows), "oneDNN's quantizing");
     check(!dnnl_primitive_execute(p->primitive, p->stream, 3, p->args), "oneDNN's product");
     dnnl_stream_wait(p->stream);
 }
@@ -136,11 +140,34 @@ static dnnl_memory_t reordered(const dnnl_memory_desc_t *to, dnnl_memory_t from,
     return memory;
 }
 
-static void scale_columns(dnnl_primitive_attr_t more, long n) {
+/* One for each index along a dimension. */
+static void set_scales(dnnl_primitive_attr_t more, int dimension, long n, float first) {
     float *scales = take((size_t)n * sizeof *scales);
-    for (long j = 0; j < n; j++) scales[j] = 0.001f + 1e-6f * (float)j;
-    check(!dnnl_primitive_attr_set_output_scales(more, n, 1 << 1, scales), "oneDNN's scales");
+    for (long j = 0; j < n; j++) scales[j] = first * (1 + 1e-3f * (float)(j % 1000));
+    check(!dnnl_primitive_attr_set_output_scales(more, n, 1 << dimension, scales),
+          "oneDNN's scales");
     free(scales);
+}
+
+/* Reals of the same shape become what `bytes` is. */
+static void begin_quantizing(product *p, const dnnl_memory_desc_t *bytes, dnnl_memory_t to,
+                             dnnl_engine_t engine) {
+    const wish *w = p->wish;
+    const dnnl_dims_t shape = {w->m, w->k};
+    dnnl_memory_desc_t reals;
+    dnnl_primitive_attr_t more;
+    dnnl_primitive_desc_t way;
+    dnnl_memory_desc_init_by_tag(&reals, 2, shape, dnnl_f32, dnnl_ab);
+    check(!dnnl_primitive_attr_create(&more), "oneDNN");
+    set_scales(more, 0, w->m, 100);
+    check(!dnnl_reorder_primitive_desc_create(&way, &reals, engine, bytes, engine, more) &&
+              !dnnl_primitive_create(&p->quantize, way),
+          "oneDNN's quantizing");
+    dnnl_primitive_attr_destroy(more);
+    dnnl_primitive_desc_destroy(way);
+    p->reals = take_filled((size_t)w->m * (size_t)w->k, sizeof(float));
+    p->rows[0] = (dnnl_exec_arg_t){DNNL_ARG_FROM, memory_of(&reals, engine, p->reals)};
+    p->rows[1] = (dnnl_exec_arg_t){DNNL_ARG_TO, to};
 }
 
 /* False where only the reference would run. */
@@ -166,7 +193,7 @@ static bool begin_onednn(product *p, dnnl_engine_t engine) {
     if (gradient) dnnl_post_ops_append_sum(after, 1);
     dnnl_primitive_attr_set_post_ops(more, after);
     dnnl_post_ops_destroy(after);
-    if (*type == dnnl_u8) scale_columns(more, w->n);
+    if (*type == dnnl_u8) set_scales(more, 1, w->n, 0.001f);
     const bool known = !dnnl_matmul_desc_init(&what, &a, &b, NULL, &c) &&
                        !dnnl_primitive_desc_create(&way, &what, more, engine, NULL);
     dnnl_primitive_attr_destroy(more);
@@ -190,6 +217,7 @@ static bool begin_onednn(product *p, dnnl_engine_t engine) {
         p->args[0] = (dnnl_exec_arg_t){DNNL_ARG_SRC, memory_of(&a, engine, p->a)};
         p->args[1] = (dnnl_exec_arg_t){DNNL_ARG_WEIGHTS, weights};
         p->args[2] = (dnnl_exec_arg_t){DNNL_ARG_DST, memory_of(&c, engine, p->c)};
+        if (*type == dnnl_u8) begin_quantizing(p, &a, p->args[0].memory, engine);
     }
     dnnl_primitive_desc_destroy(way);
     return own;
@@ -199,6 +227,9 @@ static void end_onednn(product *p) {
     if (!p->primitive) return;
     for (int i = 0; i < 3; i++) dnnl_memory_destroy(p->args[i].memory);
     dnnl_primitive_destroy(p->primitive);
+    if (!p->quantize) return;
+    dnnl_memory_destroy(p->rows[0].memory);
+    dnnl_primitive_destroy(p->quantize);
 }
 
 /* ---- a wish ---- */
@@ -255,6 +286,7 @@ static void fulfil(const wish *w, dnnl_engine_t engine, dnnl_stream_t stream) {
     free(p.a);
     free(p.b);
     free(p.c);
+    free(p.reals);
     free(p.copies);
 }
 
