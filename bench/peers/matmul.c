@@ -6,10 +6,10 @@
  * openblas or onednn, DTYPE f32, bf16 or int8 (rows of reals become unsigned bytes, each times the
  * scale of its row, which is known before; signed bytes; the sums become reals, each times the
  * scale of its column: what `beaver bench kernels` times, but for finding the scales of rows). FORM
- * says what the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout, made before
- * the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer); "cold", the
- * same, but copies of B take turns, so many that no cache holds them; "gradient", C += A^T B with A
- * [k, m] and B [k, n] as they lie in memory.
+ * says what the operands are: "packed", C [m, n] = A [m, k] B with B in the library's own layout,
+ * made before the time counts (OpenBLAS has none: B is the transposed [n, k] of a linear layer);
+ * "cold", the same, but copies of B take turns, so many that no cache holds them; "gradient", C +=
+ * A^T B with A [k, m] and B [k, n] as they lie in memory.
  *
  * "ms" is null where the library has no kernel of its own for that type on this CPU.
  */

@@ -60,19 +60,21 @@ static void read_part(void *context, int part, int parts) {
     task->sums[part % 256] = sum[0];
 }
 
-bv_status bv_limits_read_gbps(bv_pool *pool, size_t bytes, double seconds, double *gbps) {
-    void *data = bv_malloc_aligned(bytes);
-    if (!data) return bv_fail_memory("measuring the memory's bandwidth");
-    memset(data, 1, bytes); /* pages that were never written are one page of zeros */
-    read_task task = {.data = data, .bytes = bytes};
-    *gbps = 0;
+void *bv_limits_buffer(size_t bytes) {
+    void *buffer = bv_malloc_aligned(bytes);
+    if (buffer) memset(buffer, 1, bytes); /* pages that were never written are one page of zeros */
+    return buffer;
+}
+
+double bv_limits_read_gbps(bv_pool *pool, const void *buffer, size_t bytes, double seconds) {
+    read_task task = {.data = buffer, .bytes = bytes};
+    double best = 0;
     const double end = bv_clock_seconds() + seconds;
     do {
         const double begin = bv_clock_seconds();
         bv_pool_run(pool, read_part, &task);
         const double rate = (double)bytes * 1e-9 / (bv_clock_seconds() - begin);
-        if (rate > *gbps) *gbps = rate;
+        if (rate > best) best = rate;
     } while (bv_clock_seconds() < end);
-    bv_free_aligned(data);
-    return BV_OK;
+    return best;
 }

@@ -29,8 +29,10 @@ typedef struct bv_limits_kernels {
  * `seconds`. */
 double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv_dtype type,
                              double seconds);
-/* GB/s of all threads reading a buffer of `bytes`, which are to be many more than the caches hold.
- */
-bv_status bv_limits_read_gbps(bv_pool *pool, size_t bytes, double seconds, double *gbps);
+/* What is read to measure memory, many more bytes than the caches hold; NULL without memory. Free
+ * with bv_free_aligned. */
+void *bv_limits_buffer(size_t bytes);
+/* GB/s of all threads reading it, best of rounds filling about `seconds`. */
+double bv_limits_read_gbps(bv_pool *pool, const void *buffer, size_t bytes, double seconds);
 
 #endif

@@ -12,7 +12,7 @@
 #define READ_BYTES ((size_t)256 << 20)
 
 /* Less where memory is scarce, as in a small container, which would be killed. */
-static size_t bytes_to_read(void) {
+size_t bv_limits_buffer_bytes(void) {
     bv_machine machine;
     bv_machine_read(&machine);
     const uint64_t half = machine.memory_available / 2;
@@ -24,7 +24,12 @@ bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double sec
     out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 4);
     out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 4);
     out->int8_gops = bv_limits_peak_gflops(kernels, pool, BV_INT8, seconds / 4);
-    return bv_limits_read_gbps(pool, bytes_to_read(), seconds / 4, &out->read_gbps);
+    const size_t bytes = bv_limits_buffer_bytes();
+    void *buffer = bv_limits_buffer(bytes);
+    if (!buffer) return bv_fail_memory("measuring the memory's bandwidth");
+    out->read_gbps = bv_limits_read_gbps(pool, buffer, bytes, seconds / 4);
+    bv_free_aligned(buffer);
+    return BV_OK;
 }
 
 /* Level c emulates what the others have instructions for: hundredths count there. */

@@ -20,6 +20,8 @@ typedef struct bv_limits {
     double read_gbps; /* reads of a buffer larger than the caches */
 } bv_limits;
 
+/* Of a buffer to measure memory with on this machine. */
+size_t bv_limits_buffer_bytes(void);
 /* Takes about `seconds`, a quarter for each figure. */
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out);

@@ -28,7 +28,7 @@ struct bv_weights {
     weight *list;
     uint64_t version;
     bv_slab memory; /* canonical values, unless they are borrowed, and packed forms */
-    bool borrowed; /* canonical values belong to somebody else */
+    bool borrowed;  /* canonical values belong to somebody else */
     size_t runs;
 };
 

@@ -6,7 +6,8 @@
 static void test_what_is_taken_is_aligned_zero_and_apart(void **state) {
     (void)state;
     bv_slab slab = {0};
-    const size_t sizes[] = {0, 1, 100, 64, 70000, 3u << 20, 5, (2u << 20) - 64, 40u << 20, 1u << 20};
+    const size_t sizes[] = {0,         1,       100, 64, 70000, 3u << 20, 5, (2u << 20) - 64,
+                            40u << 20, 1u << 20};
     const size_t count = sizeof sizes / sizeof *sizes;
     unsigned char *taken[sizeof sizes / sizeof *sizes];
     size_t all = 0;

@@ -31,9 +31,11 @@ static void test_rates(void **state) {
     assert_true(bv_limits_peak_gflops(all[0], pool, BV_F32, 0.001) > 0);
     assert_true(bv_limits_peak_gflops(all[0], pool, BV_BF16, 0.001) > 0);
     assert_true(bv_limits_peak_gflops(all[0], pool, BV_INT8, 0.001) > 0);
-    double gbps = 0;
-    assert_ok(bv_limits_read_gbps(pool, (size_t)64 << 20, 0.001, &gbps));
-    assert_true(gbps > 0);
+    const size_t bytes = (size_t)64 << 20;
+    void *buffer = bv_limits_buffer(bytes);
+    assert_non_null(buffer);
+    assert_true(bv_limits_read_gbps(pool, buffer, bytes, 0.001) > 0);
+    bv_free_aligned(buffer);
     bv_pool_destroy(&pool);
 }
 
