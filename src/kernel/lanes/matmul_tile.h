@@ -133,10 +133,17 @@ BV_INLINE fetch next_fetch(const bv_matmul_block *t, fetch f, size_t steps) {
 /* What `steps` of the chain fetch. line: f's, a constant where there is no source, which leaves the
  * chain a register more. */
 BV_INLINE void fetch_steps(fetch *f, size_t steps, size_t line) {
-    const char *at = f->at;
+    const char *at = f->at, *end = at + steps * f->stride;
     __builtin_prefetch(at, 0, 2);
-    f->at += steps * f->stride;
-    for (at += line; __builtin_expect(at < f->at, 0); at += line) __builtin_prefetch(at, 0, 2);
+    if (at + line < end) {
+        __builtin_prefetch(at + line, 0, 2);
+        if (at + 2 * line < end) {
+            __builtin_prefetch(at + 2 * line, 0, 2);
+            for (at += 3 * line; __builtin_expect(at < end, 0); at += line)
+                __builtin_prefetch(at, 0, 2);
+        }
+    }
+    f->at = end;
 }
 
 /* Row i of a tile: two pointers and one distance make all addresses, a pointer each would not leave
