@@ -15,7 +15,7 @@ typedef struct bv_slab {
     size_t taken; /* bytes that were asked for */
 } bv_slab;
 
-/* Aligned to 64 bytes; NULL without memory. Memory that nobody touched yet is not used yet. */
+/* Aligned to 64 bytes; NULL without memory. Of large blocks only what was touched is in use. */
 void *bv_slab_take(bv_slab *slab, size_t size);
 void bv_slab_free(bv_slab *slab); /* everything that was taken */
 
