@@ -87,8 +87,6 @@ bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element) {
     return true;
 }
 
-#define HUGE_PAGE ((size_t)2 << 20)
-
 /* Stands before an aligned block: where the memory came from. */
 typedef struct origin {
     void *raw;
@@ -104,17 +102,17 @@ static void *map_zeros(size_t size) {
 }
 
 void *bv_malloc_aligned(size_t size) {
-    const size_t alignment = size >= HUGE_PAGE ? HUGE_PAGE : 64;
+    const size_t alignment = size >= BV_HUGE_PAGE ? BV_HUGE_PAGE : 64;
     if (size > SIZE_MAX - alignment - sizeof(origin)) return NULL;
     const size_t whole = size + alignment + sizeof(origin);
-    const bool mapped = size >= HUGE_PAGE && !current.reallocate;
+    const bool mapped = size >= BV_HUGE_PAGE && !current.reallocate;
     char *raw = mapped ? map_zeros(whole) : bv_malloc(whole);
     if (!raw) return NULL;
     const uintptr_t address = ((uintptr_t)raw + sizeof(origin) + alignment - 1) & ~(alignment - 1);
     char *aligned = raw + (address - (uintptr_t)raw);
     const origin from = {raw, mapped ? whole : 0};
     memcpy(aligned - sizeof from, &from, sizeof from);
-    if (size >= HUGE_PAGE) madvise(aligned, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
+    if (size >= BV_HUGE_PAGE) madvise(aligned, size / BV_HUGE_PAGE * BV_HUGE_PAGE, MADV_HUGEPAGE);
     if (!mapped) memset(aligned, 0, size);
     return aligned;
 }

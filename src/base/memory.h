@@ -19,7 +19,9 @@ char *bv_strdup(const char *text);
  * False without memory: the list stays as it was. */
 bool bv_list_grow(void **list, size_t count, size_t *capacity, size_t element);
 
-/* Zeroed memory aligned to 64 bytes (huge pages asked for from 2 MiB on). Free with
+#define BV_HUGE_PAGE ((size_t)2 << 20)
+
+/* Zeroed memory aligned to 64 bytes (huge pages asked for from BV_HUGE_PAGE on). Free with
  * bv_free_aligned. */
 void *bv_malloc_aligned(size_t size);
 void bv_free_aligned(void *pointer);

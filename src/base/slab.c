@@ -1,9 +1,9 @@
 #include "base/slab.h"
 
 #include "base/memory.h"
+#include "base/order.h"
 #include <stdint.h>
 
-#define HUGE_PAGE ((size_t)2 << 20)
 #define BLOCK_MAX ((size_t)32 << 20) /* unless what is taken is larger */
 
 /* What lies between two that were taken is nobody's. */
@@ -30,9 +30,8 @@ static size_t up(size_t n, size_t unit) {
 
 /* As much as was taken before, so that a small slab stays small. */
 static size_t block_size(const bv_slab *slab, size_t wanted) {
-    size_t size = slab->taken < BLOCK_MAX ? slab->taken : BLOCK_MAX;
-    if (size < wanted) size = wanted;
-    return size < HUGE_PAGE ? size : up(size, HUGE_PAGE);
+    const size_t size = bv_larger(slab->taken < BLOCK_MAX ? slab->taken : BLOCK_MAX, wanted);
+    return size < BV_HUGE_PAGE ? size : up(size, BV_HUGE_PAGE);
 }
 
 static block *add_block(bv_slab *slab, size_t wanted) {

@@ -141,5 +141,5 @@ static bv_status bench_rows(bv_bench_suite *s, const bv_bench_shapes *model, bv_
 bv_status bv_bench_attention(bv_bench_suite *s, const bv_bench_shapes *model, bv_dtype type) {
     BV_TRY(bench_attention(s, model, type, false));
     BV_TRY(bench_attention(s, model, type, true));
-    return model->context > 512 ? bench_rows(s, model, type) : BV_OK;
+    return model->width > 512 ? bench_rows(s, model, type) : BV_OK;
 }

@@ -16,7 +16,7 @@
 #include "report/units.h"
 #include "train/presets.h"
 
-#define LIMITS_SECONDS 0.6
+#define PEAKS_SECONDS 0.45
 #define LOOK_SECONDS 0.02 /* at the memory, between steps */
 #define STEPS_TO_LOOK 8
 #define CHUNK_ROWS 512 /* tokens of a prompt that go through the model together */
@@ -156,15 +156,12 @@ static bv_status prepare(bench *b) {
 }
 
 /* The best of measurements around the work that is compared with them: the machine is shared, and a
- * limit that was taken in a bad moment would flatter. They read a buffer of their own, so the first
- * one comes before the weights and the others after the look at the peak of memory. (Bandwidth is
- * measured between steps of writing: on shared machines it may double from one second to the next.)
- */
-static bv_status measure_limits(bench *b) {
+ * limit that was taken in a bad moment would flatter. (Bandwidth is measured between steps of
+ * writing: on shared machines it may double from one second to the next.) */
+static void measure_peaks(bench *b) {
     bv_limits now;
-    BV_TRY(bv_limits_measure(b->use.kernels, b->use.pool, LIMITS_SECONDS, &now));
+    bv_limits_measure_peaks(b->use.kernels, b->use.pool, PEAKS_SECONDS, &now);
     b->limits = bv_limits_larger(&b->limits, &now);
-    return BV_OK;
 }
 
 /* ---- the work ---- */
@@ -323,14 +320,14 @@ static bv_status measure(const bv_flags *flags, bench *b) {
     BV_TRY(choose(flags, b));
     BV_TRY(bv_machine_begin(flags, &b->use));
     BV_TRY(check_memory(flags, b));
-    BV_TRY(measure_limits(b));
+    measure_peaks(b);
     BV_TRY(prepare(b));
     BV_TRY(run_prompt(b));
     BV_TRY(run_forward(b));
     BV_TRY(run_writing(b));
     b->peak_memory = bv_machine_peak_memory() - b->buffer_bytes;
-    BV_TRY(measure_limits(b));
-    BV_TRY(measure_limits(b));
+    measure_peaks(b);
+    measure_peaks(b);
     b->limits.read_gbps = b->one.read_gbps;
     against_limits(b);
     return tell(flags, b);

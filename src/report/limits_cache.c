@@ -19,11 +19,16 @@ size_t bv_limits_buffer_bytes(void) {
     return half > 0 && half < READ_BYTES ? (size_t)half : READ_BYTES;
 }
 
+void bv_limits_measure_peaks(const bv_kernels *kernels, bv_pool *pool, double seconds,
+                             bv_limits *out) {
+    *out = (bv_limits){.f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 3),
+                       .bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 3),
+                       .int8_gops = bv_limits_peak_gflops(kernels, pool, BV_INT8, seconds / 3)};
+}
+
 bv_status bv_limits_measure(const bv_kernels *kernels, bv_pool *pool, double seconds,
                             bv_limits *out) {
-    out->f32_gflops = bv_limits_peak_gflops(kernels, pool, BV_F32, seconds / 4);
-    out->bf16_gflops = bv_limits_peak_gflops(kernels, pool, BV_BF16, seconds / 4);
-    out->int8_gops = bv_limits_peak_gflops(kernels, pool, BV_INT8, seconds / 4);
+    bv_limits_measure_peaks(kernels, pool, 3 * seconds / 4, out);
     const size_t bytes = bv_limits_buffer_bytes();
     void *buffer = bv_limits_buffer(bytes);
     if (!buffer) return bv_fail_memory("measuring the memory's bandwidth");

@@ -20,6 +20,9 @@ typedef struct bv_limits {
     double read_gbps; /* reads of a buffer larger than the caches */
 } bv_limits;
 
+/* The peaks of arithmetic alone; read_gbps becomes 0. Takes about `seconds`, a third for each. */
+void bv_limits_measure_peaks(const bv_kernels *kernels, bv_pool *pool, double seconds,
+                             bv_limits *out);
 /* Of a buffer to measure memory with on this machine. */
 size_t bv_limits_buffer_bytes(void);
 /* Takes about `seconds`, a quarter for each figure. */
