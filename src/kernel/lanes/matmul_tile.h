@@ -76,7 +76,7 @@ BV_INLINE void tile_finish(const bv_matmul_block *t, size_t row, vreal acc[ROWS]
  * rows leave it time, it is faster alone. */
 #if defined(BV_LEVEL_AVX2)
 #define LEAST_FETCH 8
-#define STREAM_AHEAD(m) ((m) > FEW_ROWS ? 2048 : 0)
+#define STREAM_AHEAD(m) ((m) > FEW_ROWS ? 6144 : 0)
 #elif defined(BV_LEVEL_AVX512)
 #define LEAST_FETCH 16
 #define STREAM_AHEAD(m) ((m) > 6 ? 6144 : 0)
