@@ -31,8 +31,8 @@ static bv_status run_limits(const bv_flags *flags);
 static const bv_command limits_command = {
     .name = "bench limits",
     .brief = "this machine's limits",
-    .summary = "Measures this machine's limits: multiply-adds from registers alone, and reads of "
-               "memory, on one thread and on all.",
+    .summary = "Measures this machine's limits: multiply-adds from registers alone, reads of "
+               "memory, and what threads wait for each other, on one thread and on all.",
     .example = "beaver bench limits --json",
     BV_FLAGS(limits_flags),
     .threads = BV_THREADS_COMPUTE,
@@ -48,16 +48,17 @@ static bv_status measure(const bv_kernels *kernels, int threads, const bv_flags 
     BV_TRY(bv_pool_create(threads, &pool));
     threads = bv_pool_threads(pool);
     bv_error *error = bv_limits_measure(kernels, pool, seconds, &l);
+    const double run_ns = bv_limits_run_ns(pool);
     bv_pool_destroy(&pool);
     if (error) return error;
     /* For explain and for training; without a folder to keep them they are only printed. */
     if (!brief) error = bv_limits_remember(threads, kernels->level, &l, &best);
     bv_error_free(&error);
-    bv_cli_say("%-9s  %s\n", bv_human_number((size_t)threads, "thread").text,
-               bv_limits_text(&l).text);
-    json_array_append_new(list, json_pack("{si sf sf sf sf}", "threads", threads, "f32_gflops",
+    bv_cli_say("%-9s  %s, an empty run %.0f ns\n", bv_human_number((size_t)threads, "thread").text,
+               bv_limits_text(&l).text, run_ns);
+    json_array_append_new(list, json_pack("{si sf sf sf sf sf}", "threads", threads, "f32_gflops",
                                           l.f32_gflops, "bf16_gflops", l.bf16_gflops, "int8_gops",
-                                          l.int8_gops, "read_gbps", l.read_gbps));
+                                          l.int8_gops, "read_gbps", l.read_gbps, "run_ns", run_ns));
     return BV_OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/order.h"
 #include "kernel/kernel.h"
 #include <stdint.h>
 #include <string.h>
@@ -77,4 +78,21 @@ double bv_limits_read_gbps(bv_pool *pool, const void *buffer, size_t bytes, doub
         if (rate > best) best = rate;
     } while (bv_clock_seconds() < end);
     return best;
+}
+
+#define RUNS 20 /* that are timed together */
+#define TIMINGS 201
+
+static void do_nothing(void *context, int part, int parts) {
+    (void)context, (void)part, (void)parts;
+}
+
+double bv_limits_run_ns(bv_pool *pool) {
+    double ns[TIMINGS];
+    for (size_t i = 0; i < TIMINGS; i++) {
+        const uint64_t begin = bv_clock_ns();
+        for (int run = 0; run < RUNS; run++) bv_pool_run(pool, do_nothing, NULL);
+        ns[i] = (double)(bv_clock_ns() - begin) / RUNS;
+    }
+    return bv_median(ns, TIMINGS);
 }

@@ -34,5 +34,8 @@ double bv_limits_peak_gflops(const struct bv_kernels *kernels, bv_pool *pool, bv
 void *bv_limits_buffer(size_t bytes);
 /* GB/s of all threads reading it, best of rounds filling about `seconds`. */
 double bv_limits_read_gbps(bv_pool *pool, const void *buffer, size_t bytes, double seconds);
+/* Nanoseconds of a run of the pool in which nothing is done, the median of many: what threads wait
+ * for each other. Several times as long where their cores share no cache. */
+double bv_limits_run_ns(bv_pool *pool);
 
 #endif

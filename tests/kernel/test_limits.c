@@ -36,6 +36,7 @@ static void test_rates(void **state) {
     assert_non_null(buffer);
     assert_true(bv_limits_read_gbps(pool, buffer, bytes, 0.001) > 0);
     bv_free_aligned(buffer);
+    assert_true(bv_limits_run_ns(pool) > 0);
     bv_pool_destroy(&pool);
 }
 
