@@ -50,6 +50,7 @@ static bv_status create_plans(bv_gpt_trainer *t) {
                                   .context_max = o->config.context,
                                   .gradients = true,
                                   .unfused = o->unfused,
+                                  .apart = o->recompute == BV_RECOMPUTE_NONE,
                                   .outputs = &t->learn_losses,
                                   .output_count = 1,
                                   .trace = o->trace};

@@ -27,6 +27,7 @@ static bv_status measure_plan(const estimator *e, const bv_gpt *gpt, bv_tensor *
                                      .context_max = s->model.context,
                                      .gradients = gradients,
                                      .unfused = !s->fuse,
+                                     .apart = gradients && s->recompute == BV_RECOMPUTE_NONE,
                                      .outputs = &losses,
                                      .output_count = 1};
     bv_plan *plan;

@@ -170,14 +170,24 @@ static int by_size(const void *a, const void *b) {
     return (p > q) - (p < q);
 }
 
-/* The lowest offset at which `wanted` meets none of the placed tensors that lives at the same time;
- * they stand in the order of their offsets. */
-static size_t lowest_gap(const placement *placed, size_t count, const placement *wanted) {
+#define APART_BYTES ((size_t)64 << 20)
+
+static bool keeps_apart(const bv_plan *plan) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < plan->graph->tensor_count; i++)
+        if (plan->places[i].holder == i) bytes += plan->places[i].bytes;
+    return plan->options.apart && bytes <= APART_BYTES;
+}
+
+/* The lowest offset at which `wanted` meets none of the placed tensors that lives at the same time,
+ * or, apart, none at all; they stand in the order of their offsets. */
+static size_t lowest_gap(const placement *placed, size_t count, const placement *wanted,
+                         bool apart) {
     size_t offset = 0;
     for (size_t i = 0; i < count && placed[i].offset < offset + wanted->bytes; i++) {
         const placement *p = &placed[i];
-        const bool together = p->first <= wanted->last && wanted->first <= p->last;
-        if (together && offset < p->offset + p->bytes) offset = p->offset + p->bytes;
+        const bool meets = apart || (p->first <= wanted->last && wanted->first <= p->last);
+        if (meets && offset < p->offset + p->bytes) offset = p->offset + p->bytes;
     }
     return offset;
 }
@@ -197,6 +207,7 @@ static void insert_by_offset(placement *placed, size_t count, const placement *p
 
 static bv_status place_tensors(bv_plan *plan) {
     const size_t all = plan->graph->tensor_count;
+    const bool apart = keeps_apart(plan);
     placement **order = bv_calloc(all, sizeof(placement *));
     placement *placed = bv_calloc(all, sizeof *placed);
     size_t count = 0;
@@ -205,7 +216,7 @@ static bv_status place_tensors(bv_plan *plan) {
     if (count) qsort(order, count, sizeof(placement *), by_size);
     for (size_t i = 0; placed && i < count; i++) {
         placement *p = order[i];
-        p->offset = lowest_gap(placed, i, p);
+        p->offset = lowest_gap(placed, i, p, apart);
         insert_by_offset(placed, i, p);
         if (p->offset + p->bytes > plan->arena_bytes) plan->arena_bytes = p->offset + p->bytes;
     }

@@ -22,7 +22,11 @@ typedef struct bv_plan_options {
     size_t sequences_max, context_max; /* of the layout     */
     bool gradients;                    /* the graph has been differentiated: run effects */
     bool unfused;                      /* one step at a time: the bits are the same */
-    bv_tensor *const *outputs;         /* tensors whose values are wanted after a run */
+    /* Where all tensors take up to 64 MB, none gets the memory of another, but for outputs in the
+     * place of an input: what several threads have just read is slow to write where their cores
+     * share no cache. By the next run it has left the caches. */
+    bool apart;
+    bv_tensor *const *outputs; /* tensors whose values are wanted after a run */
     size_t output_count;
     bv_trace *trace; /* times every step of every run; NULL: nobody wants to know */
 } bv_plan_options;

@@ -1,6 +1,6 @@
 /* Runs of single ops beside plain sums in double: more rows than the head takes at once, rows wider
- * than the embedding rounds at once, what a draw of dropout depends on, and outputs that take the
- * memory of inputs. */
+ * than the embedding rounds at once, what a draw of dropout depends on, and which memory a tensor
+ * gets. */
 #include "support/check.h"
 
 #include "base/random.h"
@@ -277,9 +277,48 @@ static void test_outputs_in_place(void **state) {
     destroy(&w);
 }
 
+/* ---- memory of their own ---- */
+
+static size_t bytes_of_plan(const world *w, bv_tensor *output, size_t rows, bool apart) {
+    bv_plan *plan;
+    const bv_plan_options options = {.kernels = kernels_of(BV_NUMERICS_F32),
+                                     .numerics = BV_NUMERICS_F32,
+                                     .rows_max = rows,
+                                     .apart = apart,
+                                     .outputs = &output,
+                                     .output_count = 1};
+    assert_ok(bv_plan_create(w->graph, &options, &plan));
+    const size_t bytes = bv_plan_bytes(plan);
+    bv_plan_destroy(&plan);
+    return bytes;
+}
+
+/* Of three products one after another the third one's output takes the memory of the first one's,
+ * but not apart; nor is there so much memory where tensors are large. */
+static void test_apart(void **state) {
+    (void)state;
+    const size_t few = 100, many = (size_t)1 << 20;
+    world w = {0};
+    assert_ok(bv_graph_create(&w.graph));
+    bv_graph *g = w.graph;
+    bv_tensor *x = bv_embed(g, ids_of(g, "tokens"), table_of(g, "table", 3, WIDTH));
+    const char *const names[3] = {"first", "second", "third"};
+    for (int i = 0; i < 3; i++)
+        x = bv_linear(
+            g, bv_cast(g, x, BV_ROLE_OPERAND),
+            bv_parameter_make(g, names[i], WIDTH, WIDTH, BV_PARAMETER_MATRIX, BV_INIT_NORMAL, 0.5),
+            NULL);
+    assert_ok(bv_graph_error(g));
+    const size_t one = few * WIDTH * sizeof(float);
+    assert_true(bytes_of_plan(&w, x, few, true) >= bytes_of_plan(&w, x, few, false) + one);
+    assert_true(bytes_of_plan(&w, x, many, true) == bytes_of_plan(&w, x, many, false));
+    bv_graph_destroy(&w.graph);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_blocks_of_the_head), cmocka_unit_test(test_wide_rows_in_bf16),
-        cmocka_unit_test(test_draws_of_dropout), cmocka_unit_test(test_outputs_in_place)};
+        cmocka_unit_test(test_draws_of_dropout), cmocka_unit_test(test_outputs_in_place),
+        cmocka_unit_test(test_apart)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
