@@ -1,7 +1,7 @@
 /*
- * This machine's limits: the peak of multiply-adds from registers alone, and the bandwidth of
- * reads. Every benchmark is a share of them. Measuring takes the time asked for; never done inside
- * training or generation.
+ * This machine's limits: the peak of multiply-adds from registers alone, the bandwidth of reads,
+ * and what threads wait for each other. Every benchmark is a share of the first two. Measuring
+ * takes the time asked for; never done inside training or generation.
  */
 #ifndef BV_KERNEL_LIMITS_H
 #define BV_KERNEL_LIMITS_H
