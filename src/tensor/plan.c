@@ -163,6 +163,20 @@ static void share_memory(bv_plan *plan) {
     }
 }
 
+#define APART_BYTES ((size_t)64 << 20)
+
+/* What lives during all of the run shares its memory with nobody. */
+static void keep_apart(bv_plan *plan) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < plan->graph->tensor_count; i++)
+        if (plan->places[i].holder == i) bytes += plan->places[i].bytes;
+    if (bytes > APART_BYTES) return;
+    for (size_t i = 0; i < plan->graph->tensor_count; i++) {
+        plan->places[i].first = 0;
+        plan->places[i].last = plan->group_count;
+    }
+}
+
 /* Larger tensors first: they leave fewer holes. Of equal ones the first. */
 static int by_size(const void *a, const void *b) {
     const placement *p = *(placement *const *)a, *q = *(placement *const *)b;
@@ -170,24 +184,14 @@ static int by_size(const void *a, const void *b) {
     return (p > q) - (p < q);
 }
 
-#define APART_BYTES ((size_t)64 << 20)
-
-static bool keeps_apart(const bv_plan *plan) {
-    size_t bytes = 0;
-    for (size_t i = 0; i < plan->graph->tensor_count; i++)
-        if (plan->places[i].holder == i) bytes += plan->places[i].bytes;
-    return plan->options.apart && bytes <= APART_BYTES;
-}
-
-/* The lowest offset at which `wanted` meets none of the placed tensors that lives at the same time,
- * or, apart, none at all; they stand in the order of their offsets. */
-static size_t lowest_gap(const placement *placed, size_t count, const placement *wanted,
-                         bool apart) {
+/* The lowest offset at which `wanted` meets none of the placed tensors that lives at the same time;
+ * they stand in the order of their offsets. */
+static size_t lowest_gap(const placement *placed, size_t count, const placement *wanted) {
     size_t offset = 0;
     for (size_t i = 0; i < count && placed[i].offset < offset + wanted->bytes; i++) {
         const placement *p = &placed[i];
-        const bool meets = apart || (p->first <= wanted->last && wanted->first <= p->last);
-        if (meets && offset < p->offset + p->bytes) offset = p->offset + p->bytes;
+        const bool together = p->first <= wanted->last && wanted->first <= p->last;
+        if (together && offset < p->offset + p->bytes) offset = p->offset + p->bytes;
     }
     return offset;
 }
@@ -207,7 +211,6 @@ static void insert_by_offset(placement *placed, size_t count, const placement *p
 
 static bv_status place_tensors(bv_plan *plan) {
     const size_t all = plan->graph->tensor_count;
-    const bool apart = keeps_apart(plan);
     placement **order = bv_calloc(all, sizeof(placement *));
     placement *placed = bv_calloc(all, sizeof *placed);
     size_t count = 0;
@@ -216,7 +219,7 @@ static bv_status place_tensors(bv_plan *plan) {
     if (count) qsort(order, count, sizeof(placement *), by_size);
     for (size_t i = 0; placed && i < count; i++) {
         placement *p = order[i];
-        p->offset = lowest_gap(placed, i, p, apart);
+        p->offset = lowest_gap(placed, i, p);
         insert_by_offset(placed, i, p);
         if (p->offset + p->bytes > plan->arena_bytes) plan->arena_bytes = p->offset + p->bytes;
     }
@@ -234,6 +237,7 @@ static bv_status lay_out_memory(bv_plan *plan) {
     find_lifetimes(plan);
     share_memory(plan);
     BV_TRY(check_sizes(plan));
+    if (plan->options.apart) keep_apart(plan);
     BV_TRY(place_tensors(plan));
     for (size_t i = 0; i < plan->step_count; i++) {
         const bv_tensor *t = plan->steps[i];
